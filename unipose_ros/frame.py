@@ -1,0 +1,156 @@
+"""The two things that travel: a camera frame on its way in, skeletons on their way out.
+
+Both are immutable. Arrays are not copied on construction: whoever builds a frame gives its
+arrays away and does not write to them afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.camera import Camera
+from unipose_ros.skeletons import ITOP15, JointSet
+
+FloatArray = NDArray[np.float32]
+
+
+class FrameError(ValueError):
+    """The parts of a camera frame do not fit together."""
+
+
+class JointStatus(IntEnum):
+    """How a joint came about; the values are those of ``Skeleton.msg``."""
+
+    MISSING = 0
+    INFERRED = 1
+    MEASURED = 2
+
+
+class TrackState(IntEnum):
+    """Where a track stands; the values are those of ``Skeleton.msg``."""
+
+    NEW = 0
+    TRACKED = 1
+    OCCLUDED = 2
+
+
+@dataclass(frozen=True, eq=False)
+class RgbdFrame:
+    """One registered view of the scene.
+
+    Attributes:
+        stamp_ns: acquisition time in nanoseconds, on the clock of the messages' headers.
+        frame_id: the optical frame (REP-103: x right, y down, z forward) of ``camera``.
+        camera: intrinsics shared by all images of the frame.
+        depth: (H, W) float32 metres along z; 0 and NaN both mean "no reading". ``None``
+            when the frame has no depth.
+        colour: (H, W, 3) uint8 RGB, pixel-aligned with ``depth``. ``None`` without colour.
+
+    Raises:
+        FrameError: an image has another type or size than the camera says, or both are absent.
+    """
+
+    stamp_ns: int
+    frame_id: str
+    camera: Camera
+    depth: FloatArray | None = None
+    colour: NDArray[np.uint8] | None = None
+
+    def __post_init__(self) -> None:
+        if self.depth is None and self.colour is None:
+            raise FrameError("the frame has neither depth nor colour; give it at least one")
+        size = (self.camera.height, self.camera.width)
+        if self.depth is not None:
+            _require("depth", self.depth, size, np.float32)
+        if self.colour is not None:
+            _require("colour", self.colour, (*size, 3), np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Skeletons:
+    """All people of one frame, in the camera's optical frame.
+
+    N people, J joints of ``joint_set``; N may be 0.
+
+    Attributes:
+        stamp_ns, frame_id: those of the camera frame that was looked at.
+        modality: which input the joints were found in (``lookup``, ``points``, ...).
+        positions: (N, J, 3) float32 metres; a MISSING joint is NaN, never 0.
+        confidences: (N, J) float32 in [0, 1]; 0 for a MISSING joint.
+        status: (N, J) uint8 of :class:`JointStatus`.
+        scores: (N,) float32 in [0, 1], confidence that the person is there.
+        covariances: (N, J, 6) float32 square metres, upper triangle xx, xy, xz, yy, yz, zz;
+            ``None`` when the estimator gives none.
+        ids: N track ids (five lower-case letters); empty before tracking.
+        states: (N,) uint8 of :class:`TrackState`; NEW before tracking.
+        ages_ns: (N,) int64, time since the track was first seen; 0 before tracking.
+        joint_set: names and order of the joints.
+
+    Raises:
+        FrameError: array shapes disagree.
+    """
+
+    stamp_ns: int
+    frame_id: str
+    modality: str
+    positions: FloatArray
+    confidences: FloatArray
+    status: NDArray[np.uint8]
+    scores: FloatArray
+    covariances: FloatArray | None = None
+    ids: tuple[str, ...] = ()
+    states: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    ages_ns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    joint_set: JointSet = ITOP15
+
+    def __post_init__(self) -> None:
+        people, joints = len(self.positions), len(self.joint_set)
+        if not self.ids:
+            object.__setattr__(self, "ids", ("",) * people)
+        for name, dtype in (("states", np.uint8), ("ages_ns", np.int64)):
+            if len(getattr(self, name)) == 0 and people:
+                object.__setattr__(self, name, np.zeros(people, dtype))
+        _require("positions", self.positions, (people, joints, 3), np.float32)
+        _require("confidences", self.confidences, (people, joints), np.float32)
+        _require("status", self.status, (people, joints), np.uint8)
+        _require("scores", self.scores, (people,), np.float32)
+        _require("states", self.states, (people,), np.uint8)
+        _require("ages_ns", self.ages_ns, (people,), np.int64)
+        if self.covariances is not None:
+            _require("covariances", self.covariances, (people, joints, 6), np.float32)
+        if len(self.ids) != people:
+            raise FrameError(f"ids: {len(self.ids)} given for {people} people")
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __iter__(self) -> Iterator[int]:
+        """Iterate over the people's indices."""
+        return iter(range(len(self)))
+
+    @classmethod
+    def empty(cls, stamp_ns: int, frame_id: str, modality: str, joint_set: JointSet = ITOP15) -> Skeletons:
+        """Nobody is there: what is published so that listeners know the frame was looked at."""
+        joints = len(joint_set)
+        return cls(
+            stamp_ns=stamp_ns,
+            frame_id=frame_id,
+            modality=modality,
+            positions=np.zeros((0, joints, 3), np.float32),
+            confidences=np.zeros((0, joints), np.float32),
+            status=np.zeros((0, joints), np.uint8),
+            scores=np.zeros(0, np.float32),
+            joint_set=joint_set,
+        )
+
+
+def _require(name: str, array: NDArray, shape: tuple[int, ...], dtype: type) -> None:
+    if array.shape != shape or array.dtype != dtype:
+        raise FrameError(
+            f"{name}: got {array.dtype}{list(array.shape)}, expected {np.dtype(dtype)}{list(shape)}"
+        )

@@ -1,0 +1,157 @@
+"""Image buffers as they stand in ``sensor_msgs`` -> arrays, and back. No ROS is needed.
+
+Depth comes out in float32 metres with 0 for "no reading": the unit follows from the encoding
+(REP-118: 32FC1 is metres, 16UC1 is millimetres), never from looking at the values.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+_DEPTH_TYPES = {"16UC1": np.uint16, "mono16": np.uint16, "32FC1": np.float32}
+_COLOUR_TO_RGB = {
+    "rgb8": (3, None),
+    "bgr8": (3, cv2.COLOR_BGR2RGB),
+    "rgba8": (4, cv2.COLOR_RGBA2RGB),
+    "bgra8": (4, cv2.COLOR_BGRA2RGB),
+    "mono8": (1, cv2.COLOR_GRAY2RGB),
+}
+_MILLIMETRE = np.float32(0.001)
+
+#: ``compressedDepth`` puts this before the picture: int32 format (1 = inverse depth), float32 quantisers A and B.
+_COMPRESSED_DEPTH_HEADER = struct.Struct("<iff")
+_INVERSE_DEPTH = 1
+
+
+class ImageError(ValueError):
+    """An image message cannot be read; the text names the field, its value and what is accepted."""
+
+
+def decode_depth(
+    encoding: str, height: int, width: int, step: int, is_bigendian: bool, data: bytes | NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """Raw depth image -> (H, W) float32 metres, 0 where there is no reading (0, NaN, inf, negative).
+
+    Raises:
+        ImageError: another encoding, or a buffer shorter than the sizes say.
+    """
+    if encoding not in _DEPTH_TYPES:
+        raise ImageError(f"depth encoding '{encoding}' is not understood; use one of {', '.join(_DEPTH_TYPES)}")
+    return to_metres(_pixels(np.dtype(_DEPTH_TYPES[encoding]), 1, height, width, step, is_bigendian, data)[..., 0])
+
+
+def decode_colour(
+    encoding: str, height: int, width: int, step: int, is_bigendian: bool, data: bytes | NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Raw colour image -> (H, W, 3) uint8 RGB.
+
+    Raises:
+        ImageError: another encoding, or a buffer shorter than the sizes say.
+    """
+    if encoding not in _COLOUR_TO_RGB:
+        raise ImageError(f"colour encoding '{encoding}' is not understood; use one of {', '.join(_COLOUR_TO_RGB)}")
+    channels, code = _COLOUR_TO_RGB[encoding]
+    pixels = _pixels(np.dtype(np.uint8), channels, height, width, step, is_bigendian, data)
+    return np.ascontiguousarray(pixels) if code is None else cv2.cvtColor(np.ascontiguousarray(pixels), code)
+
+
+def _pixels(
+    dtype: np.dtype, channels: int, height: int, width: int, step: int, is_bigendian: bool, data: bytes | NDArray
+) -> NDArray:
+    """View a row-padded buffer as (H, W, C) in native byte order."""
+    row = width * channels * dtype.itemsize
+    if height <= 0 or width <= 0 or step < row:
+        raise ImageError(f"size {width}x{height} with step {step}: a row needs {row} bytes")
+    buffer = np.frombuffer(data, np.uint8)
+    # Some drivers leave the padding off the last row.
+    if buffer.size < step * (height - 1) + row:
+        raise ImageError(f"data holds {buffer.size} bytes, {height} rows of step {step} need {step * height}")
+    stored = dtype.newbyteorder(">" if is_bigendian else "<")
+    view = np.ndarray((height, width, channels), stored, buffer, strides=(step, channels * dtype.itemsize, dtype.itemsize))
+    return view.astype(dtype, copy=False)
+
+
+def to_metres(depth: NDArray) -> NDArray[np.float32]:
+    """Depth values -> metres with 0 for no reading: uint16 is millimetres, float32 is metres.
+
+    Raises:
+        ImageError: another type.
+    """
+    if depth.dtype == np.uint16:
+        return depth.astype(np.float32) * _MILLIMETRE
+    if depth.dtype == np.float32:
+        return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
+    raise ImageError(f"depth of type {depth.dtype}: use uint16 millimetres (16UC1) or float32 metres (32FC1)")
+
+
+def to_millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Metres -> uint16 millimetres; what is absent or beyond 65.535 m becomes 0."""
+    millimetres = np.rint(np.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float64) * 1000)
+    return np.where((millimetres > 0) & (millimetres <= 65535), millimetres, 0).astype(np.uint16)
+
+
+def decode_compressed_colour(data: bytes | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """JPEG or PNG -> (H, W, 3) uint8 RGB.
+
+    Raises:
+        ImageError: the buffer is no such picture.
+    """
+    picture = _imdecode(data, cv2.IMREAD_COLOR)
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def decode_compressed_depth(image_format: str, data: bytes | NDArray[np.uint8]) -> NDArray[np.float32]:
+    """``compressedDepth`` (or a plain 16-bit PNG) -> (H, W) float32 metres, 0 for no reading.
+
+    Args:
+        image_format: the message's ``format``, e.g. ``16UC1; compressedDepth png``.
+
+    Raises:
+        ImageError: RVL or another codec, or the buffer is cut short.
+    """
+    buffer = np.frombuffer(data, np.uint8)
+    if "rvl" in image_format.lower():
+        raise ImageError(f"format '{image_format}': RVL is not supported; set the publisher's format to png")
+    if "compressedDepth" not in image_format:
+        return to_metres(_imdecode(buffer, cv2.IMREAD_UNCHANGED))
+    if buffer.size <= _COMPRESSED_DEPTH_HEADER.size:
+        raise ImageError(f"compressedDepth: {buffer.size} bytes is shorter than its header")
+    kind, quantiser_a, quantiser_b = _COMPRESSED_DEPTH_HEADER.unpack_from(buffer)
+    picture = _imdecode(buffer[_COMPRESSED_DEPTH_HEADER.size :], cv2.IMREAD_UNCHANGED)
+    if not image_format.strip().startswith("32FC1"):
+        return to_metres(picture)
+    if kind != _INVERSE_DEPTH:
+        raise ImageError(f"compressedDepth of 32FC1 has quantisation {kind}; only inverse depth (1) is defined")
+    return _from_inverse_depth(picture, quantiser_a, quantiser_b)
+
+
+def _from_inverse_depth(picture: NDArray, quantiser_a: float, quantiser_b: float) -> NDArray[np.float32]:
+    """Undo compressed_depth_image_transport's quantisation: depth = A / (value - B), value 0 = none."""
+    values = picture.astype(np.float32)
+    with np.errstate(divide="ignore"):
+        depth = quantiser_a / (values - quantiser_b)
+    return to_metres(np.where(picture > 0, depth, 0).astype(np.float32))
+
+
+def _imdecode(data: bytes | NDArray[np.uint8], flags: int) -> NDArray:
+    buffer = np.frombuffer(data, np.uint8)
+    picture = cv2.imdecode(buffer, flags) if buffer.size else None
+    if picture is None:
+        raise ImageError(f"{buffer.size} bytes are not a complete JPEG or PNG picture")
+    return picture
+
+
+def encode_compressed_colour(colour: NDArray[np.uint8], quality: int = 90) -> bytes:
+    """(H, W, 3) uint8 RGB -> JPEG bytes for a ``CompressedImage`` of format ``rgb8; jpeg compressed bgr8``."""
+    _, buffer = cv2.imencode(".jpg", cv2.cvtColor(colour, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return bytes(buffer)
+
+
+def encode_compressed_depth(depth: NDArray[np.uint16]) -> bytes:
+    """(H, W) uint16 millimetres -> ``compressedDepth`` bytes of format ``16UC1; compressedDepth png``."""
+    _, buffer = cv2.imencode(".png", depth, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    return _COMPRESSED_DEPTH_HEADER.pack(0, 0.0, 0.0) + bytes(buffer)

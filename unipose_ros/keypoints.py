@@ -1,0 +1,67 @@
+"""People as a 2D network sees them, and what such a network is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.skeletons import COCO17, JointSet
+
+
+@dataclass(frozen=True, eq=False)
+class Keypoints2D:
+    """N people with J keypoints in one image.
+
+    Attributes:
+        pixels: (N, J, 2) float32 (u, v) in the image given, (0, 0) the centre of its first pixel.
+        confidences: (N, J) float32 in [0, 1].
+        scores: (N,) float32 in [0, 1], confidence in the person.
+        boxes: (N, 4) float32 u0, v0, u1, v1.
+        joint_set: names and order of the keypoints.
+
+    Raises:
+        ValueError: array shapes disagree.
+    """
+
+    pixels: NDArray[np.float32]
+    confidences: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    boxes: NDArray[np.float32]
+    joint_set: JointSet = COCO17
+
+    def __post_init__(self) -> None:
+        people, joints = len(self.scores), len(self.joint_set)
+        expected = {"pixels": (people, joints, 2), "confidences": (people, joints), "boxes": (people, 4)}
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name}: shape {getattr(self, name).shape}, expected {shape}")
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def select(self, people: NDArray) -> Keypoints2D:
+        """The people of an index or boolean array, in its order."""
+        return Keypoints2D(
+            self.pixels[people], self.confidences[people], self.scores[people], self.boxes[people], self.joint_set
+        )
+
+    @classmethod
+    def empty(cls, joint_set: JointSet = COCO17) -> Keypoints2D:
+        """Nobody."""
+        joints = len(joint_set)
+        zeros = np.zeros
+        return cls(
+            zeros((0, joints, 2), np.float32), zeros((0, joints), np.float32), zeros(0, np.float32),
+            zeros((0, 4), np.float32), joint_set,
+        )  # fmt: skip
+
+
+class KeypointDetector(Protocol):
+    """A 2D pose network that finds everybody in a picture by itself."""
+
+    def __call__(self, image: NDArray[np.uint8]) -> Keypoints2D:
+        """(H, W, 3) uint8 RGB -> everybody in it."""
+        ...
