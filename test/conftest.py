@@ -1,0 +1,88 @@
+"""What all tests share: recorded data where there is some, and a ROS domain of their own."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_MEMORY = Path("/dev/shm")
+#: Fast DDS names what it puts into shared memory like this.
+SEGMENT_PATTERNS = ("fastrtps_*", "fastdds_*", "sem.fastrtps_*", "sem.fastdds_*")
+#: domain_coordinator of ament_cmake_ros holds the same ports for the same purpose.
+DOMAIN_PORT_BASE = 22119
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real recordings: $UNIPOSE_TEST_DATA, else ``shared/data`` beside the checkout."""
+    named = os.environ.get("UNIPOSE_TEST_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no recordings in {folder}; set UNIPOSE_TEST_DATA to the folder that holds them")
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ros_environment() -> Iterator[int]:
+    """Keep this run's ROS traffic on this machine and in a domain that no other run uses.
+
+    Yields the domain. Processes started by a test inherit all of it.
+    """
+    with pytest.MonkeyPatch.context() as patch, _reserve_domain() as reserved:
+        domain = reserved.getsockname()[1] - DOMAIN_PORT_BASE
+        profile = str(ROOT / "config" / "fastdds.xml")
+        patch.setenv("ROS_DOMAIN_ID", str(domain))
+        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        patch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", profile)
+        patch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", profile)
+        before = set(_segments())
+        yield domain
+        _remove_segments(set(_segments()) - before)
+
+
+def _reserve_domain() -> socket.socket:
+    """A socket bound to the port that stands for a domain; free again when it is closed."""
+    domains = list(range(1, 102))
+    random.SystemRandom().shuffle(domains)  # runs that start together should not try the same one first
+    for domain in domains:
+        reserved = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            reserved.bind(("127.0.0.1", DOMAIN_PORT_BASE + domain))
+        except OSError:
+            reserved.close()
+        else:
+            return reserved
+    pytest.exit("all ROS domains 1 to 101 are taken by other test runs", returncode=3)
+
+
+def _segments() -> list[Path]:
+    return [path for pattern in SEGMENT_PATTERNS for path in SHARED_MEMORY.glob(pattern)]
+
+
+def _remove_segments(candidates: set[Path]) -> None:
+    """Delete what killed processes left behind; what a living process still uses stays.
+
+    Fast DDS holds a lock on ``<segment>_el`` for as long as the segment's owner lives.
+    """
+    for path in candidates:
+        lock = path if path.name.endswith("_el") else path.with_name(f"{path.name}_el")
+        if not _is_locked(lock):
+            path.unlink(missing_ok=True)
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False

@@ -1,0 +1,42 @@
+"""Where the files lie that are not Python: configuration, weights, the demo recording, RViz set-ups."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+PACKAGE = "unipose_ros"
+_HERE = Path(__file__)
+
+
+class ResourceError(FileNotFoundError):
+    """A file that belongs to the package is not there."""
+
+
+def resource_roots() -> tuple[Path, ...]:
+    """Folders that may hold ``config/``, ``weights/``, ``demo/`` and ``rviz/``, best first.
+
+    The checkout comes before an installed copy, so an edited file counts without a new build.
+    Then ``share/unipose_ros`` of every prefix above this file (colcon, apt, pip and ``pip
+    --user`` differ only in how far up their prefix is), then that of the interpreter.
+    """
+    resolved = _HERE.resolve()  # a checkout or a symlink install may reach us through links
+    prefixes = (*_HERE.absolute().parents, *resolved.parents, Path(sys.prefix))
+    shares = (prefix / "share" / PACKAGE for prefix in prefixes)
+    candidates = (resolved.parents[1], *shares)
+    return tuple(dict.fromkeys(path for path in candidates if (path / "package.xml").is_file()))
+
+
+def resource_path(*parts: str) -> Path:
+    """A file or folder of the package, e.g. ``resource_path("config", "unipose.yaml")``.
+
+    Raises:
+        ResourceError: it is in none of the places; the message lists them.
+    """
+    roots = resource_roots()
+    for root in roots:
+        path = root.joinpath(*parts)
+        if path.exists():
+            return path
+    searched = ", ".join(str(root) for root in roots) or f"any share/{PACKAGE} above {_HERE}"
+    raise ResourceError(f"'{Path(*parts)}' is not in {searched}; install the package again or work in a full checkout")
