@@ -1,0 +1,71 @@
+"""The package for machines without ROS: core, networks, training and the ``unipose`` command.
+
+colcon does not read this file; on a robot CMakeLists.txt installs the same tree.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from setuptools import find_packages, setup
+
+SHARE = "share/unipose_ros"
+RESOURCES = ("config", "demo", "launch", "rviz", "weights")
+
+TRAIN = [
+    "anny>=0.6.2",
+    "h5py>=3.8",
+    "matplotlib>=3.7",
+    "open3d>=0.19",
+    "safetensors>=0.4",
+    "torch>=2.4",
+]
+ONNX = ["onnx>=1.16", "onnxruntime>=1.18"]
+DEV = ["hypothesis>=6.100", "import-linter>=2.1", "mypy>=1.14", "pre-commit>=3.5", "pytest>=7.4", "ruff>=0.9"]
+
+
+def package_version() -> str:
+    """The version in ``package.xml``, the one place that states it."""
+    version = ElementTree.parse("package.xml").findtext("version")
+    if version is None:
+        raise SystemExit("package.xml has no <version>")
+    return version.strip()
+
+
+def packages() -> list[str]:
+    """``unipose_ros`` as it lies here, and ``training/`` under its import name."""
+    training = ["unipose_training", *(f"unipose_training.{name}" for name in find_packages("training"))]
+    return find_packages(include=["unipose_ros", "unipose_ros.*"]) + training
+
+
+def data_files() -> list[tuple[str, list[str]]]:
+    """Everything that :func:`unipose_ros.resources.resource_path` finds, by folder."""
+    files: dict[str, list[str]] = {SHARE: ["package.xml"]}
+    for path in sorted(path for folder in RESOURCES for path in Path(folder).rglob("*") if path.is_file()):
+        files.setdefault(f"{SHARE}/{path.parent}", []).append(str(path))
+    return list(files.items())
+
+
+setup(
+    name="unipose_ros",
+    version=package_version(),
+    description="3D human skeletons for any robot with an RGB-D camera",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=packages(),
+    package_dir={"unipose_training": "training"},
+    package_data={"": ["py.typed"]},
+    data_files=data_files(),
+    install_requires=[
+        "imageio-ffmpeg>=0.4.9",
+        "numpy>=1.23",
+        "opencv-python-headless>=4.7,<5",  # 5.0 renumbered the types that cv_bridge reads
+        "PyYAML>=6",
+        "rosbags>=0.10",
+        "scipy>=1.10",
+        "tqdm>=4.64",
+    ],
+    extras_require={"train": TRAIN + ONNX, "onnx": ONNX, "dev": DEV},
+    entry_points={"console_scripts": ["unipose = unipose_ros.cli.main:main"]},
+)
