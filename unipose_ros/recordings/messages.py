@@ -1,0 +1,119 @@
+"""Arrays -> messages, for writing recordings. Stamps are nanoseconds, frames are ROS frame ids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.camera import Camera
+from unipose_ros.images import encode_compressed_colour, encode_compressed_depth, to_millimetres
+from unipose_ros.recordings.errors import RecordingError
+from unipose_ros.recordings.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD, message_class
+
+_ENCODINGS: dict[str, tuple[type, int]] = {
+    "rgb8": (np.uint8, 3),
+    "bgr8": (np.uint8, 3),
+    "rgba8": (np.uint8, 4),
+    "bgra8": (np.uint8, 4),
+    "mono8": (np.uint8, 1),
+    "mono16": (np.uint16, 1),
+    "16UC1": (np.uint16, 1),
+    "32FC1": (np.float32, 1),
+}
+_FLOAT32 = 7  # sensor_msgs/PointField.FLOAT32
+
+
+def header(stamp_ns: int, frame_id: str) -> Any:
+    """``std_msgs/Header``."""
+    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
+    stamp = message_class("builtin_interfaces/msg/Time")(seconds, nanoseconds)
+    return message_class("std_msgs/msg/Header")(stamp, frame_id)
+
+
+def image(stamp_ns: int, frame_id: str, pixels: NDArray[Any], encoding: str) -> Any:
+    """``sensor_msgs/Image`` without row padding.
+
+    Args:
+        pixels: (H, W) or (H, W, C) of the type and channels that the encoding names.
+
+    Raises:
+        RecordingError: the encoding is unknown or the pixels do not fit it.
+    """
+    if encoding not in _ENCODINGS:
+        raise RecordingError(f"encoding = '{encoding}': use one of {', '.join(_ENCODINGS)}")
+    dtype, channels = _ENCODINGS[encoding]
+    shape = (*pixels.shape[:2], channels) if channels > 1 else pixels.shape[:2]
+    if pixels.dtype != dtype or pixels.shape != shape:
+        raise RecordingError(
+            f"pixels: {pixels.dtype}{list(pixels.shape)} do not fit '{encoding}', "
+            f"which takes {np.dtype(dtype)}{list(shape)}"
+        )
+    height, width = pixels.shape[:2]
+    return message_class(IMAGE)(
+        header(stamp_ns, frame_id), height, width, encoding, 0, width * channels * pixels.itemsize, _as_bytes(pixels)
+    )
+
+
+def depth_image(stamp_ns: int, frame_id: str, depth: NDArray[np.float32]) -> Any:
+    """(H, W) float32 metres -> ``sensor_msgs/Image`` of encoding 16UC1 (millimetres, 0 = no reading)."""
+    return image(stamp_ns, frame_id, to_millimetres(depth), "16UC1")
+
+
+def compressed_image(stamp_ns: int, frame_id: str, colour: NDArray[np.uint8], quality: int = 90) -> Any:
+    """(H, W, 3) uint8 RGB -> JPEG in a ``sensor_msgs/CompressedImage``."""
+    data = np.frombuffer(encode_compressed_colour(colour, quality), np.uint8)
+    return message_class(COMPRESSED_IMAGE)(header(stamp_ns, frame_id), "rgb8; jpeg compressed bgr8", data)
+
+
+def compressed_depth(stamp_ns: int, frame_id: str, depth: NDArray[np.float32]) -> Any:
+    """(H, W) float32 metres -> ``compressedDepth``: 16-bit PNG of millimetres, without loss below 65.5 m."""
+    data = np.frombuffer(encode_compressed_depth(to_millimetres(depth)), np.uint8)
+    return message_class(COMPRESSED_IMAGE)(header(stamp_ns, frame_id), "16UC1; compressedDepth png", data)
+
+
+def camera_info(stamp_ns: int, frame_id: str, camera: Camera) -> Any:
+    """``sensor_msgs/CameraInfo`` of a single camera: R is the identity and P is K."""
+    projection = np.hstack([camera.K, np.zeros((3, 1))])
+    region = message_class("sensor_msgs/msg/RegionOfInterest")(0, 0, 0, 0, False)
+    return message_class(CAMERA_INFO)(
+        header=header(stamp_ns, frame_id),
+        height=camera.height,
+        width=camera.width,
+        distortion_model=camera.model,
+        d=np.asarray(camera.distortion or (0.0,) * 5, np.float64),
+        k=camera.K.ravel(),
+        r=np.eye(3).ravel(),
+        p=projection.ravel(),
+        binning_x=0,
+        binning_y=0,
+        roi=region,
+    )
+
+
+def point_cloud(stamp_ns: int, frame_id: str, points: NDArray[np.float32]) -> Any:
+    """Points -> ``sensor_msgs/PointCloud2`` with the fields x, y, z.
+
+    Args:
+        points: (H, W, 3) for an organised cloud or (N, 3), float32 metres; NaN means no point.
+    """
+    if points.dtype != np.float32 or points.ndim not in (2, 3) or points.shape[-1] != 3:
+        raise RecordingError(f"points: {points.dtype}{list(points.shape)}, expected float32 (H, W, 3) or (N, 3)")
+    height, width = points.shape[:2] if points.ndim == 3 else (1, len(points))
+    field = message_class("sensor_msgs/msg/PointField")
+    return message_class(POINT_CLOUD)(
+        header=header(stamp_ns, frame_id),
+        height=height,
+        width=width,
+        fields=[field(name, 4 * i, _FLOAT32, 1) for i, name in enumerate("xyz")],
+        is_bigendian=False,
+        point_step=12,
+        row_step=12 * width,
+        data=_as_bytes(points),
+        is_dense=bool(np.isfinite(points).all()),
+    )
+
+
+def _as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(array).view(np.uint8).reshape(-1)

@@ -1,0 +1,236 @@
+"""Read a rosbag2 recording (mcap or sqlite3) without ROS."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import Connection, QosDurability
+from rosbags.typesys.store import Typestore
+
+from unipose_ros.recordings.errors import RecordingError
+from unipose_ros.recordings.salvage import MendedMcap
+from unipose_ros.recordings.types import message_types
+
+_log = logging.getLogger(__name__)
+_STORAGE_SUFFIXES = (".mcap", ".db3")
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What a recording holds under one name.
+
+    Attributes:
+        name, type: e.g. ``/color/camera_info`` and ``sensor_msgs/msg/CameraInfo``.
+        count: number of messages, as the recording's index has it.
+        latched: the publisher offered transient local durability (``/tf_static``).
+    """
+
+    name: str
+    type: str
+    count: int
+    latched: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class RawMessage:
+    """One recorded message as it travelled: CDR bytes and the time it was recorded."""
+
+    topic: str
+    type: str
+    time_ns: int
+    data: bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Message:
+    """One recorded message, unpacked: ``value`` has the fields of the message type."""
+
+    topic: str
+    type: str
+    time_ns: int
+    value: Any
+
+
+class BagReader:
+    """A recording opened for reading; use it as a context manager.
+
+    Args:
+        path: a bag folder, or one of its ``.mcap`` or ``.db3`` files.
+
+    Attributes:
+        path: what was opened.
+        lost_bytes: bytes at the end of the file that hold no whole record; 0 for a sound recording.
+        problem: why reading ended before the recording did; ``None`` when it did not.
+
+    Raises:
+        RecordingError: on entering, when there is no recording at the path or it cannot be understood.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.lost_bytes = 0
+        self.problem: str | None = None
+        self._bag: AnyReader | None = None
+
+    def __enter__(self) -> BagReader:
+        self._bag = self._open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        bag, self._bag = self._bag, None
+        if bag is not None:
+            # A bag that rosbags gave up on is partly closed already.
+            with suppress(Exception):
+                bag.close()
+
+    @property
+    def topics(self) -> dict[str, Topic]:
+        """All topics by name."""
+        found: dict[str, Topic] = {}
+        for connection in self._opened.connections:
+            before = found.get(connection.topic)
+            count = connection.msgcount + (before.count if before else 0)
+            found[connection.topic] = Topic(connection.topic, connection.msgtype, count, _is_latched(connection))
+        return dict(sorted(found.items()))
+
+    @property
+    def types(self) -> Typestore:
+        """The message types as the recording defines them."""
+        return self._opened.typestore
+
+    @property
+    def duration_ns(self) -> int:
+        """Time from the first message to the last."""
+        bag = self._opened
+        # rosbags' end is exclusive.
+        return max(bag.end_time - bag.start_time - 1, 0) if bag.message_count else 0
+
+    def raw(self, topics: Collection[str] | None = None) -> Iterator[RawMessage]:
+        """Messages in the order of their recording times, still serialised.
+
+        Where the recording is damaged the iteration ends with a warning in the log, and
+        :attr:`problem` says why.
+
+        Args:
+            topics: only these; all when ``None``.
+
+        Raises:
+            RecordingError: a topic is not in the recording.
+        """
+        bag = self._opened
+        chosen = self._choose(topics)
+        if not chosen:
+            return
+        messages = bag.messages(chosen)
+        while True:
+            try:
+                connection, time_ns, data = next(messages)
+            except StopIteration:
+                return
+            # rosbags meets arbitrary bytes here and raises whatever its parsers raise.
+            except Exception as error:
+                self._end_early(f"{self.path}: reading stops at a damaged place ({error}); what follows is lost")
+                return
+            yield RawMessage(connection.topic, connection.msgtype, time_ns, bytes(data))
+
+    def messages(self, topics: Collection[str] | None = None) -> Iterator[Message]:
+        """As :meth:`raw`, unpacked."""
+        for raw in self.raw(topics):
+            yield Message(raw.topic, raw.type, raw.time_ns, self.unpack(raw))
+
+    def unpack(self, raw: RawMessage) -> Any:
+        """The message in a :class:`RawMessage`.
+
+        Raises:
+            RecordingError: the bytes do not fit the type.
+        """
+        try:
+            return self._opened.deserialize(raw.data, raw.type)
+        # A wrong length makes rosbags raise numpy's, struct's and its own errors alike.
+        except Exception as error:
+            raise RecordingError(
+                f"{self.path}: a message of {raw.type} on '{raw.topic}' at {raw.time_ns} ns cannot be unpacked "
+                f"({error}); the recording is damaged there, leave the topic out"
+            ) from error
+
+    @property
+    def _opened(self) -> AnyReader:
+        if self._bag is None:
+            raise RecordingError(f"{self.path}: not open; use 'with BagReader(path) as reader:'")
+        return self._bag
+
+    def _choose(self, topics: Collection[str] | None) -> list[Connection]:
+        connections = self._opened.connections
+        if topics is None:
+            return list(connections)
+        present = {connection.topic for connection in connections}
+        for topic in topics:
+            if topic not in present:
+                raise RecordingError(
+                    f"{self.path}: there is no topic '{topic}'; the recording has {', '.join(sorted(present))}"
+                )
+        return [connection for connection in connections if connection.topic in topics]
+
+    def _open(self) -> AnyReader:
+        files = _storage_files(self.path)
+        whole = self.path.is_file() or (self.path / "metadata.yaml").exists()
+        try:
+            return _any_reader([self.path] if whole else files)
+        except Exception as error:  # see raw()
+            return self._open_damaged(files, error)
+
+    def _open_damaged(self, files: list[Path], cause: Exception) -> AnyReader:
+        """Open the storage files themselves, each as far as it is good."""
+        sources: list[Any] = [MendedMcap(file) if file.suffix == ".mcap" else file for file in files]
+        try:
+            bag = _any_reader(sources)
+        except Exception as error:
+            raise RecordingError(
+                f"{self.path}: cannot be read as a rosbag2 recording ({cause}); record it again, or try "
+                "'ros2 bag reindex' on it"
+            ) from error
+        self.lost_bytes = sum(source.lost_bytes for source in sources if isinstance(source, MendedMcap))
+        self._end_early(
+            f"{self.path}: the recording is damaged ({cause}); it is read as far as it goes, "
+            f"the last {self.lost_bytes} bytes are lost"
+        )
+        return bag
+
+    def _end_early(self, problem: str) -> None:
+        self.problem = problem
+        _log.warning(problem)
+
+
+def _storage_files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise RecordingError(f"{path}: there is no such file or folder; give a rosbag2 folder, .mcap or .db3 file")
+    if path.is_file() and path.suffix not in _STORAGE_SUFFIXES:
+        raise RecordingError(
+            f"{path}: '{path.suffix}' is no rosbag2 storage; give a .mcap or .db3 file or the bag folder"
+        )
+    files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.suffix in _STORAGE_SUFFIXES)
+    if not files and not (path / "metadata.yaml").exists():
+        raise RecordingError(f"{path}: no metadata.yaml, .mcap or .db3 file in it; this is not a rosbag2 recording")
+    return files
+
+
+def _any_reader(sources: list[Any]) -> AnyReader:
+    if not sources:
+        raise RecordingError("the storage files that metadata.yaml names are missing")
+    bag = AnyReader(sources, default_typestore=message_types())
+    bag.open()
+    return bag
+
+
+def _is_latched(connection: Connection) -> bool:
+    profiles = getattr(connection.ext, "offered_qos_profiles", [])
+    return any(profile.durability == QosDurability.TRANSIENT_LOCAL for profile in profiles)

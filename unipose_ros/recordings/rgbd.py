@@ -1,0 +1,182 @@
+"""A recording as a sequence of RGB-D frames."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.camera import Camera, CameraError, points_to_depth
+from unipose_ros.frame import FrameError, RgbdFrame, Skeletons
+from unipose_ros.images import ImageError
+from unipose_ros.recordings.cdr import read_stamp
+from unipose_ros.recordings.decoding import read_colour, read_depth, read_points, stamp_of
+from unipose_ros.recordings.errors import RecordingError
+from unipose_ros.recordings.pairing import pair_stamps
+from unipose_ros.recordings.reader import BagReader, RawMessage
+from unipose_ros.recordings.skeleton_messages import read_skeletons
+from unipose_ros.recordings.topics import RgbdTopics, detect_topics
+
+_log = logging.getLogger(__name__)
+
+
+class RgbdRecording:
+    """Frames and truth of an open recording.
+
+    Depth comes from a depth image or, without one, from a point cloud. A recording with only
+    one of colour and depth gives frames with that one.
+
+    Args:
+        reader: an open recording.
+        topics: roles that the user has named; the others are detected.
+        max_gap_ns: largest difference of paired stamps; half a frame period when ``None``.
+
+    Attributes:
+        topics: the topics in use.
+        dropped: how many images did not become part of a frame, by reason: ``no stamp``,
+            ``repeated stamp``, ``no partner``, ``undecodable``, ``does not fit``, ``no camera``.
+
+    Raises:
+        RecordingError: there is neither colour nor depth, or no camera_info for them.
+    """
+
+    def __init__(self, reader: BagReader, topics: RgbdTopics | None = None, max_gap_ns: int | None = None) -> None:
+        self.topics = detect_topics(reader.topics, topics)
+        self.dropped: Counter[str] = Counter()
+        self._reader = reader
+        self._max_gap_ns = max_gap_ns
+        self._camera: Camera | None = None
+        self._depth_topic = self.topics.depth or self.topics.points
+        self._info_topic = (self.topics.depth_info if self._depth_topic else None) or self.topics.colour_info
+        if not self._depth_topic and not self.topics.colour:
+            raise RecordingError(
+                f"{reader.path}: neither a colour nor a depth topic was found among "
+                f"{', '.join(reader.topics) or 'no topics'}; name them"
+            )
+        if not self._info_topic:
+            raise RecordingError(f"{reader.path}: no sensor_msgs/CameraInfo topic; record camera_info with the images")
+
+    def frames(self) -> Iterator[RgbdFrame]:
+        """Frames in the order of their recording.
+
+        The recording is read twice: once for the stamps, so that the pairing does not depend on
+        the order in which colour and depth were written, and once for the images.
+        """
+        self.dropped.clear()
+        partner_of = self._pair()
+        waiting: dict[int, RawMessage] = {}
+        for raw in self._reader.raw(self._stream_topics()):
+            if raw.topic == self._info_topic:
+                self._take_camera(raw)
+                continue
+            stamp = read_stamp(raw.data)
+            if stamp not in partner_of[raw.topic]:
+                continue
+            # Once used, a stamp that comes again is a repetition, counted while pairing.
+            other = partner_of[raw.topic].pop(stamp)
+            if other is None:
+                frame = self._frame(stamp, raw, None)
+            elif other in waiting:
+                frame = self._frame(stamp, raw, waiting.pop(other))
+            else:
+                waiting[stamp] = raw
+                continue
+            if frame is not None:
+                yield frame
+
+    def truth(self) -> Iterator[Skeletons]:
+        """True skeletons, where the recording has them.
+
+        Raises:
+            RecordingError: it has none.
+        """
+        if self.topics.truth is None:
+            raise RecordingError(
+                f"{self._reader.path}: there are no true skeletons in it (no SkeletonArray on '*truth*')"
+            )
+        for message in self._reader.messages([self.topics.truth]):
+            yield read_skeletons(message.value)
+
+    def _stream_topics(self) -> list[str]:
+        return [topic for topic in (self.topics.colour, self._depth_topic, self._info_topic) if topic]
+
+    def _pair(self) -> dict[str, dict[int, int | None]]:
+        """For each stream the stamp of every usable image's partner, ``None`` for an only stream."""
+        stamps: dict[str, list[int]] = {t: [] for t in (self.topics.colour, self._depth_topic) if t}
+        for raw in self._reader.raw(self._stream_topics()):
+            if raw.topic == self._info_topic:
+                # An image may be recorded before the first camera_info.
+                if self._camera is None:
+                    self._take_camera(raw)
+            else:
+                self._take_stamp(raw, stamps[raw.topic])
+        if len(stamps) == 1:
+            return {topic: dict.fromkeys(found) for topic, found in stamps.items()}
+        colour, depth = (stamps[topic] for topic in (self.topics.colour, self._depth_topic) if topic)
+        pairs = pair_stamps(colour, depth, self._max_gap_ns)
+        self.dropped["no partner"] += len(colour) + len(depth) - 2 * len(pairs)
+        partners: dict[str, dict[int, int | None]] = {topic: {} for topic in stamps}
+        for depth_stamp, colour_stamp in pairs.items():
+            partners[str(self._depth_topic)][depth_stamp] = colour_stamp
+            partners[str(self.topics.colour)][colour_stamp] = depth_stamp
+        return partners
+
+    def _take_stamp(self, raw: RawMessage, stamps: list[int]) -> None:
+        stamp = read_stamp(raw.data)
+        if stamp == 0:
+            self._drop("no stamp", raw, "the header's stamp is zero; let the driver stamp its images")
+        elif stamp in stamps[-1000:]:
+            self._drop("repeated stamp", raw, f"stamp {stamp} came before")
+        else:
+            stamps.append(stamp)
+
+    def _take_camera(self, raw: RawMessage) -> None:
+        try:
+            self._camera = Camera.from_camera_info(self._reader.unpack(raw), rectified=self._is_rectified())
+        except CameraError as error:
+            self._drop("no camera", raw, str(error))
+
+    def _is_rectified(self) -> bool:
+        """REP-104 has rectified images in topics named ``image_rect*``."""
+        return "image_rect" in str(self.topics.depth or self.topics.colour)
+
+    def _frame(self, stamp: int, raw: RawMessage, partner: RawMessage | None) -> RgbdFrame | None:
+        by_topic = {message.topic: message for message in (raw, partner) if message is not None}
+        if self._camera is None:
+            self._drop("no camera", raw, "no usable camera_info")
+            return None
+        try:
+            depth_message = self._unpacked(by_topic.get(str(self._depth_topic)))
+            colour_message = self._unpacked(by_topic.get(str(self.topics.colour)))
+            lead = colour_message if depth_message is None else depth_message
+            return RgbdFrame(
+                stamp_ns=stamp_of(lead),
+                frame_id=lead.header.frame_id,
+                camera=self._camera,
+                depth=None if depth_message is None else self._depth(depth_message),
+                colour=None if colour_message is None else read_colour(colour_message),
+            )
+        except (ImageError, RecordingError) as error:
+            self._drop("undecodable", raw, str(error))
+        except FrameError as error:
+            self._drop("does not fit", raw, f"{error}; record depth that is registered to colour")
+        return None
+
+    def _unpacked(self, raw: RawMessage | None) -> Any:
+        return None if raw is None else self._reader.unpack(raw)
+
+    def _depth(self, message: Any) -> NDArray[np.float32]:
+        if self.topics.depth is not None:
+            return read_depth(message)
+        assert self._camera is not None
+        return points_to_depth(self._camera, read_points(message))
+
+    def _drop(self, reason: str, raw: RawMessage, detail: str) -> None:
+        """Count a lost image, and say so the first time a reason comes up."""
+        if not self.dropped[reason]:
+            _log.warning("%s: '%s': image dropped, %s: %s", self._reader.path, raw.topic, reason, detail)
+        self.dropped[reason] += 1
