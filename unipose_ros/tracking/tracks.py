@@ -1,0 +1,146 @@
+"""Everybody being followed, as a set of arrays, and the steps that change it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.frame import JointStatus, Skeletons
+from unipose_ros.tracking.config import TrackerConfig
+from unipose_ros.tracking.smoothing import blend_factor, corrected_velocity, smooth
+
+NANOSECONDS = 1_000_000_000
+_DIAGONAL = [0, 3, 5]  # xx, yy, zz of an upper triangle
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """T people with J joints. Every attribute has one row per person.
+
+    Attributes:
+        ids: (T,) names; empty for a detection that is nobody yet.
+        positions: (T, J, 3) metres, smoothed or predicted; NaN where MISSING.
+        confidences: (T, J) in [0, 1], fading while a joint is predicted.
+        status: (T, J) of :class:`JointStatus`.
+        covariances: (T, J, 6) square metres; NaN where the estimator gave none.
+        velocities: (T, 3) of the whole body, metres per second.
+        scores: (T,) in [0, 1], fading while the person is predicted.
+        hits: (T,) number of frames in which the person was seen.
+        first_ns, seen_ns: (T,) stamps of the first and the latest of them.
+        missing_ns: (T, J) for how long the person was seen without this joint.
+    """
+
+    ids: NDArray[np.str_]
+    positions: NDArray[np.float64]
+    confidences: NDArray[np.float64]
+    status: NDArray[np.uint8]
+    covariances: NDArray[np.float64]
+    velocities: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    hits: NDArray[np.int64]
+    first_ns: NDArray[np.int64]
+    seen_ns: NDArray[np.int64]
+    missing_ns: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def select(self, rows: NDArray[Any]) -> Tracks:
+        """The people of an index or boolean array, in its order."""
+        return Tracks(**{item.name: getattr(self, item.name)[rows] for item in fields(self)})
+
+    def joined(self, other: Tracks) -> Tracks:
+        """These people, then the others."""
+        pairs = {item.name: (getattr(self, item.name), getattr(other, item.name)) for item in fields(self)}
+        return Tracks(**{name: np.concatenate(pair) for name, pair in pairs.items()})
+
+    def updated(self, rows: NDArray[np.intp], people: Tracks) -> Tracks:
+        """The same people with new values in some rows."""
+        values = {item.name: getattr(self, item.name).copy() for item in fields(self)}
+        for name, value in values.items():
+            value[rows] = getattr(people, name)
+        return Tracks(**values)
+
+    def named(self, names: list[str]) -> Tracks:
+        """The same people under new ids."""
+        return replace(self, ids=np.array(names, "<U5"))
+
+    @classmethod
+    def from_skeletons(cls, people: Skeletons) -> Tracks:
+        """Detections as people seen once, without name and motion.
+
+        A joint with any coordinate that is not finite has none.
+        """
+        count, joints = people.confidences.shape
+        given = np.asarray(np.isfinite(people.positions).all(axis=-1))
+        covariances = people.covariances if people.covariances is not None else np.full((count, joints, 6), np.nan)
+        stamps = np.full(count, people.stamp_ns, np.int64)
+        return cls(
+            ids=np.full(count, "", "<U5"),
+            positions=np.where(given[..., None], people.positions, np.nan).astype(np.float64),
+            confidences=np.where(given, people.confidences, 0).astype(np.float64),
+            status=np.where(given, people.status, JointStatus.MISSING).astype(np.uint8),
+            covariances=covariances.astype(np.float64),
+            velocities=np.zeros((count, 3)),
+            scores=people.scores.astype(np.float64),
+            hits=np.ones(count, np.int64),
+            first_ns=stamps,
+            seen_ns=stamps,
+            missing_ns=np.zeros((count, joints), np.int64),
+        )
+
+
+def predict(tracks: Tracks, dt_ns: int, config: TrackerConfig) -> Tracks:
+    """Where everybody is ``dt_ns`` later if nobody looks: positions move on, certainty goes.
+
+    The body moves as a whole with a velocity that dies away; joints are not moved against it.
+    """
+    dt = dt_ns / NANOSECONDS
+    slowing = math.exp(-dt / config.velocity_decay)
+    fading = math.exp(-dt / config.confidence_decay)
+    travel = tracks.velocities * (config.velocity_decay * (1 - slowing))
+    covariances = tracks.covariances.copy()
+    covariances[..., _DIAGONAL] += config.drift**2 * dt
+    there = tracks.status != JointStatus.MISSING
+    return replace(
+        tracks,
+        positions=tracks.positions + travel[:, None],
+        velocities=tracks.velocities * slowing,
+        confidences=tracks.confidences * fading,
+        scores=tracks.scores * fading,
+        covariances=covariances,
+        status=np.where(there, JointStatus.INFERRED, JointStatus.MISSING).astype(np.uint8),
+    )
+
+
+def correct(predicted: Tracks, seen: Tracks, dt_ns: int, config: TrackerConfig) -> Tracks:
+    """Predicted people and the detections that go with them, row by row -> the people now.
+
+    A joint that was not seen keeps its prediction for ``joint_hold``. A smoothed joint keeps the
+    covariance of its measurement: errors of successive frames are alike, so the mean is hardly surer.
+    """
+    dt = dt_ns / NANOSECONDS
+    factor = blend_factor(dt, config.smoothing)
+    given = seen.status != JointStatus.MISSING
+    missing_ns = np.where(given, 0, predicted.missing_ns + dt_ns)
+    lost = missing_ns > config.joint_hold * NANOSECONDS
+    positions = smooth(predicted.positions, seen.positions, factor, config.jump)
+    return Tracks(
+        ids=predicted.ids,
+        positions=np.where(lost[..., None], np.nan, positions),
+        confidences=np.where(lost, 0, np.where(given, seen.confidences, predicted.confidences)),
+        status=np.where(lost, JointStatus.MISSING, np.where(given, seen.status, predicted.status)).astype(np.uint8),
+        covariances=np.where(given[..., None], seen.covariances, predicted.covariances),
+        velocities=corrected_velocity(
+            predicted.velocities, predicted.positions, seen.positions, dt, factor, config.max_speed
+        ),
+        scores=seen.scores,
+        hits=predicted.hits + 1,
+        first_ns=predicted.first_ns,
+        seen_ns=seen.seen_ns,
+        missing_ns=missing_ns,
+    )
