@@ -1,0 +1,52 @@
+"""Networks in ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from unipose_ros.backends import BackendError
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+class OnnxBackend:
+    """A network from an ONNX file.
+
+    Args:
+        path: the file.
+        device: ``cpu`` or ``cuda``.
+        threads: of the CPU for one operation.
+
+    Raises:
+        BackendError: the device cannot be had, or the file is no network.
+    """
+
+    def __init__(self, path: Path, device: str = "cpu", threads: int = 2) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Threads that spin while they wait are a little faster, but take a core from the rest of the robot.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=[_PROVIDERS[device]])
+        except Exception as error:  # onnxruntime has no common base class for its errors
+            raise BackendError(f"{path} cannot be loaded by onnxruntime ({error})") from error
+        if _PROVIDERS[device] not in self._session.get_providers():
+            raise BackendError(f"onnxruntime cannot use {device} (CUDA or cuDNN libraries missing?); use device cpu")
+        self._inputs = [each.name for each in self._session.get_inputs()]
+        self._description = f"onnxruntime {onnxruntime.__version__} on {device}, {threads} threads"
+
+    @property
+    def description(self) -> str:
+        """What runs it and where."""
+        return self._description
+
+    def __call__(self, *inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """Run once."""
+        fed = {name: np.ascontiguousarray(value) for name, value in zip(self._inputs, inputs, strict=True)}
+        return tuple(self._session.run(None, fed))

