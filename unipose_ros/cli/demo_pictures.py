@@ -1,0 +1,101 @@
+"""The demo's picture and video: skeletons over the colour image beside the scene from the side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.cli.summary import Received
+from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.pictures.drawing import Image
+from unipose_ros.pictures.overlay import background, draw_skeletons
+from unipose_ros.pictures.video import write_video
+from unipose_ros.pictures.view3d import render_scene, side_view
+
+_PANEL_HEIGHT = 600
+_SCENE_WIDTH = 720
+_HEADER = 44
+_YAW_RANGE = (0.55, 0.95)
+_PITCH = 0.3
+_TEXT = (235, 235, 240)
+_QUIET = (150, 155, 168)
+_GROUND = (14, 15, 19)
+
+
+def write_pictures(
+    folder: Path, frames: Iterable[RgbdFrame], received: Mapping[int, Received], fps: float
+) -> dict[str, str]:
+    """Write ``demo.mp4`` with all frames and ``demo.png`` with the one that shows most.
+
+    Args:
+        frames: the recording's frames in order; taken one at a time.
+        received: the node's messages by stamp; a frame without one is shown without people.
+
+    Returns:
+        File names by kind; empty when there was no frame.
+    """
+    target, distance = _point_of_view([message.skeletons for message in received.values()])
+    best = _best_stamp(received)
+    still: list[Image] = []
+
+    def panels() -> Iterator[Image]:
+        for number, frame in enumerate(frames):
+            yaw = _YAW_RANGE[0] + (_YAW_RANGE[1] - _YAW_RANGE[0]) * number / max(1, len(received))
+            panel = compose(frame, received.get(frame.stamp_ns), target, distance, yaw)
+            if frame.stamp_ns == best or not still:
+                still[:] = [panel]
+            yield panel
+
+    if not write_video(folder / "demo.mp4", panels(), fps):
+        return {}
+    cv2.imwrite(str(folder / "demo.png"), cv2.cvtColor(still[0], cv2.COLOR_RGB2BGR))
+    return {"picture": "demo.png", "video": "demo.mp4"}
+
+
+def compose(
+    frame: RgbdFrame, message: Received | None, target: NDArray[np.floating], distance: float, yaw: float
+) -> Image:
+    """One panel: colour with skeletons, the scene from the side, a line of text above."""
+    skeletons = message.skeletons if message else Skeletons.empty(frame.stamp_ns, frame.frame_id, "")
+    width = round(frame.camera.width * _PANEL_HEIGHT / frame.camera.height / 2) * 2
+    colour = np.asarray(cv2.resize(background(frame), (width, _PANEL_HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
+    draw_skeletons(colour, skeletons, frame.camera)
+    view = side_view(target, distance, yaw, _PITCH, _SCENE_WIDTH, _PANEL_HEIGHT)
+    scene = render_scene(frame, skeletons, view)
+    body = np.hstack([colour, scene])
+    return np.vstack([_header(body.shape[1], message), body])
+
+
+def _header(width: int, message: Received | None) -> Image:
+    bar = np.full((_HEADER, width, 3), _GROUND, np.uint8)
+    cv2.putText(bar, "unipose_ros", (16, 29), cv2.FONT_HERSHEY_DUPLEX, 0.7, _TEXT, 1, cv2.LINE_AA)
+    text = "no message for this frame"
+    if message is not None:
+        count = len(message.skeletons)
+        noun = "person" if count == 1 else "people"
+        text = f"{message.skeletons.modality}   {count} {noun}   {message.latency_ms:.0f} ms after acquisition"
+    cv2.putText(bar, text, (190, 28), cv2.FONT_HERSHEY_SIMPLEX, 0.55, _QUIET, 1, cv2.LINE_AA)
+    return bar
+
+
+def _point_of_view(all_skeletons: list[Skeletons]) -> tuple[NDArray[np.floating], float]:
+    """Where the virtual camera looks and how far away it stands so that everybody fits."""
+    joints = np.concatenate([s.positions.reshape(-1, 3) for s in all_skeletons] or [np.zeros((0, 3), np.float32)])
+    joints = joints[np.isfinite(joints).all(axis=1)]
+    if not len(joints):
+        return np.array([0.0, 0.0, 3.0]), 3.5
+    low, high = np.percentile(joints, [2, 98], axis=0)
+    return (low + high) / 2, 1.5 + 1.05 * float(np.linalg.norm(high - low))
+
+
+def _best_stamp(received: Mapping[int, Received]) -> int | None:
+    """The frame with most measured joints; of equals the middle one, where people have settled."""
+    if not received:
+        return None
+    counts = {stamp: int((message.skeletons.status == 2).sum()) for stamp, message in received.items()}
+    equals = [stamp for stamp, count in sorted(counts.items()) if count == max(counts.values())]
+    return equals[len(equals) // 2]

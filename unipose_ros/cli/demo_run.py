@@ -1,0 +1,161 @@
+"""Runs the demo's three processes: a recording is played into the node, its output recorded."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unipose_ros.cli.processes import Child, ProcessError, Processes
+from unipose_ros.recordings import BagReader, RgbdTopics, Topic
+from unipose_ros.resources import resource_path
+
+#: What is recorded of the node.
+OUTPUTS = ("/skeletons", "/markers", "/tf", "/diagnostics")
+_START_TIMEOUT = 60.0
+#: Diagnostics come once a second; after this the last ones cover the whole run.
+_LAST_DIAGNOSTICS = 2.0
+_COMPRESSED = "sensor_msgs/msg/CompressedImage"
+
+
+@dataclass(frozen=True)
+class DemoRun:
+    """What a run left behind.
+
+    Attributes:
+        output: the recording of what the node published.
+        offset_ns: added to the stamps while playing; subtract it to get the recording's times.
+        player: the player's report.
+    """
+
+    output: Path
+    offset_ns: int
+    player: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Playing:
+    """How a recording's topics reach the node.
+
+    Attributes:
+        remap: recorded topic -> the node's topic.
+        inputs: recorded topics that the node must be listening to before playing begins.
+        node_arguments: ROS arguments for the node.
+    """
+
+    remap: dict[str, str]
+    inputs: tuple[str, ...]
+    node_arguments: tuple[str, ...]
+
+
+def plan(bag_topics: dict[str, Topic], topics: RgbdTopics) -> Playing:
+    """Map the topics of a recording to those of the node.
+
+    Args:
+        topics: roles found in the recording; colour must be among them.
+    """
+    remap: dict[str, str] = {}
+    parameters: dict[str, str] = {}
+    if topics.colour:
+        compressed = bag_topics[topics.colour].type == _COMPRESSED
+        parameters["input.color_transport"] = "compressed" if compressed else "raw"
+        remap[topics.colour] = "/color/image" + ("/compressed" if compressed else "")
+    if topics.depth:
+        compressed = bag_topics[topics.depth].type == _COMPRESSED
+        parameters["input.depth_transport"] = "compressedDepth" if compressed else "raw"
+        remap[topics.depth] = "/depth/image" + ("/compressedDepth" if compressed else "")
+    elif topics.points:
+        parameters["input.source"] = "points"
+        remap[topics.points] = "/points"
+    extra: list[str] = []
+    if topics.colour_info:
+        remap[topics.colour_info] = "/color/camera_info"
+    if topics.depth_info and topics.depth_info != topics.colour_info:
+        remap[topics.depth_info] = "/depth/camera_info"
+    else:
+        extra += ["-r", "depth/camera_info:=/color/camera_info"]
+    arguments = [part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")]
+    return Playing(remap, tuple(remap), (*arguments, *extra))
+
+
+def isolation() -> dict[str, str]:
+    """Environment that keeps the demo's traffic on this machine and apart from other ROS programs."""
+    return {
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "ROS_DOMAIN_ID": os.environ.get("ROS_DOMAIN_ID", str(random.SystemRandom().randint(1, 100))),
+        "FASTRTPS_DEFAULT_PROFILES_FILE": str(resource_path("config", "fastdds.xml")),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def run_demo(bag: Path, playing: Playing, modality: str, folder: Path, progress: Callable[[float], None]) -> DemoRun:
+    """Play a recording into the node in real time.
+
+    Args:
+        folder: where the output's recording and the logs go.
+        progress: told the share played so far, from 0 to 1.
+
+    Raises:
+        ProcessError: a process failed or did not end in time.
+    """
+    with BagReader(bag) as reader:
+        seconds = reader.duration_ns / 1e9
+    output = folder / "output_bag"
+    with Processes(folder / "logs", isolation()) as processes:
+        recorder = processes.start_module("recorder", "unipose_ros.nodes.recorder", _recorder_arguments(output))
+        node = processes.start_module("node", "unipose_ros.nodes.pose_node", _node_arguments(playing, modality))
+        _wait_for_outputs(processes, recorder)
+        player = processes.start_module("player", "unipose_ros.nodes.player", _player_arguments(bag, playing))
+        began = time.monotonic()
+        limit = _START_TIMEOUT + 2 * seconds
+        processes.wait(player, limit, lambda: progress(min(1.0, (time.monotonic() - began) / max(seconds, 1e-3))))
+        progress(1.0)
+        time.sleep(_LAST_DIAGNOSTICS)
+        _expect_clean_exit(processes, recorder, node)
+    report = _last_json(player)
+    return DemoRun(output, int(report["offsets_ns"][0]), report)
+
+
+def _recorder_arguments(output: Path) -> list[str]:
+    # Without types: the recorder then says when it has found the node's publishers.
+    return [str(output), "--topics", *OUTPUTS]
+
+
+def _node_arguments(playing: Playing, modality: str) -> list[str]:
+    parameters = ["-p", f"model.modality:={modality}", "-p", "tf.mode:=joints"]
+    return ["--ros-args", *parameters, *playing.node_arguments]
+
+
+def _player_arguments(bag: Path, playing: Playing) -> list[str]:
+    rules = [f"{old}:={new}" for old, new in playing.remap.items()]
+    wanted = ["--topics", *playing.remap, "--remap", *rules, "--wait-on", *playing.inputs]
+    return [str(bag), "--restamp", "--timeout", str(_START_TIMEOUT), *wanted]
+
+
+def _wait_for_outputs(processes: Processes, recorder: Child) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT
+    while not all(f"recording '{topic}'" in recorder.output for topic in OUTPUTS):
+        processes.check()
+        if time.monotonic() > deadline:
+            raise ProcessError(f"the node's topics did not appear within {_START_TIMEOUT:.0f} s; see logs/node.log")
+        time.sleep(0.1)
+
+
+def _expect_clean_exit(processes: Processes, *children: Child) -> None:
+    for child in children:
+        status = processes.stop(child)
+        if status != 0:
+            raise ProcessError(f"{child.name} ended with status {status}; see {child.log}")
+
+
+def _last_json(child: Child) -> dict[str, Any]:
+    lines = [line for line in child.output.splitlines() if line.startswith("{")]
+    if not lines:
+        raise ProcessError(f"{child.name} gave no report; see {child.log}")
+    report: dict[str, Any] = json.loads(lines[-1])
+    return report

@@ -1,0 +1,119 @@
+"""What the demo measured, as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from unipose_ros.frame import Skeletons, TrackState
+
+#: A person and a true person further apart than this are not the same, metres.
+MATCH_DISTANCE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Received:
+    """One message of the node.
+
+    Attributes:
+        stamp_ns: acquisition time in the recording (not moved to the time of playing).
+        latency_ms: from acquisition to its arrival at the recorder.
+        skeletons: what it said.
+    """
+
+    stamp_ns: int
+    latency_ms: float
+    skeletons: Skeletons
+
+
+def summarise(
+    frame_stamps: Sequence[int],
+    received: Sequence[Received],
+    published_ms: Mapping[str, float],
+    stages_ms: Mapping[str, Mapping[str, float]],
+    truth: Mapping[int, Skeletons],
+) -> dict[str, Any]:
+    """The content of ``summary.json``.
+
+    Args:
+        frame_stamps: acquisition times of the frames in the recording.
+        received: all messages of the node.
+        published_ms: acquisition to publication, as the node measured it (p50, p95).
+        stages_ms: the same for every stage of the node.
+        truth: true people by stamp; empty when the recording has none.
+    """
+    answered = set(frame_stamps) & {message.stamp_ns for message in received}
+    summary: dict[str, Any] = {
+        "frames_in": len(frame_stamps),
+        "skeleton_messages": len(received),
+        "delivered_fraction": round(len(answered) / len(frame_stamps), 4) if frame_stamps else 0.0,
+        "people_max": max((len(message.skeletons) for message in received), default=0),
+        "ids": sorted(_confirmed_ids(received)),
+        "latency_ms": {
+            **published_ms,
+            "stages": stages_ms,
+            "received": percentiles([message.latency_ms for message in received]),
+        },
+    }
+    if truth:
+        summary["against_truth"] = score(received, truth)
+    return summary
+
+
+def percentiles(values: Sequence[float]) -> dict[str, float]:
+    """p50 and p95; empty for no values."""
+    if not values:
+        return {}
+    p50, p95 = np.percentile(np.asarray(values), [50, 95])
+    return {"p50": round(float(p50), 2), "p95": round(float(p95), 2)}
+
+
+def _confirmed_ids(received: Sequence[Received]) -> set[str]:
+    return {
+        person_id
+        for message in received
+        for person_id, state in zip(message.skeletons.ids, message.skeletons.states, strict=True)
+        if state == TrackState.TRACKED
+    }
+
+
+def score(received: Sequence[Received], truth: Mapping[int, Skeletons]) -> dict[str, Any]:
+    """Mean joint position error (MPJPE, no alignment) and how many of the true people were found.
+
+    People are matched to true people frame by frame, by least mean distance, within
+    :data:`MATCH_DISTANCE`; joints that were not found do not count into the error, so the
+    fraction of joints found stands beside it.
+    """
+    errors: list[NDArray[np.floating]] = []
+    people, wanted_joints = 0, 0
+    for message in received:
+        if message.stamp_ns not in truth:
+            continue
+        wanted = truth[message.stamp_ns]
+        people += len(wanted)
+        wanted_joints += int(np.isfinite(wanted.positions).all(axis=-1).sum())
+        errors.extend(_matched_errors(message.skeletons.positions, wanted.positions))
+    joints = np.concatenate(errors) if errors else np.zeros(0)
+    joints = joints[np.isfinite(joints)]
+    return {
+        "people_found_fraction": round(len(errors) / people, 4) if people else 0.0,
+        "joints_found_fraction": round(len(joints) / wanted_joints, 4) if wanted_joints else 0.0,
+        "mpjpe_mm": round(float(joints.mean()) * 1e3, 1) if len(joints) else None,
+        "median_mm": round(float(np.median(joints)) * 1e3, 1) if len(joints) else None,
+    }
+
+
+def _matched_errors(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> list[NDArray[np.floating]]:
+    """Joint errors (J,) in metres of every matched person; NaN where a joint is missing."""
+    distances = np.linalg.norm(found[:, None] - wanted[None], axis=-1)
+    counted = np.isfinite(distances)
+    mean = np.where(counted, distances, 0).sum(-1) / np.maximum(counted.sum(-1), 1)
+    mean = np.where(counted.any(-1), mean, np.inf)
+    cost = np.minimum(mean, 10 * MATCH_DISTANCE)
+    rows, columns = linear_sum_assignment(cost)
+    return [distances[r, c] for r, c in zip(rows, columns, strict=True) if mean[r, c] <= MATCH_DISTANCE]
