@@ -51,9 +51,7 @@ def nan_median(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(0.5 * (low + high)).reshape(values.shape[:-1])
 
 
-def match(
-    distances: NDArray[np.float64], gates: NDArray[np.float64]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def match(distances: NDArray[np.float64], gates: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Pair tracks with detections at the least total cost.
 
     A pair costs its distance, a track without a partner the widest gate. So two near pairs are
