@@ -20,6 +20,8 @@ _COLOUR_TO_RGB = {
     "bgra8": (4, cv2.COLOR_BGRA2RGB),
     "mono8": (1, cv2.COLOR_GRAY2RGB),
 }
+#: What :func:`decode_colour` reads.
+COLOUR_ENCODINGS = tuple(_COLOUR_TO_RGB)
 _MILLIMETRE = np.float32(0.001)
 
 #: ``compressedDepth`` puts this before the picture: int32 format (1 = inverse depth), float32 quantisers A and B.

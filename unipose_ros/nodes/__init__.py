@@ -1,0 +1,1 @@
+"""Executables: each file is one node and its ``main``."""

@@ -1,0 +1,171 @@
+"""``pose_node``: colour and depth in, skeletons, markers, TF and diagnostics out.
+
+The executor's thread only stores the newest pair of images; one worker thread decodes,
+estimates, tracks and publishes it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from std_srvs.srv import SetBool, Trigger
+
+from unipose_ros.camera import Camera
+from unipose_ros.estimator import EstimatorConfig, PoseEstimator, build_estimator
+from unipose_ros.ros.config import NodeConfig
+from unipose_ros.ros.diagnostics import Condition, build_diagnostics
+from unipose_ros.ros.lifecycle import ManagedNode, run
+from unipose_ros.ros.outputs import Outputs
+from unipose_ros.ros.parameters import Parameters
+from unipose_ros.ros.session import Session
+from unipose_ros.ros.statistics import Statistics
+from unipose_ros.tracking import NearestTracker, Tracker
+
+EstimatorFactory = Callable[[EstimatorConfig], PoseEstimator]
+
+#: Before the first camera_info: most RGB-D cameras are near this, and the network is warm either way.
+_TYPICAL_CAMERA = Camera(fx=525.0, fy=525.0, cx=319.5, cy=239.5, width=640, height=480)
+
+
+class PoseNode(ManagedNode):
+    """Estimates and tracks everybody's skeleton.
+
+    Args:
+        estimator_factory: makes the estimator on configuration.
+        kwargs: for the node: ``namespace``, ``parameter_overrides`` and so on.
+
+    Raises:
+        ParameterError: a parameter given at start is not valid.
+    """
+
+    def __init__(self, estimator_factory: EstimatorFactory = build_estimator, **kwargs: Any) -> None:
+        super().__init__("unipose", **kwargs)
+        self._estimator_factory = estimator_factory
+        self._settings = Parameters(self, NodeConfig(), fixed=("model", "track"))
+        self._statistics = Statistics()
+        self._outputs = Outputs(self)
+        # One for the node's life, for ids are never to be given twice.
+        self._tracker: Tracker = NearestTracker(self.config.track)
+        self._estimator: PoseEstimator | None = None
+        self._session: Session | None = None
+        self._enabled = True
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # On a steady clock: simulated time that stands still is just when one wants to be told.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(self.config.diagnostics.period, self._publish_diagnostics, clock=steady)
+        self.create_service(SetBool, "~/enable", self._on_enable)
+        self.create_service(Trigger, "~/reset_tracks", self._on_reset_tracks)
+        threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
+        self._jump_handle = self.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
+
+    @property
+    def config(self) -> NodeConfig:
+        """The parameters as they are now."""
+        current: NodeConfig = self._settings.current
+        return current
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the network and run it once."""
+        return self.guard("configure", self._load)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Publish and subscribe."""
+        super().on_activate(state)
+        return self.guard("activate", self._start)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe, end the worker, and tell listeners that nobody is shown any more."""
+        self._stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give the network's memory back."""
+        self._release()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """End from any state."""
+        self._stop()
+        self._release()
+        return super().on_deactivate(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Leave nothing behind, so that the node can be configured again."""
+        return self.on_shutdown(state)
+
+    def _load(self) -> None:
+        estimator = self._estimator_factory(self.config.model)
+        try:
+            estimator.warm_up(_TYPICAL_CAMERA)
+        except Exception:
+            estimator.close()
+            raise
+        self._estimator = estimator
+
+    def _start(self) -> None:
+        if not self._enabled or self._estimator is None:
+            return
+        self._tracker.reset()
+        self._statistics.clear()
+        self._session = Session(
+            self, self._estimator, self._tracker, self._outputs, lambda: self.config, self._statistics
+        )
+
+    def _stop(self) -> None:
+        if self._session is None:
+            return
+        session, self._session = self._session, None
+        session.close()
+        self._outputs.clear(self.get_clock().now().nanoseconds)
+
+    def _release(self) -> None:
+        if self._estimator is not None:
+            self._estimator.close()
+        self._estimator = None
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        """Pause and resume without unloading the network."""
+        self._enabled = bool(request.data)
+        if self.state_label == "active" and self._enabled != (self._session is not None):
+            (self._start if self._enabled else self._stop)()
+        response.success = True
+        response.message = f"{'enabled' if self._enabled else 'disabled'}; the node is {self.state_label}"
+        return response
+
+    def _on_reset_tracks(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Forget everybody; they get new ids with the next frame."""
+        if self._session is not None:
+            self._session.reset_tracks()
+        response.success = self._session is not None
+        response.message = "everybody gets a new id" if response.success else f"nobody is tracked: {self.condition}"
+        return response
+
+    def _on_clock_jump(self, jump: object) -> None:
+        if self._session is not None:
+            self._session.restart("the node's clock")
+
+    @property
+    def condition(self) -> str:
+        """State of the life cycle, or ``disabled``."""
+        return "disabled" if self.state_label == "active" and self._session is None else self.state_label
+
+    def _publish_diagnostics(self) -> None:
+        waited = self._session.watch() if self._session is not None else 0.0
+        condition = Condition(self.get_fully_qualified_name(), self.condition, waited)
+        now = self.get_clock().now().nanoseconds
+        self._diagnostics.publish(build_diagnostics(now, condition, self._statistics, self.config))
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is told to stop; returns the exit code."""
+    return run(PoseNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""ROS messages -> one :class:`RgbdFrame`, refusing what does not fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from cv_bridge import CvBridge, CvBridgeError
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo, CompressedImage, PointCloud2
+from sensor_msgs_py import point_cloud2
+
+from unipose_ros import images
+from unipose_ros.camera import Camera, CameraError, points_to_depth
+from unipose_ros.frame import RgbdFrame
+from unipose_ros.ros.pairing import Pair
+from unipose_ros.ros.reporter import BadInputError
+
+#: Two calibrations of one and the same registered camera agree better than this.
+_FOCAL_TOLERANCE = 0.02
+
+
+class FrameDecoder:
+    """Decodes pairs with the cached calibration of both cameras.
+
+    Args:
+        rectified: the images are rectified ones: P is their calibration.
+    """
+
+    def __init__(self, rectified: bool = False) -> None:
+        self._rectified = rectified
+        self._bridge = CvBridge()
+        self._parsed: dict[str, tuple[CameraInfo, Camera]] = {}
+        self.colour_info: CameraInfo | None = None
+        self.depth_info: CameraInfo | None = None
+
+    def decode(self, pair: Pair) -> RgbdFrame:
+        """Decode a pair.
+
+        Raises:
+            BadInputError: something about it is not usable; says what, and what to do.
+        """
+        frame_id = _common_frame(pair)
+        camera = self._camera(frame_id)
+        with _blame("colour_image"):
+            colour = self._colour(pair.colour)
+        _require_size("colour", colour.shape, camera)
+        with _blame("depth_image"):
+            depth = _depth(pair.depth, camera)
+        _require_size("depth", depth.shape, camera)
+        return RgbdFrame(stamp_ns=pair.stamp_ns, frame_id=frame_id, camera=camera, depth=depth, colour=colour)
+
+    def _camera(self, frame_id: str) -> Camera:
+        """The calibration that colour and depth share: that of colour, or of depth where colour has none."""
+        infos = {"color": self.colour_info, "depth": self.depth_info}
+        known = {name: info for name, info in infos.items() if info is not None}
+        if not known:
+            raise BadInputError(
+                "no_camera_info", "no camera_info has come, neither for colour nor for depth; "
+                "remap color/camera_info to the driver's topic"
+            )  # fmt: skip
+        cameras = {name: self._parse(name, info) for name, info in known.items()}
+        for name, info in known.items():
+            _require_frame(f"{name}/camera_info", info.header.frame_id, frame_id)
+        if len(cameras) == 2:
+            _require_registered(cameras["color"], cameras["depth"])
+        return next(iter(cameras.values()))
+
+    def _parse(self, name: str, info: CameraInfo) -> Camera:
+        """Read a calibration once, not for every frame."""
+        cached = self._parsed.get(name)
+        if cached is not None and _same_calibration(cached[0], info):
+            return cached[1]
+        try:
+            camera = Camera.from_camera_info(info, self._rectified)
+        except CameraError as error:
+            raise BadInputError("intrinsics", f"{name}/camera_info: {error}") from error
+        self._parsed[name] = (info, camera)
+        return camera
+
+    def _colour(self, message: Any) -> NDArray[np.uint8]:
+        if isinstance(message, CompressedImage):
+            return images.decode_compressed_colour(message.data)
+        if message.encoding in images.COLOUR_ENCODINGS:
+            # cv_bridge shears rows whose padding is not a whole number of pixels.
+            return images.decode_colour(*_buffer(message))
+        # cv_bridge knows the rest: Bayer, YUV, 16-bit colour.
+        return np.asarray(self._bridge.imgmsg_to_cv2(message, desired_encoding="rgb8"), np.uint8)
+
+
+def _depth(message: Any, camera: Camera) -> NDArray[np.float32]:
+    if isinstance(message, PointCloud2):
+        return points_to_depth(camera, read_xyz(message))
+    if isinstance(message, CompressedImage):
+        return images.decode_compressed_depth(message.format, message.data)
+    return images.decode_depth(*_buffer(message))
+
+
+def read_xyz(cloud: PointCloud2) -> NDArray[np.float32]:
+    """The points of a cloud, organised or not, as (N, 3) float32 metres.
+
+    Raises:
+        BadInputError: the cloud has no x, y, z, or less data than it says.
+    """
+    missing = {"x", "y", "z"} - {field.name for field in cloud.fields}
+    if missing:
+        raise BadInputError("depth_image", f"points: the cloud lacks the fields {', '.join(sorted(missing))}")
+    needed = cloud.point_step * cloud.width * cloud.height
+    if len(cloud.data) < needed:
+        raise BadInputError("depth_image", f"points: data holds {len(cloud.data)} bytes, {needed} are announced")
+    # read_points, not read_points_numpy: on Humble that demands one type for all fields, colour included.
+    points = point_cloud2.read_points(cloud, field_names=("x", "y", "z"))
+    return np.stack([points[axis].astype(np.float32).reshape(-1) for axis in "xyz"], axis=1)
+
+
+def _buffer(message: Any) -> tuple[str, int, int, int, bool, Any]:
+    return (
+        message.encoding, message.height, message.width, message.step, bool(message.is_bigendian), message.data
+    )  # fmt: skip
+
+
+@contextmanager
+def _blame(reason: str) -> Iterator[None]:
+    """Whatever a decoder raises becomes a bad input with this reason; cv_bridge raises many kinds."""
+    try:
+        yield
+    except BadInputError:
+        raise
+    except (images.ImageError, CvBridgeError, TypeError, ValueError, KeyError, AssertionError) as error:
+        raise BadInputError(reason, f"{reason.replace('_', ' ')}: {error}") from error
+
+
+def _common_frame(pair: Pair) -> str:
+    frame_id = str(pair.colour.header.frame_id)
+    if not frame_id:
+        raise BadInputError("frame_id", "the colour image has no frame_id; the driver must name its optical frame")
+    _require_frame("depth", pair.depth.header.frame_id, frame_id)
+    return frame_id
+
+
+def _require_frame(what: str, found: str, expected: str) -> None:
+    if found != expected:
+        raise BadInputError(
+            "frame_id", f"{what} is in frame '{found}', colour in '{expected}'; use the driver's depth registered "
+            "to colour (RealSense: align_depth.enable:=true), and the camera_info that belongs to it"
+        )  # fmt: skip
+
+
+def _require_size(what: str, shape: tuple[int, ...], camera: Camera) -> None:
+    if shape[:2] != (camera.height, camera.width):
+        raise BadInputError(
+            "size", f"{what} is {shape[1]}x{shape[0]}, camera_info says {camera.width}x{camera.height}; use depth "
+            "registered to colour at the same resolution, and the camera_info that belongs to it"
+        )  # fmt: skip
+
+
+def _require_registered(colour: Camera, depth: Camera) -> None:
+    if (colour.width, colour.height) != (depth.width, depth.height):
+        raise BadInputError(
+            "size", f"color/camera_info says {colour.width}x{colour.height}, depth/camera_info {depth.width}x"
+            f"{depth.height}; use depth registered to colour at the same resolution"
+        )  # fmt: skip
+    if abs(depth.fx / colour.fx - 1) > _FOCAL_TOLERANCE or abs(depth.fy / colour.fy - 1) > _FOCAL_TOLERANCE:
+        raise BadInputError(
+            "intrinsics", f"focal length of colour is {colour.fx:.1f}, of depth {depth.fx:.1f} pixels; registered "
+            "images share one; use the driver's depth registered to colour and its camera_info"
+        )  # fmt: skip
+
+
+def _same_calibration(first: CameraInfo, second: CameraInfo) -> bool:
+    if first is second:
+        return True
+    fields = ("width", "height", "distortion_model")
+    arrays = ("k", "d", "p")
+    return all(getattr(first, name) == getattr(second, name) for name in fields) and all(
+        np.array_equal(getattr(first, name), getattr(second, name)) for name in arrays
+    )

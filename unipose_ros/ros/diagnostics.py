@@ -1,0 +1,126 @@
+"""Statistics -> ``/diagnostics``: is it running, how fast, and what is being thrown away."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+from unipose_ros.ros.config import NodeConfig
+from unipose_ros.ros.messages import time_message
+from unipose_ros.ros.statistics import Statistics
+
+_MEGABYTE = 1024.0 * 1024.0
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What the node knows about itself beside the statistics.
+
+    Attributes:
+        name: fully qualified name of the node.
+        state: of the life cycle, or ``disabled``.
+        waited: seconds since the last pair of images; 0 while not active.
+    """
+
+    name: str
+    state: str
+    waited: float = 0.0
+
+
+def build_diagnostics(
+    stamp_ns: int, condition: Condition, statistics: Statistics, config: NodeConfig
+) -> DiagnosticArray:
+    """Two statuses: what comes in, and what is made of it."""
+    array = DiagnosticArray()
+    array.header.stamp = time_message(stamp_ns)
+    array.status = [_input_status(condition, statistics, config), _skeleton_status(condition, statistics, config)]
+    return array
+
+
+def _input_status(condition: Condition, statistics: Statistics, config: NodeConfig) -> DiagnosticStatus:
+    values = {f"{name} rate (Hz)": f"{statistics.rate(f'{name}_received'):.1f}" for name in ("color", "depth")}
+    values["pair rate (Hz)"] = f"{statistics.rate('paired'):.1f}"
+    offset = statistics.percentiles().get("pair_offset")
+    if offset is not None:
+        values["pair offset p50 (ms)"], values["pair offset p95 (ms)"] = (f"{value:.2f}" for value in offset)
+    share = statistics.get("depth_valid_percent")
+    if share is not None:
+        values["depth valid (%)"] = f"{share:.0f}"
+    drops = statistics.drops
+    values |= {f"dropped: {reason}": str(count) for reason, count in sorted(drops.items())}
+    level, message = _input_level(condition, drops, statistics, config)
+    return _status(f"{condition.name}: input", level, message, values)
+
+
+def _input_level(
+    condition: Condition, drops: dict[str, int], statistics: Statistics, config: NodeConfig
+) -> tuple[bytes, str]:
+    if condition.state != "active":
+        return DiagnosticStatus.OK, condition.state
+    if condition.waited > config.input.timeout:
+        return DiagnosticStatus.STALE, f"no pair of colour and depth for {condition.waited:.1f} s"
+    # A frame overtaken by a newer one is how the node keeps up, not a fault of the input.
+    bad = {reason: count for reason, count in drops.items() if reason != "overtaken"}
+    if bad and statistics.age("bad_input") < config.input.timeout:
+        return DiagnosticStatus.WARN, "inputs are dropped: " + ", ".join(sorted(bad))
+    return DiagnosticStatus.OK, "receiving"
+
+
+def _skeleton_status(condition: Condition, statistics: Statistics, config: NodeConfig) -> DiagnosticStatus:
+    rate = statistics.rate("published")
+    values = {
+        "modality": config.model.modality,
+        "backend": config.model.backend,
+        "device": config.model.device,
+        "people": f"{statistics.get('people') or 0:.0f}",
+        "publish rate (Hz)": f"{rate:.1f}",
+    }
+    percentiles = statistics.percentiles()
+    for stage, (median, high) in percentiles.items():
+        if stage != "pair_offset":
+            values[f"{stage} p50 (ms)"], values[f"{stage} p95 (ms)"] = f"{median:.1f}", f"{high:.1f}"
+    values |= _memory()
+    level, message = _skeleton_level(condition, rate, percentiles.get("latency"), statistics, config)
+    return _status(f"{condition.name}: skeletons", level, message, values)
+
+
+def _skeleton_level(
+    condition: Condition, rate: float, latency: tuple[float, float] | None, statistics: Statistics, config: NodeConfig
+) -> tuple[bytes, str]:
+    if condition.state != "active":
+        return DiagnosticStatus.OK, condition.state
+    limits = config.diagnostics
+    if statistics.age("published") > config.input.timeout:
+        return DiagnosticStatus.STALE, "no skeletons are published"
+    if latency is not None and latency[1] > 1e3 * limits.max_latency:
+        return DiagnosticStatus.WARN, f"latency p95 {latency[1]:.0f} ms is above diagnostics.max_latency"
+    if 0.0 < rate < limits.min_rate:
+        return DiagnosticStatus.WARN, f"{rate:.2f} Hz is below diagnostics.min_rate"
+    return DiagnosticStatus.OK, "publishing"
+
+
+def _memory() -> dict[str, str]:
+    """Resident memory, and that of the GPU where torch is in use; importing torch for it would be dear."""
+    values = {}
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        pages = int(statm.read_text().split()[1])
+        values["memory (MB)"] = f"{pages * os.sysconf('SC_PAGE_SIZE') / _MEGABYTE:.0f}"
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        values["GPU memory peak (MB)"] = f"{torch.cuda.max_memory_allocated() / _MEGABYTE:.0f}"
+    return values
+
+
+def _status(name: str, level: bytes, message: str, values: dict[str, str]) -> DiagnosticStatus:
+    return DiagnosticStatus(
+        name=name,
+        level=level,
+        message=message,
+        hardware_id="unipose",
+        values=[KeyValue(key=key, value=value) for key, value in values.items()],
+    )

@@ -1,0 +1,140 @@
+"""A lifecycle node that survives wrong requests, starts itself when asked to, and ends without noise."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import rclpy
+from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.logging import get_logger
+from rclpy.signals import SignalHandlerOptions
+
+from unipose_ros.ros.parameters import ParameterError
+
+#: How long a signal may wait for the executor to notice it.
+_POLL_SECONDS = 0.1
+
+
+class ManagedNode(LifecycleNode):
+    """Adds to :class:`LifecycleNode` what it lacks in Humble and Jazzy."""
+
+    def __init__(self, name: str, **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
+        self._guard_change_state()
+        self.wants_autostart = bool(
+            self.declare_parameter(
+                "autostart",
+                True,
+                ParameterDescriptor(description="configure and activate without being asked", read_only=True),
+            ).value
+        )
+
+    def _guard_change_state(self) -> None:
+        """Answer a transition that the state does not allow with ``success=False``.
+
+        rclpy raises out of the service instead, which ends the executor (ros2/rclpy#1209).
+        """
+        service = next(s for s in self.services if s.srv_name.endswith("/change_state"))
+        change_state = service.callback
+
+        def guarded(request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
+            try:
+                return change_state(request, response)
+            except Exception as error:
+                label = request.transition.label or request.transition.id
+                self.get_logger().error(f"transition '{label}' refused in state '{self.state_label}': {error}")
+                response.success = False
+                return response
+
+        service.callback = guarded
+
+    @property
+    def state_label(self) -> str:
+        """Name of the current primary state."""
+        return str(self._state_machine.current_state[1])
+
+    def autostart(self) -> bool:
+        """Configure and activate as the parameter ``autostart`` asks for; returns whether that went well."""
+        if not self.wants_autostart:
+            self._explain_start()
+            return True
+        succeeded = TransitionCallbackReturn.SUCCESS
+        return bool(self.trigger_configure() == succeeded and self.trigger_activate() == succeeded)
+
+    def _explain_start(self) -> None:
+        """Tell the user that an inactive node waits for them."""
+        name = self.get_fully_qualified_name()
+        self.get_logger().info(
+            f"{self.state_label}: start with 'ros2 lifecycle set {name} configure' and "
+            f"'ros2 lifecycle set {name} activate'"
+        )
+
+    def guard(self, action: str, callback: Callable[[], None]) -> TransitionCallbackReturn:
+        """Run a transition's work; an exception becomes a logged FAILURE instead of a silent error state."""
+        try:
+            callback()
+        except Exception as error:
+            self.get_logger().error(f"cannot {action}: {error}")
+            return TransitionCallbackReturn.FAILURE
+        return TransitionCallbackReturn.SUCCESS
+
+    def finish(self) -> None:
+        """Leave the active state, so that listeners hear the last word, before the context goes."""
+        if self.state_label == "active":
+            self.trigger_deactivate()
+
+
+def run(make_node: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
+    """Spin a managed node until SIGINT, SIGTERM or a shutdown; returns the exit code.
+
+    rclpy's own handlers shut the context down at once, and then nothing can be published any
+    more; so the signals are taken here and the node gets to say goodbye.
+    """
+    stop = threading.Event()
+
+    def request_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, request_stop)
+    try:
+        return _run(make_node, stop)
+    finally:
+        rclpy.try_shutdown()
+
+
+def _run(make_node: Callable[[], ManagedNode], stop: threading.Event) -> int:
+    try:
+        node = make_node()
+    except ParameterError as error:
+        get_logger("unipose").fatal(str(error))
+        return 1
+    try:
+        if not node.autostart():
+            return 1
+        _spin(node, stop)
+        return 0
+    finally:
+        node.finish()
+        node.destroy_node()
+
+
+def _spin(node: ManagedNode, stop: threading.Event) -> None:
+    # One thread is enough beside the worker, and rclpy's multi-threaded executor is slower (ros2/rclpy#1452).
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        while rclpy.ok() and not stop.is_set():
+            executor.spin_once(timeout_sec=_POLL_SECONDS)
+    except ExternalShutdownException:
+        pass
+    finally:
+        executor.remove_node(node)

@@ -1,0 +1,137 @@
+"""Skeletons -> RViz markers: spheres, lines and a label for every person.
+
+Every element keeps its (namespace, id) as long as the person is there, and is deleted by name
+when it is not: RViz then neither flickers nor shows ghosts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from geometry_msgs.msg import Point, Pose
+from numpy.typing import NDArray
+from rclpy.duration import Duration
+from std_msgs.msg import ColorRGBA, Header
+from visualization_msgs.msg import Marker, MarkerArray
+
+from unipose_ros.frame import JointStatus, Skeletons
+from unipose_ros.pictures.drawing import person_colour
+from unipose_ros.ros.config import MarkersConfig
+from unipose_ros.ros.messages import header
+
+JOINTS, BONES, LABELS = "joints", "bones", "labels"
+
+#: How much of its colour a joint keeps that was inferred rather than seen, and its opacity.
+_PALE, _PALE_ALPHA = 0.45, 0.6
+#: m above the highest joint, and height of the letters.
+_LABEL_GAP, _LABEL_HEIGHT = 0.25, 0.14
+
+
+def marker_id(person_id: str) -> int:
+    """Five letters as a number of base 26: unique and below 2^31."""
+    number = 0
+    for letter in person_id:
+        number = number * 26 + (ord(letter) - ord("a")) % 26
+    return number
+
+
+class MarkerBuilder:
+    """Builds the markers of a frame, and the deletions of what the last one showed and this one does not."""
+
+    def __init__(self) -> None:
+        self._shown: set[tuple[str, int]] = set()
+
+    def build(self, skeletons: Skeletons, config: MarkersConfig) -> MarkerArray:
+        """Everybody of the frame."""
+        people = [m for i in skeletons for m in _person(skeletons, i, config)] if config.enabled else []
+        return self._with_deletions(header(skeletons), people)
+
+    def clear(self, stamp: Header) -> MarkerArray:
+        """Delete all that is shown."""
+        return self._with_deletions(stamp, [])
+
+    def _with_deletions(self, stamp: Header, markers: list[Marker]) -> MarkerArray:
+        now = {(marker.ns, marker.id) for marker in markers}
+        gone = sorted(self._shown - now)
+        self._shown = now
+        deletions = [Marker(header=stamp, ns=ns, id=number, action=Marker.DELETE) for ns, number in gone]
+        return MarkerArray(markers=[*markers, *deletions])
+
+
+def _person(skeletons: Skeletons, index: int, config: MarkersConfig) -> list[Marker]:
+    present = np.isfinite(skeletons.positions[index]).all(axis=1)
+    if not present.any():
+        return []
+    markers = [_joints(skeletons, index, present, config)]
+    if any(present[bone.parent] and present[bone.child] for bone in skeletons.joint_set.bones):
+        markers.append(_bones(skeletons, index, present, config))
+    if config.labels:
+        markers.append(_label(skeletons, index, config))
+    return markers
+
+
+def _joints(skeletons: Skeletons, index: int, present: NDArray[np.bool_], config: MarkersConfig) -> Marker:
+    """Spheres in the colours of left, right and middle."""
+    marker = _marker(skeletons, index, JOINTS, Marker.SPHERE_LIST, config)
+    marker.scale.x = marker.scale.y = marker.scale.z = config.joint_diameter
+    seen = skeletons.status[index] == JointStatus.MEASURED
+    colours = skeletons.joint_set.colours / 255.0
+    for joint in np.flatnonzero(present).tolist():
+        marker.points.append(_point(skeletons.positions[index, joint]))
+        marker.colors.append(_colour(colours[joint], bool(seen[joint])))
+    return marker
+
+
+def _bones(skeletons: Skeletons, index: int, present: NDArray[np.bool_], config: MarkersConfig) -> Marker:
+    """Lines in the person's colour, darker on the right side of the body, so that left and right can be told."""
+    marker = _marker(skeletons, index, BONES, Marker.LINE_LIST, config)
+    marker.scale.x = config.bone_width
+    seen = skeletons.status[index] == JointStatus.MEASURED
+    base = np.array(person_colour(skeletons.ids[index])) / 255.0
+    sides = skeletons.joint_set.sides
+    for bone in skeletons.joint_set.bones:
+        if not (present[bone.parent] and present[bone.child]):
+            continue
+        shade = base * (0.7 if sides[bone.child] == "right" else 1.0)
+        for joint in (bone.parent, bone.child):
+            marker.points.append(_point(skeletons.positions[index, joint]))
+            marker.colors.append(_colour(shade, bool(seen[bone.parent] and seen[bone.child])))
+    return marker
+
+
+def _label(skeletons: Skeletons, index: int, config: MarkersConfig) -> Marker:
+    """The id above the highest joint; up is against y in an optical frame."""
+    marker = _marker(skeletons, index, LABELS, Marker.TEXT_VIEW_FACING, config)
+    positions = skeletons.positions[index]
+    top = positions[np.nanargmin(positions[:, 1])]
+    marker.pose.position = _point(top - np.array([0.0, _LABEL_GAP, 0.0]))
+    marker.scale.z = _LABEL_HEIGHT
+    marker.color = _colour(np.ones(3), True)
+    marker.text = skeletons.ids[index]
+    return marker
+
+
+def _marker(skeletons: Skeletons, index: int, namespace: str, kind: int, config: MarkersConfig) -> Marker:
+    pose = Pose()
+    pose.orientation.w = 1.0
+    return Marker(
+        header=header(skeletons),
+        ns=namespace,
+        id=marker_id(skeletons.ids[index]),
+        type=kind,
+        action=Marker.ADD,
+        pose=pose,
+        lifetime=Duration(seconds=config.lifetime).to_msg(),
+        color=ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0),
+    )
+
+
+def _point(xyz: NDArray[np.floating]) -> Point:
+    x, y, z = xyz.tolist()
+    return Point(x=x, y=y, z=z)
+
+
+def _colour(rgb: NDArray[np.floating], seen: bool) -> ColorRGBA:
+    """A joint that was not seen at its own pixel is paler and lets the background through."""
+    keep, alpha = (1.0, 1.0) if seen else (_PALE, _PALE_ALPHA)
+    r, g, b = (keep * rgb + (1 - keep)).tolist()
+    return ColorRGBA(r=r, g=g, b=b, a=alpha)

@@ -1,0 +1,176 @@
+"""ROS parameters from frozen dataclasses: one field, one parameter.
+
+The description comes from the field's metadata or from the ``Attributes:`` section of the
+dataclass's docstring; ranges and choices from the metadata; the last word has the
+dataclass's own ``__post_init__``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+Config = TypeVar("Config")
+
+
+class ParameterError(ValueError):
+    """A parameter cannot be used; the text names it, its value and the remedy."""
+
+
+def parameter(
+    default: Any,
+    description: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    read_only: bool = False,
+) -> Any:
+    """A dataclass field that says what its parameter may be; range and choices include their ends."""
+    metadata = {"description": description, "low": low, "high": high, "choices": choices, "read_only": read_only}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+class Parameters:
+    """Declares a configuration on a node and keeps the current one as an immutable snapshot.
+
+    Args:
+        node: gets the parameters.
+        default: a dataclass whose fields are values or, as groups, further dataclasses.
+        fixed: groups that cannot change while the node runs.
+
+    Raises:
+        ParameterError: an override from the command line or a file is not valid.
+    """
+
+    def __init__(self, node: Node, default: Any, fixed: Iterable[str] = ()) -> None:
+        self._fixed = tuple(fixed)
+        for name, value, field in _flatten(default):
+            default = replace(default, name, self._declare(node, name, value, field))
+        self.current = default
+        node.add_on_set_parameters_callback(self._on_set)
+
+    def _declare(self, node: Node, name: str, value: Any, field: dataclasses.Field[Any]) -> Any:
+        read_only = field.metadata.get("read_only", False) or name.startswith(tuple(f"{g}." for g in self._fixed))
+        try:
+            descriptor = _descriptor(field, value, read_only)
+            declared = node.declare_parameter(name, _to_ros(value, field), descriptor).value
+            check_choice(name, declared, field)
+        except (InvalidParameterValueException, InvalidParameterTypeException) as error:
+            raise ParameterError(f"parameter '{name}': {_allowed(field, value)}; {error}") from error
+        return declared
+
+    def _on_set(self, parameters: Sequence[Parameter]) -> SetParametersResult:
+        """Validate a change as a whole; the worker sees it with its next frame."""
+        known = {name: field for name, _, field in _flatten(self.current)}
+        candidate = self.current
+        try:
+            for changed in parameters:
+                if changed.name in known:
+                    check_choice(changed.name, changed.value, known[changed.name])
+                    candidate = replace(candidate, changed.name, changed.value)
+        except (ParameterError, TypeError) as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self.current = candidate
+        return SetParametersResult(successful=True)
+
+
+def replace(config: Config, name: str, value: Any) -> Config:
+    """The configuration with one (dotted) field changed.
+
+    Raises:
+        ParameterError: the dataclass that holds the field refuses the value.
+    """
+    try:
+        return _replace(config, name.split("."), value)
+    except ValueError as error:
+        raise ParameterError(f"parameter '{name}' = {value!r}: {error}") from error
+
+
+def _replace(config: Config, path: Sequence[str], value: Any) -> Config:
+    name, *rest = path
+    inner = _replace(getattr(config, name), rest, value) if rest else _from_ros(value, config, name)
+    return dataclasses.replace(config, **{name: inner})  # type: ignore[type-var]  # only dataclasses come here
+
+
+def check_choice(name: str, value: Any, field: dataclasses.Field[Any]) -> None:
+    """Refuse a value that is not one of the field's choices; ROS itself only knows ranges of numbers.
+
+    Raises:
+        ParameterError: names the parameter and what it takes.
+    """
+    choices = field.metadata.get("choices", ())
+    if choices and value not in choices:
+        raise ParameterError(f"parameter '{name}' = {value!r}: {_allowed(field, value)}")
+
+
+def _flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, dataclasses.Field[Any]]]:
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _flatten(value, f"{prefix}{field.name}.")
+        else:
+            metadata = {"description": _documented(type(config), field.name), **field.metadata}
+            described = dataclasses.field(metadata=metadata)
+            described.type = field.type
+            yield prefix + field.name, value, described
+
+
+def _documented(owner: type, name: str) -> str:
+    """What the docstring's ``Attributes:`` section says about a field."""
+    found = re.search(rf"^ +{name}: (.*?)(?=^ +\w+(?:, \w+)*: |^\s*$|\Z)", owner.__doc__ or "", re.M | re.S)
+    return " ".join(found.group(1).split()) if found else ""
+
+
+def _descriptor(field: dataclasses.Field[Any], value: Any, read_only: bool) -> ParameterDescriptor:
+    about = field.metadata
+    unset = _unset(field.type)
+    note = "" if unset is None else f" ({unset!r}: not set)"
+    descriptor = ParameterDescriptor(description=about["description"] + note, read_only=read_only)
+    if about.get("choices"):
+        descriptor.additional_constraints = _allowed(field, value)
+    if about.get("low") is not None and isinstance(value, float):
+        span = FloatingPointRange(from_value=float(about["low"]), to_value=float(about["high"]))
+        descriptor.floating_point_range = [span]
+    elif about.get("low") is not None:
+        descriptor.integer_range = [IntegerRange(from_value=int(about["low"]), to_value=int(about["high"]), step=1)]
+    return descriptor
+
+
+def _allowed(field: dataclasses.Field[Any], value: Any) -> str:
+    about = field.metadata
+    if about.get("choices"):
+        return f"use one of {', '.join(about['choices'])}"
+    span = f" from {about['low']} to {about['high']}" if about.get("low") is not None else ""
+    return f"use a {type(_to_ros(value, field)).__name__}{span}"
+
+
+#: ROS has no null: what stands for "not set" in the parameter of an optional field.
+_UNSET: Mapping[str, Any] = {"int": -1, "float": -1.0, "str": ""}
+
+
+def _unset(annotation: Any) -> Any:
+    """The stand-in for ``None`` in a field of type ``int | None``; ``None`` where the field is not optional."""
+    kinds = [kind.strip() for kind in str(annotation).split("|")]
+    return _UNSET[kinds[0]] if "None" in kinds else None
+
+
+def _to_ros(value: Any, field: dataclasses.Field[Any]) -> Any:
+    if value is None:
+        return _unset(field.type)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _from_ros(value: Any, config: Any, name: str) -> Any:
+    annotation = next(field.type for field in dataclasses.fields(config) if field.name == name)
+    unset = _unset(annotation)
+    if unset is not None and value == unset:
+        return None
+    return tuple(value) if isinstance(getattr(config, name), tuple) else value

@@ -1,0 +1,120 @@
+"""What the worker does with a pair of images: decode, estimate, track, publish."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable
+
+import numpy as np
+
+from unipose_ros.estimator import PoseEstimator
+from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.ros.config import NodeConfig
+from unipose_ros.ros.decode import FrameDecoder
+from unipose_ros.ros.pairing import Pair
+from unipose_ros.ros.reporter import BadInputError, Reporter
+from unipose_ros.ros.statistics import Statistics
+from unipose_ros.timing import StageClock
+from unipose_ros.tracking import Tracker
+
+#: Stamps older or newer than this against the node's clock hint at a replay without simulated time.
+_CLOCK_GAP_MS = 10_000.0
+
+
+#: Sends a frame's people out; see :meth:`unipose_ros.ros.outputs.Outputs.publish`.
+Publish = Callable[[RgbdFrame, Skeletons, Keypoints2D | None, NodeConfig], None]
+
+
+class Pipeline:
+    """Processes one pair after another; only the worker's thread calls :meth:`process`.
+
+    Args:
+        config: gives the newest parameters; asked once a frame.
+        now_ns: the node's clock.
+    """
+
+    def __init__(
+        self,
+        estimator: PoseEstimator,
+        tracker: Tracker,
+        decoder: FrameDecoder,
+        publish: Publish,
+        config: Callable[[], NodeConfig],
+        now_ns: Callable[[], int],
+        statistics: Statistics,
+        reporter: Reporter,
+    ) -> None:
+        self._estimator = estimator
+        self._tracker = tracker
+        self._decoder = decoder
+        self._publish = publish
+        self._config = config
+        self._now_ns = now_ns
+        self._statistics = statistics
+        self._reporter = reporter
+        self._reset = threading.Event()
+        # A frame begun under an older number is not published any more.
+        self._generation = 0
+        self._closed = False
+
+    def reset_tracks(self) -> None:
+        """Forget everybody before the next frame. Safe from any thread."""
+        self._reset.set()
+
+    def discard(self, for_good: bool = False) -> None:
+        """Do not publish the frame in work, or nothing ever again. Safe from one other thread."""
+        self._closed = for_good
+        self._generation += 1
+
+    def process(self, pair: Pair) -> None:
+        """Take a pair all the way. Never raises: a bad frame is counted, said once and left out."""
+        try:
+            self._process(pair)
+        except BadInputError as error:
+            self._reporter.drop(error.reason, str(error))
+        except Exception as error:
+            # Whatever it is, the next frame deserves its chance; a dead thread would look like an empty room.
+            if not self._closed:
+                trace = traceback.format_exc()
+                self._reporter.drop("internal_error", f"frame lost: {type(error).__name__}: {error}\n{trace}")
+
+    def _process(self, pair: Pair) -> None:
+        config, clock, generation = self._config(), StageClock(), self._generation
+        with clock.stage("decode"):
+            frame = self._decoder.decode(pair)
+        self._check(frame)
+        found = self._estimator.estimate(frame, clock)
+        if generation != self._generation:
+            return
+        with clock.stage("track"):
+            if self._reset.is_set():
+                self._reset.clear()
+                self._tracker.reset()
+            people = self._tracker.update(found)
+        if self._closed or generation != self._generation:
+            return
+        with clock.stage("publish"):
+            latency = (self._now_ns() - pair.stamp_ns) / 1e6
+            self._publish(frame, people, self._estimator.last_keypoints, config)
+        self._account(pair, people, clock, latency)
+
+    def _check(self, frame: RgbdFrame) -> None:
+        """Say it when a frame carries no depth at all; it is still looked at, and nobody is found."""
+        share = float(np.count_nonzero(frame.depth) / frame.depth.size) if frame.depth is not None else 0.0
+        self._statistics.set("depth_valid_percent", 100 * share)
+        if share == 0.0:
+            self._statistics.drop("empty_depth")
+            self._reporter.note("empty_depth", "depth has no reading anywhere (all 0, NaN or inf): is the sensor "
+                                "covered, or the scene out of its range?")  # fmt: skip
+
+    def _account(self, pair: Pair, people: Skeletons, clock: StageClock, latency: float) -> None:
+        self._statistics.tick("published")
+        self._statistics.durations({**clock.milliseconds, "latency": latency, "pair_offset": abs(pair.offset_ns) / 1e6})
+        self._statistics.set("people", len(people))
+        if abs(latency) > _CLOCK_GAP_MS:
+            self._reporter.note(
+                "clock_gap", f"images are stamped {latency / 1e3:.1f} s before the node's clock; "
+                "when replaying a recording, play it with --clock and set use_sim_time:=true"
+            )  # fmt: skip

@@ -1,0 +1,86 @@
+"""Counters and durations that the node's threads write and the diagnostics read."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+#: Durations remembered per stage: ten seconds at 30 Hz.
+_WINDOW = 300
+#: Rates are taken over this many seconds.
+_RATE_SPAN = 5.0
+
+
+class Statistics:
+    """What happened since activation. Every method may be called from any thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self.clear()
+
+    def clear(self) -> None:
+        """Start anew."""
+        with self._lock:
+            self._clear()
+
+    def _clear(self) -> None:
+        self._drops: Counter[str] = Counter()
+        self._ticks: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_WINDOW))
+        self._durations: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_WINDOW))
+        self._values: dict[str, float] = {}
+
+    def drop(self, reason: str) -> int:
+        """Count an input that did not become a result; returns how often this reason has been met."""
+        with self._lock:
+            self._drops[reason] += 1
+            return self._drops[reason]
+
+    def tick(self, event: str) -> None:
+        """Note that something regular happened now."""
+        with self._lock:
+            self._ticks[event].append(self._clock())
+
+    def durations(self, milliseconds: Mapping[str, float]) -> None:
+        """Add one duration for each of some stages."""
+        with self._lock:
+            for stage, duration in milliseconds.items():
+                self._durations[stage].append(duration)
+
+    def set(self, name: str, value: float) -> None:
+        """Note a momentary value, such as the number of people."""
+        with self._lock:
+            self._values[name] = value
+
+    def get(self, name: str) -> float | None:
+        """The last value noted under a name."""
+        with self._lock:
+            return self._values.get(name)
+
+    @property
+    def drops(self) -> dict[str, int]:
+        """How many inputs were dropped, by reason."""
+        with self._lock:
+            return dict(self._drops)
+
+    def rate(self, event: str) -> float:
+        """Hz over the last seconds; 0 when it has stopped."""
+        now = self._clock()
+        with self._lock:
+            recent = [tick for tick in self._ticks[event] if tick > now - _RATE_SPAN]
+        return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 and recent[-1] > recent[0] else 0.0
+
+    def age(self, event: str) -> float:
+        """Seconds since an event; infinite when there was none."""
+        with self._lock:
+            return self._clock() - self._ticks[event][-1] if self._ticks[event] else float("inf")
+
+    def percentiles(self) -> dict[str, tuple[float, float]]:
+        """Median and 95th percentile of every stage, in milliseconds."""
+        with self._lock:
+            copies = {stage: list(durations) for stage, durations in self._durations.items()}
+        return {stage: tuple(np.percentile(values, (50, 95)).tolist()) for stage, values in copies.items()}
