@@ -1,0 +1,1 @@
+"""Stand-in for ``sensor_msgs_py``: :mod:`sensor_msgs_py.point_cloud2`."""

