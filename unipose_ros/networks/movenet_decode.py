@@ -24,7 +24,7 @@ Array = NDArray[np.float32]
 #: Cells around a peak that hold no second person, and how close to the maximum counts as equal.
 _PEAK_WINDOW = np.ones((5, 5), np.uint8)
 _PEAK_TOLERANCE = 1e-6
-#: The variance of the nearness weight is this share of the map's short side, in cells (published graph).
+#: The variance of the nearness weight is this share of a square map's side, in cells (published graph).
 _NEARNESS = 0.300048828125
 #: Keypoints below this confidence do not count in a person's score (published graph).
 _COUNTED = 0.126953125
@@ -39,6 +39,8 @@ class DecodeConfig:
         min_center: least probability of a centre, in [0, 1].
         min_score: least score of a person, in [0, 1].
         max_similarity: of two people more alike than this (OKS, in [0, 1]), the lesser is dropped.
+        refine_radius: cells around the best one that vote for a keypoint's place; 0 is what the
+            published graph does, 2 is more accurate (docs/benchmarks.md).
 
     Raises:
         ValueError: a value is out of its range.
@@ -48,10 +50,13 @@ class DecodeConfig:
     min_center: float = 0.1
     min_score: float = 0.1
     max_similarity: float = 0.6
+    refine_radius: int = 2
 
     def __post_init__(self) -> None:
         if self.max_people < 1:
             raise ValueError(f"max_people is {self.max_people}; use at least 1")
+        if self.refine_radius < 0:
+            raise ValueError(f"refine_radius is {self.refine_radius}; use 0 or more")
         for name in ("min_center", "min_score", "max_similarity"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} is {getattr(self, name)}; use a value from 0 to 1")
@@ -93,18 +98,13 @@ class Heads:
 
 
 def decode_heads(heads: Heads, config: DecodeConfig) -> Keypoints2D:
-    """People in the pixels of the heads, best first.
-
-    Returns:
-        Coordinates in cells with (0, 0) the corner, not the centre, of the first cell:
-        multiply by the stride, then subtract half a pixel.
-    """
+    """People in the cells of the maps, best first."""
     rows, columns = _peaks(heads.center[0], config)
     if not len(rows):
         return Keypoints2D.empty()
     boxes = _boxes(heads, rows, columns)
     guesses = heads.regress[:, rows, columns].T.reshape(-1, 17, 2) + np.stack([rows, columns], axis=1)[:, None]
-    found = [_search(heads, box, guess) for box, guess in zip(boxes, guesses, strict=True)]
+    found = [_search(heads, box, guess, config.refine_radius) for box, guess in zip(boxes, guesses, strict=True)]
     confidences = np.stack([confidence for _, confidence in found])
     people = Keypoints2D(
         pixels=np.stack([place for place, _ in found])[..., ::-1].astype(np.float32),
@@ -132,7 +132,7 @@ def _boxes(heads: Heads, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> A
     return np.clip(np.concatenate([centers - halves, centers + halves], axis=1), 0, limits).astype(np.float32)
 
 
-def _search(heads: Heads, box: Array, guess: Array) -> tuple[Array, Array]:
+def _search(heads: Heads, box: Array, guess: Array, radius: int) -> tuple[Array, Array]:
     """One person's keypoints: (17, 2) vertical, horizontal in cells, and (17,) confidences.
 
     A keypoint without any heat in the box stays at its regressed place with confidence 0.
@@ -140,20 +140,34 @@ def _search(heads: Heads, box: Array, guess: Array) -> tuple[Array, Array]:
     top, left, bottom, right = np.ceil(box).astype(int)
     if bottom <= top or right <= left:
         return guess, np.zeros(len(guess), np.float32)
-    variance = _NEARNESS * min(heads.center.shape[1:])
+    # The published graph takes square pictures; here the long side is the side of that square.
+    variance = _NEARNESS * max(heads.center.shape[1:])
     # A Gaussian of both directions is the product of two of one direction each, which is far cheaper.
     vertical = np.exp(-((np.arange(top, bottom, dtype=np.float32) - guess[:, :1]) ** 2) / variance)
     horizontal = np.exp(-((np.arange(left, right, dtype=np.float32) - guess[:, 1:]) ** 2) / variance)
     weighed = heads.heat[:, top:bottom, left:right] * vertical[:, :, None] * horizontal[:, None, :]
     flat = weighed.reshape(len(guess), -1)
     best = flat.argmax(axis=1)
-    confidences = flat[np.arange(len(guess)), best].astype(np.float32)
+    confidences = flat[np.arange(len(guess)), best]
     rows, columns = top + best // (right - left), left + best % (right - left)
-    joints = np.arange(len(guess))
-    refined = np.stack(
-        [rows + heads.offset[2 * joints, rows, columns], columns + heads.offset[2 * joints + 1, rows, columns]], axis=1
-    )
-    return np.where(confidences[:, None] > 0, refined, guess).astype(np.float32), confidences
+    refined = _refine(heads, rows, columns, radius)
+    return np.where(confidences[:, None] > 0, refined, guess).astype(np.float32), confidences.astype(np.float32)
+
+
+def _refine(heads: Heads, rows: NDArray[np.intp], columns: NDArray[np.intp], radius: int) -> Array:
+    """(17, 2) places from the best cells: the cells around vote with their own offsets, weighed by heat."""
+    steps = np.arange(-radius, radius + 1)
+    down, across = (each.ravel() for each in np.meshgrid(steps, steps, indexing="ij"))
+    height, width = heads.center.shape[1:]
+    voters, besides = rows[:, None] + down, columns[:, None] + across
+    inside = (voters >= 0) & (voters < height) & (besides >= 0) & (besides < width)
+    voters, besides = np.clip(voters, 0, height - 1), np.clip(besides, 0, width - 1)
+    joints = np.arange(len(rows))[:, None]
+    votes = np.maximum(heads.heat[joints, voters, besides] * inside, np.finfo(np.float32).tiny)
+    votes /= votes.sum(axis=1, keepdims=True)
+    vertical = (voters + heads.offset[2 * joints, voters, besides]) * votes
+    horizontal = (besides + heads.offset[2 * joints + 1, voters, besides]) * votes
+    return np.asarray(np.stack([vertical.sum(axis=1), horizontal.sum(axis=1)], axis=1), np.float32)
 
 
 def _mean_of_counted(confidences: Array) -> Array:
