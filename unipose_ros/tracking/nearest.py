@@ -64,9 +64,7 @@ class NearestTracker:
         if self._tracks is None or self._last is None:
             self._tracks = self._named(people)
         else:
-            self._tracks = self._advanced(
-                self._tracks, people, skeletons.stamp_ns, skeletons.stamp_ns - self._last.stamp_ns
-            )
+            self._tracks = self._advanced(self._tracks, people, self._last.stamp_ns, skeletons.stamp_ns)
         self._last = skeletons
         return _published(self._tracks, skeletons, self._config.confirm_hits)
 
@@ -87,11 +85,11 @@ class NearestTracker:
         self._counters["duplicates"] += int(placed.sum()) - len(kept)
         return people if len(kept) == len(people) else people.select(kept)
 
-    def _advanced(self, tracks: Tracks, people: Tracks, stamp_ns: int, dt_ns: int) -> Tracks:
-        config = self._config
-        tracks = tracks.select((stamp_ns - tracks.seen_ns) <= config.max_age * NANOSECONDS)
-        tracks = predict(tracks, dt_ns, config)
-        gates = config.gate + config.gate_growth * (stamp_ns - tracks.seen_ns) / NANOSECONDS
+    def _advanced(self, tracks: Tracks, people: Tracks, last_ns: int, now_ns: int) -> Tracks:
+        config, dt_ns = self._config, now_ns - last_ns
+        tracks = tracks.select(now_ns - tracks.seen_ns <= config.max_age * NANOSECONDS)
+        tracks = predict(tracks, dt_ns, tracks.seen_ns < last_ns, config)
+        gates = config.gate + config.gate_growth * (now_ns - tracks.seen_ns) / NANOSECONDS
         rows, columns = match(skeleton_distances(tracks.positions, people.positions), gates)
         seen = correct(tracks.select(rows), people.select(columns), dt_ns, config)
         strangers = np.ones(len(people), np.bool_)

@@ -94,21 +94,23 @@ class Tracks:
         )
 
 
-def predict(tracks: Tracks, dt_ns: int, config: TrackerConfig) -> Tracks:
+def predict(tracks: Tracks, dt_ns: int, coasting: NDArray[np.bool_], config: TrackerConfig) -> Tracks:
     """Where everybody is ``dt_ns`` later if nobody looks: positions move on, certainty goes.
 
-    The body moves as a whole with a velocity that dies away; joints are not moved against it.
+    The body moves as a whole; joints are not moved against it. The velocity dies away while a
+    person is ``coasting``, (T,) not seen in the last frame either; slowing down those who are
+    seen would make them lag.
     """
     dt = dt_ns / NANOSECONDS
-    slowing = math.exp(-dt / config.velocity_decay)
+    slowing = np.where(coasting, math.exp(-dt / config.velocity_decay), 1.0)[:, None]
+    seconds = np.where(coasting[:, None], config.velocity_decay * (1 - slowing), dt)
     fading = math.exp(-dt / config.confidence_decay)
-    travel = tracks.velocities * (config.velocity_decay * (1 - slowing))
     covariances = tracks.covariances.copy()
     covariances[..., _DIAGONAL] += config.drift**2 * dt
     there = tracks.status != JointStatus.MISSING
     return replace(
         tracks,
-        positions=tracks.positions + travel[:, None],
+        positions=tracks.positions + (tracks.velocities * seconds)[:, None],
         velocities=tracks.velocities * slowing,
         confidences=tracks.confidences * fading,
         scores=tracks.scores * fading,
