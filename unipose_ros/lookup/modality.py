@@ -1,0 +1,60 @@
+"""Modality ``lookup``: a 2D network, and the depth under what it finds."""
+
+from __future__ import annotations
+
+from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.keypoints import KeypointDetector, Keypoints2D
+from unipose_ros.lookup.config import LookupConfig
+from unipose_ros.lookup.convert import to_skeletons
+from unipose_ros.lookup.lift import lift_people
+from unipose_ros.modality import EstimatorError
+from unipose_ros.people import PeopleConfig, select_people
+from unipose_ros.skeletons import COCO17
+from unipose_ros.timing import StageClock
+
+NAME = "lookup"
+
+
+class Lookup:
+    """Lifts the keypoints of a detector; needs colour and depth.
+
+    Args:
+        detector: 2D network that puts out COCO-17 keypoints.
+    """
+
+    def __init__(self, detector: KeypointDetector, people: PeopleConfig, config: LookupConfig) -> None:
+        self._detector: KeypointDetector | None = detector
+        self._people = people
+        self._config = config
+        self._last: Keypoints2D | None = None
+
+    @property
+    def last_keypoints(self) -> Keypoints2D | None:
+        """The people of the last frame that were lifted, as the 2D network saw them."""
+        return self._last
+
+    def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
+        """Everybody in the frame, without ids.
+
+        Raises:
+            EstimatorError: the frame lacks colour or depth, or the detector is closed or has
+                another joint set.
+        """
+        if frame.colour is None or frame.depth is None:
+            absent = "colour" if frame.colour is None else "depth"
+            raise EstimatorError(f"the frame has no {absent}; modality '{NAME}' needs colour and registered depth")
+        if self._detector is None:
+            raise EstimatorError("the estimator is closed; build another one")
+        with clock.stage("network"):
+            found = self._detector(frame.colour)
+        if found.joint_set != COCO17:
+            raise EstimatorError(f"the detector puts out '{found.joint_set.name}'; modality '{NAME}' needs 'coco17'")
+        with clock.stage("lift"):
+            self._last = select_people(found, frame.camera.width, frame.camera.height, self._people)
+            threshold = self._people.keypoint_threshold
+            lifted = lift_people(frame.camera, frame.depth, self._last, threshold, self._config)
+            return to_skeletons(lifted, frame.stamp_ns, frame.frame_id, NAME)
+
+    def close(self) -> None:
+        """Let the network go."""
+        self._detector = None

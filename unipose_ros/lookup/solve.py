@@ -1,0 +1,204 @@
+"""The most plausible depth of every joint, all joints of a person together.
+
+Every joint has candidates on its viewing ray. A choice costs what its own evidence says plus, for
+every bone, how far its length is from what is normal for a person of that size. Limbs are chains,
+so their best continuation for every depth of the shoulder or hip comes from dynamic programming;
+the trunk closes a loop, so its best pairs of shoulders and of hips are tried in all combinations.
+Because lengths left and right are measured against the same size, this is also the symmetry check.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.lookup import body
+from unipose_ros.lookup.candidates import Candidates
+
+FloatArray = NDArray[np.float64]
+IndexArray = NDArray[np.intp]
+
+#: A bone's length varies between people of one size, and the keypoints at its ends are noisy.
+_LENGTH_SPREAD = 0.12
+_KEYPOINT_SPREAD = 0.03
+#: No bone costs more than this: one wrong keypoint must not bend the rest of the body.
+_BROKEN = 5.0
+#: No reading of the middle of shoulders or hips costs more than this: a bag or an arm may be there.
+_MIDDLE_BROKEN = 2.0
+#: So many of the best pairs of shoulders and of hips are combined.
+_PAIRS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Middles:
+    """Where depth was read between the shoulders and between the hips, moved to the joint's depth.
+
+    Attributes:
+        depths: (N, 2) neck and pelvis, metres along z; NaN unread.
+        spreads: (2,) standard deviation in metres.
+    """
+
+    depths: FloatArray
+    spreads: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """One candidate per joint.
+
+    Attributes:
+        index: (N, J) chosen candidate.
+        weights: (N, J, K) probability of each candidate given the choice of the neighbours that
+            are nearer to the trunk.
+        broken: (N, J) the bone from the joint towards the trunk has an impossible length.
+    """
+
+    index: IndexArray
+    weights: FloatArray
+    broken: NDArray[np.bool_]
+
+
+def solve(candidates: Candidates, sizes: FloatArray, middles: Middles) -> Choice:
+    """Choose a candidate for every joint of N people.
+
+    Args:
+        sizes: (N,) size of each person as a part of an average adult.
+        middles: depth read between the shoulders and between the hips.
+    """
+    limbs = _Limbs(candidates, sizes)
+    shoulders = _Girdle(candidates, limbs.cost[:, 0:2], body.SHOULDERS, body.SHOULDER_WIDTH, sizes, middles, 0)
+    hips = _Girdle(candidates, limbs.cost[:, 2:4], body.HIPS, body.HIP_WIDTH, sizes, middles, 1)
+    head, head_table = _head_costs(candidates, shoulders, sizes)
+    trunk = shoulders.cost[:, :, None] + head[:, :, None] + hips.cost[:, None] + _flank_costs(shoulders, hips, sizes)
+    return _decode(candidates, trunk, shoulders, hips, head_table, limbs)
+
+
+def bone_costs(distance: FloatArray, length: FloatArray) -> FloatArray:
+    """Half the squared deviation of ``distance`` from ``length`` in standard deviations, capped."""
+    variance = (_LENGTH_SPREAD * length) ** 2 + _KEYPOINT_SPREAD**2
+    return np.minimum(0.5 * (distance - length) ** 2 / variance, _BROKEN)
+
+
+def distances(a: FloatArray, b: FloatArray) -> FloatArray:
+    """(..., A, 3) and (..., B, 3) points -> (..., A, B) distances."""
+    squares = (a**2).sum(axis=-1)[..., :, None] + (b**2).sum(axis=-1)[..., None, :] - 2 * a @ np.swapaxes(b, -1, -2)
+    result: FloatArray = np.sqrt(np.maximum(squares, 0))
+    return result
+
+
+class _Limbs:
+    """Costs of the four limbs for every candidate of shoulder or hip, from the ends inwards."""
+
+    def __init__(self, candidates: Candidates, sizes: FloatArray) -> None:
+        root, middle, end = body.LIMBS.T
+        lengths = body.LIMB_LENGTHS * sizes[:, None, None]
+        self.lower = _link(candidates, middle, end, lengths[..., 1])
+        lower_total = self.lower + candidates.costs[:, end][:, :, None]
+        self.middle_cost = candidates.costs[:, middle] + lower_total.min(axis=-1)
+        self.upper = _link(candidates, root, middle, lengths[..., 0])
+        upper_total = self.upper + self.middle_cost[:, :, None]
+        #: (N, 4, K) cost of everything from the root outwards, the root itself included.
+        self.cost = candidates.costs[:, root] + upper_total.min(axis=-1)
+
+
+def _link(candidates: Candidates, parents: IndexArray, children: IndexArray, lengths: FloatArray) -> FloatArray:
+    """(N, B, K, K) bone costs; a bone with an unseen end costs nothing."""
+    apart = distances(candidates.points[:, parents], candidates.points[:, children])
+    both = candidates.seen[:, parents] & candidates.seen[:, children]
+    return np.where(both[..., None, None], bone_costs(apart, lengths[..., None, None]), 0)
+
+
+class _Girdle:
+    """The best pairs of candidates for the two shoulders, or for the two hips."""
+
+    def __init__(
+        self,
+        candidates: Candidates,
+        side_costs: FloatArray,
+        joints: IndexArray,
+        width: float,
+        sizes: FloatArray,
+        middles: Middles,
+        which: int,
+    ) -> None:
+        count = candidates.costs.shape[-1]
+        left, right = joints
+        link = _link(candidates, joints[:1], joints[1:], width * sizes[:, None])[:, 0]
+        depths = candidates.points[:, joints][..., 2]
+        middle = (depths[:, 0, :, None] + depths[:, 1, None, :]) / 2
+        off = (middle - middles.depths[:, which, None, None]) / middles.spreads[which]
+        both = candidates.seen[:, left] & candidates.seen[:, right] & np.isfinite(middles.depths[:, which])
+        agree = np.where(both[:, None, None], np.minimum(0.5 * np.nan_to_num(off) ** 2, _MIDDLE_BROKEN), 0)
+        total = side_costs[:, 0, :, None] + side_costs[:, 1, None, :] + link + agree
+        flat = total.reshape(len(total), -1)
+        best = np.argpartition(flat, min(_PAIRS, flat.shape[1] - 1), axis=1)[:, :_PAIRS]
+        #: (N, P) cost of each pair kept, limbs included, and (N, P, 2) its candidates.
+        self.cost = np.take_along_axis(flat, best, axis=1)
+        self.pairs = np.stack(np.divmod(best, count), axis=-1)
+        people = np.arange(len(total))[:, None]
+        #: (N, 2, P, 3) left and right points, and (N, 2) whether they are seen.
+        self.points = np.stack(
+            [candidates.points[people, joint, self.pairs[..., side]] for side, joint in enumerate(joints)], axis=1
+        )
+        self.seen = candidates.seen[:, joints]
+
+    def spread(self, pair_costs: FloatArray, candidates: Candidates) -> FloatArray:
+        """(N, P) least cost with each pair -> (N, 2, K) least cost with each candidate; inf if in no pair."""
+        costs = np.full((len(pair_costs), 2, candidates.costs.shape[-1]), np.inf)
+        people = np.arange(len(pair_costs))[:, None]
+        for side in range(2):
+            np.minimum.at(costs, (people, side, self.pairs[..., side]), pair_costs)
+        return costs
+
+
+def _head_costs(candidates: Candidates, shoulders: _Girdle, sizes: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(N, P) cost of the best head for each pair of shoulders and the (N, P, K) table it is from."""
+    apart = distances(shoulders.points.mean(axis=1), candidates.points[:, body.HEAD])
+    linked = shoulders.seen.all(axis=1) & candidates.seen[:, body.HEAD]
+    bone = np.where(linked[:, None, None], bone_costs(apart, (body.NECK_LENGTH * sizes)[:, None, None]), 0)
+    table = bone + candidates.costs[:, None, body.HEAD]
+    return table.min(axis=-1), table
+
+
+def _flank_costs(shoulders: _Girdle, hips: _Girdle, sizes: FloatArray) -> FloatArray:
+    """(N, P, P) cost of the two lengths from shoulder to hip."""
+    apart = distances(shoulders.points, hips.points)
+    both = (shoulders.seen & hips.seen)[..., None, None]
+    costs = bone_costs(apart, (body.FLANK_LENGTH * sizes)[:, None, None, None])
+    result: FloatArray = np.where(both, costs, 0).sum(axis=1)
+    return result
+
+
+def _decode(
+    candidates: Candidates, trunk: FloatArray, shoulders: _Girdle, hips: _Girdle, head_table: FloatArray, limbs: _Limbs
+) -> Choice:
+    """From the trunk outwards: the best candidate, and the weights of all given the choice so far."""
+    people = np.arange(len(trunk))
+    costs = np.zeros_like(candidates.costs)
+    index = np.zeros(candidates.seen.shape, np.intp)
+    broken = np.zeros_like(candidates.seen)
+    pairs = np.divmod(trunk.reshape(len(trunk), -1).argmin(axis=1), trunk.shape[2])
+    for girdle, joints, pair, other in ((shoulders, body.SHOULDERS, pairs[0], 2), (hips, body.HIPS, pairs[1], 1)):
+        index[:, joints] = girdle.pairs[people, pair]
+        costs[:, joints] = girdle.spread(trunk.min(axis=other), candidates)
+    costs[:, body.HEAD] = head_table[people, pairs[0]]
+    index[:, body.HEAD] = costs[:, body.HEAD].argmin(axis=1)
+    for limb, (root, middle, end) in enumerate(body.LIMBS):
+        upper = limbs.upper[people, limb, index[:, root]]
+        costs[:, middle] = upper + limbs.middle_cost[:, limb]
+        index[:, middle] = costs[:, middle].argmin(axis=1)
+        lower = limbs.lower[people, limb, index[:, middle]]
+        costs[:, end] = lower + candidates.costs[:, end]
+        index[:, end] = costs[:, end].argmin(axis=1)
+        broken[:, middle] = upper[people, index[:, middle]] >= _BROKEN
+        broken[:, end] = lower[people, index[:, end]] >= _BROKEN
+    return Choice(index, probabilities(costs), broken)
+
+
+def probabilities(costs: FloatArray) -> FloatArray:
+    """Costs (..., K) -> weights that sum to 1 over K."""
+    weights = np.exp(costs.min(axis=-1, keepdims=True) - costs)
+    result: FloatArray = weights / weights.sum(axis=-1, keepdims=True)
+    return result
