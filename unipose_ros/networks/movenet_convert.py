@@ -85,30 +85,33 @@ def _head_sources(head: str, stage: str) -> tuple[str, str]:
     return f"{hidden}/separable_conv2d/ReadVariableOp_1", f"{hidden}/BiasAdd/ReadVariableOp"
 
 
+def published_names() -> dict[str, str]:
+    """Tensor of :class:`MoveNetNetwork` -> its name in the published graph."""
+    from unipose_ros.networks.movenet import MoveNetNetwork
+
+    layers = [name.rpartition(".") for name in MoveNetNetwork().state_dict()]
+    return {f"{layer}.{kind}": _sources(layer)[kind == "bias"] for layer, _, kind in layers}
+
+
 def convert_tfjs(description: Path) -> dict[str, NDArray[Any]]:
     """Tensors of :class:`MoveNetNetwork` from the published model, in the half precision it is stored in.
 
     Raises:
         WeightsError: the model is not MoveNet MultiPose as published.
     """
-    from unipose_ros.networks.movenet import MoveNetNetwork
-
     published = read_tfjs_weights(description)
     tensors: dict[str, NDArray[Any]] = {}
-    for name, wanted in MoveNetNetwork().state_dict().items():
-        layer, _, kind = name.rpartition(".")
-        source = _sources(layer)[kind == "bias"]
+    for name, source in published_names().items():
         if source not in published:
             raise WeightsError(f"{description} has no '{source}': it is not MoveNet MultiPose as published")
-        tensors[name] = _to_torch_layout(published[source], tuple(wanted.shape))
+        tensors[name] = _to_torch_layout(published[source], depthwise=name.endswith("depthwise.weight"))
     return tensors
 
 
-def _to_torch_layout(weight: NDArray[Any], wanted: tuple[int, ...]) -> NDArray[Any]:
-    """(kh, kw, in, out) -> (out, in, kh, kw); per channel (kh, kw, channels, 1) -> (channels, 1, kh, kw)."""
+def _to_torch_layout(weight: NDArray[Any], depthwise: bool) -> NDArray[Any]:
+    """(kh, kw, in, out) -> (out, in, kh, kw); depthwise (kh, kw, channels, 1) -> (channels, 1, kh, kw)."""
     if weight.ndim != 4:
         return weight
-    depthwise = wanted[1] == 1 and weight.shape[2] == wanted[0]
     return np.ascontiguousarray(weight.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1)))
 
 
