@@ -11,7 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.skeletons import JointSet
+from unipose_ros.skeletons import COCO17, JointSet
+
+FloatArray = NDArray[np.float64]
 
 _NAMES = (
     "head left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist "
@@ -30,6 +32,8 @@ HEAD = 0
 #: The two shoulders and the two hips: (2,) left, right.
 SHOULDERS = np.array([1, 2])
 HIPS = np.array([7, 8])
+#: Nose and ears among the COCO keypoints.
+FACE = [COCO17.index(name) for name in ("nose", "left_ear", "right_ear")]
 #: (4, 3) root, middle and end of left arm, right arm, left leg, right leg.
 LIMBS = np.array([[1, 3, 5], [2, 4, 6], [7, 9, 11], [8, 10, 12]])
 
@@ -51,6 +55,8 @@ HIP_WIDTH = 0.20
 FLANK_LENGTH = 0.51
 #: From the middle of the shoulders to the middle of the ears.
 NECK_LENGTH = 0.21
+#: From the middle of the ears forward to the nose.
+NOSE_LENGTH = 0.108
 
 
 def body_pixels(
@@ -80,3 +86,20 @@ def body_pixels(
     all_seen = np.concatenate([(count > 0)[:, None], seen[:, 5:]], axis=1)
     # COCO lists left before right, joint by joint, as BODY13 does.
     return all_pixels, all_confidences, all_seen
+
+
+def facing(face_rays: FloatArray, references: FloatArray, sizes: FloatArray) -> FloatArray:
+    """How far each person is turned: the nose against the middle of the ears.
+
+    Args:
+        face_rays: (N, 3, 3) viewing rays with z = 1 of nose, left ear and right ear; NaN not seen.
+        references: (N,) distance in metres.
+        sizes: (N,) size as a part of an average adult.
+
+    Returns:
+        (N,) sine of the angle, positive towards the right of the image, within [-1, 1]; NaN
+        unless all three are seen.
+    """
+    sideways = (face_rays[:, 0, 0] - face_rays[:, 1:, 0].mean(axis=1)) * references
+    turned: FloatArray = np.clip(sideways / (NOSE_LENGTH * sizes), -1, 1)
+    return turned

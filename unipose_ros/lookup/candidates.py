@@ -25,8 +25,8 @@ _GRID_REACH = 0.65
 _LEAST_SHARE = 0.05
 #: Cost of a joint that hides behind the surface seen at its pixel: the more confident the 2D
 #: network is, the less likely it is hidden.
-_HIDDEN = 1.0
-_HIDDEN_BY_CONFIDENCE = 3.0
+_HIDDEN = 0.5
+_HIDDEN_BY_CONFIDENCE = 2.0
 #: Cost of a joint in front of the surface seen at its pixel: against the free-space rule, so only
 #: a keypoint beside its limb explains it.
 _IN_FRONT = 5.0

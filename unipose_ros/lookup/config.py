@@ -27,7 +27,7 @@ class LookupConfig:
     patch_radius: float = 0.05
     min_patch_pixels: float = 2.0
     reach: float = 0.9
-    surface_gap: float = 0.04
+    surface_gap: float = 0.03
     grid_step: float = 0.05
     min_measured: int = 3
     min_size: float = 0.4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,7 @@ def to_skeletons(people: LiftedPeople, stamp_ns: int, frame_id: str, modality: s
     )
 
 
-def _least(values: NDArray, used: NDArray[np.bool_]) -> FloatArray:
+def _least(values: NDArray[Any], used: NDArray[np.bool_]) -> FloatArray:
     """(N, 13) values -> (N, 15) least of those that each target joint uses."""
     result: FloatArray = np.where(used, values[:, None], np.inf).min(axis=-1)
     return result

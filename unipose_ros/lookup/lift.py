@@ -15,7 +15,7 @@ from unipose_ros.lookup.candidates import Candidates, joint_depths, make_candida
 from unipose_ros.lookup.config import LookupConfig
 from unipose_ros.lookup.patches import SURFACES, Surfaces, find_surfaces, reference_depths
 from unipose_ros.lookup.size import person_sizes
-from unipose_ros.lookup.solve import Choice, Middles, solve
+from unipose_ros.lookup.solve import Choice, TrunkCues, solve
 from unipose_ros.lookup.uncertainty import lateral_spreads, ray_covariances
 from unipose_ros.people.selection import seen_keypoints
 
@@ -70,7 +70,12 @@ def lift_people(
     joint_rays, middle_rays, surfaces, middles = _look(camera, depth, pixels, references, config)
     candidates = make_candidates(joint_rays, confidences, seen, surfaces, references, config)
     sizes = person_sizes(candidates)
-    choice = solve(candidates, sizes, _middles(middle_rays, middles))
+    face = np.where(seen17[..., None], keypoints.pixels, np.nan)[there][:, body.FACE]
+    cues = TrunkCues(
+        middle_depths=joint_depths(middle_rays, middles.depths, body.MIDDLE_OFFSETS)[..., 0],
+        facing=body.facing(rays(camera, face), references, sizes),
+    )
+    choice = solve(candidates, sizes, cues)
     people = _finish(candidates, choice, confidences, sizes, keypoints.scores[there], camera, config)
     return people.select(_plausible(people, config))
 
@@ -91,11 +96,6 @@ def _look(
     return all_rays[:, :joints], all_rays[:, joints:], surfaces[:joints], surfaces[joints:]
 
 
-def _middles(middle_rays: FloatArray, surfaces: Surfaces) -> Middles:
-    depths = joint_depths(middle_rays, surfaces.depths, body.MIDDLE_OFFSETS)
-    return Middles(depths[..., 0], body.MIDDLE_SPREADS)
-
-
 def _finish(
     candidates: Candidates,
     choice: Choice,
@@ -107,11 +107,12 @@ def _finish(
 ) -> LiftedPeople:
     """What was chosen, with status, confidence and covariance."""
     seen, chosen = candidates.seen, (*np.ogrid[: len(sizes), : len(body.BODY13)], choice.index)
-    points = candidates.points[chosen]
-    apart = candidates.points[..., 2] - points[..., 2, None]
+    depths = _between_grid(candidates, choice, config.grid_step)
+    points = candidates.rays * depths[..., None]
+    apart = candidates.points[..., 2] - depths[..., None]
     doubt = (choice.weights * apart**2).sum(axis=-1)
     along = np.sqrt(doubt + body.SURFACE_SPREADS**2 + candidates.spreads[chosen] ** 2)
-    across = lateral_spreads(confidences, points[..., 2], sizes, config.keypoint_noise, camera.fx)
+    across = lateral_spreads(confidences, depths, sizes, config.keypoint_noise, camera.fx)
     sure = (choice.weights * (np.abs(apart) <= _CLOSE)).sum(axis=-1) * np.where(choice.broken, _BROKEN_TRUST, 1)
     status = np.where((choice.index < SURFACES) & ~choice.broken, JointStatus.MEASURED, JointStatus.INFERRED)
     points = np.where(seen[..., None], points, np.nan)
@@ -125,6 +126,18 @@ def _finish(
     )
 
 
+def _between_grid(candidates: Candidates, choice: Choice, step: float) -> FloatArray:
+    """(N, J) depths: a surface's own, or the mean of the likeliest grid depth and its neighbours."""
+    depths = candidates.points[..., 2]
+    chosen = np.take_along_axis(depths, choice.index[..., None], axis=-1)
+    close = (np.abs(depths - chosen) < 1.5 * step) & (np.arange(depths.shape[-1]) >= SURFACES)
+    weights = np.where(close, choice.weights, 0)
+    total = weights.sum(axis=-1)
+    mean = (weights * depths).sum(axis=-1) / np.where(total > 0, total, 1)
+    return np.where(choice.index < SURFACES, chosen[..., 0], mean)
+
+
 def _plausible(people: LiftedPeople, config: LookupConfig) -> NDArray[np.bool_]:
-    measured = (people.status == JointStatus.MEASURED).sum(axis=1) >= config.min_measured
-    return measured & (people.sizes >= config.min_size) & (people.sizes <= config.max_size)
+    measured = (people.status == JointStatus.MEASURED).sum(axis=1)
+    in_range = (people.sizes >= config.min_size) & (people.sizes <= config.max_size)
+    return np.asarray(in_range & (measured >= config.min_measured), np.bool_)

@@ -21,27 +21,32 @@ FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.intp]
 
 #: A bone's length varies between people of one size, and the keypoints at its ends are noisy.
-_LENGTH_SPREAD = 0.12
-_KEYPOINT_SPREAD = 0.03
+_LENGTH_SPREAD = 0.1
+_KEYPOINT_SPREAD = 0.025
 #: No bone costs more than this: one wrong keypoint must not bend the rest of the body.
-_BROKEN = 5.0
-#: No reading of the middle of shoulders or hips costs more than this: a bag or an arm may be there.
-_MIDDLE_BROKEN = 2.0
+_BROKEN = 8.0
+#: No cue about the trunk costs more than this: a bag may cover it, and heads turn.
+_CUE_LIMIT = 2.0
+#: Shoulders and hips turn with the face, within this part of their width.
+_FACING_SPREAD = 0.4
 #: So many of the best pairs of shoulders and of hips are combined.
 _PAIRS = 40
 
 
 @dataclass(frozen=True, eq=False)
-class Middles:
-    """Where depth was read between the shoulders and between the hips, moved to the joint's depth.
+class TrunkCues:
+    """What else is known about shoulders and hips together.
 
     Attributes:
-        depths: (N, 2) neck and pelvis, metres along z; NaN unread.
-        spreads: (2,) standard deviation in metres.
+        middle_depths: (N, 2) where depth was read between the shoulders and between the hips,
+            moved to the joint's depth; metres along z, NaN unread.
+        facing: (N,) how far the person is turned, as the sine of the angle: 0 towards the camera
+            or away from it, 1 towards the right of the image, so that the left shoulder is behind
+            the right one; NaN unknown.
     """
 
-    depths: FloatArray
-    spreads: FloatArray
+    middle_depths: FloatArray
+    facing: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,16 +65,16 @@ class Choice:
     broken: NDArray[np.bool_]
 
 
-def solve(candidates: Candidates, sizes: FloatArray, middles: Middles) -> Choice:
+def solve(candidates: Candidates, sizes: FloatArray, cues: TrunkCues) -> Choice:
     """Choose a candidate for every joint of N people.
 
     Args:
         sizes: (N,) size of each person as a part of an average adult.
-        middles: depth read between the shoulders and between the hips.
+        cues: what is known about shoulders and hips together.
     """
     limbs = _Limbs(candidates, sizes)
-    shoulders = _Girdle(candidates, limbs.cost[:, 0:2], body.SHOULDERS, body.SHOULDER_WIDTH, sizes, middles, 0)
-    hips = _Girdle(candidates, limbs.cost[:, 2:4], body.HIPS, body.HIP_WIDTH, sizes, middles, 1)
+    shoulders = _Girdle(candidates, limbs.cost[:, 0:2], body.SHOULDERS, body.SHOULDER_WIDTH, sizes, cues, 0)
+    hips = _Girdle(candidates, limbs.cost[:, 2:4], body.HIPS, body.HIP_WIDTH, sizes, cues, 1)
     head, head_table = _head_costs(candidates, shoulders, sizes)
     trunk = shoulders.cost[:, :, None] + head[:, :, None] + hips.cost[:, None] + _flank_costs(shoulders, hips, sizes)
     return _decode(candidates, trunk, shoulders, hips, head_table, limbs)
@@ -86,6 +91,13 @@ def distances(a: FloatArray, b: FloatArray) -> FloatArray:
     squares = (a**2).sum(axis=-1)[..., :, None] + (b**2).sum(axis=-1)[..., None, :] - 2 * a @ np.swapaxes(b, -1, -2)
     result: FloatArray = np.sqrt(np.maximum(squares, 0))
     return result
+
+
+def _cue_costs(values: FloatArray, expected: FloatArray, spread: float, usable: NDArray[np.bool_]) -> FloatArray:
+    """(N, K, K) values against (N,) expectations; nothing where those are NaN or not usable."""
+    known = usable & np.isfinite(expected)
+    off = (values - np.where(known, expected, 0)[:, None, None]) / spread
+    return np.where(known[:, None, None], np.minimum(0.5 * off**2, _CUE_LIMIT), 0)
 
 
 class _Limbs:
@@ -120,18 +132,18 @@ class _Girdle:
         joints: IndexArray,
         width: float,
         sizes: FloatArray,
-        middles: Middles,
+        cues: TrunkCues,
         which: int,
     ) -> None:
         count = candidates.costs.shape[-1]
-        left, right = joints
         link = _link(candidates, joints[:1], joints[1:], width * sizes[:, None])[:, 0]
+        both = candidates.seen[:, joints[0]] & candidates.seen[:, joints[1]]
         depths = candidates.points[:, joints][..., 2]
+        total = side_costs[:, 0, :, None] + side_costs[:, 1, None, :] + link
         middle = (depths[:, 0, :, None] + depths[:, 1, None, :]) / 2
-        off = (middle - middles.depths[:, which, None, None]) / middles.spreads[which]
-        both = candidates.seen[:, left] & candidates.seen[:, right] & np.isfinite(middles.depths[:, which])
-        agree = np.where(both[:, None, None], np.minimum(0.5 * np.nan_to_num(off) ** 2, _MIDDLE_BROKEN), 0)
-        total = side_costs[:, 0, :, None] + side_costs[:, 1, None, :] + link + agree
+        total += _cue_costs(middle, cues.middle_depths[:, which], body.MIDDLE_SPREADS[which], both)
+        turned = depths[:, 0, :, None] - depths[:, 1, None, :]
+        total += _cue_costs(turned, width * sizes * cues.facing, _FACING_SPREAD * width, both)
         flat = total.reshape(len(total), -1)
         best = np.argpartition(flat, min(_PAIRS, flat.shape[1] - 1), axis=1)[:, :_PAIRS]
         #: (N, P) cost of each pair kept, limbs included, and (N, P, 2) its candidates.
@@ -149,7 +161,7 @@ class _Girdle:
         costs = np.full((len(pair_costs), 2, candidates.costs.shape[-1]), np.inf)
         people = np.arange(len(pair_costs))[:, None]
         for side in range(2):
-            np.minimum.at(costs, (people, side, self.pairs[..., side]), pair_costs)
+            np.minimum.at(costs[:, side], (people, self.pairs[..., side]), pair_costs)
         return costs
 
 
