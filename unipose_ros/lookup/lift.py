@@ -17,7 +17,6 @@ from unipose_ros.lookup.patches import SURFACES, Surfaces, find_surfaces, refere
 from unipose_ros.lookup.size import person_sizes
 from unipose_ros.lookup.solve import Choice, TrunkCues, solve
 from unipose_ros.lookup.uncertainty import lateral_spreads, ray_covariances
-from unipose_ros.people.selection import seen_keypoints
 
 FloatArray = NDArray[np.float64]
 
@@ -53,31 +52,46 @@ class LiftedPeople:
 
 
 def lift_people(
-    camera: Camera, depth: NDArray[np.float32], keypoints: Keypoints2D, threshold: float, config: LookupConfig
+    camera: Camera, depth: NDArray[np.float32], keypoints: Keypoints2D, seen: NDArray[np.bool_], config: LookupConfig
 ) -> LiftedPeople:
     """Lift everybody, and drop who has too few joints on a surface or an impossible size.
 
     Args:
         depth: (H, W) metres; 0, NaN, infinite and negative values are "no reading".
         keypoints: COCO-17 people in the pixels of ``depth``.
-        threshold: confidence below which a keypoint is MISSING.
+        seen: (N, 17) keypoints to use; a joint without any is MISSING.
     """
-    seen17 = seen_keypoints(keypoints, camera.width, camera.height, threshold)
-    pixels, confidences, seen = body.body_pixels(keypoints.pixels, keypoints.confidences, seen17)
+    face = np.where(seen[..., None], keypoints.pixels, np.nan)[:, body.FACE]
+    pixels, confidences, seen = body.body_pixels(keypoints.pixels, keypoints.confidences, seen)
+    if len(keypoints) == 0:
+        return _nobody()
     references = reference_depths(depth, pixels[:, [*body.SHOULDERS, *body.HIPS]], pixels)
     there = np.isfinite(references)
+    if not there.any():
+        return _nobody()
     pixels, confidences, seen, references = pixels[there], confidences[there], seen[there], references[there]
     joint_rays, middle_rays, surfaces, middles = _look(camera, depth, pixels, references, config)
     candidates = make_candidates(joint_rays, confidences, seen, surfaces, references, config)
     sizes = person_sizes(candidates)
-    face = np.where(seen17[..., None], keypoints.pixels, np.nan)[there][:, body.FACE]
     cues = TrunkCues(
         middle_depths=joint_depths(middle_rays, middles.depths, body.MIDDLE_OFFSETS)[..., 0],
-        facing=body.facing(rays(camera, face), references, sizes),
+        facing=body.facing(rays(camera, face[there]), references, sizes),
     )
     choice = solve(candidates, sizes, cues)
     people = _finish(candidates, choice, confidences, sizes, keypoints.scores[there], camera, config)
     return people.select(_plausible(people, config))
+
+
+def _nobody() -> LiftedPeople:
+    joints = len(body.BODY13)
+    return LiftedPeople(
+        positions=np.zeros((0, joints, 3)),
+        confidences=np.zeros((0, joints)),
+        status=np.zeros((0, joints), np.uint8),
+        covariances=np.zeros((0, joints, 6)),
+        sizes=np.zeros(0),
+        scores=np.zeros(0),
+    )
 
 
 def _look(

@@ -8,7 +8,7 @@ from unipose_ros.lookup.config import LookupConfig
 from unipose_ros.lookup.convert import to_skeletons
 from unipose_ros.lookup.lift import lift_people
 from unipose_ros.modality import EstimatorError
-from unipose_ros.people import PeopleConfig, select_people
+from unipose_ros.people import PeopleConfig, seen_keypoints, select_people
 from unipose_ros.skeletons import COCO17
 from unipose_ros.timing import StageClock
 
@@ -50,9 +50,10 @@ class Lookup:
         if found.joint_set != COCO17:
             raise EstimatorError(f"the detector puts out '{found.joint_set.name}'; modality '{NAME}' needs 'coco17'")
         with clock.stage("lift"):
-            self._last = select_people(found, frame.camera.width, frame.camera.height, self._people)
-            threshold = self._people.keypoint_threshold
-            lifted = lift_people(frame.camera, frame.depth, self._last, threshold, self._config)
+            camera = frame.camera
+            self._last = select_people(found, camera.width, camera.height, self._people)
+            seen = seen_keypoints(self._last, camera.width, camera.height, self._people)
+            lifted = lift_people(camera, frame.depth, self._last, seen, self._config)
             return to_skeletons(lifted, frame.stamp_ns, frame.frame_id, NAME)
 
     def close(self) -> None:

@@ -53,11 +53,11 @@ class Surfaces:
 def read_depth(depth: NDArray[np.float32], pixels: FloatArray) -> FloatArray:
     """The nearest pixel's depth at (..., 2) pixels; NaN outside the image and where none was read."""
     height, width = depth.shape
-    finite = np.nan_to_num(pixels, nan=-1e6)
-    u, v = np.rint(finite[..., 0]).astype(np.intp), np.rint(finite[..., 1]).astype(np.intp)
+    u, v = np.rint(pixels[..., 0]), np.rint(pixels[..., 1])
+    # NaN compares false, so a pixel that is not a number is never inside.
     inside = (u >= 0) & (v >= 0) & (u < width) & (v < height)
-    values = depth[np.clip(v, 0, height - 1), np.clip(u, 0, width - 1)].astype(np.float64)
-    return np.where(inside & np.isfinite(values) & (values > 0), values, np.nan)
+    values = depth[np.where(inside, v, 0).astype(np.intp), np.where(inside, u, 0).astype(np.intp)]
+    return np.where(inside & (values > 0) & (values < np.inf), values, np.nan).astype(np.float64)
 
 
 def reference_depths(depth: NDArray[np.float32], trunk: FloatArray, joints: FloatArray) -> FloatArray:
@@ -74,21 +74,19 @@ def reference_depths(depth: NDArray[np.float32], trunk: FloatArray, joints: Floa
     Returns:
         (N,) metres; NaN where nothing was read.
     """
-    samples = np.concatenate([_read_trunk(depth, trunk), _read_crosses(depth, joints)], axis=1)
-    ordered = np.sort(samples, axis=1)
+    crosses = joints[:, :, None] + 2 * _CROSS
+    pixels = np.concatenate([_trunk_pixels(trunk), crosses.reshape(len(joints), -1, 2)], axis=1)
+    ordered = np.sort(read_depth(depth, pixels), axis=1)
     return np.array([_densest_middle(row[np.isfinite(row)]) for row in ordered])
 
 
-def _read_trunk(depth: NDArray[np.float32], trunk: FloatArray) -> FloatArray:
+def _trunk_pixels(trunk: FloatArray) -> FloatArray:
+    """(N, 4, 2) shoulders and hips -> (N, 64, 2) places between them."""
     across, down = _TRUNK[:, 0, None], _TRUNK[:, 1, None]
     top = trunk[:, None, 0] * (1 - across) + trunk[:, None, 1] * across
     bottom = trunk[:, None, 2] * (1 - across) + trunk[:, None, 3] * across
-    return read_depth(depth, top * (1 - down) + bottom * down)
-
-
-def _read_crosses(depth: NDArray[np.float32], joints: FloatArray) -> FloatArray:
-    pixels = joints[:, :, None] + 2 * _CROSS
-    return read_depth(depth, pixels).reshape(len(joints), -1)
+    places: FloatArray = top * (1 - down) + bottom * down
+    return places
 
 
 def _densest_middle(ordered: FloatArray) -> float:
@@ -134,7 +132,7 @@ def _densest(samples: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatA
     centre = np.take_along_axis(samples, best, axis=-1)[..., 0]
     weights = np.where(np.abs(samples - centre[..., None]) <= width, _DISC_WEIGHTS, 0)
     share = weights.sum(axis=-1)
-    values = np.nan_to_num(samples)
+    values = np.where(weights > 0, samples, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = (weights * values).sum(axis=-1) / share
         spread = np.sqrt((weights * (values - mean[..., None]) ** 2).sum(axis=-1) / share)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from unipose_ros.people.selection import PeopleConfig, select_people
+from unipose_ros.people.selection import PeopleConfig, seen_keypoints, select_people
 
-__all__ = ["PeopleConfig", "select_people"]
+__all__ = ["PeopleConfig", "seen_keypoints", "select_people"]

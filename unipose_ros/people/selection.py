@@ -21,6 +21,8 @@ class PeopleConfig:
     Attributes:
         min_score: least confidence of the 2D network in the person, in [0, 1].
         keypoint_threshold: a keypoint of lower confidence counts as not seen, in [0, 1].
+        border: a keypoint nearer to the image's border than this part of the longer side counts as
+            not seen: networks put joints there that are outside of the image.
         min_keypoints: least number of seen keypoints.
         duplicate_radius: two keypoints are the same when they are closer than this part of the
             smaller person's extent in the picture.
@@ -33,12 +35,13 @@ class PeopleConfig:
 
     min_score: float = 0.2
     keypoint_threshold: float = 0.2
+    border: float = 0.015
     min_keypoints: int = 5
     duplicate_radius: float = 0.06
     duplicate_fraction: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("min_score", "keypoint_threshold", "duplicate_radius"):
+        for name in ("min_score", "keypoint_threshold", "border", "duplicate_radius"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"people.{name} = {value}: must be within [0, 1]")
@@ -48,17 +51,18 @@ class PeopleConfig:
             raise ValueError(f"people.min_keypoints = {self.min_keypoints}: must be at least 1")
 
 
-def seen_keypoints(keypoints: Keypoints2D, width: int, height: int, threshold: float) -> NDArray[np.bool_]:
+def seen_keypoints(keypoints: Keypoints2D, width: int, height: int, config: PeopleConfig) -> NDArray[np.bool_]:
     """(N, J) keypoints that are confident, finite and inside a ``width`` x ``height`` image."""
     u, v = keypoints.pixels[..., 0], keypoints.pixels[..., 1]
+    margin = config.border * max(width, height) - 0.5
     # NaN compares false, so a keypoint that is not a number is never inside.
-    inside = (u >= -0.5) & (v >= -0.5) & (u < width - 0.5) & (v < height - 0.5)
-    return inside & (keypoints.confidences >= threshold)
+    inside = (u >= margin) & (v >= margin) & (u < width - 1 - margin) & (v < height - 1 - margin)
+    return inside & (keypoints.confidences >= config.keypoint_threshold)
 
 
 def select_people(keypoints: Keypoints2D, width: int, height: int, config: PeopleConfig) -> Keypoints2D:
     """The people worth lifting, best score first."""
-    seen = seen_keypoints(keypoints, width, height, config.keypoint_threshold)
+    seen = seen_keypoints(keypoints, width, height, config)
     good = (keypoints.scores >= config.min_score) & (seen.sum(axis=1) >= config.min_keypoints)
     kept: list[int] = []
     for person in np.argsort(-keypoints.scores, kind="stable"):
