@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import tarfile
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -22,7 +24,8 @@ DATA = Path(__file__).resolve().parents[1] / "data"
 def movenet_weights() -> Path:
     """Folder of the real, fetched weights."""
     try:
-        return [verified_file(name) for name in (SAFETENSORS, ONNX)][0].parent
+        verified_file(SAFETENSORS)
+        return verified_file(ONNX).parent
     except WeightsError as error:
         pytest.skip(str(error))
 
@@ -42,11 +45,12 @@ def published_model() -> dict[str, bytes]:
     entries, shards = [], []
     for name, tensor in MoveNetNetwork().state_dict().items():
         shape = tuple(tensor.shape)
+        spread = max(tensor[0].numel(), 4) ** -0.5  # keeps the values' size from layer to layer
         if len(shape) == 4:
             out, each, height, width = shape
             # A 3x3 filter with one input is per channel here: its channels are the third axis.
             shape = (height, width, out, 1) if each == 1 and height == 3 else (height, width, each, out)
-        values = (0.3 * random.standard_normal(shape)).astype("<f2")
+        values = (spread * random.standard_normal(shape)).astype("<f2")
         entries.append(
             {
                 "name": published_names()[name],
@@ -70,3 +74,15 @@ def published_package(published_model: dict[str, bytes]) -> bytes:
             entry.size = len(contents)
             archive.addfile(entry, io.BytesIO(contents))
     return stream.getvalue()
+
+
+@pytest.fixture(scope="session")
+def fake_registry() -> ModuleType:
+    """The module beside this file; tests are no package, so it is loaded by its path."""
+    path = Path(__file__).with_name("fake_registry.py")
+    spec = importlib.util.spec_from_file_location("fake_registry", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

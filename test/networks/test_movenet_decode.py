@@ -27,7 +27,7 @@ def add_person(maps: dict[str, np.ndarray], v: float, u: float, center: float = 
     maps["center"][0, row, column] = center
     maps["box_scale"][:, row, column] = BOX
     maps["box_offset"][:, row, column] = v - row, u - column
-    places = BODY + (v, u)
+    places = BODY + np.array([v, u])
     # The regressed places are off by a cell, as they are in life: the heat has to correct them.
     maps["regress"][:, row, column] = (places + 1.0 - (row, column)).ravel()
     for joint, (y, x) in enumerate(places):
@@ -151,7 +151,12 @@ def test_thresholds_and_number() -> None:
         add_person(maps, 36.0, 16.0 + 30 * i, center=center)
     counts = [
         len(decode_heads(Heads(**maps), config))
-        for config in (DecodeConfig(), DecodeConfig(min_center=0.3), DecodeConfig(min_score=0.5), DecodeConfig(max_people=1))
+        for config in (
+            DecodeConfig(),
+            DecodeConfig(min_center=0.3),
+            DecodeConfig(min_score=0.5),
+            DecodeConfig(max_people=1),
+        )
     ]
     assert counts == [3, 2, 1, 1]
 

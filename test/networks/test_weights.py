@@ -22,7 +22,7 @@ TENSORS = {"weight": np.arange(6, dtype=np.float16).reshape(2, 3), "bias": np.on
 RECORD = WeightsRecord("lifter", {"width": 8}, "itop15", "(N, 3) float32", "synthetic", "Apache-2.0", {"mpjpe": 0.05})
 
 
-@pytest.fixture()
+@pytest.fixture
 def stored(tmp_path: Path) -> Path:
     path = tmp_path / "weights.safetensors"
     save_weights(path, TENSORS, RECORD)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+import unipose_ros.backends as backends
+from unipose_ros.backends import BackendError, Choice, choose_backend
+from unipose_ros.backends.onnx_backend import OnnxBackend
+from unipose_ros.backends.torch_backend import TorchBackend
+
+
+class Affine(torch.nn.Module):
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return 2 * x.float() + 1, y - x
+
+
+def write_onnx(path: Path, *inputs: torch.Tensor) -> Path:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracing exporter is deprecated
+        torch.onnx.export(Affine(), inputs, str(path), dynamo=False)
+    return path
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    """A machine of which the test says what it has."""
+    has = {"onnxruntime": True, "torch": True, "driver": False, "onnx cuda": False, "torch cuda": False}
+    monkeypatch.setattr(backends, "find_spec", lambda name: object() if has[name] else None)
+    monkeypatch.setattr(backends, "_has_cuda_driver", lambda: has["driver"])
+    monkeypatch.setattr(backends, "_onnx_has_cuda", lambda: has["onnx cuda"])
+    monkeypatch.setattr(backends, "_torch_has_cuda", lambda: has["torch cuda"])
+    return has
+
+
+@pytest.mark.parametrize(
+    ("present", "asked", "expected"),
+    [
+        ({}, ("auto", "auto"), Choice("onnx", "cpu")),
+        ({}, ("torch", "auto"), Choice("torch", "cpu")),
+        ({"onnxruntime": False}, ("auto", "auto"), Choice("torch", "cpu")),
+        ({"torch cuda": True}, ("auto", "auto"), Choice("onnx", "cpu")),
+        ({"driver": True, "torch cuda": True}, ("auto", "auto"), Choice("torch", "cuda")),
+        ({"driver": True, "torch cuda": True}, ("auto", "cpu"), Choice("onnx", "cpu")),
+        ({"driver": True, "torch cuda": True}, ("onnx", "auto"), Choice("onnx", "cpu")),
+        ({"driver": True, "torch cuda": True, "onnx cuda": True}, ("auto", "cuda"), Choice("onnx", "cuda")),
+    ],
+)
+def test_choice(machine: dict[str, bool], present: dict[str, bool], asked: tuple[str, str], expected: Choice) -> None:
+    machine.update(present)
+    assert choose_backend(*asked) == expected
+
+
+@pytest.mark.parametrize(
+    ("absent", "asked", "message"),
+    [
+        ((), ("auto", "cuda"), "no CUDA driver.*or use cpu"),
+        ((), ("onnx", "cuda"), "backend 'onnx' on device 'cuda'"),
+        (("onnxruntime",), ("onnx", "auto"), "install onnxruntime"),
+        (("onnxruntime", "torch"), ("auto", "auto"), "install onnxruntime"),
+        ((), ("tensorrt", "auto"), "backend 'tensorrt' is unknown; use auto, onnx or torch"),
+        ((), ("auto", "tpu"), "device 'tpu' is unknown; use auto, cpu or cuda"),
+    ],
+)
+def test_what_cannot_be_had(
+    machine: dict[str, bool], absent: tuple[str, ...], asked: tuple[str, str], message: str
+) -> None:
+    machine.update(dict.fromkeys(absent, False))
+    with pytest.raises(BackendError, match=message):
+        choose_backend(*asked)
+
+
+def test_both_run_the_same(tmp_path: Path) -> None:
+    x, y = np.arange(6, dtype=np.uint8).reshape(2, 3), np.full((2, 3), 9, np.uint8)
+    path = write_onnx(tmp_path / "affine.onnx", torch.from_numpy(x), torch.from_numpy(y))
+    for backend in (OnnxBackend(path), TorchBackend(Affine())):
+        outputs = backend(x.T.copy().T, y)  # not contiguous
+        assert isinstance(outputs, tuple)
+        np.testing.assert_array_equal(outputs[0], 2.0 * x + 1)
+        np.testing.assert_array_equal(outputs[1], y - x)
+        assert "cpu" in backend.description
+
+
+def test_a_damaged_onnx_file(tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"no network")
+    with pytest.raises(BackendError, match=r"bad\.onnx cannot be loaded"):
+        OnnxBackend(tmp_path / "bad.onnx")
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_onnxruntime_falling_back_silently_is_an_error(tmp_path: Path) -> None:
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has CUDA")
+    path = write_onnx(tmp_path / "affine.onnx", torch.zeros(1), torch.zeros(1))
+    with pytest.raises(BackendError, match="cannot use cuda"):
+        OnnxBackend(path, "cuda")
+
+
+def test_torch_takes_a_single_output_too() -> None:
+    (output,) = TorchBackend(torch.nn.ReLU())(np.array([-1.0, 2.0], np.float32))
+    np.testing.assert_array_equal(output, [0.0, 2.0])
