@@ -203,10 +203,24 @@ def points_to_depth(camera: Camera, points: NDArray[np.float32]) -> NDArray[np.f
         float32 metres, 0 where no point falls.
     """
     xyz = points.reshape(-1, 3)
-    xyz = xyz[np.isfinite(xyz).all(axis=1) & (xyz[:, 2] > 0)]
+    xyz = _in_lens(camera, xyz[np.isfinite(xyz).all(axis=1) & (xyz[:, 2] > 0)])
     depth = np.full(camera.height * camera.width, np.inf, np.float32)
     pixels = np.rint(project(camera, xyz))
     inside = (pixels >= 0).all(axis=1) & (pixels[:, 0] < camera.width) & (pixels[:, 1] < camera.height)
     flat = (pixels[inside, 1] * camera.width + pixels[inside, 0]).astype(np.int64)
     np.minimum.at(depth, flat, xyz[inside, 2].astype(np.float32))
     return np.where(np.isinf(depth), 0, depth).astype(np.float32).reshape(camera.height, camera.width)
+
+
+def _in_lens(camera: Camera, xyz: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Without points farther off the axis than the corners of the image.
+
+    A distortion polynomial holds inside the image only; far outside it turns back and would put
+    a point from the edge of a wide cloud into the middle of the picture.
+    """
+    if not camera.distortion:
+        return xyz
+    right, bottom = camera.width - 0.5, camera.height - 0.5
+    corners = rays(camera, [[-0.5, -0.5], [right, -0.5], [-0.5, bottom], [right, bottom]])
+    limit = np.hypot(corners[:, 0], corners[:, 1]).max()
+    return np.asarray(xyz[np.hypot(xyz[:, 0], xyz[:, 1]) <= limit * xyz[:, 2]])
