@@ -7,7 +7,7 @@ estimates, tracks and publishes it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -47,7 +47,7 @@ class PoseNode(ManagedNode):
     def __init__(self, estimator_factory: EstimatorFactory = build_estimator, **kwargs: Any) -> None:
         super().__init__("unipose", **kwargs)
         self._estimator_factory = estimator_factory
-        self._settings = Parameters(self, NodeConfig(), fixed=("model", "track"))
+        self._settings = Parameters(self, NodeConfig(), fixed=("model", "track.seed"))
         self._statistics = Statistics()
         self._outputs = Outputs(self)
         # One for the node's life, for ids are never to be given twice.
@@ -111,6 +111,7 @@ class PoseNode(ManagedNode):
     def _start(self) -> None:
         if not self._enabled or self._estimator is None:
             return
+        self._tracker.configure(self.config.track)
         self._tracker.reset()
         self._statistics.clear()
         self._session = Session(
@@ -162,7 +163,7 @@ class PoseNode(ManagedNode):
         self._diagnostics.publish(build_diagnostics(now, condition, self._statistics, self.config))
 
 
-def main(args: list[str] | None = None) -> int:
+def main(args: Sequence[str] | None = None) -> int:
     """Run the node until it is told to stop; returns the exit code."""
     return run(PoseNode, args)
 

@@ -47,9 +47,7 @@ def _input_status(condition: Condition, statistics: Statistics, config: NodeConf
     offset = statistics.percentiles().get("pair_offset")
     if offset is not None:
         values["pair offset p50 (ms)"], values["pair offset p95 (ms)"] = (f"{value:.2f}" for value in offset)
-    share = statistics.get("depth_valid_percent")
-    if share is not None:
-        values["depth valid (%)"] = f"{share:.0f}"
+    values |= {name: f"{value:.0f}" for name, value in statistics.values.items() if name.startswith("depth")}
     drops = statistics.drops
     values |= {f"dropped: {reason}": str(count) for reason, count in sorted(drops.items())}
     level, message = _input_level(condition, drops, statistics, config)
@@ -76,9 +74,9 @@ def _skeleton_status(condition: Condition, statistics: Statistics, config: NodeC
         "modality": config.model.modality,
         "backend": config.model.backend,
         "device": config.model.device,
-        "people": f"{statistics.get('people') or 0:.0f}",
         "publish rate (Hz)": f"{rate:.1f}",
     }
+    values |= {name: f"{value:.0f}" for name, value in statistics.values.items() if not name.startswith("depth")}
     percentiles = statistics.percentiles()
     for stage, (median, high) in percentiles.items():
         if stage != "pair_offset":

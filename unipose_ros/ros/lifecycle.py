@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
+import sys
 import threading
-from collections.abc import Callable
-from types import FrameType
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import rclpy
@@ -14,9 +13,9 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.logging import get_logger
-from rclpy.signals import SignalHandlerOptions
 
 from unipose_ros.ros.parameters import ParameterError
+from unipose_ros.ros.process import ros_session
 
 #: How long a signal may wait for the executor to notice it.
 _POLL_SECONDS = 0.1
@@ -91,24 +90,14 @@ class ManagedNode(LifecycleNode):
             self.trigger_deactivate()
 
 
-def run(make_node: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
+def run(make_node: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> int:
     """Spin a managed node until SIGINT, SIGTERM or a shutdown; returns the exit code.
 
-    rclpy's own handlers shut the context down at once, and then nothing can be published any
-    more; so the signals are taken here and the node gets to say goodbye.
+    Args:
+        args: the command line without the program's name; that of the process by default.
     """
-    stop = threading.Event()
-
-    def request_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, request_stop)
-    try:
+    with ros_session(sys.argv[1:] if args is None else args) as stop:
         return _run(make_node, stop)
-    finally:
-        rclpy.try_shutdown()
 
 
 def _run(make_node: Callable[[], ManagedNode], stop: threading.Event) -> int:

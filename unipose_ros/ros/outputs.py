@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from typing import Any
 
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -20,6 +21,9 @@ from unipose_ros.ros.config import NodeConfig
 from unipose_ros.ros.markers import MarkerBuilder
 from unipose_ros.ros.messages import header, to_message
 from unipose_ros.ros.transforms import build_transforms
+
+#: How long a listener that does not answer can hold up deactivation.
+_LAST_WORDS = Duration(seconds=0.5)
 
 
 class Outputs:
@@ -55,11 +59,16 @@ class Outputs:
             self._picture.publish(debug_picture(frame, skeletons, keypoints))
 
     def clear(self, stamp_ns: int) -> None:
-        """Tell listeners that nobody is shown any more."""
+        """Tell listeners that nobody is shown any more, and see to it that they hear it.
+
+        This is often the last thing before the process ends, and what is still on its way then is lost.
+        """
         last = self._last
         nobody = Skeletons.empty(stamp_ns, last.frame_id, last.modality, last.joint_set)
         self._skeletons.publish(to_message(nobody))
         self._markers.publish(self._builder.clear(header(nobody)))
+        for publisher in (self._skeletons, self._markers):
+            publisher.wait_for_all_acked(_LAST_WORDS)
 
 
 def debug_picture(frame: RgbdFrame, skeletons: Skeletons, keypoints: Keypoints2D | None) -> Image:

@@ -44,7 +44,7 @@ class Parameters:
     Args:
         node: gets the parameters.
         default: a dataclass whose fields are values or, as groups, further dataclasses.
-        fixed: groups that cannot change while the node runs.
+        fixed: groups and single parameters that cannot change while the node runs.
 
     Raises:
         ParameterError: an override from the command line or a file is not valid.
@@ -58,7 +58,8 @@ class Parameters:
         node.add_on_set_parameters_callback(self._on_set)
 
     def _declare(self, node: Node, name: str, value: Any, field: dataclasses.Field[Any]) -> Any:
-        read_only = field.metadata.get("read_only", False) or name.startswith(tuple(f"{g}." for g in self._fixed))
+        fixed = any(name == part or name.startswith(f"{part}.") for part in self._fixed)
+        read_only = fixed or field.metadata.get("read_only", False)
         try:
             descriptor = _descriptor(field, value, read_only)
             declared = node.declare_parameter(name, _to_ros(value, field), descriptor).value
@@ -126,7 +127,7 @@ def _flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, dataclas
 def _documented(owner: type, name: str) -> str:
     """What the docstring's ``Attributes:`` section says about a field."""
     found = re.search(rf"^ +{name}: (.*?)(?=^ +\w+(?:, \w+)*: |^\s*$|\Z)", owner.__doc__ or "", re.M | re.S)
-    return " ".join(found.group(1).split()) if found else ""
+    return " ".join(found.group(1).replace("``", "'").split()) if found else ""
 
 
 def _descriptor(field: dataclasses.Field[Any], value: Any, read_only: bool) -> ParameterDescriptor:

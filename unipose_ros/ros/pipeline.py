@@ -51,6 +51,7 @@ class Pipeline:
         self._decoder = decoder
         self._publish = publish
         self._config = config
+        self._track = config().track
         self._now_ns = now_ns
         self._statistics = statistics
         self._reporter = reporter
@@ -89,6 +90,9 @@ class Pipeline:
         if generation != self._generation:
             return
         with clock.stage("track"):
+            if config.track is not self._track:
+                self._track = config.track
+                self._tracker.configure(self._track)
             if self._reset.is_set():
                 self._reset.clear()
                 self._tracker.reset()
@@ -103,7 +107,7 @@ class Pipeline:
     def _check(self, frame: RgbdFrame) -> None:
         """Say it when a frame carries no depth at all; it is still looked at, and nobody is found."""
         share = float(np.count_nonzero(frame.depth) / frame.depth.size) if frame.depth is not None else 0.0
-        self._statistics.set("depth_valid_percent", 100 * share)
+        self._statistics.set("depth valid (%)", 100 * share)
         if share == 0.0:
             self._statistics.drop("empty_depth")
             self._reporter.note("empty_depth", "depth has no reading anywhere (all 0, NaN or inf): is the sensor "
@@ -113,6 +117,8 @@ class Pipeline:
         self._statistics.tick("published")
         self._statistics.durations({**clock.milliseconds, "latency": latency, "pair_offset": abs(pair.offset_ns) / 1e6})
         self._statistics.set("people", len(people))
+        for event, count in self._tracker.counters.items():
+            self._statistics.set(f"tracker: {event}", count)
         if abs(latency) > _CLOCK_GAP_MS:
             self._reporter.note(
                 "clock_gap", f"images are stamped {latency / 1e3:.1f} s before the node's clock; "

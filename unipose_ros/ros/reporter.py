@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Any
 
@@ -37,7 +38,8 @@ class Reporter:
         """An input was thrown away."""
         self._statistics.drop(reason)
         self._statistics.tick("bad_input")
-        if self._first(reason):
+        # Numbers differ from frame to frame; the same sentence with others is the same problem.
+        if self._first(re.sub(r"[0-9.]+", "#", text)):
             self._logger.error(f"{text} (said once; see '{reason}' in /diagnostics for how often)")
 
     def note(self, reason: str, text: str) -> None:

@@ -56,10 +56,11 @@ class Statistics:
         with self._lock:
             self._values[name] = value
 
-    def get(self, name: str) -> float | None:
-        """The last value noted under a name."""
+    @property
+    def values(self) -> dict[str, float]:
+        """The last value noted under each name."""
         with self._lock:
-            return self._values.get(name)
+            return dict(self._values)
 
     @property
     def drops(self) -> dict[str, int]:

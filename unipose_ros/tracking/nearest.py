@@ -53,6 +53,10 @@ class NearestTracker:
         self._tracks = None
         self._last = None
 
+    def configure(self, config: TrackerConfig) -> None:
+        """Use other settings from the next frame on; everybody keeps the id, and the ids their seed."""
+        self._config = config
+
     def update(self, skeletons: Skeletons) -> Skeletons:
         """People as found in one frame -> people with ids, states and ages, smoothed.
 

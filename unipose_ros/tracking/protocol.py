@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from unipose_ros.frame import Skeletons
+from unipose_ros.tracking.config import TrackerConfig
 
 
 class Tracker(Protocol):
@@ -21,6 +22,10 @@ class Tracker(Protocol):
 
         Frames are to come in the order of their stamps, empty ones included.
         """
+        ...
+
+    def configure(self, config: TrackerConfig) -> None:
+        """Use other settings from the next frame on; everybody keeps the id."""
         ...
 
     def reset(self) -> None:

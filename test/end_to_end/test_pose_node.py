@@ -1,0 +1,194 @@
+"""Images in, skeletons, markers and TF out, between two processes over DDS."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import numpy as np
+import pytest
+from rig import (
+    DEPTH_MM,
+    FRAME,
+    Rig,
+    colour_message,
+    depth_message,
+    diagnostics,
+    end,
+    nanoseconds,
+    output,
+    ros_process,
+    scene,
+    send,
+    shoot,
+)  # fmt: skip
+from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool, Trigger
+from visualization_msgs.msg import Marker
+
+from unipose_ros.frame import JointStatus
+from unipose_ros.ros.messages import from_message
+from unipose_ros.skeletons import ITOP15
+
+pytestmark = [pytest.mark.e2e, pytest.mark.ros]
+
+FAST_DIAGNOSTICS = ("--ros-args", "-p", "diagnostics.period:=0.2")
+
+
+def test_a_person_becomes_skeleton_markers_and_frames(rig: Rig) -> None:
+    with ros_process(*FAST_DIAGNOSTICS, "-p", "tf.mode:=joints"):
+        rig.connected()
+        first, second = shoot(rig, 80), shoot(rig, 84)
+        people = from_message(second)
+        assert second.header.frame_id == FRAME
+        assert second.joint_set == "itop15"
+        assert second.modality == "lookup"
+        assert [p.id for p in first.skeletons] == [p.id for p in second.skeletons]
+        (person,) = people.ids
+        assert len(person) == 5
+        assert person.islower()
+        hips = people.positions[0, [ITOP15.index("left_hip"), ITOP15.index("right_hip")]].mean(axis=0)
+        np.testing.assert_allclose(hips[1:], [0.0, DEPTH_MM / 1000], atol=0.01)
+        missing = people.status[0] == JointStatus.MISSING
+        assert missing.sum() == 1
+        assert np.isnan(people.positions[0, missing]).all()
+        assert np.isfinite(people.positions[0, ~missing]).all()
+
+        stamp = nanoseconds(second)
+        transforms = rig.wait_for(lambda: at(rig, "/tf", stamp), "transforms of the image's stamp").transforms
+        assert len({nanoseconds(t) for t in transforms}) == 1
+        assert transforms[0].header.frame_id == FRAME
+        assert transforms[0].child_frame_id == f"body_{person}"
+        joints = {t.child_frame_id for t in transforms[1:]}
+        assert joints == {f"{j}_{person}" for j in ITOP15.joints if j != "left_hand"}
+        assert {t.header.frame_id for t in transforms[1:]} == {f"body_{person}"}
+
+        markers = rig.wait_for(lambda: at(rig, "markers", stamp), "markers of the image's stamp").markers
+        assert [m.type for m in markers] == [Marker.SPHERE_LIST, Marker.LINE_LIST, Marker.TEXT_VIEW_FACING]
+        assert len(markers[0].points) == 14
+
+        values = diagnostics(rig, "skeletons", lambda v, s: v.get("people") == "1" and s.level == b"\x00")
+        assert float(values["latency p50 (ms)"]) > 0
+        assert {"decode p50 (ms)", "network p95 (ms)", "track p50 (ms)", "publish p50 (ms)"} <= values.keys()
+
+
+def at(rig: Rig, topic: str, stamp_ns: int):
+    """The message of a topic whose first part carries a stamp."""
+
+    def parts(message):
+        return getattr(message, "transforms", None) or getattr(message, "markers", None) or []
+
+    return next((m for m in rig.received[topic] if parts(m) and nanoseconds(parts(m)[0]) == stamp_ns), None)
+
+
+def test_those_who_leave_are_deleted_once_and_then_there_is_silence(rig: Rig) -> None:
+    with ros_process("--ros-args", "-p", "track.max_age:=0.05"):
+        rig.connected()
+        shoot(rig, 60, 110)
+        time.sleep(0.1)  # older than track.max_age: both are forgotten with the next frame
+        empty = shoot(rig)
+        assert empty.skeletons == []
+        deletions = rig.wait_for(
+            lambda: [m for got in rig.received["markers"] for m in got.markers if m.action == Marker.DELETE],
+            "deletions",
+        )
+        shown = {(m.ns, m.id) for m in marked(rig, Marker.ADD)}
+        assert {(m.ns, m.id) for m in deletions} == shown
+        assert len(deletions) == 6
+        count = len(rig.received["markers"])
+        shoot(rig)
+        shoot(rig)
+        assert len(rig.received["markers"]) == count
+
+
+def marked(rig: Rig, action: int) -> list[Marker]:
+    return [marker for message in rig.received["markers"] for marker in message.markers if marker.action == action]
+
+
+def test_debug_picture_comes_when_somebody_looks(rig: Rig) -> None:
+    with ros_process():
+        rig.connected()
+        shoot(rig, 80)
+        rig.listen("debug/image", Image)
+        rig.wait_for(lambda: rig.node.count_subscribers("debug/image"), "the subscription")
+
+        def picture():
+            shoot(rig, 80)
+            return rig.received["debug/image"]
+
+        message = rig.wait_for(picture, "a debug picture")[0]
+        assert (message.encoding, message.width, message.height) == ("rgb8", 160, 120)
+        pixels = np.frombuffer(message.data, np.uint8).reshape(120, 160, 3)
+        assert (np.ptp(pixels.reshape(-1, 3), axis=0) > 100).all()
+
+
+def test_services_pause_and_reset(rig: Rig) -> None:
+    with ros_process(*FAST_DIAGNOSTICS):
+        rig.connected()
+        before = shoot(rig, 80).skeletons[0].id
+        assert rig.call(Trigger, "unipose/reset_tracks", Trigger.Request()).success
+        after = shoot(rig, 80).skeletons[0].id
+        assert before != after
+        assert rig.call(SetBool, "unipose/enable", SetBool.Request(data=False)).success
+        rig.wait_for(lambda: rig.node.count_subscribers("color/image") == 0, "the node to unsubscribe")
+        assert rig.received["skeletons"][-1].skeletons == []
+        diagnostics(rig, "input", lambda values, status: status.message == "disabled")
+        assert not rig.call(Trigger, "unipose/reset_tracks", Trigger.Request()).success
+        assert rig.call(SetBool, "unipose/enable", SetBool.Request(data=True)).success
+        rig.wait_for(lambda: rig.node.count_subscribers("color/image") == 1, "the node to subscribe")
+        assert shoot(rig, 80).skeletons[0].id not in (before, after)
+
+
+def test_a_slow_network_skips_frames_instead_of_queueing(rig: Rig) -> None:
+    with ros_process(*FAST_DIAGNOSTICS, BLOB_DELAY="0.3"):
+        rig.connected()
+        colour, depth = scene(80)
+        shoot(rig, 80)
+        stamps = []
+        for _ in range(12):
+            stamps.append(time.time_ns())
+            send(rig, colour_message(stamps[-1], colour), depth_message(stamps[-1], depth))
+            time.sleep(0.02)
+        rig.wait_for(lambda: nanoseconds(rig.received["skeletons"][-1]) == stamps[-1], "the newest frame")
+        assert len(rig.received["skeletons"]) < 8
+        values = diagnostics(rig, "input", lambda values, status: "dropped: overtaken" in values)
+        assert int(values["dropped: overtaken"]) >= 6
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("delay", ["0", "1.0"])
+def test_signals_end_it_quietly_even_amid_inference(rig: Rig, number: signal.Signals, delay: str) -> None:
+    with ros_process(BLOB_DELAY=delay) as process:
+        rig.connected()
+        if delay == "0":
+            shoot(rig, 80)
+        else:
+            colour, depth = scene(80)
+            stamp = time.time_ns()
+            send(rig, colour_message(stamp, colour), depth_message(stamp, depth))
+            time.sleep(0.3)  # the worker is in the network now
+        assert end(process, number) == 0
+        assert "Traceback" not in output(process)
+        rig.wait_for(lambda: rig.received["skeletons"] and not rig.received["skeletons"][-1].skeletons, "a farewell")
+        if delay == "0":
+            rig.wait_for(
+                lambda: all(m.action == Marker.DELETE for m in rig.received["markers"][-1].markers), "deletions"
+            )
+
+
+def test_two_cameras_in_two_namespaces_do_not_meet() -> None:
+    left, right = Rig("/left"), Rig("/right")
+    try:
+        with (
+            ros_process("--ros-args", "-r", "__ns:=/left"),
+            ros_process("--ros-args", "-r", "__ns:=/right"),
+        ):
+            left.connected()
+            right.connected()
+            assert len(shoot(left, 80).skeletons) == 1
+            assert len(shoot(right, 40, 120).skeletons) == 2
+            assert [len(m.skeletons) for m in left.received["skeletons"]] == [1]
+            assert [len(m.skeletons) for m in right.received["skeletons"]] == [2]
+    finally:
+        left.close()
+        right.close()
