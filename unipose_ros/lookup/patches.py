@@ -115,25 +115,26 @@ def find_surfaces(
     samples = read_depth(depth, pixels[:, :, None] + radii[:, None, None] * _DISC)
     samples[(samples < near[:, None, None]) | (samples > far[:, None, None])] = np.nan
     # Depth noise grows with the square of the distance (Khoshelham and Elberink, Sensors 2012).
-    width = gap + 0.004 * near[:, None, None] ** 2
+    width = gap + 0.002 * ((near + far) / 2)[:, None, None] ** 2
+    # float32: this is the one large array here.
+    together = (np.abs(samples[..., :, None] - samples[..., None, :]) <= width[..., None]).astype(np.float32)
     found = []
     for _ in range(SURFACES):
-        centre, share, mean, spread = _densest(samples, width)
-        found.append((mean, share, spread))
-        samples = np.where(np.abs(samples - centre[..., None]) <= 2 * width, np.nan, samples)
+        weights = np.where(np.isfinite(samples), _DISC_WEIGHTS, 0)
+        crowd = (together @ weights.astype(np.float32)[..., None])[..., 0]
+        best = np.where(weights > 0, crowd, 0).argmax(axis=-1)[..., None]
+        apart = np.abs(samples - np.take_along_axis(samples, best, axis=-1))
+        found.append(_moments(samples, np.where(apart <= width, _DISC_WEIGHTS, 0)))
+        samples = np.where(apart <= 2 * width, np.nan, samples)
     depths, shares, spreads = (np.stack(part, axis=-1) for part in zip(*found, strict=True))
     return Surfaces(depths, shares, spreads)
 
 
-def _densest(samples: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Sample with the most weight within ``width`` of it; that weight; their mean and spread."""
-    together = np.abs(samples[..., :, None] - samples[..., None, :]) <= width[..., None]
-    best = (together @ _DISC_WEIGHTS).argmax(axis=-1)[..., None]
-    centre = np.take_along_axis(samples, best, axis=-1)[..., 0]
-    weights = np.where(np.abs(samples - centre[..., None]) <= width, _DISC_WEIGHTS, 0)
-    share = weights.sum(axis=-1)
+def _moments(samples: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Weighted mean over the last axis, sum of the weights, standard deviation."""
     values = np.where(weights > 0, samples, 0)
+    share = weights.sum(axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = (weights * values).sum(axis=-1) / share
         spread = np.sqrt((weights * (values - mean[..., None]) ** 2).sum(axis=-1) / share)
-    return centre, share, mean, spread
+    return mean, share, spread
