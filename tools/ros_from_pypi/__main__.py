@@ -33,7 +33,7 @@ STEPS = (
         (REQUIREMENTS / "ros.txt", CONSTRAINTS),
         needs=("packages",),
     ),
-    Step("cmake_paths", "CMake paths", repair_cmake_paths, needs=("ros",), always=True),
+    Step("cmake_paths", "", repair_cmake_paths, needs=("ros",), always=True),
     Step("tf2_msgs", "tf2_msgs", build_tf2_msgs, (TOOL / "tf2_msgs",), needs=("cmake_paths",)),
     Step(
         "messages",
@@ -42,10 +42,10 @@ STEPS = (
         (CHECKOUT / "msg", CHECKOUT / "CMakeLists.txt", CHECKOUT / "package.xml"),
         needs=("cmake_paths",),
     ),
-    Step("checkout", "checkout", link_checkout, needs=("venv",), always=True),
-    Step("standins", "stand-ins", link_standins, needs=("ros",), always=True),
-    Step("command", "unipose command", install_command, needs=("venv",), always=True),
-    Step("libraries", "system libraries", install_libraries, needs=("packages",), always=True),
+    Step("checkout", "", link_checkout, needs=("venv",), always=True),
+    Step("standins", "", link_standins, needs=("ros",), always=True),
+    Step("command", "", install_command, needs=("venv",), always=True),
+    Step("libraries", "", install_libraries, needs=("packages",), always=True),
     Step("movenet", "MoveNet's weights", fetch_movenet, needs=("packages",), always=True),
 )
 

