@@ -1,0 +1,1 @@
+"""Data sets and recordings, read into frames; one file per format."""
