@@ -49,7 +49,7 @@ def to_skeletons(people: LiftedPeople, stamp_ns: int, frame_id: str, modality: s
         positions[fill] = (weights @ np.nan_to_num(people.positions))[fill]
         confidences[fill] = _least(people.confidences, used)[fill]
         grade = np.where((weights < 0).any(axis=1), JointStatus.INFERRED, _least(people.status, used))
-        status[fill] = grade.astype(np.uint8)[fill]
+        status[fill] = grade[fill].astype(np.uint8)
         covariances[fill] = (np.abs(weights) @ np.nan_to_num(people.covariances))[fill]
     return Skeletons(
         stamp_ns=stamp_ns,

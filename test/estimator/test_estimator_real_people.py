@@ -1,0 +1,73 @@
+"""The whole way from picture to skeleton on real recordings; skipped without them or the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from unipose_ros.camera import Camera
+from unipose_ros.estimator import EstimatorConfig, PoseEstimator, build_estimator
+from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
+from unipose_ros.networks.weights import WeightsError
+from unipose_ros.skeletons import ITOP15
+
+#: Shortest and longest plausible part of an adult in metres.
+PLAUSIBLE = {"elbow": (0.2, 0.42), "hand": (0.17, 0.38), "knee": (0.35, 0.56), "foot": (0.33, 0.55)}
+
+
+@pytest.fixture(scope="module")
+def estimator() -> PoseEstimator:
+    try:
+        return build_estimator(EstimatorConfig(device="cpu"))
+    except WeightsError as error:
+        pytest.skip(str(error))
+
+
+def read(colour: Path, depth: Path, camera: Camera) -> RgbdFrame:
+    picture = cv2.resize(cv2.imread(str(colour)), (camera.width, camera.height))
+    millimetres = cv2.imread(str(depth), cv2.IMREAD_UNCHANGED)
+    return RgbdFrame(
+        stamp_ns=0,
+        frame_id="camera",
+        camera=camera,
+        depth=millimetres.astype(np.float32) / 1000,
+        colour=np.ascontiguousarray(picture[..., ::-1]),
+    )
+
+
+def length(skeletons: Skeletons, person: int, child: str) -> float:
+    bone = next(bone for bone in ITOP15.bones if ITOP15.joints[bone.child] == child)
+    ends = skeletons.positions[person, [bone.parent, bone.child]]
+    return float(np.linalg.norm(ends[0] - ends[1]))
+
+
+def test_four_people_outdoors_have_plausible_limbs(estimator: PoseEstimator, shared_data: Path) -> None:
+    folder = shared_data / "lmb_rgbd_pose3d"
+    camera = Camera(1392.5, 944.9, 944.5, 546.7, 1920, 1080)
+    skeletons = estimator.estimate(read(folder / "color.png", folder / "depth.png", camera))
+    assert len(skeletons) == 4
+    found = skeletons.status != JointStatus.MISSING
+    assert found.mean() > 0.9
+    for person in skeletons:
+        for side in ("left", "right"):
+            for part, (short, long) in PLAUSIBLE.items():
+                metres = length(skeletons, person, f"{side}_{part}")
+                assert np.isnan(metres) or short < metres < long, f"{side}_{part} of person {person}: {metres:.2f} m"
+
+
+def test_bones_keep_their_length_while_a_person_turns(estimator: PoseEstimator, shared_data: Path) -> None:
+    camera = Camera(525.0, 525.0, 320.0, 240.0, 640, 480)
+    pictures = sorted((shared_data / "uva_person").glob("*[0-9].jpg"))[::8]
+    frames = [read(picture, picture.with_name(f"{picture.stem}_depth.png"), camera) for picture in pictures]
+    everyone = [estimator.estimate(frame) for frame in frames]
+    assert [len(skeletons) for skeletons in everyone] == [1] * len(frames)
+    for child in ("head", "left_shoulder", "left_elbow", "right_elbow"):
+        metres = np.array([length(skeletons, 0, child) for skeletons in everyone])
+        assert np.nanstd(metres) < 0.2 * np.nanmedian(metres)
+    for skeletons in everyone:
+        # Only head, shoulders and arms are in the picture.
+        legs = [ITOP15.index(f"{side}_{part}") for side in ("left", "right") for part in ("knee", "foot")]
+        assert (skeletons.status[0, legs] == JointStatus.MISSING).all()
