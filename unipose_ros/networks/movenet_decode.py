@@ -129,7 +129,8 @@ def _boxes(heads: Heads, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> A
     centers = np.stack([rows, columns], axis=1) + heads.box_offset[:, rows, columns].T
     halves = np.maximum(heads.box_scale[:, rows, columns].T, 0) / 2
     limits = np.tile(np.array(heads.center.shape[1:], np.float32), 2)
-    return np.clip(np.concatenate([centers - halves, centers + halves], axis=1), 0, limits).astype(np.float32)
+    corners = np.concatenate([centers - halves, centers + halves], axis=1)
+    return np.asarray(np.clip(corners, 0, limits), np.float32)
 
 
 def _search(heads: Heads, box: Array, guess: Array, radius: int) -> tuple[Array, Array]:

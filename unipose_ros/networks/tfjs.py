@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.networks.weights import WeightsError
 
-_STORED = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4"), "int32": np.dtype("<i4")}
+_STORED: dict[str, np.dtype[Any]] = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4"), "int32": np.dtype("<i4")}
 
 
 def read_tfjs_weights(description: Path) -> dict[str, NDArray[Any]]:
