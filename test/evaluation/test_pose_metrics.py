@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
+
 from unipose_training.evaluation.pose_metrics import (
     found,
     joint_errors,
