@@ -18,11 +18,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from unipose_training.evaluation.oks import best_oks
 
 from unipose_ros.networks.keypoints_2d import MoveNet, load_movenet
 from unipose_ros.networks.letterbox import Letterbox
 from unipose_ros.networks.movenet_files import SIZE_MULTIPLE
+from unipose_training.evaluation.oks import best_oks
 
 PICTURE = Path(__file__).resolve().parents[1] / "test" / "data" / "movenet_people.png"
 WARM_UP = 10

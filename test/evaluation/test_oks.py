@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from unipose_training.evaluation.oks import best_oks, oks_matrix
 
 from unipose_ros.keypoint_similarity import COCO_SIGMAS, keypoint_similarity
+from unipose_training.evaluation.oks import best_oks, oks_matrix
 
 PERSON = np.column_stack([np.arange(17) * 3.0, np.arange(17) * 5.0, np.full(17, 2.0)])
 

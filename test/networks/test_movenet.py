@@ -8,12 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from unipose_training.evaluation.oks import best_oks
 
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.networks.keypoints_2d import MoveNet, load_movenet
 from unipose_ros.networks.movenet_decode import DecodeConfig, Heads, decode_heads
 from unipose_ros.skeletons import COCO17
+from unipose_training.evaluation.oks import best_oks
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 HEADS = ("center", "box_scale", "box_offset", "kpt_heatmap", "kpt_regress", "kpt_offset")

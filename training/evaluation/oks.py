@@ -37,4 +37,4 @@ def oks_matrix(annotated: NDArray[Any], areas: ArrayLike, predicted: NDArray[Any
 def best_oks(annotated: NDArray[Any], areas: ArrayLike, predicted: NDArray[Any]) -> NDArray[np.float64]:
     """(A,) similarity of each annotated person to the prediction nearest to it; 0 when nobody was predicted."""
     matrix = oks_matrix(annotated, areas, predicted)
-    return matrix.max(axis=1, initial=0.0)
+    return np.asarray(matrix.max(axis=1, initial=0.0))
