@@ -38,7 +38,8 @@ class RgbdRecording:
     Attributes:
         topics: the topics in use.
         dropped: how many images did not become part of a frame, by reason: ``no stamp``,
-            ``repeated stamp``, ``no partner``, ``undecodable``, ``does not fit``, ``no camera``.
+            ``repeated stamp``, ``no partner``, ``undecodable``, ``does not fit``, ``no camera``; and
+            ``bad camera_info``, messages that no camera could be made of.
 
     Raises:
         RecordingError: there is neither colour nor depth, or no camera_info for them.
@@ -68,6 +69,8 @@ class RgbdRecording:
         """
         self.dropped.clear()
         partner_of = self._pair()
+        # Both passes meet the camera_infos; the second one counts.
+        self.dropped.pop("bad camera_info", None)
         waiting: dict[int, RawMessage] = {}
         for raw in self._reader.raw(self._stream_topics()):
             if raw.topic == self._info_topic:
@@ -138,7 +141,7 @@ class RgbdRecording:
         try:
             self._camera = Camera.from_camera_info(self._reader.unpack(raw), rectified=self._is_rectified())
         except CameraError as error:
-            self._drop("no camera", raw, str(error))
+            self._drop("bad camera_info", raw, str(error))
 
     def _is_rectified(self) -> bool:
         """REP-104 has rectified images in topics named ``image_rect*``."""
@@ -178,5 +181,5 @@ class RgbdRecording:
     def _drop(self, reason: str, raw: RawMessage, detail: str) -> None:
         """Count a lost image, and say so the first time a reason comes up."""
         if not self.dropped[reason]:
-            _log.warning("%s: '%s': image dropped, %s: %s", self._reader.path, raw.topic, reason, detail)
+            _log.warning("%s: '%s': dropped, %s: %s", self._reader.path, raw.topic, reason, detail)
         self.dropped[reason] += 1

@@ -55,7 +55,8 @@ def detect_topics(topics: Mapping[str, Topic], chosen: RgbdTopics | None = None)
         colour=given.colour or _best(_images(topics, _is_colour), _COLOUR_WORDS),
         depth=given.depth or _best(_images(topics, _is_depth), _REGISTERED_WORDS),
         points=given.points or _best((t for t in topics.values() if t.type == POINT_CLOUD), ("depth", "points")),
-        truth=given.truth or _best((t for t in topics.values() if t.type == SKELETON_ARRAY and "truth" in t.name), ()),
+        truth=given.truth
+        or _best((t for t in topics.values() if t.type == SKELETON_ARRAY and "truth" in t.name), ("skeletons",)),
     )
     return replace(
         found,

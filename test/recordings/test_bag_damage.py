@@ -1,0 +1,159 @@
+"""Recordings that are absent, cut short or broken."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from unipose_ros.recordings import BagReader, RecordingError, RgbdRecording
+from unipose_ros.recordings.salvage import MAGIC, MendedMcap
+
+FRAMES = [float(n) for n in range(300)]
+
+
+@pytest.fixture
+def sound(rgbd_bag: Callable[..., Path]) -> Path:
+    """About 1.4 MB, so that the file has several chunks."""
+    return rgbd_bag(FRAMES, FRAMES)
+
+
+def storage_file(bag: Path) -> Path:
+    (file,) = [*bag.glob("*.mcap"), *bag.glob("*.db3")]
+    return file
+
+
+def cut(file: Path, share: float) -> int:
+    size = file.stat().st_size
+    os.truncate(file, int(size * share))
+    return size
+
+
+def test_truncated_mcap_is_read_as_far_as_it_goes(sound: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cut(storage_file(sound), 0.8)
+    with caplog.at_level(logging.WARNING), BagReader(sound) as reader:
+        messages = list(reader.raw())
+        assert reader.lost_bytes > 0
+        assert str(sound) in str(reader.problem)
+    assert 0 < len(messages) < 4 * len(FRAMES)
+    assert [m.time_ns for m in messages] == sorted(m.time_ns for m in messages)
+    assert f"last {reader.lost_bytes} bytes are lost" in caplog.text
+
+
+def test_truncated_mcap_gives_frames(sound: Path) -> None:
+    file = storage_file(sound)
+    cut(file, 0.8)
+    with BagReader(file) as reader:
+        frames = list(RgbdRecording(reader).frames())
+    assert 0 < len(frames) < len(FRAMES)
+
+
+def test_recorder_that_died_leaves_no_metadata(sound: Path) -> None:
+    (sound / "metadata.yaml").unlink()
+    with BagReader(sound) as reader:
+        assert len(list(reader.raw())) == 4 * len(FRAMES)
+        assert reader.problem is None
+
+
+def test_missing_index_loses_nothing(sound: Path) -> None:
+    """Only the closing magic is gone: every record is still whole."""
+    file = storage_file(sound)
+    os.truncate(file, file.stat().st_size - len(MAGIC))
+    with BagReader(sound) as reader:
+        assert len(list(reader.raw())) == 4 * len(FRAMES)
+        assert reader.problem is not None
+
+
+def test_zeros_after_a_power_cut(sound: Path) -> None:
+    file = storage_file(sound)
+    cut(file, 0.8)
+    with file.open("ab") as handle:
+        handle.write(bytes(5000))
+    with BagReader(sound) as reader:
+        assert len(list(reader.raw())) > 0
+        assert reader.lost_bytes >= 5000
+
+
+def test_damage_in_the_middle_ends_the_reading_with_a_warning(sound: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = storage_file(sound)
+    size = file.stat().st_size
+    with file.open("r+b") as handle:
+        # A stretch inside the second chunk's messages; the index at the end stays whole.
+        handle.seek(int(size * 0.85))
+        handle.write(b"\xff" * 2000)
+    with caplog.at_level(logging.WARNING), BagReader(sound) as reader:
+        count = len(list(reader.raw()))
+    assert count < 4 * len(FRAMES)
+    assert reader.problem is not None
+    assert "lost" in caplog.text
+
+
+def test_mended_file_reads_like_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "a.mcap"
+    record = b"\x03" + (4).to_bytes(8, "little") + b"abcd"
+    file.write_bytes(MAGIC + record + b"\x05" + (100).to_bytes(8, "little") + b"cut")
+    mended = MendedMcap(file)
+    assert mended.kept_bytes == len(MAGIC + record)
+    assert mended.lost_bytes == 12
+    with mended.open() as handle:
+        whole = handle.read()
+        handle.seek(-len(MAGIC), os.SEEK_END)
+        assert handle.read() == MAGIC
+        handle.seek(8)
+        assert handle.read(5) == record[:5]
+    assert whole.startswith(MAGIC + record)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda p: None, "there is no such file or folder"),
+        (lambda p: p.write_text("x"), "is no rosbag2 storage"),
+        (lambda p: p.mkdir(), "this is not a rosbag2 recording"),
+    ],
+)
+def test_what_is_no_recording_is_named(tmp_path: Path, make: Callable[[Path], object], text: str) -> None:
+    path = tmp_path / "thing.txt"
+    make(path)
+    with pytest.raises(RecordingError, match=text) as caught, BagReader(path):
+        pass
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.mcap", "a.db3"])
+def test_rubbish_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"rubbish" * 100)
+    with pytest.raises(RecordingError, match=name), BagReader(tmp_path / name):
+        pass
+
+
+def test_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.mcap").touch()
+    with pytest.raises(RecordingError, match=r"a\.mcap"), BagReader(tmp_path / "a.mcap"):
+        pass
+
+
+def test_storage_file_named_in_metadata_is_absent(sound: Path) -> None:
+    storage_file(sound).unlink()
+    with pytest.raises(RecordingError, match="cannot be read as a rosbag2 recording"), BagReader(sound):
+        pass
+
+
+def test_truncated_sqlite_is_refused(rgbd_bag: Callable[..., Path]) -> None:
+    bag = rgbd_bag(FRAMES, FRAMES, storage="sqlite3")
+    cut(storage_file(bag), 0.6)
+    with pytest.raises(RecordingError, match="record it again"), BagReader(bag):
+        pass
+
+
+def test_unknown_topic_is_named(sound: Path) -> None:
+    with BagReader(sound) as reader, pytest.raises(RecordingError, match=r"no topic '/nope'.*?/color/image"):
+        list(reader.raw(["/nope"]))
+
+
+def test_reading_needs_an_open_recording(sound: Path) -> None:
+    with pytest.raises(RecordingError, match="not open"):
+        list(BagReader(sound).raw())
