@@ -1,0 +1,113 @@
+"""HOTA: how well people are found and kept apart, in one number.
+
+Luiten et al., HOTA: A Higher Order Metric for Evaluating Multi-Object Tracking, IJCV 2021. For
+a threshold alpha a pair counts when its similarity is at least alpha; then
+
+    HOTA = sqrt(DetA * AssA),   DetA = TP / (TP + FN + FP),
+    AssA = mean over true positives c of TPA(c) / (TPA(c) + FNA(c) + FPA(c)),
+
+and all three are averaged over alpha = 0.05, 0.10, ..., 0.95. Frames are matched by the
+similarity weighted with how well the two tracks agree over the whole recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+ALPHAS = np.arange(1, 20) * 0.05
+_TINY = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, eq=False)
+class IdentifiedFrame:
+    """Ids of one frame and how alike they are.
+
+    Attributes:
+        true, predicted: ids.
+        similarity: (T, P) in [0, 1].
+    """
+
+    true: Sequence[str]
+    predicted: Sequence[str]
+    similarity: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Hota:
+    """HOTA and its parts in [0, 1]; NaN when there is nobody on either side."""
+
+    hota: float
+    deta: float
+    assa: float
+
+
+def hota(frames: Sequence[IdentifiedFrame]) -> Hota:
+    """HOTA over frames; ids of different recordings must differ."""
+    true_ids = numbered([name for frame in frames for name in frame.true])
+    predicted_ids = numbered([name for frame in frames for name in frame.predicted])
+    if not true_ids and not predicted_ids:
+        return Hota(*[float("nan")] * 3)
+    indexed = [
+        (
+            np.array([true_ids[n] for n in f.true], np.intp),
+            np.array([predicted_ids[n] for n in f.predicted], np.intp),
+            f,
+        )
+        for f in frames
+    ]
+    shape = (len(true_ids), len(predicted_ids))
+    true_counts = np.bincount(np.concatenate([rows for rows, _, _ in indexed]), minlength=shape[0])
+    predicted_counts = np.bincount(np.concatenate([columns for _, columns, _ in indexed]), minlength=shape[1])
+    agreement = _agreement(indexed, true_counts, predicted_counts)
+    together = np.zeros((len(ALPHAS), *shape))
+    for rows, columns, frame in indexed:
+        _count_matches(together, rows, columns, frame.similarity, agreement)
+    return _summary(together, true_counts, predicted_counts)
+
+
+def numbered(names: Sequence[str]) -> dict[str, int]:
+    """A number for every name, counting from 0 in the order of their first appearance."""
+    return {name: number for number, name in enumerate(dict.fromkeys(names))}
+
+
+def _agreement(
+    indexed: Sequence[tuple[NDArray[np.intp], NDArray[np.intp], IdentifiedFrame]],
+    true_counts: NDArray[np.intp],
+    predicted_counts: NDArray[np.intp],
+) -> NDArray[np.float64]:
+    """Jaccard index of two tracks, each frame weighted by what the pair has of the similarity there."""
+    common = np.zeros((len(true_counts), len(predicted_counts)))
+    for rows, columns, frame in indexed:
+        s = frame.similarity
+        rivals = s.sum(axis=0)[None] + s.sum(axis=1)[:, None] - s
+        common[np.ix_(rows, columns)] += np.where(rivals > _TINY, s / np.maximum(rivals, _TINY), 0.0)
+    union = true_counts[:, None] + predicted_counts[None] - common
+    return common / np.maximum(union, _TINY)
+
+
+def _count_matches(
+    together: NDArray[np.float64],
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    similarity: NDArray[np.float64],
+    agreement: NDArray[np.float64],
+) -> None:
+    """Add one frame's matches to the counts of (alpha, true id, predicted id), in place."""
+    chosen, partner = linear_sum_assignment(-(agreement[np.ix_(rows, columns)] * similarity))
+    for level, alpha in enumerate(ALPHAS):
+        good = similarity[chosen, partner] >= alpha - _TINY
+        together[level, rows[chosen[good]], columns[partner[good]]] += 1
+
+
+def _summary(together: NDArray[np.float64], true_counts: NDArray[np.intp], predicted_counts: NDArray[np.intp]) -> Hota:
+    positives = together.sum(axis=(1, 2))
+    detection = positives / (true_counts.sum() + predicted_counts.sum() - positives)
+    union = true_counts[:, None] + predicted_counts[None] - together
+    per_pair = together / np.maximum(union, 1)
+    association = (together * per_pair).sum(axis=(1, 2)) / np.maximum(positives, 1)
+    return Hota(float(np.sqrt(detection * association).mean()), float(detection.mean()), float(association.mean()))

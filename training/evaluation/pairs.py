@@ -1,0 +1,148 @@
+"""All true people of an evaluation beside what was predicted of them: what the metrics are taken of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.frame import JointStatus, Skeletons
+from unipose_ros.skeletons import ITOP15, JointSet, convert_joints
+from unipose_training.evaluation.matching import Matches
+from unipose_training.evaluation.pose_metrics import joint_errors, procrustes_aligned
+
+_TORSO = ITOP15.index("torso")
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredFrame:
+    """One frame with truth: what was predicted, what is true, and who is who.
+
+    Attributes:
+        clip: number of the recording.
+        predicted, truth: in the same joint set and the camera's optical frame.
+    """
+
+    clip: int
+    predicted: Skeletons
+    truth: Skeletons
+    matches: Matches
+
+
+@dataclass(frozen=True, eq=False)
+class PosePairs:
+    """N rows, one for every true person who counts in a frame; J joints.
+
+    Attributes:
+        joint_set: of both sides.
+        clips: (N,) number of the recording.
+        stamps_ns: (N,) of the frame.
+        true_ids, predicted_ids: (N,) track ids; "" where there is none.
+        truth, predicted: (N, J, 3) metres, NaN for a missing joint; a person who was not found has no joint.
+        visible: (N, J) the camera sees this joint's place on the person.
+        measured: (N, J) the prediction claims to have measured the joint.
+        confidences: (N, J) of the prediction, NaN where it has no joint.
+        covariances: (N, J, 6) square metres, NaN where there is none.
+    """
+
+    joint_set: JointSet
+    clips: NDArray[np.int64]
+    stamps_ns: NDArray[np.int64]
+    true_ids: NDArray[np.str_]
+    predicted_ids: NDArray[np.str_]
+    truth: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+    visible: NDArray[np.bool_]
+    measured: NDArray[np.bool_]
+    confidences: NDArray[np.float64]
+    covariances: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.stamps_ns)
+
+    @cached_property
+    def counted(self) -> NDArray[np.bool_]:
+        """(N, J) the truth has this joint; a prediction without it is wrong."""
+        return np.asarray(np.isfinite(self.truth).all(axis=-1))
+
+    @cached_property
+    def found(self) -> NDArray[np.bool_]:
+        """(N,) the person was found."""
+        return np.asarray(np.asarray(np.isfinite(self.predicted).all(axis=-1)).any(axis=1))
+
+    @cached_property
+    def errors(self) -> NDArray[np.float64]:
+        """(N, J) metres where the people stand; NaN without prediction or truth."""
+        return joint_errors(self.predicted, self.truth)
+
+    @cached_property
+    def root_aligned_errors(self) -> NDArray[np.float64]:
+        """(N, J) metres after moving both torsos to the origin."""
+        predicted, truth = (values - torsos(values, self.joint_set)[:, None] for values in (self.predicted, self.truth))
+        return joint_errors(predicted, truth)
+
+    @cached_property
+    def procrustes_errors(self) -> NDArray[np.float64]:
+        """(N, J) metres after the best similarity of each pose."""
+        return joint_errors(procrustes_aligned(self.predicted, self.truth), self.truth)
+
+
+def torsos(positions: NDArray[np.floating], joint_set: JointSet) -> NDArray[np.float64]:
+    """(N, J, 3) -> (N, 3): the torso of ITOP, the middle of shoulders and hips, in any joint set; NaN without it.
+
+    The root of all root-aligned figures, so that they mean the same for every joint set.
+    """
+    converted, _ = convert_joints(np.asarray(positions, np.float64), joint_set, ITOP15)
+    return np.asarray(converted[..., _TORSO, :])
+
+
+def pose_pairs(frames: Sequence[ScoredFrame], joint_set: JointSet) -> PosePairs:
+    """Every true person who counts, in the order of the frames, found or not."""
+    rows = [_frame_rows(frame) for frame in frames]
+    rows.append(_no_rows(len(joint_set)))
+    joined = {name: np.concatenate([row[name] for row in rows]) for name in rows[-1]}
+    return PosePairs(joint_set=joint_set, **joined)
+
+
+def _frame_rows(frame: ScoredFrame) -> dict[str, NDArray[Any]]:
+    matches, truth, predicted = frame.matches, frame.truth, frame.predicted
+    people = np.concatenate([matches.true, matches.missed])
+    found, joints = len(matches.true), truth.positions.shape[1]
+    rows: dict[str, NDArray[Any]] = {
+        "clips": np.full(len(people), frame.clip, np.int64),
+        "stamps_ns": np.full(len(people), truth.stamp_ns, np.int64),
+        "true_ids": np.array([truth.ids[i] for i in people], np.str_),
+        "predicted_ids": np.array([predicted.ids[i] for i in matches.predicted] + [""] * len(matches.missed), np.str_),
+        "truth": truth.positions[people].astype(np.float64),
+        "predicted": np.full((len(people), joints, 3), np.nan),
+        "visible": truth.status[people] == JointStatus.MEASURED,
+        "measured": np.zeros((len(people), joints), np.bool_),
+        "confidences": np.full((len(people), joints), np.nan),
+        "covariances": np.full((len(people), joints, 6), np.nan),
+    }
+    rows["predicted"][:found] = predicted.positions[matches.predicted]
+    rows["measured"][:found] = predicted.status[matches.predicted] == JointStatus.MEASURED
+    there = predicted.status[matches.predicted] != JointStatus.MISSING
+    rows["confidences"][:found] = np.where(there, predicted.confidences[matches.predicted], np.nan)
+    if predicted.covariances is not None:
+        rows["covariances"][:found] = predicted.covariances[matches.predicted]
+    return rows
+
+
+def _no_rows(joints: int) -> dict[str, NDArray[Any]]:
+    return {
+        "clips": np.zeros(0, np.int64),
+        "stamps_ns": np.zeros(0, np.int64),
+        "true_ids": np.zeros(0, np.str_),
+        "predicted_ids": np.zeros(0, np.str_),
+        "truth": np.zeros((0, joints, 3)),
+        "predicted": np.zeros((0, joints, 3)),
+        "visible": np.zeros((0, joints), np.bool_),
+        "measured": np.zeros((0, joints), np.bool_),
+        "confidences": np.zeros((0, joints)),
+        "covariances": np.zeros((0, joints, 6)),
+    }
