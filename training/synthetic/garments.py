@@ -131,6 +131,16 @@ def fit(garment: Garment, rest: Array) -> Array:
     return tied
 
 
+def bone_weights(garment: Garment, skin_weights: Array) -> Array:
+    """(G, B) how much each vertex of a garment follows each bone: as the skin under it does; rows sum to 1.
+
+    Args:
+        skin_weights: (V, B) of the body.
+    """
+    mixed = (skin_weights[garment.anchors] * np.clip(garment.weights, 0, None)[..., None]).sum(axis=1)
+    return np.asarray(mixed / np.maximum(mixed.sum(axis=1, keepdims=True), 1e-9))
+
+
 def follow(garment: Garment, fitted: Array, skin_weights: Array, transforms: Array) -> Array:
     """Move a fitted garment with the body's bones.
 
@@ -142,8 +152,7 @@ def follow(garment: Garment, fitted: Array, skin_weights: Array, transforms: Arr
     Returns:
         (F, G, 3).
     """
-    mixed = (skin_weights[garment.anchors] * np.clip(garment.weights, 0, None)[..., None]).sum(axis=1)
-    mixed /= np.maximum(mixed.sum(axis=1, keepdims=True), 1e-9)
+    mixed = bone_weights(garment, skin_weights)
     blended = np.einsum("gb,fbij->fgij", mixed, transforms, optimize=True)
     moved: Array = np.einsum("fgij,gj->fgi", blended[..., :3, :3], fitted) + blended[..., :3, 3]
     return moved

@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from unipose_ros.skeletons import COCO23
 from unipose_training.synthetic.body import Body, PosedBody
-from unipose_training.synthetic.garments import Garment, fit, follow, read_garment
+from unipose_training.synthetic.garments import Garment, bone_weights, fit, follow, read_garment
 from unipose_training.synthetic.materials import Mark, Material
 from unipose_training.synthetic.surfaces import Surface
 
@@ -47,12 +47,21 @@ class Outfit:
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """One garment on one body: its looks by triangle and its vertices in every frame."""
+    """One garment, or the skin, of one body.
+
+    Attributes:
+        faces: (T, 3).
+        look: (T,) index into the person's materials.
+        rest: (V, 3) metres.
+        frames: (F, V, 3) metres, world.
+        bone_weights: (V, B) how much each vertex follows each bone.
+    """
 
     faces: NDArray[np.int64]
     look: NDArray[np.int64]
     rest: Array
     frames: Array
+    bone_weights: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,11 +120,12 @@ def dress(body: Body, posed: PosedBody, outfit: Outfit, clothes: Path | None) ->
     hidden = np.unique(np.concatenate([np.zeros(0, np.int64), *(g.hides for g in garments.values())]))
     skin_faces = body.faces[~np.isin(body.faces, hidden).all(axis=1)]
     look = _skin_looks(body, posed.rest, skin_faces, joints, painted=set(range(6)) - _worn(garments))
-    pieces = [Piece(skin_faces, look, posed.rest, posed.vertices)]
+    pieces = [Piece(skin_faces, look, posed.rest, posed.vertices, body.skin_weights)]
     for kind, garment in garments.items():
         fitted = fit(garment, posed.rest)
         frames = follow(garment, fitted, body.skin_weights, posed.transforms)
-        pieces.append(Piece(garment.faces, _garment_looks(kind, garment, fitted, joints), fitted, frames))
+        garment_look = _garment_looks(kind, garment, fitted, joints)
+        pieces.append(Piece(garment.faces, garment_look, fitted, frames, bone_weights(garment, body.skin_weights)))
     return DressedPerson(posed.joints, _materials(outfit, joints), tuple(pieces))
 
 
