@@ -64,7 +64,7 @@ def _arguments() -> list[DeclareLaunchArgument]:
         argument("use_sim_time", "take time from /clock, for a recording played with --clock", "false", choices=YES_NO),
         argument("autostart", "configure and activate the node at once", "true", choices=YES_NO),
         argument("rviz", "start RViz with rviz/unipose.rviz", "false", choices=YES_NO),
-        argument("rviz_frame", "fixed frame of RViz", "camera_color_optical_frame"),
+        argument("rviz_frame", "optical frame of the colour images, for RViz; empty: as the preset says"),
         argument("fastdds_profile", "Fast DDS settings for images; the camera driver needs them too",
                  EnvironmentVariable("FASTRTPS_DEFAULT_PROFILES_FILE", default_value=profile)),
     ]  # fmt: skip
@@ -77,7 +77,9 @@ def _fastdds() -> list[SetEnvironmentVariable]:
 
 
 def _start(context) -> list:
-    given = {name: LaunchConfiguration(name).perform(context) for name in (*TOPICS, *PARAMETERS, "camera")}
+    given = {
+        name: LaunchConfiguration(name).perform(context) for name in (*TOPICS, *PARAMETERS, "camera", "rviz_frame")
+    }
     preset = _preset(given["camera"], Path(SHARE.perform(context)))
     remappings = [(topic, target) for name, topic in TOPICS.items() if (target := given[name] or preset.get(name))]
     overrides = {parameter: given[name] for name, (parameter, _, _) in PARAMETERS.items() if given[name]}
@@ -92,21 +94,33 @@ def _start(context) -> list:
         remappings=remappings,
         output="screen",
     )
+    rviz = _rviz(given["rviz_frame"] or preset.get("frame", "camera_color_optical_frame"), remappings, switches)
+    return [GroupAction([PushRosNamespace(LaunchConfiguration("namespace")), node, *rviz])]
+
+
+def _rviz(frame: str, remappings: list, switches: dict) -> list[Node]:
+    """RViz, and a frame that stands upright: its views take z for up, which in an optical frame is forward."""
+    wanted = IfCondition(LaunchConfiguration("rviz"))
+    upright = Node(
+        package="tf2_ros",
+        executable="static_transform_publisher",
+        name="unipose_view",
+        arguments=[
+            *("--qx", "0.5", "--qy", "-0.5", "--qz", "0.5", "--qw", "0.5"),
+            *("--frame-id", frame, "--child-frame-id", "unipose_view"),
+        ],
+        condition=wanted,
+    )
     rviz = Node(
         package="rviz2",
         executable="rviz2",
         name="unipose_rviz",
-        arguments=[
-            "-d",
-            PathJoinSubstitution([SHARE, "rviz", "unipose.rviz"]),
-            "-f",
-            LaunchConfiguration("rviz_frame"),
-        ],
+        arguments=["-d", PathJoinSubstitution([SHARE, "rviz", "unipose.rviz"])],
         parameters=[{"use_sim_time": switches["use_sim_time"]}],
         remappings=remappings,
-        condition=IfCondition(LaunchConfiguration("rviz")),
+        condition=wanted,
     )
-    return [GroupAction([PushRosNamespace(LaunchConfiguration("namespace")), node, rviz])]
+    return [upright, rviz]
 
 
 def _preset(camera: str, share: Path) -> dict:

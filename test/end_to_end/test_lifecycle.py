@@ -83,9 +83,9 @@ def topics(rig: Rig) -> set[str]:
     [
         ((), {"BLOB_FAILS_TO_LOAD": "1"}, "cannot configure: the weights are absent; run 'unipose fetch movenet'"),
         (("tf.mode:=all",), {}, "parameter 'tf.mode' = 'all': use one of off, root, joints"),
-        (("markers.lifetime:=-1.0",), {}, "parameter 'markers.lifetime': use a float from 0.0 to 60.0"),
+        (("markers.lifetime:=-1.0",), {}, "parameter 'markers.lifetime': use a number with a decimal point from 0.0 to 60.0"),
         (("track.gate:=0.0",), {}, "parameter 'track.gate' = 0.0"),
-        (("track.gate:=wide",), {}, "parameter 'track.gate': use a float"),
+        (("track.gate:=wide",), {}, "parameter 'track.gate': use a number with a decimal point"),
     ],
 )
 def test_a_start_that_cannot_be_ends_with_one_line(

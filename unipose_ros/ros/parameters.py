@@ -150,8 +150,11 @@ def _allowed(field: dataclasses.Field[Any], value: Any) -> str:
     if about.get("choices"):
         return f"use one of {', '.join(about['choices'])}"
     span = f" from {about['low']} to {about['high']}" if about.get("low") is not None else ""
-    return f"use a {type(_to_ros(value, field)).__name__}{span}"
+    return f"use {_KINDS[type(_to_ros(value, field))]}{span}"
 
+
+#: ROS takes 1 for an integer where 1.0 is wanted, and refuses it: the remedy has to say so.
+_KINDS = {int: "a whole number", float: "a number with a decimal point", bool: "true or false", str: "a text"}
 
 #: ROS has no null: what stands for "not set" in the parameter of an optional field.
 _UNSET: Mapping[str, Any] = {"int": -1, "float": -1.0, "str": ""}

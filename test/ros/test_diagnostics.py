@@ -1,0 +1,96 @@
+"""The diagnostics tell what is wrong, and only then."""
+
+from __future__ import annotations
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from unipose_ros.ros.config import NodeConfig
+from unipose_ros.ros.diagnostics import Condition, build_diagnostics
+from unipose_ros.ros.statistics import Statistics
+
+pytestmark = pytest.mark.ros
+ACTIVE = Condition("/unipose", "active")
+OK, WARN, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.STALE
+
+
+class Hand:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def hand() -> Hand:
+    return Hand()
+
+
+@pytest.fixture
+def running(hand: Hand) -> Statistics:
+    """Three seconds of 10 Hz."""
+    statistics = Statistics(clock=hand)
+    for _ in range(30):
+        hand.now += 0.1
+        for event in ("color_received", "depth_received", "paired", "published"):
+            statistics.tick(event)
+        statistics.durations({"network": 20.0, "latency": 30.0, "pair_offset": 0.0})
+    statistics.set("people", 2)
+    return statistics
+
+
+def statuses(statistics: Statistics, condition: Condition = ACTIVE) -> tuple[DiagnosticStatus, DiagnosticStatus]:
+    incoming, outgoing = build_diagnostics(5, condition, statistics, NodeConfig()).status
+    return incoming, outgoing
+
+
+def values(status: DiagnosticStatus) -> dict[str, str]:
+    return {item.key: item.value for item in status.values}
+
+
+def test_all_is_well(running: Statistics) -> None:
+    incoming, outgoing = statuses(running)
+    assert (incoming.level, outgoing.level) == (OK, OK)
+    assert incoming.name == "/unipose: input"
+    assert values(incoming)["color rate (Hz)"] == "10.0"
+    told = values(outgoing)
+    assert (told["people"], told["latency p95 (ms)"], told["network p50 (ms)"]) == ("2", "30.0", "20.0")
+    assert (told["modality"], told["device"]) == ("lookup", "auto")
+    assert int(told["memory (MB)"]) > 0
+
+
+def test_drops_warn_until_they_stop(running: Statistics, hand: Hand) -> None:
+    running.drop("size")
+    running.tick("bad_input")
+    incoming, _ = statuses(running)
+    assert (incoming.level, incoming.message) == (WARN, "inputs are dropped: size")
+    hand.now += 5
+    incoming, _ = statuses(running)
+    assert incoming.level == OK
+    assert values(incoming)["dropped: size"] == "1"
+
+
+def test_overtaken_frames_are_no_fault(running: Statistics) -> None:
+    running.drop("overtaken")
+    assert statuses(running)[0].level == OK
+
+
+def test_silence_is_stale(running: Statistics, hand: Hand) -> None:
+    hand.now += 10
+    incoming, outgoing = statuses(running, Condition("/unipose", "active", waited=10.0))
+    assert (incoming.level, outgoing.level) == (STALE, STALE)
+    assert "10.0 s" in incoming.message
+
+
+def test_slowness_warns(running: Statistics) -> None:
+    for _ in range(300):
+        running.durations({"latency": 900.0})
+    _, outgoing = statuses(running)
+    assert outgoing.level == WARN
+    assert "900 ms" in outgoing.message
+
+
+def test_a_node_that_is_not_active_is_no_fault() -> None:
+    incoming, outgoing = statuses(Statistics(), Condition("/unipose", "unconfigured"))
+    assert (incoming.level, outgoing.level) == (OK, OK)
+    assert incoming.message == "unconfigured"
