@@ -11,6 +11,7 @@ import pytest
 from unipose_ros.camera import Camera
 from unipose_ros.estimator import EstimatorConfig, PoseEstimator, build_estimator
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
+from unipose_ros.images import to_metres
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.skeletons import ITOP15
 
@@ -27,14 +28,16 @@ def estimator() -> PoseEstimator:
 
 
 def read(colour: Path, depth: Path, camera: Camera) -> RgbdFrame:
-    picture = cv2.resize(cv2.imread(str(colour)), (camera.width, camera.height))
-    millimetres = cv2.imread(str(depth), cv2.IMREAD_UNCHANGED)
+    picture, millimetres = cv2.imread(str(colour)), cv2.imread(str(depth), cv2.IMREAD_UNCHANGED)
+    assert picture is not None
+    assert millimetres is not None
+    picture = cv2.resize(picture, (camera.width, camera.height))
     return RgbdFrame(
         stamp_ns=0,
         frame_id="camera",
         camera=camera,
-        depth=millimetres.astype(np.float32) / 1000,
-        colour=np.ascontiguousarray(picture[..., ::-1]),
+        depth=to_metres(millimetres),
+        colour=np.ascontiguousarray(picture[..., ::-1], np.uint8),
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.people import PeopleConfig, seen_keypoints, select_people
+from unipose_ros.skeletons import COCO17
 
 CONFIG = PeopleConfig()
 SPREAD = np.stack([np.tile([0.0, 40, 80], 6)[:17], np.arange(17) * 15.0], axis=1)
@@ -53,10 +54,21 @@ def test_weak_people_are_dropped() -> None:
 
 def test_keypoints_outside_or_at_the_border_or_not_numbers_are_not_seen() -> None:
     view = people((50, 100))
-    view.pixels[0, :5] = [[-3, 200], [200, 478], [639, 200], [np.nan, 200], [200, 900]]
+    view.pixels[0, :5] = np.array([[-3, 200], [200, 478], [639, 200], [np.nan, 200], [200, 900]])
     seen = seen_keypoints(view, 640, 480, CONFIG)
     assert not seen[0, :5].any()
     assert seen[0, 5:].all()
+
+
+def test_the_loose_end_of_a_limb_has_to_be_sure() -> None:
+    knee, ankle, hip = (COCO17.index(f"left_{part}") for part in ("knee", "ankle", "hip"))
+    view = people((50, 100))
+    view.confidences[0, [knee, ankle]] = 0.25
+    assert seen_keypoints(view, 640, 480, CONFIG)[0, [knee, ankle]].all()
+    view.confidences[0, hip] = 0.1
+    assert not seen_keypoints(view, 640, 480, CONFIG)[0, [knee, ankle]].any()
+    view.confidences[0, ankle] = 0.5
+    assert list(seen_keypoints(view, 640, 480, CONFIG)[0, [knee, ankle]]) == [False, True]
 
 
 def test_without_a_border_the_whole_picture_counts() -> None:

@@ -29,7 +29,7 @@ class LookupConfig:
     reach: float = 0.9
     surface_gap: float = 0.03
     grid_step: float = 0.05
-    min_measured: int = 3
+    min_measured: int = 2
     min_size: float = 0.4
     max_size: float = 1.5
     keypoint_noise: float = 0.021

@@ -73,8 +73,8 @@ def solve(candidates: Candidates, sizes: FloatArray, cues: TrunkCues) -> Choice:
         cues: what is known about shoulders and hips together.
     """
     limbs = _Limbs(candidates, sizes)
-    shoulders = _Girdle(candidates, limbs.cost[:, 0:2], body.SHOULDERS, body.SHOULDER_WIDTH, sizes, cues, 0)
-    hips = _Girdle(candidates, limbs.cost[:, 2:4], body.HIPS, body.HIP_WIDTH, sizes, cues, 1)
+    shoulders = _Girdle(candidates, limbs.cost[:, 0:2], _SHOULDERS, sizes, cues)
+    hips = _Girdle(candidates, limbs.cost[:, 2:4], _HIPS, sizes, cues)
     head, head_table = _head_costs(candidates, shoulders, sizes)
     trunk = shoulders.cost[:, :, None] + head[:, :, None] + hips.cost[:, None] + _flank_costs(shoulders, hips, sizes)
     return _decode(candidates, trunk, shoulders, hips, head_table, limbs)
@@ -122,28 +122,35 @@ def _link(candidates: Candidates, parents: IndexArray, children: IndexArray, len
     return np.where(both[..., None, None], bone_costs(apart, lengths[..., None, None]), 0)
 
 
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """Which two joints, how far apart on an average adult, and which of the middles is theirs."""
+
+    joints: IndexArray
+    width: float
+    middle: int
+
+
+_SHOULDERS = _Pair(body.SHOULDERS, body.SHOULDER_WIDTH, 0)
+_HIPS = _Pair(body.HIPS, body.HIP_WIDTH, 1)
+
+
 class _Girdle:
     """The best pairs of candidates for the two shoulders, or for the two hips."""
 
     def __init__(
-        self,
-        candidates: Candidates,
-        side_costs: FloatArray,
-        joints: IndexArray,
-        width: float,
-        sizes: FloatArray,
-        cues: TrunkCues,
-        which: int,
+        self, candidates: Candidates, side_costs: FloatArray, pair: _Pair, sizes: FloatArray, cues: TrunkCues
     ) -> None:
+        joints, widths = pair.joints, pair.width * sizes
         count = candidates.costs.shape[-1]
-        link = _link(candidates, joints[:1], joints[1:], width * sizes[:, None])[:, 0]
+        link = _link(candidates, joints[:1], joints[1:], widths[:, None])[:, 0]
         both = candidates.seen[:, joints[0]] & candidates.seen[:, joints[1]]
         depths = candidates.points[:, joints][..., 2]
         total = side_costs[:, 0, :, None] + side_costs[:, 1, None, :] + link
         middle = (depths[:, 0, :, None] + depths[:, 1, None, :]) / 2
-        total += _cue_costs(middle, cues.middle_depths[:, which], body.MIDDLE_SPREADS[which], both)
+        total += _cue_costs(middle, cues.middle_depths[:, pair.middle], body.MIDDLE_SPREADS[pair.middle], both)
         turned = depths[:, 0, :, None] - depths[:, 1, None, :]
-        total += _cue_costs(turned, width * sizes * cues.facing, _FACING_SPREAD * width, both)
+        total += _cue_costs(turned, widths * cues.facing, _FACING_SPREAD * pair.width, both)
         flat = total.reshape(len(total), -1)
         best = np.argpartition(flat, min(_PAIRS, flat.shape[1] - 1), axis=1)[:, :_PAIRS]
         #: (N, P) cost of each pair kept, limbs included, and (N, P, 2) its candidates.
