@@ -86,7 +86,9 @@ def _draw_label(image: Image, figure: Figure, thickness: int) -> None:
     drawn = figure.pixels[np.isfinite(figure.pixels).all(axis=1)]
     top = drawn[np.argmin(drawn[:, 1])]
     x = int(np.clip(top[0] - width / 2, 2, max(2, image.shape[1] - width - 2)))
-    y = int(np.clip(top[1] - 8 * thickness, height + 4, image.shape[0] - 4))
+    # The top joint is the middle of the head: clear the crown, which is about a tenth of the body higher.
+    rise = max(8 * thickness, 0.11 * float(np.ptp(drawn[:, 1])))
+    y = int(np.clip(top[1] - rise, height + 4, image.shape[0] - 4))
     corner, opposite = (x - 4, y - height - 4), (x + width + 4, y + baseline)
     cv2.rectangle(image, corner, opposite, _DARK, -1)
     cv2.rectangle(image, corner, opposite, figure.colour, 1)
