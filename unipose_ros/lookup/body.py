@@ -47,7 +47,9 @@ SURFACE_SPREADS = np.array([0.02, 0.035, 0.035, 0.018, 0.018, 0.018, 0.018, 0.02
 MIDDLE_OFFSETS = np.array([0.11, 0.15])
 MIDDLE_SPREADS = np.array([0.06, 0.05])
 
-#: (4, 2) metres: upper and lower part of the four limbs of an average adult.
+#: (4, 2) metres: upper and lower part of the four limbs of an average adult. These and the lengths
+#: below are between COCO keypoints (measured on adult anny bodies), which lie lower in the hip and
+#: higher in the ankle than ITOP's joints.
 LIMB_LENGTHS = np.array([[0.29, 0.26], [0.29, 0.26], [0.43, 0.42], [0.43, 0.42]])
 SHOULDER_WIDTH = 0.345
 HIP_WIDTH = 0.20

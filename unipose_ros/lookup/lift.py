@@ -32,11 +32,12 @@ class LiftedPeople:
 
     Attributes:
         positions: (N, 13, 3) metres in the optical frame; NaN where MISSING.
-        confidences: (N, 13) in [0, 1]; 0 where MISSING.
+        confidences: (N, 13) in [0, 1]: the keypoint's, times the probability that the joint lies
+            within 10 cm of the stated depth; 0 where MISSING.
         status: (N, 13) uint8 of :class:`~unipose_ros.frame.JointStatus`.
         covariances: (N, 13, 6) square metres; NaN where MISSING.
         sizes: (N,) as a part of an average adult.
-        scores: (N,) in [0, 1].
+        scores: (N,) in [0, 1], the 2D network's.
     """
 
     positions: FloatArray
