@@ -14,7 +14,7 @@ from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.pictures.drawing import Image
 from unipose_ros.pictures.overlay import background, draw_skeletons
 from unipose_ros.pictures.video import write_video
-from unipose_ros.pictures.view3d import render_scene, side_view
+from unipose_ros.pictures.view3d import point_of_view, render_scene, side_view
 
 _PANEL_HEIGHT = 600
 _SCENE_WIDTH = 720
@@ -38,7 +38,7 @@ def write_pictures(
     Returns:
         File names by kind; empty when there was no frame.
     """
-    target, distance = _point_of_view([message.skeletons for message in received.values()])
+    target, distance = point_of_view([message.skeletons for message in received.values()])
     best = _best_stamp(received)
     still: list[Image] = []
 
@@ -80,16 +80,6 @@ def _header(width: int, message: Received | None) -> Image:
         text = f"{message.skeletons.modality}   {count} {noun}   {message.latency_ms:.0f} ms after acquisition"
     cv2.putText(bar, text, (190, 28), cv2.FONT_HERSHEY_SIMPLEX, 0.55, _QUIET, 1, cv2.LINE_AA)
     return bar
-
-
-def _point_of_view(all_skeletons: list[Skeletons]) -> tuple[NDArray[np.floating], float]:
-    """Where the virtual camera looks and how far away it stands so that everybody fits."""
-    joints = np.concatenate([s.positions.reshape(-1, 3) for s in all_skeletons] or [np.zeros((0, 3), np.float32)])
-    joints = joints[np.isfinite(joints).all(axis=1)]
-    if not len(joints):
-        return np.array([0.0, 0.0, 3.0]), 3.5
-    low, high = np.percentile(joints, [2, 98], axis=0)
-    return (low + high) / 2, 1.5 + 1.05 * float(np.linalg.norm(high - low))
 
 
 def _best_stamp(received: Mapping[int, Received]) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -52,6 +53,16 @@ def side_view(
     focal = 0.9 * width
     camera = Camera(focal, focal, (width - 1) / 2, (height - 1) / 2, width, height)
     return Viewpoint((turn @ tilt).T, np.asarray(target, np.float64) - distance * forward, camera)
+
+
+def point_of_view(people: Sequence[Skeletons]) -> tuple[NDArray[np.floating], float]:
+    """Where the virtual camera looks and how far away it stands so that everybody fits."""
+    joints = np.concatenate([s.positions.reshape(-1, 3) for s in people] or [np.zeros((0, 3), np.float32)])
+    joints = joints[np.isfinite(joints).all(axis=1)]
+    if not len(joints):
+        return np.array([0.0, 0.0, 3.0]), 3.5
+    low, high = np.percentile(joints, [2, 98], axis=0)
+    return (low + high) / 2, 1.5 + 1.05 * float(np.linalg.norm(high - low))
 
 
 def render_scene(frame: RgbdFrame, skeletons: Skeletons, view: Viewpoint, thickness: int = 3) -> Image:

@@ -1,0 +1,123 @@
+"""Everything that an evaluation found, as one value that becomes ``metrics.json``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from unipose_training.evaluation.bones import BoneLength
+from unipose_training.evaluation.breakdown import Summary
+from unipose_training.evaluation.calibration import Reliability
+from unipose_training.evaluation.identity import Identity
+from unipose_training.evaluation.label_free import LabelFree
+from unipose_training.evaluation.latency import Latency
+from unipose_training.evaluation.matching import Detection
+from unipose_training.evaluation.motion import Jitter
+from unipose_training.evaluation.sparsification import Sparsification
+from unipose_training.evaluation.swaps import Swaps
+from unipose_training.evaluation.thresholds import PckCurve
+from unipose_training.evaluation.views import Agreement
+from unipose_training.evaluation.worst import WorstFrame
+
+
+@dataclass(frozen=True)
+class ClipRecord:
+    """What was read of a recording.
+
+    Attributes:
+        name, subset: of the recording; subset "" for none.
+        frames, frames_with_truth: how many were judged.
+        rate_hz: median frame rate; NaN of a single frame.
+        people_max: most people predicted in a frame.
+        losses: what could not be read, by reason.
+    """
+
+    name: str
+    subset: str
+    frames: int
+    frames_with_truth: int
+    rate_hz: float
+    people_max: int
+    losses: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Everything that needs truth; see the classes of the parts.
+
+    Attributes:
+        people: who was found.
+        overall: errors of all joints of those who count.
+        pck: shares of joints within distances.
+        groups: errors by kind of group, then by group.
+        jitter_true: of the truth on the same frames, what is real motion.
+        swaps: left taken for right.
+        reliability: covariances against errors, of joints by what the prediction says of them.
+        sparsification: by the source of uncertainty.
+        identity: ``None`` without tracking or without anybody.
+        worst: the worst frames, worst first.
+    """
+
+    people: Detection
+    overall: Summary
+    pck: PckCurve
+    groups: Mapping[str, tuple[Summary, ...]]
+    jitter_true: Jitter
+    swaps: Swaps
+    reliability: Mapping[str, Reliability]
+    sparsification: Mapping[str, Sparsification]
+    identity: Identity | None
+    worst: tuple[WorstFrame, ...]
+
+
+@dataclass(frozen=True)
+class Results:
+    """An evaluation.
+
+    Attributes:
+        version: of the package.
+        modality, joint_set: of the predictions as they were judged.
+        tracking: whether people were followed and smoothed.
+        clips: the recordings, in the order given.
+        accuracy: ``None`` when no frame had truth.
+        jitter: of the predictions.
+        bones: lengths over the tracks of the predictions.
+        latency: of this machine, the one part that differs from run to run.
+        label_free: what can be said without truth.
+        agreement: between calibrated views.
+    """
+
+    version: str
+    modality: str
+    joint_set: str
+    tracking: bool
+    clips: tuple[ClipRecord, ...]
+    accuracy: Accuracy | None
+    jitter: Jitter
+    bones: tuple[BoneLength, ...]
+    latency: Latency
+    label_free: LabelFree
+    agreement: tuple[Agreement, ...]
+
+    @property
+    def frames(self) -> int:
+        """Frames judged, over all recordings."""
+        return sum(clip.frames for clip in self.clips)
+
+    def to_json(self) -> str:
+        """Standard JSON; what is not a number becomes null."""
+        return json.dumps(_plain(asdict(self)), indent=2, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Without NaN, which JSON does not have, and without digits that mean nothing."""
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
