@@ -85,6 +85,11 @@ class PoseEstimator:
         return self.config.modality
 
     @property
+    def runtime(self) -> str:
+        """What runs the networks, and where; for logs and diagnostics."""
+        return self._modality.runtime
+
+    @property
     def last_keypoints(self) -> Keypoints2D | None:
         """People of the last frame as the 2D network saw them, for the debug picture."""
         return self._modality.last_keypoints

@@ -21,6 +21,11 @@ class Modality(Protocol):
         """What the 2D network saw in the last frame; ``None`` when there is no such network."""
         ...
 
+    @property
+    def runtime(self) -> str:
+        """What runs the networks, and where; for logs and diagnostics."""
+        ...
+
     def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
         """Everybody in the frame, without ids; the stages ``network`` and ``lift`` are timed.
 

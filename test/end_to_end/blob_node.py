@@ -43,6 +43,7 @@ class BlobEstimator:
 
     modality = "lookup"
     last_keypoints = None
+    runtime = "blobs on cpu"
 
     def __init__(self, config: Any) -> None:
         self._delay = float(os.environ.get("BLOB_DELAY", "0"))

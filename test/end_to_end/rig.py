@@ -23,8 +23,9 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
-from unipose_ros.msg import SkeletonArray
 from visualization_msgs.msg import MarkerArray
+
+from unipose_ros.msg import SkeletonArray
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -10,7 +10,7 @@ from unipose_ros.ros.diagnostics import Condition, build_diagnostics
 from unipose_ros.ros.statistics import Statistics
 
 pytestmark = pytest.mark.ros
-ACTIVE = Condition("/unipose", "active")
+ACTIVE = Condition("/unipose", "active", runtime="onnxruntime on cpu")
 OK, WARN, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.STALE
 
 
@@ -55,7 +55,7 @@ def test_all_is_well(running: Statistics) -> None:
     assert values(incoming)["color rate (Hz)"] == "10.0"
     told = values(outgoing)
     assert (told["people"], told["latency p95 (ms)"], told["network p50 (ms)"]) == ("2", "30.0", "20.0")
-    assert (told["modality"], told["device"]) == ("lookup", "auto")
+    assert (told["modality"], told["runtime"]) == ("lookup", "onnxruntime on cpu")
     assert int(told["memory (MB)"]) > 0
 
 

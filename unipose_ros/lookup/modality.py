@@ -24,6 +24,7 @@ class Lookup:
 
     def __init__(self, detector: KeypointDetector, people: PeopleConfig, config: LookupConfig) -> None:
         self._detector: KeypointDetector | None = detector
+        self._runtime = str(getattr(detector, "runtime", type(detector).__name__))
         self._people = people
         self._config = config
         self._last: Keypoints2D | None = None
@@ -32,6 +33,11 @@ class Lookup:
     def last_keypoints(self) -> Keypoints2D | None:
         """The people of the last frame that were lifted, as the 2D network saw them."""
         return self._last
+
+    @property
+    def runtime(self) -> str:
+        """What runs the detector, and where, if it says so."""
+        return self._runtime
 
     def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
         """Everybody in the frame, without ids.

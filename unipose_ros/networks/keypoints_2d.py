@@ -47,6 +47,11 @@ class MoveNet:
         self.config = config or DecodeConfig()
         self.long_side = long_side
 
+    @property
+    def runtime(self) -> str:
+        """What runs the network, and where."""
+        return self.run.description
+
     def __call__(self, image: NDArray[np.uint8]) -> Keypoints2D:
         """(H, W, 3) uint8 RGB -> everybody in it, best first, in its pixels.
 

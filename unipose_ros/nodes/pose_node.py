@@ -107,6 +107,7 @@ class PoseNode(ManagedNode):
             estimator.close()
             raise
         self._estimator = estimator
+        self.get_logger().info(f"modality {estimator.modality} is ready, {estimator.runtime}")
 
     def _start(self) -> None:
         if not self._enabled or self._estimator is None:
@@ -158,7 +159,8 @@ class PoseNode(ManagedNode):
 
     def _publish_diagnostics(self) -> None:
         waited = self._session.watch() if self._session is not None else 0.0
-        condition = Condition(self.get_fully_qualified_name(), self.condition, waited)
+        runtime = self._estimator.runtime if self._estimator is not None else ""
+        condition = Condition(self.get_fully_qualified_name(), self.condition, waited, runtime)
         now = self.get_clock().now().nanoseconds
         self._diagnostics.publish(build_diagnostics(now, condition, self._statistics, self.config))
 

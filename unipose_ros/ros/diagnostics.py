@@ -24,11 +24,13 @@ class Condition:
         name: fully qualified name of the node.
         state: of the life cycle, or ``disabled``.
         waited: seconds since the last pair of images; 0 while not active.
+        runtime: what runs the networks, and where; empty while none is loaded.
     """
 
     name: str
     state: str
     waited: float = 0.0
+    runtime: str = ""
 
 
 def build_diagnostics(
@@ -72,8 +74,7 @@ def _skeleton_status(condition: Condition, statistics: Statistics, config: NodeC
     rate = statistics.rate("published")
     values = {
         "modality": config.model.modality,
-        "backend": config.model.backend,
-        "device": config.model.device,
+        "runtime": condition.runtime,
         "publish rate (Hz)": f"{rate:.1f}",
     }
     values |= {name: f"{value:.0f}" for name, value in statistics.values.items() if not name.startswith("depth")}

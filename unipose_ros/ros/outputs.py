@@ -52,11 +52,15 @@ class Outputs:
         transforms = build_transforms(skeletons, config.tf.mode)
         if transforms:
             self._transforms.sendTransform(transforms)
+        if self._markers.get_subscription_count():
+            self._publish_markers(skeletons, config)
+        if self._picture.get_subscription_count():
+            self._picture.publish(debug_picture(frame, skeletons, keypoints))
+
+    def _publish_markers(self, skeletons: Skeletons, config: NodeConfig) -> None:
         markers = self._builder.build(skeletons, config.markers)
         if markers.markers:
             self._markers.publish(markers)
-        if self._picture.get_subscription_count():
-            self._picture.publish(debug_picture(frame, skeletons, keypoints))
 
     def clear(self, stamp_ns: int) -> None:
         """Tell listeners that nobody is shown any more, and see to it that they hear it.

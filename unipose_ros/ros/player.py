@@ -128,11 +128,13 @@ class Player:
         return self._report(seconds)
 
     def _play_once(self) -> None:
-        start, first_ns = time.monotonic(), None
+        start, first_ns = 0.0, None
         for raw in self._reader.raw(self._publishers):
             if first_ns is None:
                 first_ns = raw.time_ns
+                # The stamps' clock is read first: nothing is published before the time that its stamp tells.
                 self._offsets.append(self._now() - first_ns if self._config.restamp else 0)
+                start = time.monotonic()
             due = start + (raw.time_ns - first_ns) * 1e-9 / self._config.rate
             if self._stop.wait(max(due - time.monotonic(), 0.0)):
                 return
