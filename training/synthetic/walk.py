@@ -85,14 +85,8 @@ def render_walk(
     times = np.arange(chosen.frames + 1) / chosen.rate_hz
     cycle = read_deepmimic(motions, "walk")
     people = [_walk(walker, cycle, times, clothes) for walker in walkers]
-    room = living_room(np.random.default_rng(chosen.seed))
     # The last time is the first again.
-    for number in range(len(times) - 1):
-        scene = Scene([*room, *(s for i, person in enumerate(people) for s in person.surfaces(number, i + 1))])
-        stamp = _FIRST_STAMP_NS + round(times[number] * 1e9)
-        rng = np.random.default_rng((chosen.seed, number))
-        joints = np.stack([person.joints[number] for person in people])
-        yield _photograph(scene, stamp, joints, walkers, chosen, rng)
+    return (_photograph(number, float(times[number]), people, walkers, chosen) for number in range(chosen.frames))
 
 
 def _walk(walker: Walker, cycle: Motion, times: NDArray[np.float64], clothes: Path | None) -> DressedPerson:
@@ -105,22 +99,22 @@ def _walk(walker: Walker, cycle: Motion, times: NDArray[np.float64], clothes: Pa
 
 
 def _photograph(
-    scene: Scene,
-    stamp_ns: int,
-    joints: NDArray[np.float64],
-    walkers: Sequence[Walker],
-    settings: WalkSettings,
-    rng: np.random.Generator,
+    number: int, time_s: float, people: Sequence[DressedPerson], walkers: Sequence[Walker], settings: WalkSettings
 ) -> SyntheticFrame:
+    room = living_room(np.random.default_rng(settings.seed))
+    scene = Scene([*room, *(s for i, person in enumerate(people) for s in person.surfaces(number, i + 1))])
     ideal, owners = render_depth(scene, CAMERA, VIEW)
+    # Noise of its own for every frame, whatever frames came before.
+    rng = np.random.default_rng((settings.seed, number))
+    age = round(time_s * 1e9)
     frame = RgbdFrame(
-        stamp_ns=stamp_ns,
+        stamp_ns=_FIRST_STAMP_NS + age,
         frame_id=FRAME_ID,
         camera=CAMERA,
         depth=measure(ideal, CAMERA, settings.sensor, rng),
         colour=render_colour(scene, CAMERA, VIEW, settings.lighting, rng),
     )
+    joints = VIEW.to_camera(np.stack([person.joints[number] for person in people]))
     ids = [walker.id for walker in walkers]
-    age = stamp_ns - _FIRST_STAMP_NS
-    truth = true_skeletons(stamp_ns, FRAME_ID, VIEW.to_camera(joints), ids, CAMERA, ideal, owners, age_ns=age)
+    truth = true_skeletons(frame.stamp_ns, FRAME_ID, joints, ids, CAMERA, ideal, owners, age_ns=age)
     return SyntheticFrame(frame, truth, ideal, owners)
