@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,8 +150,6 @@ class Skeletons:
         )
 
 
-def _require(name: str, array: NDArray, shape: tuple[int, ...], dtype: type) -> None:
+def _require(name: str, array: NDArray[Any], shape: tuple[int, ...], dtype: type) -> None:
     if array.shape != shape or array.dtype != dtype:
-        raise FrameError(
-            f"{name}: got {array.dtype}{list(array.shape)}, expected {np.dtype(dtype)}{list(shape)}"
-        )
+        raise FrameError(f"{name}: got {array.dtype}{list(array.shape)}, expected {np.dtype(dtype)}{list(shape)}")

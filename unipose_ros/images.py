@@ -7,6 +7,7 @@ Depth comes out in float32 metres with 0 for "no reading": the unit follows from
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import cv2
 import numpy as np
@@ -58,12 +59,19 @@ def decode_colour(
         raise ImageError(f"colour encoding '{encoding}' is not understood; use one of {', '.join(_COLOUR_TO_RGB)}")
     channels, code = _COLOUR_TO_RGB[encoding]
     pixels = _pixels(np.dtype(np.uint8), channels, height, width, step, is_bigendian, data)
-    return np.ascontiguousarray(pixels) if code is None else cv2.cvtColor(np.ascontiguousarray(pixels), code)
+    packed = np.ascontiguousarray(pixels)
+    return packed if code is None else np.asarray(cv2.cvtColor(packed, code), np.uint8)
 
 
 def _pixels(
-    dtype: np.dtype, channels: int, height: int, width: int, step: int, is_bigendian: bool, data: bytes | NDArray
-) -> NDArray:
+    dtype: np.dtype[Any],
+    channels: int,
+    height: int,
+    width: int,
+    step: int,
+    is_bigendian: bool,
+    data: bytes | NDArray[Any],
+) -> NDArray[Any]:
     """View a row-padded buffer as (H, W, C) in native byte order."""
     row = width * channels * dtype.itemsize
     if height <= 0 or width <= 0 or step < row:
@@ -73,11 +81,13 @@ def _pixels(
     if buffer.size < step * (height - 1) + row:
         raise ImageError(f"data holds {buffer.size} bytes, {height} rows of step {step} need {step * height}")
     stored = dtype.newbyteorder(">" if is_bigendian else "<")
-    view = np.ndarray((height, width, channels), stored, buffer, strides=(step, channels * dtype.itemsize, dtype.itemsize))
+    view = np.ndarray(
+        (height, width, channels), stored, buffer, strides=(step, channels * dtype.itemsize, dtype.itemsize)
+    )
     return view.astype(dtype, copy=False)
 
 
-def to_metres(depth: NDArray) -> NDArray[np.float32]:
+def to_metres(depth: NDArray[Any]) -> NDArray[np.float32]:
     """Depth values -> metres with 0 for no reading: uint16 is millimetres, float32 is metres.
 
     Raises:
@@ -103,7 +113,7 @@ def decode_compressed_colour(data: bytes | NDArray[np.uint8]) -> NDArray[np.uint
         ImageError: the buffer is no such picture.
     """
     picture = _imdecode(data, cv2.IMREAD_COLOR)
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def decode_compressed_depth(image_format: str, data: bytes | NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -131,7 +141,7 @@ def decode_compressed_depth(image_format: str, data: bytes | NDArray[np.uint8]) 
     return _from_inverse_depth(picture, quantiser_a, quantiser_b)
 
 
-def _from_inverse_depth(picture: NDArray, quantiser_a: float, quantiser_b: float) -> NDArray[np.float32]:
+def _from_inverse_depth(picture: NDArray[Any], quantiser_a: float, quantiser_b: float) -> NDArray[np.float32]:
     """Undo compressed_depth_image_transport's quantisation: depth = A / (value - B), value 0 = none."""
     values = picture.astype(np.float32)
     with np.errstate(divide="ignore"):
@@ -139,7 +149,7 @@ def _from_inverse_depth(picture: NDArray, quantiser_a: float, quantiser_b: float
     return to_metres(np.where(picture > 0, depth, 0).astype(np.float32))
 
 
-def _imdecode(data: bytes | NDArray[np.uint8], flags: int) -> NDArray:
+def _imdecode(data: bytes | NDArray[np.uint8], flags: int) -> NDArray[Any]:
     buffer = np.frombuffer(data, np.uint8)
     picture = cv2.imdecode(buffer, flags) if buffer.size else None
     if picture is None:

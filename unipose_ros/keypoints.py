@@ -42,7 +42,7 @@ class Keypoints2D:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def select(self, people: NDArray) -> Keypoints2D:
+    def select(self, people: NDArray[np.intp] | NDArray[np.bool_]) -> Keypoints2D:
         """The people of an index or boolean array, in its order."""
         return Keypoints2D(
             self.pixels[people], self.confidences[people], self.scores[people], self.boxes[people], self.joint_set

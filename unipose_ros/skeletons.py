@@ -339,4 +339,4 @@ def _mix(source: JointSet, mixture: Mixture) -> NDArray[np.float64] | None:
 def _weights_of(source: JointSet, landmark: str) -> NDArray[np.float64] | None:
     if landmark not in source.landmarks:
         return None
-    return np.eye(len(source))[source.landmarks.index(landmark)]
+    return np.asarray(np.eye(len(source))[source.landmarks.index(landmark)])
