@@ -52,7 +52,9 @@ def side_view(
     forward = turn @ tilt @ np.array([0.0, 0.0, 1.0])
     focal = 0.9 * width
     camera = Camera(focal, focal, (width - 1) / 2, (height - 1) / 2, width, height)
-    return Viewpoint(np.asarray((turn @ tilt).T, np.float64), np.asarray(target, np.float64) - distance * forward, camera)
+    return Viewpoint(
+        np.asarray((turn @ tilt).T, np.float64), np.asarray(target, np.float64) - distance * forward, camera
+    )
 
 
 def point_of_view(people: Sequence[Skeletons]) -> tuple[NDArray[np.floating], float]:
