@@ -17,6 +17,7 @@ TRAIN = [
     "anny>=0.6.2",
     "h5py>=3.8",
     "matplotlib>=3.7",
+    "motmetrics>=1.4",
     "open3d>=0.19",
     "safetensors>=0.4",
     "torch>=2.4",
