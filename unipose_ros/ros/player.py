@@ -22,6 +22,8 @@ from unipose_ros.ros.message_types import ros_message_class
 
 _CLOCK = "rosgraph_msgs/msg/Clock"
 _POLL_S = 0.02
+#: Longest wait at the end, should a subscriber have died without saying so.
+_DELIVERY_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class PlayerConfig:
             message was recorded is acquired now. Each loop has its own constant.
         wait_for: begin when the publishers have this many matched subscriptions together.
         wait_on: begin when each of these (recorded) topics has one.
-        timeout_s: how long to wait for subscriptions, and at the end for what is unacknowledged.
+        timeout_s: how long to wait for subscriptions.
 
     Raises:
         RecordingError: a value is out of its range or values contradict each other.
@@ -195,8 +197,9 @@ class Player:
 
     def _wait_for_delivery(self) -> None:
         """Let reliable subscribers fetch what is still in our queues before we go."""
+        deadline = time.monotonic() + _DELIVERY_S
         for publisher in () if self._stop.is_set() else self._publishers.values():
-            publisher.wait_for_all_acked(Duration(seconds=self._config.timeout_s))
+            publisher.wait_for_all_acked(Duration(seconds=max(deadline - time.monotonic(), 0.0)))
 
     def _report(self, seconds: float) -> PlayerReport:
         late = np.array(self._late or [0.0])
