@@ -1,0 +1,60 @@
+"""Bake a body bank: clothed people and poses in a few MB, for rendering without the body model.
+
+Motions come from the pybullet wheel (``pip download pybullet==3.2.7 --no-deps``) and, if given, from
+a folder of CMU trials; garments from github.com/makehumancommunity/makehuman-assets (CC0). The first
+run builds the body model, which takes minutes. A run that was broken off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from unipose_training.synthetic.bank.bake import BankSettings, bake_bank
+from unipose_training.synthetic.bank.clips import MotionSources
+from unipose_training.synthetic.errors import SyntheticError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    program = "python -m unipose_training.synthetic.bank"
+    given = _parser(program).parse_args(arguments)
+    sources = MotionSources(given.motions, given.cmu, tuple(given.clips))
+    settings = BankSettings(
+        sources=sources,
+        clothes=given.clothes,
+        people=given.people,
+        triangles=given.triangles,
+        rate_hz=given.rate,
+        seed=given.seed,
+    )
+    try:
+        record = bake_bank(given.output, settings)
+    except SyntheticError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 1
+    print(f"{given.output}: {given.output.stat().st_size / 1e6:.2f} MB, sha256 {record.sha256}")
+    print("  ".join(f"{name} {value} mm" for name, value in record.errors_mm.items()))
+    return 0
+
+
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("output", type=Path, help="file to write, e.g. people.npz")
+    parser.add_argument("--motions", type=Path, required=True, help="pybullet wheel, or folder of DeepMimic clips")
+    parser.add_argument("--clips", nargs="*", default=[], help="DeepMimic clips to take, e.g. walk run; default all")
+    parser.add_argument("--cmu", type=Path, help="folder of CMU trials (.asf and .amc)")
+    parser.add_argument("--clothes", type=Path, help="folder of MakeHuman garments (.mhclo and .obj)")
+    parser.add_argument("--people", type=int, default=BankSettings.people)
+    parser.add_argument("--triangles", type=int, default=BankSettings.triangles, help="of each person")
+    parser.add_argument("--rate", type=float, default=BankSettings.rate_hz, help="poses per second of motion")
+    parser.add_argument("--seed", type=int, default=BankSettings.seed)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
