@@ -37,11 +37,16 @@ PATIENCE = 15.0
 
 
 @contextmanager
-def ros_process(*arguments: str, script: str = "blob_node.py", **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that is ended whatever happens; see :func:`output` for what it prints."""
+def ros_process(*arguments: str, module: str = "", **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that is ended whatever happens; see :func:`output` for what it prints.
+
+    Args:
+        module: to run; the pose node with an estimator that needs no network by default.
+    """
+    program = ["-m", module] if module else [str(HERE / "blob_node.py")]
     with tempfile.NamedTemporaryFile("w+", prefix="unipose_test_", suffix=".log") as log:
         process = subprocess.Popen(
-            [sys.executable, str(HERE / script), *arguments],
+            [sys.executable, *program, *arguments],
             cwd=ROOT, env={**os.environ, "PYTHONPATH": _python_path(), "PYTHONUNBUFFERED": "1", **environment},
             stdout=log, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
@@ -250,7 +255,9 @@ def nanoseconds(message: Any) -> int:
     return int(message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec)
 
 
-def diagnostics(rig: Rig, part: str, condition: Callable[[dict[str, str], Any], bool]) -> dict[str, str]:
+def diagnostics(
+    rig: Rig, part: str, condition: Callable[[dict[str, str], Any], bool], patience: float = PATIENCE
+) -> dict[str, str]:
     """Wait for a status (``input`` or ``skeletons``) that meets a condition on its values and itself."""
 
     def found() -> dict[str, str] | None:
@@ -262,4 +269,4 @@ def diagnostics(rig: Rig, part: str, condition: Callable[[dict[str, str], Any], 
                     return {**values, "message": status.message}
         return None
 
-    return rig.wait_for(found, f"diagnostics of {part}")
+    return rig.wait_for(found, f"diagnostics of {part}", patience)

@@ -99,6 +99,11 @@ class PoseNode(ManagedNode):
         """Leave nothing behind, so that the node can be configured again."""
         return self.on_shutdown(state)
 
+    def finish(self) -> None:
+        """Deactivate, and let the farewell arrive."""
+        super().finish()
+        self._outputs.flush()
+
     def _load(self) -> None:
         estimator = self._estimator_factory(self.config.model)
         try:

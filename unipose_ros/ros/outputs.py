@@ -22,8 +22,8 @@ from unipose_ros.ros.markers import MarkerBuilder
 from unipose_ros.ros.messages import header, to_message
 from unipose_ros.ros.transforms import build_transforms
 
-#: How long a listener that does not answer can hold up deactivation.
-_LAST_WORDS = Duration(seconds=0.5)
+#: Fast DDS confirms only every few seconds, so this is mostly a pause.
+_LAST_WORDS = Duration(seconds=0.15)
 
 
 class Outputs:
@@ -63,16 +63,17 @@ class Outputs:
             self._markers.publish(markers)
 
     def clear(self, stamp_ns: int) -> None:
-        """Tell listeners that nobody is shown any more, and see to it that they hear it.
-
-        This is often the last thing before the process ends, and what is still on its way then is lost.
-        """
+        """Tell listeners that nobody is shown any more."""
         last = self._last
         nobody = Skeletons.empty(stamp_ns, last.frame_id, last.modality, last.joint_set)
         self._skeletons.publish(to_message(nobody))
         self._markers.publish(self._builder.clear(header(nobody)))
+
+    def flush(self) -> None:
+        """Give listeners the time to fetch the last messages, for what is on its way when a process ends is lost."""
         for publisher in (self._skeletons, self._markers):
-            publisher.wait_for_all_acked(_LAST_WORDS)
+            if publisher.get_subscription_count():
+                publisher.wait_for_all_acked(_LAST_WORDS)
 
 
 def debug_picture(frame: RgbdFrame, skeletons: Skeletons, keypoints: Keypoints2D | None) -> Image:
