@@ -44,7 +44,8 @@ class ReplayedFrame:
         clip: number of the recording.
         predicted: people as they would be published.
         truth: ``None`` where it is not known.
-        checks: what can be said without truth.
+        checks: what can be said of the predictions without truth.
+        true_checks: the same of the truth.
         milliseconds: duration of each stage.
     """
 
@@ -52,6 +53,7 @@ class ReplayedFrame:
     predicted: Skeletons
     truth: Skeletons | None
     checks: FrameChecks
+    true_checks: FrameChecks | None
     milliseconds: Mapping[str, float]
 
 
@@ -85,12 +87,15 @@ def replay(
             with clock.stage("track"):
                 found = tracker.update(found)
         target = joint_set or found.joint_set
-        predicted, known = in_joint_set(found, target), truth.get(frame.stamp_ns)
+        predicted, keypoints = in_joint_set(found, target), estimator.last_keypoints
+        known = truth.get(frame.stamp_ns)
+        true = None if known is None else in_joint_set(_checked(known, frame, clip.name), target)
         yield ReplayedFrame(
             clip=number,
             predicted=predicted,
-            truth=None if known is None else in_joint_set(_checked(known, frame, clip.name), target),
-            checks=check_frame(frame, predicted, estimator.last_keypoints),
+            truth=true,
+            checks=check_frame(frame, predicted, keypoints),
+            true_checks=None if true is None else check_frame(frame, true, keypoints),
             milliseconds=clock.milliseconds,
         )
         advance()

@@ -58,6 +58,7 @@ class Accuracy:
         reliability: covariances against errors, of joints by what the prediction says of them.
         sparsification: by the source of uncertainty.
         identity: ``None`` without tracking or without anybody.
+        label_free_true: what the checks without truth say of the truth itself.
         worst: the worst frames, worst first.
     """
 
@@ -70,6 +71,7 @@ class Accuracy:
     reliability: Mapping[str, Reliability]
     sparsification: Mapping[str, Sparsification]
     identity: Identity | None
+    label_free_true: LabelFree
     worst: tuple[WorstFrame, ...]
 
 

@@ -61,7 +61,7 @@ def score(
         joint_set=joint_set.name,
         tracking=tracking,
         clips=tuple(_clip_record(clip, [f for f in frames if f.clip == n]) for n, clip in enumerate(clips)),
-        accuracy=_accuracy(clips, scored, pairs, periods, tracking) if scored else None,
+        accuracy=_accuracy(clips, frames, scored, pairs, tracking) if scored else None,
         jitter=jitters,
         bones=tuple(bones),
         latency=latency(_warm(frames)),
@@ -71,9 +71,13 @@ def score(
 
 
 def _accuracy(
-    clips: Sequence[Clip], scored: Sequence[ScoredFrame], pairs: PosePairs, periods: dict[int, float], tracking: bool
+    clips: Sequence[Clip],
+    frames: Sequence[ReplayedFrame],
+    scored: Sequence[ScoredFrame],
+    pairs: PosePairs,
+    tracking: bool,
 ) -> Accuracy:
-    followed = list(runs(pairs.clips, pairs.true_ids, pairs.stamps_ns, periods))
+    followed = runs(pairs.clips, pairs.true_ids, pairs.stamps_ns, _periods(frames))
     return Accuracy(
         people=count_people([frame.matches for frame in scored]),
         overall=summarise(pairs, "all"),
@@ -84,6 +88,7 @@ def _accuracy(
         reliability=_reliabilities(pairs),
         sparsification=_sparsifications(pairs),
         identity=identity(scored) if tracking else None,
+        label_free_true=summarise_checks([f.true_checks for f in frames if f.true_checks is not None]),
         worst=worst_frames(scored),
     )
 

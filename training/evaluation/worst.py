@@ -35,7 +35,7 @@ class WorstFrame:
     extra: int
 
 
-def worst_frames(frames: Sequence[ScoredFrame], count: int = 8) -> tuple[WorstFrame, ...]:
+def worst_frames(frames: Sequence[ScoredFrame], count: int = 6) -> tuple[WorstFrame, ...]:
     """The costliest frames, worst first; of neighbours only the worst. Frames without anybody are left out."""
     judged = sorted((_judge(f) for f in frames), key=lambda w: (-w.cost_mm, w.clip, w.stamp_ns))
     chosen: list[WorstFrame] = []

@@ -25,6 +25,7 @@ class Command:
 COMMANDS: dict[str, Command] = {
     "demo": Command("unipose_ros.cli.demo", "play a recording into the node and show what comes out"),
     "doctor": Command("unipose_ros.cli.doctor", "check this machine: packages, weights, GPU, DDS settings"),
+    "evaluate": Command("unipose_training.evaluation.command", "judge a modality on recordings, with report and video"),
     "fetch": Command("unipose_ros.cli.fetch", "download and convert weights that are not shipped"),
     "import-frames": Command("unipose_training.data.real_frames", "turn folders of RGB-D frames into recordings"),
     "record-synthetic": Command("unipose_training.synthetic.record", "render people into a recording with 3D truth"),

@@ -1,0 +1,127 @@
+"""``unipose evaluate``: judge a modality on recordings.
+
+Every frame goes through the estimator and the tracker that the node uses, without ROS and
+without a clock. Leaves in the output folder: ``metrics.json``, ``report.html`` and
+``comparison.mp4``, predictions beside the truth where the recording has it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from unipose_ros.backends import BackendError
+from unipose_ros.estimator import MODALITIES, EstimatorConfig, EstimatorError, PoseEstimator, build_estimator
+from unipose_ros.networks.weights import WeightsError
+from unipose_ros.recordings import RecordingError, RgbdTopics
+from unipose_ros.skeletons import JOINT_SETS, JointSetError, get_joint_set
+from unipose_training.data.clips import Clip, open_clip
+from unipose_training.evaluation.errors import EvaluationError
+from unipose_training.evaluation.replay import ReplayedFrame
+from unipose_training.evaluation.report.page import report_page
+from unipose_training.evaluation.report.pictures import draw
+from unipose_training.evaluation.report.samples import gallery_frames
+from unipose_training.evaluation.results import Results
+from unipose_training.evaluation.run import evaluate_clips
+from unipose_training.evaluation.views import read_camera_poses
+
+_ROLES = ("colour", "colour_info", "depth", "depth_info", "points", "truth")
+_REFUSALS = (BackendError, EstimatorError, EvaluationError, JointSetError, OSError, RecordingError, WeightsError)
+
+
+def main(argv: Sequence[str], estimator: PoseEstimator | None = None) -> int:
+    """Run the evaluation; 1 with one line on stderr when something given cannot be used.
+
+    Args:
+        estimator: to judge instead of the one that the arguments name.
+    """
+    options = _parser().parse_args(argv)
+    command = shlex.join(["unipose", "evaluate", *argv])
+    try:
+        _evaluate(options, estimator, command)
+    except _REFUSALS as error:
+        print(f"unipose evaluate: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "unipose evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("recordings", nargs="+", type=Path, metavar="BAG", help="rosbag2 recordings (folders, .mcap or .db3)")
+    add("--modality", choices=sorted(MODALITIES), default="lookup", help="what to judge (default: %(default)s)")
+    add("--output", type=Path, default=Path("evaluation"), help="folder for the results (default: %(default)s)")
+    add("--no-tracking", action="store_true", help="judge each frame for itself: no ids, no smoothing")
+    add("--limit", type=_positive, metavar="N", help="at most the first N frames of each recording")
+    add("--joint-set", choices=sorted(JOINT_SETS), help="to judge in (default: that of the predictions)")
+    add(
+        "--camera-poses",
+        type=Path,
+        metavar="YAML",
+        help="poses of cameras that saw the same scene: 'name: [4x4 by rows]'",
+    )
+    add("--no-video", action="store_true", help="do not write comparison.mp4")
+    add("--device", default="auto", help="where networks run: auto, cpu or cuda (default: %(default)s)")
+    for role in _ROLES:
+        add(
+            "--" + role.replace("_", "-"),
+            metavar="TOPIC",
+            help="the recordings' topic; default: found by type and name",
+        )
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value}: give at least 1")
+    return value
+
+
+def _evaluate(options: argparse.Namespace, estimator: PoseEstimator | None, command: str) -> None:
+    topics = RgbdTopics(**{role: getattr(options, role) for role in _ROLES})
+    clips = [open_clip(path, topics) for path in options.recordings]
+    poses = read_camera_poses(options.camera_poses) if options.camera_poses else None
+    joint_set = get_joint_set(options.joint_set) if options.joint_set else None
+    options.output.mkdir(parents=True, exist_ok=True)
+    judged = estimator or build_estimator(EstimatorConfig(modality=options.modality, device=options.device))
+    total = sum(min(len(clip), options.limit or len(clip)) for clip in clips)
+    with tqdm(total=total, desc="judging", unit="frame") as bar:
+        results, frames = evaluate_clips(
+            clips, judged, not options.no_tracking, joint_set, options.limit, poses, advance=bar.update
+        )
+    judged.close()
+    (options.output / "metrics.json").write_text(results.to_json())
+    _write_report(options.output, clips, results, frames, not options.no_video, command)
+    print(_summary(results))
+    print(f"report, metrics and video are in {options.output}")
+
+
+def _write_report(
+    folder: Path, clips: Sequence[Clip], results: Results, frames: list[ReplayedFrame], film: bool, command: str
+) -> None:
+    video = folder / "comparison.mp4"
+    video.unlink(missing_ok=True)  # one of an earlier evaluation would not fit these figures
+    with tqdm(total=len(frames), desc="drawing", unit="frame") as bar:
+        rate = next((c.rate_hz for c in results.clips if c.rate_hz > 0), 1.0)
+        chosen = gallery_frames(results, frames)
+        pictures = draw(clips, frames, chosen, video if film else None, min(rate, 30.0), bar.update)
+    (folder / "report.html").write_text(report_page(results, pictures, command), encoding="utf-8")
+
+
+def _summary(results: Results) -> str:
+    if results.accuracy is None:
+        return f"{results.frames} frames without truth, {results.label_free.people} people"
+    overall, people = results.accuracy.overall, results.accuracy.people
+    return (
+        f"{results.frames} frames: MPJPE {overall.mpjpe_mm:.1f} mm (median {overall.median_mm:.1f}), "
+        f"root-aligned {overall.root_aligned_mm:.1f} mm, PA {overall.procrustes_mm:.1f} mm, "
+        f"within 10 cm {100 * overall.pck_10cm:.1f} %, people found {100 * people.recall:.1f} %"
+    )
