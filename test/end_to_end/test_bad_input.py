@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rclpy.qos import qos_profile_sensor_data
 from rig import (
     DEPTH_MM,
     HEIGHT,
@@ -25,7 +26,8 @@ from rig import (
     skeletons_at,
     stamp_header,
 )  # fmt: skip
-from sensor_msgs.msg import CompressedImage, PointCloud2
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header
 
@@ -227,3 +229,34 @@ def test_point_cloud_in_place_of_a_depth_image(rig: Rig) -> None:
         assert from_message(rig.received["skeletons"][-1]).positions[0, 0, 2] == pytest.approx(
             DEPTH_MM / 1000, abs=0.01
         )
+
+
+def test_a_publisher_with_an_incompatible_qos_is_named_with_the_remedy(rig: Rig) -> None:
+    override = "qos_overrides./color/image.subscription.reliability:=reliable"
+    with ros_process(*NODE, "-p", override) as process:
+        rig.node.create_publisher(Image, "color/image", qos_profile_sensor_data)
+        rig.wait_for(lambda: "offers an incompatible QoS" in output(process), "the complaint")
+        line = next(line for line in output(process).splitlines() if "incompatible" in line)
+        assert "qos_overrides./color/image.subscription.reliability" in line
+
+
+def test_simulated_time_that_goes_back_starts_afresh(rig: Rig) -> None:
+    with ros_process(*NODE, "-p", "use_sim_time:=true") as process:
+        clock = rig.node.create_publisher(Clock, "/clock", 10)
+
+        def tell(seconds: int) -> None:
+            message = Clock()
+            message.clock.sec = seconds
+            clock.publish(message)
+
+        rig.wait_for(lambda: clock.get_subscription_count(), "the node to listen to the clock")
+        tell(1000)
+        rig.connected()
+
+        def jumped() -> bool:
+            tell(1000)
+            tell(10)
+            return "time jump (the node's clock)" in output(process)
+
+        rig.wait_for(jumped, "the jump")
+        assert len(shoot(rig, 80).skeletons) == 1

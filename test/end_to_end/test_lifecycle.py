@@ -79,6 +79,15 @@ def topics(rig: Rig) -> set[str]:
     return {name for name in names if rig.node.count_subscribers(name) and name.startswith(("/color", "/depth"))}
 
 
+def test_a_failed_activation_leaves_nothing_subscribed(rig: Rig) -> None:
+    wrong = ("-p", "qos_overrides./depth/image.subscription.reliability:=perhaps")
+    with ros_process(*BY_HAND, *wrong):
+        assert rig.change_state(Transition.TRANSITION_CONFIGURE)
+        assert not rig.change_state(Transition.TRANSITION_ACTIVATE)
+        assert rig.state() == "inactive"
+        rig.wait_for(lambda: subscriptions(rig) == [0, 0, 0, 0], "no subscription to be left")
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "words"),
     [
@@ -86,6 +95,7 @@ def topics(rig: Rig) -> set[str]:
         (("tf.mode:=all",), {}, "parameter 'tf.mode' = 'all': use one of off, root, joints"),
         (("markers.lifetime:=-1.0",), {}, "parameter 'markers.lifetime': use a number with a decimal point from 0.0"),
         (("track.gate:=0.0",), {}, "parameter 'track.gate' = 0.0"),
+        (("qos_overrides./depth/image.subscription.reliability:=perhaps",), {}, "cannot activate: Unexpected QoS"),
         (("track.gate:=wide",), {}, "parameter 'track.gate': use a number with a decimal point"),
     ],
 )

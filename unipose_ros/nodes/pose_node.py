@@ -77,7 +77,10 @@ class PoseNode(ManagedNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Publish and subscribe."""
         super().on_activate(state)
-        return self.guard("activate", self._start)
+        result = self.guard("activate", self._start)
+        if result != TransitionCallbackReturn.SUCCESS:
+            super().on_deactivate(state)
+        return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe, end the worker, and tell listeners that nobody is shown any more."""

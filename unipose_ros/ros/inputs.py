@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import message_filters
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
@@ -64,11 +65,17 @@ class Inputs:
         self.pairing = Pairing(
             self._records, self._on_pair, on_jump, reporter, config.max_pair_offset, config.queue_size
         )
-        self._images = [
-            subscribe(node, colour_type, colour, self._counted("color", self.pairing.add_colour), reporter),
-            subscribe(node, depth_type, depth, self._counted("depth", self.pairing.add_depth), reporter),
-        ]
-        self._infos = [self._subscribe_info("color"), self._subscribe_info("depth")]
+        self._images: list[message_filters.Subscriber] = []
+        self._infos: list[Any] = []
+        receivers = self._counted("color", self.pairing.add_colour), self._counted("depth", self.pairing.add_depth)
+        try:
+            self._images.append(subscribe(node, colour_type, colour, receivers[0], reporter))
+            self._images.append(subscribe(node, depth_type, depth, receivers[1], reporter))
+            self._infos = [self._subscribe_info("color"), self._subscribe_info("depth")]
+        except Exception:
+            # An override of the QoS that cannot be: leave no half of the subscriptions behind.
+            self.close()
+            raise
 
     def close(self) -> None:
         """Drop all subscriptions."""

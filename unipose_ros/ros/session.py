@@ -45,7 +45,11 @@ class Session:
             estimator, tracker, decoder, outputs.publish, config, lambda: clock.now().nanoseconds, statistics, reporter
         )
         self._worker: Worker[Pair] = Worker(self._pipeline.process)
-        self._inputs = Inputs(node, config().input, decoder, self._on_pair, self.restart, statistics, reporter)
+        try:
+            self._inputs = Inputs(node, config().input, decoder, self._on_pair, self.restart, statistics, reporter)
+        except Exception:
+            self._worker.stop()
+            raise
 
     def close(self) -> None:
         """Unsubscribe, drop the frame in work, and end the worker."""

@@ -1,0 +1,148 @@
+"""One pair all the way, and what happens when something on the way fails or comes too late."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from ros_samples import FRAME, people
+from sensor_msgs.msg import CameraInfo, Image
+
+from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.ros.config import NodeConfig
+from unipose_ros.ros.decode import FrameDecoder
+from unipose_ros.ros.pairing import Pair
+from unipose_ros.ros.parameters import replace
+from unipose_ros.ros.pipeline import Pipeline
+from unipose_ros.ros.reporter import Reporter
+from unipose_ros.ros.statistics import Statistics
+from unipose_ros.timing import StageClock
+from unipose_ros.tracking import NearestTracker
+
+pytestmark = pytest.mark.ros
+SECOND = 1_000_000_000
+WIDTH, HEIGHT = 8, 6
+
+
+class Estimator:
+    """Finds one person; what else it does is up to the test."""
+
+    modality, runtime, last_keypoints = "lookup", "nothing", None
+
+    def __init__(self) -> None:
+        self.before: Callable[[], None] = lambda: None
+
+    def estimate(self, frame: RgbdFrame, clock: StageClock | None = None) -> Skeletons:
+        self.before()
+        return people("abcde", stamp_ns=frame.stamp_ns)
+
+
+class Bench:
+    """A pipeline and everything around it."""
+
+    def __init__(self) -> None:
+        self.config, self.now = NodeConfig(), 0
+        self.published: list[Skeletons] = []
+        self.lines: list[str] = []
+        self.error = self.warning = self.lines.append
+        self.statistics = Statistics()
+        self.estimator: Any = Estimator()
+        decoder = FrameDecoder()
+        decoder.colour_info = CameraInfo(width=WIDTH, height=HEIGHT, k=[9.0, 0.0, 4.0, 0.0, 9.0, 3.0, 0.0, 0.0, 1.0])
+        decoder.colour_info.header.frame_id = FRAME
+        self.pipeline = Pipeline(
+            self.estimator, NearestTracker(), decoder, lambda frame, found, *_: self.published.append(found),
+            lambda: self.config, lambda: self.now, self.statistics, Reporter(self, self.statistics),
+        )  # fmt: skip
+
+    def process(self, stamp_ns: int, depth: int = 2000) -> None:
+        self.now = max(self.now, stamp_ns + 40_000_000)
+        colour_image = image("rgb8", np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+        depth_image = image("16UC1", np.full((HEIGHT, WIDTH), depth, np.uint16))
+        self.pipeline.process(Pair(colour_image, depth_image, stamp_ns, 0))
+
+
+def image(encoding: str, pixels: np.ndarray) -> Image:
+    message = Image(encoding=encoding, height=HEIGHT, width=WIDTH, step=pixels.strides[0],
+                    data=array("B", pixels.tobytes()))  # fmt: skip
+    message.header.frame_id = FRAME
+    return message
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_latency_runs_from_the_stamp_to_publishing(bench: Bench) -> None:
+    bench.process(SECOND)
+    assert [found.stamp_ns for found in bench.published] == [SECOND]
+    percentiles = bench.statistics.percentiles()
+    assert percentiles["latency"] == (40.0, 40.0)
+    assert {"decode", "track", "publish", "pair_offset"} <= percentiles.keys()
+
+
+def test_a_fault_loses_one_frame_and_is_said_once(bench: Bench) -> None:
+    def fail() -> None:
+        raise RuntimeError("out of memory on device 0")
+
+    bench.estimator.before = fail
+    bench.process(SECOND)
+    bench.process(2 * SECOND)
+    bench.estimator.before = lambda: None
+    bench.process(3 * SECOND)
+    assert [found.stamp_ns for found in bench.published] == [3 * SECOND]
+    assert bench.statistics.drops == {"internal_error": 2}
+    assert len(bench.lines) == 1
+    assert "RuntimeError: out of memory" in bench.lines[0]
+
+
+def test_a_frame_begun_before_a_time_jump_is_not_published_after_it(bench: Bench) -> None:
+    bench.estimator.before = bench.pipeline.discard
+    bench.process(SECOND)
+    bench.estimator.before = lambda: None
+    bench.process(2 * SECOND)
+    assert [found.stamp_ns for found in bench.published] == [2 * SECOND]
+
+
+def test_nothing_is_published_once_it_is_discarded_for_good(bench: Bench) -> None:
+    bench.estimator.before = lambda: bench.pipeline.discard(for_good=True)
+    bench.process(SECOND)
+    bench.process(2 * SECOND)
+    assert bench.published == []
+
+
+def test_reset_gives_new_ids_from_the_next_frame(bench: Bench) -> None:
+    bench.process(SECOND)
+    bench.process(SECOND + 33_000_000)
+    bench.pipeline.reset_tracks()
+    bench.process(SECOND + 66_000_000)
+    first, second, third = (found.ids for found in bench.published)
+    assert first == second != third
+
+
+def test_changed_tracker_settings_count_from_the_next_frame_and_keep_the_ids(bench: Bench) -> None:
+    bench.process(SECOND)
+    bench.config = replace(bench.config, "track.confirm_hits", 99)
+    for k in range(1, 6):
+        bench.process(SECOND + k * 33_000_000)
+    assert len({found.ids for found in bench.published}) == 1
+    assert (bench.published[-1].states == 0).all()
+
+
+def test_a_recording_without_its_clock_is_noticed_once(bench: Bench) -> None:
+    bench.now = 1000 * SECOND
+    bench.process(SECOND)
+    bench.process(2 * SECOND)
+    assert len(bench.lines) == 1
+    assert "use_sim_time:=true" in bench.lines[0]
+
+
+def test_depth_without_a_reading_is_counted_and_still_looked_at(bench: Bench) -> None:
+    bench.process(SECOND, depth=0)
+    assert len(bench.published) == 1
+    assert bench.statistics.drops == {"empty_depth": 1}
+    assert bench.statistics.values["depth valid (%)"] == 0.0
