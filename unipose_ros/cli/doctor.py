@@ -26,6 +26,7 @@ _OPTIONAL = {
     "rosbags": "recordings and the demo: pip install rosbags",
     "open3d": "synthetic recordings: pip install open3d, and the system library libusb-1.0-0",
     "anny": "synthetic people: pip install anny",
+    "imageio_ffmpeg": "videos: pip install imageio-ffmpeg",
 }
 #: Below this many bytes a socket cannot take one 640x480 colour image.
 _SOCKET_BUFFER = 1_000_000
@@ -95,12 +96,13 @@ def check_gpu() -> Iterator[Finding]:
 
 def check_weights() -> Iterator[Finding]:
     """The 2D network in the cache."""
+    from unipose_ros.backends import BackendError
     from unipose_ros.networks.keypoints_2d import load_movenet
     from unipose_ros.networks.weights import WeightsError
 
     try:
         load_movenet()
-    except WeightsError as error:
+    except (WeightsError, BackendError) as error:
         yield Finding("warn", "movenet", str(error))
     else:
         yield Finding("ok", "movenet", "converted weights load")
