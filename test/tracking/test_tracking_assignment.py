@@ -109,3 +109,13 @@ def test_duplicates_are_not_chained() -> None:
     # 0 and 2 are 0.3 apart: only 1, near both, is too many.
     people = np.stack([body(0.0), body(0.15), body(0.3)])
     assert list(without_duplicates(people, np.array([0.9, 0.5, 0.8]), 0.2)) == [0, 2]
+
+
+def test_two_trunks_cannot_share_a_place_whatever_the_limbs_do() -> None:
+    person = body()
+    wrong_limbs = body(0.05)
+    wrong_limbs[[0, 1, 3, 4], 0] += [0.6, -0.6, 0.6, -0.6]
+    beside = body(0.45)
+    people = np.stack([person, wrong_limbs, beside])
+    assert skeleton_distances(people[:1], people[1:2])[0, 0] > 0.5
+    assert list(without_duplicates(people, np.array([0.9, 0.3, 0.8]), 0.2)) == [0, 2]

@@ -90,7 +90,11 @@ def without_duplicates(
     Returns:
         Indices to keep, ascending. A detection without any joint is not among them.
     """
-    distances = skeleton_distances(positions, positions)
+    # The middles too: a detection with wrong limbs can be far off joint by joint, yet two trunks
+    # cannot share one place.
+    middles = _middle(positions)
+    apart = np.linalg.norm(middles[:, None] - middles[None], axis=-1)
+    distances = np.fmin(skeleton_distances(positions, positions), apart)
     kept: list[int] = []
     for i in np.argsort(-quality, kind="stable"):
         if np.isfinite(distances[i, i]) and not (distances[i, kept] < distance).any():
