@@ -1,0 +1,1 @@
+"""Whole batches of frames at once: scenes as tensors, two renderers with one interface, labels."""
