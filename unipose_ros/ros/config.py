@@ -18,22 +18,27 @@ class InputConfig:
         choices=("depth", "points"), read_only=True,
     )  # fmt: skip
     color_transport: str = parameter(
-        "raw", "raw: color/image; compressed: color/image/compressed", choices=("raw", "compressed"), read_only=True
+        "raw",
+        "transport of the colour image; raw: color/image, compressed: color/image/compressed",
+        choices=("raw", "compressed"),
+        read_only=True,
     )
     depth_transport: str = parameter(
-        "raw", "raw: depth/image; compressedDepth: depth/image/compressedDepth",
+        "raw", "transport of the depth image; raw: depth/image, compressedDepth: depth/image/compressedDepth",
         choices=("raw", "compressedDepth"), read_only=True,
     )  # fmt: skip
     rectified: bool = parameter(
         False, "the images are rectified ones (image_rect): use P of camera_info and no distortion", read_only=True
     )
     max_pair_offset: float = parameter(
-        0.0, "s; images with stamps less apart than this are one frame; 0: half of the measured frame period",
+        0.0, "seconds; images with stamps less apart than this are one frame; 0: half of the measured frame period",
         low=0.0, high=1.0, read_only=True,
     )  # fmt: skip
     queue_size: int = parameter(10, "messages kept per topic while waiting for their partner", low=1, high=100,
                                 read_only=True)  # fmt: skip
-    timeout: float = parameter(3.0, "s without a frame until one warning says what is missing", low=0.1, high=60.0)
+    timeout: float = parameter(
+        3.0, "seconds without a frame until one warning says what is missing", low=0.1, high=60.0
+    )
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class TfConfig:
     """Frames broadcast for every person."""
 
     mode: str = parameter(
-        "root", "off; root: body_<id> only; joints: also <joint>_<id> (RViz slows down at some hundred frames)",
+        "root", "off: none; root: body_<id> only; joints: also <joint>_<id> (RViz slows down at some hundred frames)",
         choices=("off", "root", "joints"),
     )  # fmt: skip
 
@@ -51,11 +56,11 @@ class MarkersConfig:
     """How people look in RViz."""
 
     enabled: bool = parameter(True, "publish markers")
-    joint_diameter: float = parameter(0.05, "m; diameter of the joint spheres", low=0.005, high=0.5)
-    bone_width: float = parameter(0.025, "m; width of the bone lines", low=0.002, high=0.5)
+    joint_diameter: float = parameter(0.05, "diameter of the joint spheres in metres", low=0.005, high=0.5)
+    bone_width: float = parameter(0.025, "width of the bone lines in metres", low=0.002, high=0.5)
     labels: bool = parameter(True, "write the id above the head")
     lifetime: float = parameter(
-        0.5, "s until RViz forgets a marker should the node die; 0 keeps it", low=0.0, high=60.0
+        0.5, "seconds until RViz forgets a marker should the node die; 0 keeps it", low=0.0, high=60.0
     )
 
 
@@ -63,11 +68,11 @@ class MarkersConfig:
 class DiagnosticsConfig:
     """What /diagnostics calls a problem."""
 
-    period: float = parameter(1.0, "s between diagnostics", low=0.1, high=60.0, read_only=True)
+    period: float = parameter(1.0, "seconds between diagnostics", low=0.1, high=60.0, read_only=True)
     max_latency: float = parameter(
-        0.5, "s; WARN when the 95th percentile from acquisition to publishing is longer", low=0.001, high=60.0
+        0.5, "seconds; WARN when the 95th percentile from acquisition to publishing is longer", low=0.001, high=60.0
     )
-    min_rate: float = parameter(1.0, "Hz; WARN when fewer frames than this come out", low=0.0, high=1000.0)
+    min_rate: float = parameter(1.0, "WARN when fewer frames a second than this come out", low=0.0, high=1000.0)
 
 
 @dataclass(frozen=True)
