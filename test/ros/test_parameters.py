@@ -94,6 +94,17 @@ def test_a_bad_start_names_parameter_value_and_remedy(
         Parameters(node_with(context, **overrides), Outer())
 
 
+def test_the_word_off_survives_yaml(context: rclpy.Context) -> None:
+    node = node_with(context, tf__mode=False)
+    parameters = Parameters(node, NodeConfig())
+    assert parameters.current.tf.mode == "off"
+    assert node.set_parameters([Parameter("tf.mode", value="root")])[0].successful
+    assert node.set_parameters([Parameter("tf.mode", value=False)])[0].successful
+    assert parameters.current.tf.mode == "off"
+    assert not node.set_parameters([Parameter("tf.mode", value=True)])[0].successful
+    assert not node.set_parameters([Parameter("tf.mode", value=3)])[0].successful
+
+
 def test_changes_are_taken_together_or_not_at_all(context: rclpy.Context) -> None:
     node = node_with(context)
     parameters = Parameters(node, Outer())

@@ -62,7 +62,7 @@ class Parameters:
         read_only = fixed or field.metadata.get("read_only", False)
         try:
             descriptor = _descriptor(field, value, read_only)
-            declared = node.declare_parameter(name, _to_ros(value, field), descriptor).value
+            declared = _meant(node.declare_parameter(name, _to_ros(value, field), descriptor).value, field)
             check_choice(name, declared, field)
         except (InvalidParameterValueException, InvalidParameterTypeException) as error:
             raise ParameterError(f"parameter '{name}': {_allowed(field, value)}; {error}") from error
@@ -75,8 +75,9 @@ class Parameters:
         try:
             for changed in parameters:
                 if changed.name in known:
-                    check_choice(changed.name, changed.value, known[changed.name])
-                    candidate = replace(candidate, changed.name, changed.value)
+                    value = _meant(changed.value, known[changed.name])
+                    check_choice(changed.name, value, known[changed.name])
+                    candidate = replace(candidate, changed.name, value)
         except (ParameterError, TypeError) as error:
             return SetParametersResult(successful=False, reason=str(error))
         self.current = candidate
@@ -112,6 +113,11 @@ def check_choice(name: str, value: Any, field: dataclasses.Field[Any]) -> None:
         raise ParameterError(f"parameter '{name}' = {value!r}: {_allowed(field, value)}")
 
 
+def _meant(value: Any, field: dataclasses.Field[Any]) -> Any:
+    """YAML, and so ROS's command line, reads ``off`` as false: where it is a choice, it was meant as the word."""
+    return "off" if value is False and "off" in field.metadata.get("choices", ()) else value
+
+
 def _flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, dataclasses.Field[Any]]]:
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
@@ -137,6 +143,7 @@ def _descriptor(field: dataclasses.Field[Any], value: Any, read_only: bool) -> P
     descriptor = ParameterDescriptor(description=about["description"] + note, read_only=read_only)
     if about.get("choices"):
         descriptor.additional_constraints = _allowed(field, value)
+        descriptor.dynamic_typing = "off" in about["choices"]  # see _meant
     if about.get("low") is not None and isinstance(value, float):
         span = FloatingPointRange(from_value=float(about["low"]), to_value=float(about["high"]))
         descriptor.floating_point_range = [span]
