@@ -8,9 +8,11 @@ without a clock. Leaves in the output folder: ``metrics.json``, ``report.html`` 
 from __future__ import annotations
 
 import argparse
+import logging
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
@@ -43,11 +45,36 @@ def main(argv: Sequence[str], estimator: PoseEstimator | None = None) -> int:
     options = _parser().parse_args(argv)
     command = shlex.join(["unipose", "evaluate", *argv])
     try:
-        _evaluate(options, estimator, command)
+        with _logged_once("unipose_ros.recordings"):
+            _evaluate(options, estimator, command)
     except _REFUSALS as error:
         print(f"unipose evaluate: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+@contextmanager
+def _logged_once(package: str) -> Iterator[None]:
+    """Recordings are read several times; what their readers warn of is said the first time only."""
+    said: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        new = text not in said
+        said.add(text)
+        return new
+
+    handler = logging.StreamHandler()
+    handler.addFilter(is_new)
+    logger = logging.getLogger(package)
+    before = logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -119,6 +146,8 @@ def _write_report(
 def _summary(results: Results) -> str:
     if results.accuracy is None:
         return f"{results.frames} frames without truth, {results.label_free.people} people"
+    if not results.accuracy.overall.joints:
+        return f"{results.frames} frames in which nobody is to be seen, {results.accuracy.people.extra} people invented"
     overall, people = results.accuracy.overall, results.accuracy.people
     return (
         f"{results.frames} frames: MPJPE {overall.mpjpe_mm:.1f} mm (median {overall.median_mm:.1f}), "

@@ -104,7 +104,7 @@ def nearest_depths(depth: NDArray[np.float32], pixels: NDArray[np.intp]) -> NDAr
     window = np.arange(-_WINDOW, _WINDOW + 1)
     v = np.clip(pixels[:, 1, None, None] + window[:, None], 0, depth.shape[0] - 1)
     u = np.clip(pixels[:, 0, None, None] + window[None], 0, depth.shape[1] - 1)
-    values = depth[v, u].astype(np.float64).reshape(len(pixels), -1)
+    values = depth[v, u].astype(np.float64).reshape(len(pixels), len(window) ** 2)
     least = np.where(np.isfinite(values) & (values > 0), values, np.inf).min(axis=1, initial=np.inf)
     return np.asarray(np.where(np.isfinite(least), least, np.nan))
 

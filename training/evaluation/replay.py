@@ -9,6 +9,7 @@ from typing import Protocol
 
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.modality import EstimatorError
 from unipose_ros.skeletons import JointSet
 from unipose_ros.timing import StageClock
 from unipose_ros.tracking import Tracker
@@ -76,13 +77,13 @@ def replay(
         advance: called after every frame.
 
     Raises:
-        EstimatorError: the frames lack an image that the modality needs.
-        EvaluationError: the truth is in another frame than the images.
+        EvaluationError: the frames lack an image that the modality needs, or the truth is in
+            another coordinate frame than the images.
     """
     truth = {skeletons.stamp_ns: skeletons for skeletons in clip.truth()}
     for frame in islice(clip.frames(), limit):
         clock = StageClock()
-        found = estimator.estimate(frame, clock)
+        found = _estimated(estimator, frame, clock, clip.name)
         if tracker is not None:
             with clock.stage("track"):
                 found = tracker.update(found)
@@ -99,6 +100,13 @@ def replay(
             milliseconds=clock.milliseconds,
         )
         advance()
+
+
+def _estimated(estimator: Estimator, frame: RgbdFrame, clock: StageClock, name: str) -> Skeletons:
+    try:
+        return estimator.estimate(frame, clock)
+    except EstimatorError as error:
+        raise EvaluationError(f"{name}: {error}") from error
 
 
 def _checked(truth: Skeletons, frame: RgbdFrame, name: str) -> Skeletons:

@@ -35,8 +35,8 @@ def evaluate_clips(
         advance: called after every frame.
 
     Raises:
-        EvaluationError: there is no usable frame at all, or the truth does not belong to the images.
-        EstimatorError: the frames lack an image that the estimator needs.
+        EvaluationError: there is no usable frame at all, the frames lack an image that the
+            estimator needs, or the truth does not belong to the images.
     """
     frames: list[ReplayedFrame] = []
     for number, clip in enumerate(clips):

@@ -133,7 +133,8 @@ def describe(replayed: ReplayedFrame) -> str:
     matches = match_people(replayed.predicted, replayed.truth)
     distances = mean_distances(replayed.truth.positions, replayed.predicted.positions)
     errors = distances[matches.true, matches.predicted]
-    parts = [people, f"mean error {1e3 * errors.mean():.0f} mm" if len(errors) else "nobody found"]
+    parts = [people]
+    parts += [f"mean error {1e3 * errors.mean():.0f} mm"] if len(errors) else []
     parts += [f"{len(matches.missed)} missed"] if len(matches.missed) else []
     parts += [f"{len(matches.extra)} invented"] if len(matches.extra) else []
     return ", ".join(parts)

@@ -17,7 +17,7 @@ _PLOTTED = ("visibility", "distance", "facing", "speed")
 def errors(results: Results) -> str:
     """Overall figures and the PCK curve."""
     accuracy = results.accuracy
-    if accuracy is None:
+    if accuracy is None or not accuracy.overall.joints:
         return ""
     rows = [
         (f"{100 * t:g} cm", percent(p), percent(m))
@@ -37,7 +37,7 @@ def errors(results: Results) -> str:
 
 def joints(results: Results) -> str:
     """Per joint, and per part."""
-    if results.accuracy is None:
+    if results.accuracy is None or not results.accuracy.overall.joints:
         return ""
     groups = results.accuracy.groups
     return html.section(

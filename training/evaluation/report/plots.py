@@ -126,6 +126,7 @@ def plot_bones(bones: Sequence[BoneLength]) -> str:
     figure, axes = _figure(9.3, 0.24 * len(known) + 0.9, 2 if judged else 1)
     places = np.arange(len(known))[::-1]
     axes[0].barh(places, [bone.spread_mm for bone in known], color=_PALE, height=0.62)
+    axes[0].set_xlim(0, max(1.0, 1.05 * max((bone.spread_mm for bone in known), default=0.0)))
     _label(axes[0], "standard deviation over time, mm", "")
     if judged:
         axes[1].barh(places, [bone.error_mm for bone in known], color=_PALE, height=0.62)

@@ -8,40 +8,49 @@ from unipose_training.evaluation.label_free import LabelFree
 from unipose_training.evaluation.report import html, plots
 from unipose_training.evaluation.report.html import number, percent
 from unipose_training.evaluation.report.pictures import Shown
-from unipose_training.evaluation.results import Results
+from unipose_training.evaluation.results import Accuracy, Results
 
 
 def tiles(results: Results) -> str:
     """The figures to remember."""
-    accuracy, parts = results.accuracy, []
-    if accuracy is not None:
-        overall, people = accuracy.overall, accuracy.people
-        at_10 = accuracy.pck.map[accuracy.pck.thresholds_m.index(0.10)]
-        parts += [
-            html.tile("MPJPE", number(overall.mpjpe_mm, 0, "mm"), f"median {number(overall.median_mm, 0, 'mm')}"),
-            html.tile("Root-aligned", number(overall.root_aligned_mm, 0, "mm"), "both torsos at the origin"),
-            html.tile("PA-MPJPE", number(overall.procrustes_mm, 0, "mm"), "after the best similarity"),
-            html.tile("mAP at 10 cm", percent(at_10), "missing joints count as wrong"),
-            html.tile("People found", percent(people.recall), f"{people.missed:,} missed, {people.extra:,} invented"),
-        ]
-        if accuracy.identity is not None:
-            found = accuracy.identity
-            parts.append(html.tile("HOTA", percent(found.hota), f"{found.switches:,} changes of id"))
-    else:
-        checks = results.label_free
-        most = max((clip.people_max for clip in results.clips), default=0)
-        parts += [
-            html.tile("People a frame", number(checks.people / max(1, results.frames), 2), f"at most {most}"),
-            html.tile("Off the 2D keypoints", percent(checks.reprojection_percent / 100), "of the person's height"),
-            html.tile("Joints in free air", percent(checks.in_front), "more than 5 cm before any surface"),
-            html.tile("Implausible limbs", percent(checks.limb_implausible), "over 3 standard deviations"),
-        ]
-    jitter = results.jitter
-    parts.append(html.tile("Jitter", number(jitter.median_mm, 1, "mm"), "median second difference"))
+    accuracy = results.accuracy
+    judged = accuracy is not None and accuracy.overall.joints > 0
+    parts = _accuracy_tiles(accuracy) if accuracy is not None and judged else _label_free_tiles(results)
+    parts.append(html.tile("Jitter", number(results.jitter.median_mm, 1, "mm"), "median second difference"))
     timing = results.latency.total
     p50, p95 = timing.get("p50", float("nan")), timing.get("p95", float("nan"))
     parts.append(html.tile("Time a frame", number(p50, 0, "ms"), f"95 % within {number(p95, 0, 'ms')}"))
     return f'<div class="tiles">{"".join(parts)}</div>'
+
+
+def _accuracy_tiles(accuracy: Accuracy) -> list[str]:
+    overall, people = accuracy.overall, accuracy.people
+    at_10 = accuracy.pck.map[accuracy.pck.thresholds_m.index(0.10)]
+    parts = [
+        html.tile("MPJPE", number(overall.mpjpe_mm, 0, "mm"), f"median {number(overall.median_mm, 0, 'mm')}"),
+        html.tile("Root-aligned", number(overall.root_aligned_mm, 0, "mm"), "both torsos at the origin"),
+        html.tile("PA-MPJPE", number(overall.procrustes_mm, 0, "mm"), "after the best similarity"),
+        html.tile("mAP at 10 cm", percent(at_10), "missing joints count as wrong"),
+        html.tile("People found", percent(people.recall), f"{people.missed:,} missed, {people.extra:,} invented"),
+    ]
+    if accuracy.identity is not None:
+        found = accuracy.identity
+        parts.append(html.tile("HOTA", percent(found.hota), f"{found.switches:,} changes of id"))
+    return parts
+
+
+def _label_free_tiles(results: Results) -> list[str]:
+    checks, accuracy = results.label_free, results.accuracy
+    most = max((clip.people_max for clip in results.clips), default=0)
+    parts = [html.tile("People a frame", number(checks.people / max(1, results.frames), 2), f"at most {most}")]
+    if accuracy is not None:
+        parts.append(html.tile("People invented", f"{accuracy.people.extra:,}", "the truth has nobody to be found"))
+    return [
+        *parts,
+        html.tile("Off the 2D keypoints", percent(checks.reprojection_percent / 100), "of the person's height"),
+        html.tile("Joints in free air", percent(checks.in_front), "more than 5 cm before any surface"),
+        html.tile("Implausible limbs", percent(checks.limb_implausible), "over 3 standard deviations"),
+    ]
 
 
 def uncertainty(results: Results) -> str:
@@ -84,14 +93,15 @@ def motion(results: Results) -> str:
         (name, number(j.median_mm, 1), number(j.mean_mm, 1), number(j.p95_mm, 1), f"{j.count:,}") for name, j in rows
     ]
     parts = [html.table(("second differences, mm", "median", "mean", "p95", "count"), figures)]
+    explanation = "A joint that moves steadily has second difference 0; more is real motion or trembling."
     if accuracy is not None:
+        explanation += " A pose or limb is swapped when it is nearer to the truth with left and right exchanged."
         swaps = accuracy.swaps
         shares = [("whole body", percent(swaps.share)), *((n, percent(s)) for n, s in swaps.limbs.items())]
         parts.append(html.table(("left taken for right", "share of poses"), shares))
     return html.section(
         "Steadiness",
-        "A joint that moves steadily has second difference 0, so the true figure is real motion. "
-        "A pose or limb is swapped when it is nearer to the truth with left and right exchanged.",
+        explanation,
         html.columns(*parts),
     )
 
@@ -186,7 +196,7 @@ def recordings(results: Results) -> str:
     ]
     return html.section(
         "Recordings and times",
-        f"Times over {timing.frames:,} frames, without the first of each recording.",
+        "Times leave out the first frame of each recording, on which networks warm up.",
         html.columns(
             html.table(("recording", "subset", "frames", "with truth", "Hz", "most people"), rows),
             html.table(("stage", "p50, ms", "p95, ms"), stages) if stages else "",
@@ -198,7 +208,7 @@ def gallery(results: Results, shown: Sequence[Shown]) -> str:
     """Pictures of the worst frames."""
     if not shown:
         return ""
-    judged = results.accuracy is not None
+    judged = results.accuracy is not None and bool(results.accuracy.worst)
     return html.section(
         "The worst frames" if judged else "Some frames",
         "Left over the image, right the same from the side. Hollow joints are inferred, not measured."
