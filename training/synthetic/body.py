@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import torch
 
 Array = NDArray[np.float64]
+#: Poses at a time; more need more memory and save no more time.
+_CHUNK = 16
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Body:
 
     def joints_of(self, vertices: Array) -> Array:
         """(..., V, 3) vertices -> (..., 23, 3) joints in the order of COCO23."""
-        joints: Array = np.einsum("jv,...vc->...jc", self._joint_weights, vertices)
+        joints: Array = self._joint_weights @ vertices
         return joints
 
     def rest_skeleton(self, shape: Shape) -> RestSkeleton:
@@ -113,17 +115,21 @@ class Body:
         """
         import torch
 
-        vertices, transforms, rest = [], [], None
-        for pose in torch.tensor(poses, dtype=torch.float32):
-            with torch.no_grad():
-                out = self._model(pose_parameters=pose[None], phenotype_kwargs=_phenotype(shape))
-            inverse = torch.linalg.inv(out["rest_bone_poses"][0].double())
-            vertices.append(out["vertices"][0].double().numpy())
-            transforms.append((out["bone_poses"][0].double() @ inverse).numpy())
-            rest = out["rest_vertices"][0].double().numpy()
-        moved = np.stack(vertices)
-        assert rest is not None
-        return PosedBody(rest, moved, np.stack(transforms), self.joints_of(moved))
+        chunks = [self._pose_chunk(shape, chunk) for chunk in torch.tensor(poses, dtype=torch.float32).split(_CHUNK)]
+        moved = np.concatenate([vertices for _, vertices, _ in chunks])
+        transforms = np.concatenate([transform for _, _, transform in chunks])
+        return PosedBody(chunks[0][0], moved, transforms, self.joints_of(moved))
+
+    def _pose_chunk(self, shape: Shape, poses: torch.Tensor) -> tuple[Array, Array, Array]:
+        """Vertices at rest, vertices and bone transforms of some poses."""
+        import torch
+
+        people = {name: value.expand(len(poses)) for name, value in _phenotype(shape).items()}
+        with torch.no_grad():
+            out = self._model(pose_parameters=poses, phenotype_kwargs=people)
+        inverse = torch.linalg.inv(out["rest_bone_poses"].double())
+        transforms = (out["bone_poses"].double() @ inverse).numpy()
+        return out["rest_vertices"][0].double().numpy(), out["vertices"].double().numpy(), transforms
 
 
 def _phenotype(shape: Shape) -> dict[str, torch.Tensor]:

@@ -153,6 +153,9 @@ def follow(garment: Garment, fitted: Array, skin_weights: Array, transforms: Arr
         (F, G, 3).
     """
     mixed = bone_weights(garment, skin_weights)
-    blended = np.einsum("gb,fbij->fgij", mixed, transforms, optimize=True)
-    moved: Array = np.einsum("fgij,gj->fgi", blended[..., :3, :3], fitted) + blended[..., :3, 3]
+    blended = np.tensordot(transforms[:, :, :3].reshape(len(transforms), -1, 12), mixed, axes=(1, 1))
+    # One matrix product over the bones is far faster than einsum over all axes.
+    lines = blended.reshape(len(transforms), 3, 4, -1)
+    moved: Array = (lines[:, :, 0] * fitted[:, 0] + lines[:, :, 1] * fitted[:, 1] + lines[:, :, 2] * fitted[:, 2])
+    moved = (moved + lines[:, :, 3]).transpose(0, 2, 1)
     return moved

@@ -53,9 +53,9 @@ def render_colour(
     hits = scene.cast(view, pixel_rays(camera, lighting.samples))
     light = np.zeros((len(hits.depth), 3))
     seen = hits.triangle >= 0
-    light[seen] = _lit_colour(scene, view, lighting, _select(hits, seen), _lamp_spots(camera, lighting)[seen])
+    light[seen] = _lit_colour(scene, view, lighting, select(hits, seen), _lamp_spots(camera, lighting)[seen])
     fine = light.reshape(camera.height, lighting.samples, camera.width, lighting.samples, 3)
-    return _develop(fine.mean(axis=(1, 3)), lighting, rng)
+    return develop(fine.mean(axis=(1, 3)), lighting, rng)
 
 
 def _lamp_spots(camera: Camera, lighting: Lighting) -> Array:
@@ -74,14 +74,15 @@ def _lamp_spots(camera: Camera, lighting: Lighting) -> Array:
     return whole.reshape(-1, 3)
 
 
-def _select(hits: Hits, keep: NDArray[np.bool_]) -> Hits:
+def select(hits: Hits, keep: NDArray[np.bool_]) -> Hits:
+    """Some of the hits."""
     return Hits(hits.depth[keep], hits.triangle[keep], hits.weights[keep])
 
 
 def _lit_colour(scene: Scene, view: View, lighting: Lighting, hits: Hits, spots: Array) -> Array:
     points = scene.at(hits, scene.surface.vertices)
-    normals = _facing(scene.at(hits, scene.normals), view.position - points)
-    reflectance = _reflectance(scene, hits)
+    normals = facing(scene.at(hits, scene.normals), view.position - points)
+    reflectance = reflectance_of(scene, hits)
     # Off the surface, so that a point does not shade itself where flat triangles stand for a curve.
     lifted = points + 0.012 * normals
     irradiance = lighting.ambient * (0.75 + 0.25 * normals[:, 2])
@@ -94,13 +95,14 @@ def _lit_colour(scene: Scene, view: View, lighting: Lighting, hits: Hits, spots:
     return reflectance * irradiance[:, None]
 
 
-def _facing(normals: Array, towards: Array) -> Array:
+def facing(normals: Array, towards: Array) -> Array:
     """Unit normals on the side that is seen: cloth has two sides."""
     unit = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     return np.asarray(np.where((unit * towards).sum(axis=1, keepdims=True) < 0, -unit, unit))
 
 
-def _reflectance(scene: Scene, hits: Hits) -> Array:
+def reflectance_of(scene: Scene, hits: Hits) -> Array:
+    """(N, 3) linear reflectance of what was hit; hits only, no misses."""
     places = scene.at(hits, scene.surface.texture)
     looks = scene.surface.look[hits.triangle]
     colour = np.empty_like(places)
@@ -110,10 +112,10 @@ def _reflectance(scene: Scene, hits: Hits) -> Array:
     return colour
 
 
-def _develop(light: Array, lighting: Lighting, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Linear light -> 8-bit sRGB with a soft shoulder, a lens's blur and noise."""
+def develop(light: NDArray[np.floating], lighting: Lighting, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Linear light (H, W, 3) -> 8-bit sRGB with a soft shoulder, a lens's blur and noise; in float32 if given so."""
     exposed = 1 - np.exp(-lighting.exposure * light)
     picture = 255 * np.clip(exposed, 0, 1) ** (1 / 2.2)
     picture = cv2.GaussianBlur(picture, (0, 0), 0.5)
-    noisy = np.rint(picture + rng.normal(0, lighting.noise, picture.shape))
-    return np.asarray(np.clip(noisy, 0, 255), np.uint8)
+    grain = lighting.noise * rng.standard_normal(picture.shape, np.float32 if light.dtype == np.float32 else np.float64)
+    return np.asarray(np.clip(np.rint(picture + grain), 0, 255), np.uint8)

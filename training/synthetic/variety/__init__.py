@@ -1,0 +1,1 @@
+"""What varies between synthetic clips: people, poses, rooms, cameras. Pure samplers; a seed says it all."""
