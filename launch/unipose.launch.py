@@ -10,13 +10,12 @@ given wins over both.
 from pathlib import Path
 
 import yaml
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, GroupAction, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.substitutions import FindPackageShare
-
-from launch import LaunchDescription
 
 SHARE = FindPackageShare("unipose_ros")
 CAMERAS = ("", "realsense", "azure_kinect", "orbbec", "zed", "kinect2")

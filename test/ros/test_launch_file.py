@@ -31,10 +31,9 @@ def load() -> Any:
 def started(monkeypatch: pytest.MonkeyPatch, **arguments: str) -> tuple[list[Any], dict[str, Any]]:
     """The nodes of the launch file as (package, executable), and the pose node's parameters and remappings."""
     module = load()
+    from launch import LaunchContext
     from launch.actions import DeclareLaunchArgument, GroupAction, OpaqueFunction
     from launch.substitutions import TextSubstitution
-
-    from launch import LaunchContext
 
     made: list[dict[str, Any]] = []
     monkeypatch.setattr(module, "Node", lambda **fields: made.append(fields))

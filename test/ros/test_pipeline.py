@@ -11,6 +11,7 @@ import pytest
 from ros_samples import FRAME, people
 from sensor_msgs.msg import CameraInfo, Image
 
+from unipose_ros.estimator import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.ros.config import NodeConfig
 from unipose_ros.ros.decode import FrameDecoder
@@ -98,6 +99,16 @@ def test_a_fault_loses_one_frame_and_is_said_once(bench: Bench) -> None:
     assert bench.statistics.drops == {"internal_error": 2}
     assert len(bench.lines) == 1
     assert "RuntimeError: out of memory" in bench.lines[0]
+
+
+def test_a_frame_that_does_not_suit_the_modality_has_its_own_counter(bench: Bench) -> None:
+    def fail() -> None:
+        raise EstimatorError("the frame has no depth; modality 'lookup' needs colour and registered depth")
+
+    bench.estimator.before = fail
+    bench.process(SECOND)
+    assert bench.statistics.drops == {"unsuitable_frame": 1}
+    assert "Traceback" not in bench.lines[0]
 
 
 def test_a_frame_begun_before_a_time_jump_is_not_published_after_it(bench: Bench) -> None:

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-from unipose_ros.cache import cache_dir
 
 
 @pytest.fixture(scope="session")
@@ -44,11 +41,8 @@ def open3d_works() -> None:
 
 @pytest.fixture(scope="session")
 def body(open3d_works: None):  # type: ignore[no-untyped-def]
-    """The anny body, where its cache is made already: making it takes a minute and 2 GB."""
+    """The anny body. The first time on a machine its cache is made, which takes a minute and 2 GB."""
     pytest.importorskip("anny")
-    folder = Path(os.environ.get("ANNY_CACHE_DIR", str(cache_dir() / "anny")))
-    if not list(folder.glob("*/build_compact_model_data_*.safetensors")):
-        pytest.skip(f"no body model in {folder}: run 'unipose record-synthetic' once, or set ANNY_CACHE_DIR")
     from unipose_training.synthetic.body import load_body
 
     return load_body()

@@ -128,7 +128,7 @@ def _blame(reason: str) -> Iterator[None]:
         yield
     except BadInputError:
         raise
-    except (images.ImageError, CvBridgeError, TypeError, ValueError, KeyError, AssertionError) as error:
+    except (images.ImageError, CvBridgeError, TypeError, ValueError, KeyError, AttributeError, AssertionError) as error:
         raise BadInputError(reason, f"{reason.replace('_', ' ')}: {error}") from error
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from unipose_ros.estimator import PoseEstimator
+from unipose_ros.estimator import EstimatorError, PoseEstimator
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.ros.config import NodeConfig
@@ -75,6 +75,8 @@ class Pipeline:
             self._process(pair)
         except BadInputError as error:
             self._reporter.drop(error.reason, str(error))
+        except EstimatorError as error:
+            self._reporter.drop("unsuitable_frame", str(error))
         except Exception as error:
             # Whatever it is, the next frame deserves its chance; a dead thread would look like an empty room.
             if not self._closed:
