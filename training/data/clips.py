@@ -8,6 +8,7 @@ from typing import Protocol
 
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.recordings import BagReader, RgbdRecording, RgbdTopics
+from unipose_ros.recordings.reader import STORAGE_SUFFIXES
 
 
 class Clip(Protocol):
@@ -50,14 +51,16 @@ class RecordingClip:
     Args:
         path: the bag's folder, or its storage file.
         topics: roles that the user has named; the others are detected.
+        name: what reports call it; that of the folder or, without its suffix, of the file by default.
         subset: the part of a benchmark that it belongs to.
 
     Raises:
         RecordingError: it cannot be opened, or has no usable topics.
     """
 
-    def __init__(self, path: Path, topics: RgbdTopics | None = None, subset: str = "") -> None:
+    def __init__(self, path: Path, topics: RgbdTopics | None = None, name: str | None = None, subset: str = "") -> None:
         self._path = path
+        self._name = name or (path.stem if path.is_file() else path.resolve().name)
         self._topics = topics
         self._subset = subset
         self._losses: dict[str, int] = {}
@@ -69,12 +72,12 @@ class RecordingClip:
 
     @property
     def name(self) -> str:
-        """Name of the folder or, without its suffix, of the file."""
-        return self._path.stem if self._path.is_file() else self._path.resolve().name
+        """As given, or that of the path."""
+        return self._name
 
     @property
     def subset(self) -> str:
-        """As given."""
+        """As given; "" by default."""
         return self._subset
 
     def __len__(self) -> int:
@@ -108,10 +111,19 @@ def _losses(recording: RgbdRecording, reader: BagReader) -> dict[str, int]:
     return lost
 
 
-def open_clip(path: Path, topics: RgbdTopics | None = None) -> Clip:
-    """Whatever lies at a path, as a clip.
+def open_clips(path: Path, topics: RgbdTopics | None = None) -> list[Clip]:
+    """Everything that lies at a path: one recording, or a folder of recordings.
+
+    Recordings within a folder are named by their path in it; the folders that they lie in are
+    their subset.
 
     Raises:
-        RecordingError: it is nothing that can be read; the text names the remedy.
+        RecordingError: there is nothing that can be read; the text names the remedy.
     """
-    return RecordingClip(path, topics)
+    inside = sorted({file.parent for file in path.rglob("*") if file.suffix in STORAGE_SUFFIXES})
+    if path in inside or not inside:
+        return [RecordingClip(path, topics)]
+    places = [(folder, folder.relative_to(path)) for folder in inside]
+    return [
+        RecordingClip(folder, topics, place.as_posix(), subset="/".join(place.parts[:-1])) for folder, place in places
+    ]

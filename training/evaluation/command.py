@@ -22,7 +22,7 @@ from unipose_ros.estimator import MODALITIES, EstimatorConfig, EstimatorError, P
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RecordingError, RgbdTopics
 from unipose_ros.skeletons import JOINT_SETS, JointSetError, get_joint_set
-from unipose_training.data.clips import Clip, open_clip
+from unipose_training.data.clips import Clip, open_clips
 from unipose_training.evaluation.errors import EvaluationError
 from unipose_training.evaluation.replay import ReplayedFrame
 from unipose_training.evaluation.report.page import report_page
@@ -82,7 +82,13 @@ def _parser() -> argparse.ArgumentParser:
         "unipose evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("recordings", nargs="+", type=Path, metavar="BAG", help="rosbag2 recordings (folders, .mcap or .db3)")
+    add(
+        "recordings",
+        nargs="+",
+        type=Path,
+        metavar="BAG",
+        help="rosbag2 recordings, or folders of them",
+    )
     add("--modality", choices=sorted(MODALITIES), default="lookup", help="what to judge (default: %(default)s)")
     add("--output", type=Path, default=Path("evaluation"), help="folder for the results (default: %(default)s)")
     add("--no-tracking", action="store_true", help="judge each frame for itself: no ids, no smoothing")
@@ -114,7 +120,7 @@ def _positive(text: str) -> int:
 
 def _evaluate(options: argparse.Namespace, estimator: PoseEstimator | None, command: str) -> None:
     topics = RgbdTopics(**{role: getattr(options, role) for role in _ROLES})
-    clips = [open_clip(path, topics) for path in options.recordings]
+    clips = [clip for path in options.recordings for clip in open_clips(path, topics)]
     poses = read_camera_poses(options.camera_poses) if options.camera_poses else None
     joint_set = get_joint_set(options.joint_set) if options.joint_set else None
     options.output.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from unipose_training.evaluation.bones import BoneLength
 from unipose_training.evaluation.breakdown import Summary
 from unipose_training.evaluation.calibration import Reliability
 from unipose_training.evaluation.identity import Identity
+from unipose_training.evaluation.intervals import Intervals
 from unipose_training.evaluation.label_free import LabelFree
 from unipose_training.evaluation.latency import Latency
 from unipose_training.evaluation.matching import Detection
@@ -51,6 +52,7 @@ class Accuracy:
     Attributes:
         people: who was found.
         overall: errors of all joints of those who count.
+        intervals: how sure these are.
         pck: shares of joints within distances.
         groups: errors by kind of group, then by group.
         jitter_true: of the truth on the same frames, what is real motion.
@@ -64,6 +66,7 @@ class Accuracy:
 
     people: Detection
     overall: Summary
+    intervals: Intervals
     pck: PckCurve
     groups: Mapping[str, tuple[Summary, ...]]
     jitter_true: Jitter

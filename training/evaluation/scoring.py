@@ -15,6 +15,7 @@ from unipose_training.evaluation.bones import BoneLength, bone_consistency
 from unipose_training.evaluation.breakdown import breakdowns, summarise
 from unipose_training.evaluation.calibration import Reliability, reliability, squared_mahalanobis
 from unipose_training.evaluation.identity import identity
+from unipose_training.evaluation.intervals import bootstrap
 from unipose_training.evaluation.label_free import summarise_checks
 from unipose_training.evaluation.latency import latency
 from unipose_training.evaluation.matching import count_people, match_people
@@ -81,6 +82,7 @@ def _accuracy(
     return Accuracy(
         people=count_people([frame.matches for frame in scored]),
         overall=summarise(pairs, "all"),
+        intervals=bootstrap(pairs),
         pck=pck_curve(pairs.errors, pairs.counted),
         groups=breakdowns(pairs, [clip.name for clip in clips], [clip.subset for clip in clips]),
         jitter_true=jitter(second_differences(pairs.truth, followed)),

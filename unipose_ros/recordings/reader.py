@@ -19,7 +19,8 @@ from unipose_ros.recordings.salvage import MendedMcap
 from unipose_ros.recordings.types import message_types
 
 _log = logging.getLogger(__name__)
-_STORAGE_SUFFIXES = (".mcap", ".db3")
+#: What rosbag2 stores recordings in.
+STORAGE_SUFFIXES = (".mcap", ".db3")
 
 
 @dataclass(frozen=True)
@@ -213,11 +214,11 @@ class BagReader:
 def _storage_files(path: Path) -> list[Path]:
     if not path.exists():
         raise RecordingError(f"{path}: there is no such file or folder; give a rosbag2 folder, .mcap or .db3 file")
-    if path.is_file() and path.suffix not in _STORAGE_SUFFIXES:
+    if path.is_file() and path.suffix not in STORAGE_SUFFIXES:
         raise RecordingError(
             f"{path}: '{path.suffix}' is no rosbag2 storage; give a .mcap or .db3 file or the bag folder"
         )
-    files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.suffix in _STORAGE_SUFFIXES)
+    files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.suffix in STORAGE_SUFFIXES)
     if not files and not (path / "metadata.yaml").exists():
         raise RecordingError(f"{path}: no metadata.yaml, .mcap or .db3 file in it; this is not a rosbag2 recording")
     return files

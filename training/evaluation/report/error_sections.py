@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from unipose_training.evaluation.breakdown import Summary
 from unipose_training.evaluation.report import html, plots
 from unipose_training.evaluation.report.html import number, percent
+from unipose_training.evaluation.report.sections import MOST_ROWS
 from unipose_training.evaluation.results import Results
 
 _SUMMARY_HEAD = ("", "MPJPE, mm", "median, mm", "root-aligned, mm", "PA, mm", "within 10 cm", "found", "joints")
@@ -53,13 +54,16 @@ def conditions(results: Results) -> str:
         return ""
     groups = results.accuracy.groups
     plotted = {kind: groups[kind] for kind in _PLOTTED if groups[kind]}
-    named = [kind for kind in ("subset", "recording") if len(groups[kind]) > 1]
+    tables = {f"by {kind}": groups[kind] for kind in (*plotted, "subset") if len(groups[kind]) > 1 or kind in plotted}
+    recordings = sorted(groups["recording"], key=lambda s: -s.mpjpe_mm)
+    if len(recordings) > 1:
+        tables["by recording, worst first"] = tuple(recordings[:MOST_ROWS])
     return html.section(
         "By circumstance",
         "Distance is that of the torso; facing is the angle between straight ahead and the camera (oblique from 45, "
         "side from 75, away from 105 degrees); speed is that of the true joint.",
         html.image(plots.plot_groups(plotted), "errors by circumstance"),
-        _summary_table({f"by {kind}": groups[kind] for kind in (*plotted, *named)}),
+        _summary_table(tables),
     )
 
 

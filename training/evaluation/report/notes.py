@@ -45,11 +45,15 @@ def _about_truth(results: Results, accuracy: Accuracy) -> list[str]:
             f"{people.ignored:,} times a true person showed fewer than {MIN_VISIBLE_JOINTS} joints to the camera: "
             "neither they nor the predictions of them count."
         )
-    if people.people < _FEW:
+    if accuracy.intervals.blocks > 1:
+        (low, high), (least, most) = accuracy.intervals.mpjpe_mm, accuracy.intervals.pck_10cm
         found.append(
-            f"{people.people:,} poses of successive frames are few and alike: "
-            "differences of some per cent between two runs on such a recording mean nothing."
+            f"With 95 % confidence the MPJPE is between {low:.0f} and {high:.0f} mm and the share within 10 cm between "
+            f"{100 * least:.1f} and {100 * most:.1f} %, drawn from {accuracy.intervals.blocks:,} seconds of people; "
+            "this knows nothing of other people, rooms and sensors."
         )
+    if people.people < _FEW:
+        found.append(f"{people.people:,} poses are few, and those of successive frames are alike.")
     untrue = results.frames - people.frames
     if untrue:
         found.append(f"{untrue:,} frames had no truth of the same stamp; they are in the label-free figures only.")

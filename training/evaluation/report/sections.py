@@ -10,6 +10,9 @@ from unipose_training.evaluation.report.html import number, percent
 from unipose_training.evaluation.report.pictures import Shown
 from unipose_training.evaluation.results import Accuracy, Results
 
+#: Longer tables tell a reader nothing; metrics.json has every row.
+MOST_ROWS = 30
+
 
 def tiles(results: Results) -> str:
     """The figures to remember."""
@@ -26,8 +29,10 @@ def tiles(results: Results) -> str:
 def _accuracy_tiles(accuracy: Accuracy) -> list[str]:
     overall, people = accuracy.overall, accuracy.people
     at_10 = accuracy.pck.map[accuracy.pck.thresholds_m.index(0.10)]
+    low, high = accuracy.intervals.mpjpe_mm
+    spread = f", 95 %: {number(low)} to {number(high)}" if accuracy.intervals.blocks > 1 else ""
     parts = [
-        html.tile("MPJPE", number(overall.mpjpe_mm, 0, "mm"), f"median {number(overall.median_mm, 0, 'mm')}"),
+        html.tile("MPJPE", number(overall.mpjpe_mm, 0, "mm"), f"median {number(overall.median_mm)}{spread}"),
         html.tile("Root-aligned", number(overall.root_aligned_mm, 0, "mm"), "both torsos at the origin"),
         html.tile("PA-MPJPE", number(overall.procrustes_mm, 0, "mm"), "after the best similarity"),
         html.tile("mAP at 10 cm", percent(at_10), "missing joints count as wrong"),
@@ -183,13 +188,15 @@ def label_free(results: Results) -> str:
 
 def recordings(results: Results) -> str:
     """What was read, and how long it took."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             c.name, c.subset or html.NOTHING, f"{c.frames:,}", f"{c.frames_with_truth:,}",
             number(c.rate_hz, 1), str(c.people_max),
         )
-        for c in results.clips
+        for c in results.clips[:MOST_ROWS]
     ]  # fmt: skip
+    if len(results.clips) > MOST_ROWS:
+        rows.append((f"and {len(results.clips) - MOST_ROWS:,} more",))
     timing = results.latency
     stages = [
         (n, number(t["p50"], 1), number(t["p95"], 1)) for n, t in [*timing.stages.items(), ("all", timing.total)] if t
