@@ -1,7 +1,7 @@
 """Bake a body bank: clothed people and poses in a few MB, for rendering without the body model.
 
-Motions come from the pybullet wheel (``pip download pybullet==3.2.7 --no-deps``) and, if given, from
-a folder of CMU trials; garments from github.com/makehumancommunity/makehuman-assets (CC0). The first
+Motions come from the pybullet wheel (``pip download pybullet==3.2.7 --no-deps``), from a folder of
+CMU trials, or from both; garments from github.com/makehumancommunity/makehuman-assets (CC0). The first
 run builds the body model, which takes minutes. A run that was broken off goes on where it was.
 """
 
@@ -45,7 +45,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
         prog=program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("output", type=Path, help="file to write, e.g. people.npz")
-    parser.add_argument("--motions", type=Path, required=True, help="pybullet wheel, or folder of DeepMimic clips")
+    parser.add_argument("--motions", type=Path, help="pybullet wheel, or folder of DeepMimic clips")
     parser.add_argument("--clips", nargs="*", default=[], help="DeepMimic clips to take, e.g. walk run; default all")
     parser.add_argument("--cmu", type=Path, help="folder of CMU trials (.asf and .amc)")
     parser.add_argument("--clothes", type=Path, help="folder of MakeHuman garments (.mhclo and .obj)")

@@ -58,7 +58,7 @@ def bake_bank(output: Path, settings: BankSettings, progress: bool = True) -> Ba
     Raises:
         SyntheticError: motions or clothes cannot be read.
     """
-    motions = list(settings.sources.read())
+    motions = settings.sources.read()
     kinds, sources = motion_kinds(motions)
     body = load_body()
     poses = pose_clips(motions, sources, body.bones, settings.rate_hz)

@@ -29,33 +29,42 @@ class MotionSources:
     """Where motions come from.
 
     Attributes:
-        deepmimic: the pybullet wheel, or a folder with ``humanoid3d_*.txt``.
-        cmu: folder of ``SS.asf`` and ``SS_TT.amc``, or None.
+        deepmimic: the pybullet wheel, or a folder with ``humanoid3d_*.txt``; None for none of these.
+        cmu: folder of ``SS.asf`` and ``SS_TT.amc``; None for none of these.
         clips: names of the DeepMimic clips to take; empty for all.
     """
 
-    deepmimic: Path
+    deepmimic: Path | None = None
     cmu: Path | None = None
     clips: tuple[str, ...] = ()
 
-    def read(self) -> Iterator[Motion]:
+    def read(self) -> list[Motion]:
         """All motions, in the order of their names.
 
         Raises:
             SyntheticError: there is none, or one cannot be read.
         """
-        names = self.clips or tuple(_deepmimic_clips(self.deepmimic))
-        if not names:
-            raise SyntheticError(f"{self.deepmimic}: holds no {_PREFIX}*.txt; name the pybullet wheel or its motions")
-        for name in names:
-            yield read_deepmimic(self.deepmimic, name)
-        for trial in sorted(self.cmu.glob("*_*.amc")) if self.cmu else ():
+        found = [*self._deepmimic_motions(), *self._cmu_motions()]
+        if not found:
+            raise SyntheticError("no motions: name the pybullet wheel, its motions, or a folder of CMU trials")
+        return found
+
+    def _deepmimic_motions(self) -> Iterator[Motion]:
+        if self.deepmimic is not None:
+            for name in self.clips or _deepmimic_clips(self.deepmimic):
+                yield read_deepmimic(self.deepmimic, name)
+
+    def _cmu_motions(self) -> Iterator[Motion]:
+        for trial in sorted(self.cmu.glob("*_*.amc")) if self.cmu is not None else ():
             yield read_cmu(trial.with_name(f"{trial.stem.split('_')[0]}.asf"), trial, _CMU_RATE_HZ)
 
     def describe(self) -> str:
         """For the record."""
-        cmu = "; CMU Graphics Lab Motion Capture Database (mocap.cs.cmu.edu)" if self.cmu else ""
-        return f"DeepMimic clips of the pybullet wheel (zlib licence){cmu}"
+        names = {
+            "DeepMimic clips of the pybullet wheel (zlib licence)": self.deepmimic,
+            "CMU Graphics Lab Motion Capture Database (mocap.cs.cmu.edu)": self.cmu,
+        }
+        return "; ".join(name for name, path in names.items() if path is not None)
 
 
 def _deepmimic_clips(source: Path) -> list[str]:

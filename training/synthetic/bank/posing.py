@@ -105,8 +105,8 @@ def _ancestors(
 
 
 def rotation_matrices(quaternions: Tensor) -> Tensor:
-    """(..., 4) unit quaternions xyzw -> (..., 3, 3)."""
-    x, y, z, w = quaternions.unbind(-1)
+    """(..., 4) quaternions xyzw, unit up to rounding -> (..., 3, 3)."""
+    x, y, z, w = torch.nn.functional.normalize(quaternions, dim=-1).unbind(-1)
     rows = (
         1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w),
         2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w),

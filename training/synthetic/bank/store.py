@@ -87,7 +87,7 @@ def _read(path: Path) -> Arrays:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         remedy = "bake one with python -m unipose_training.synthetic.bank"
         raise SyntheticError(f"body bank {path}: cannot be read ({error}); {remedy}") from error
 
@@ -173,9 +173,8 @@ def _pack_poses(poses: PoseClips) -> Arrays:
 
 
 def _unpack_poses(arrays: Arrays, document: dict[str, Any]) -> PoseClips:
-    turns = arrays["rotations"].astype(np.float32)
     return PoseClips(
-        rotations=turns / np.linalg.norm(turns, axis=-1, keepdims=True),
+        rotations=arrays["rotations"].astype(np.float32) / np.float32(_TURN),
         airborne=arrays["airborne"].astype(np.float32),
         starts=arrays["clip_starts"].astype(np.int64),
         sources=arrays["clip_sources"].astype(np.int64),

@@ -66,7 +66,7 @@ class PoseClips:
     """F poses of B bones in C clips, one after the other.
 
     Attributes:
-        rotations: (F, B, 4) unit quaternions xyzw, turn of each bone from the source's rest pose, in the world.
+        rotations: (F, B, 4) quaternions xyzw, unit up to 1e-4, turn of each bone from the source's rest pose, in the world.
         airborne: (F,) metres between the floor and the lowest point of the body: a jump.
         starts: (C,) first pose of each clip.
         sources: (C,) index of the motion source, see :attr:`LightPerson.alignments`.

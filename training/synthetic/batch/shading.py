@@ -43,24 +43,31 @@ class Painter:
     vertices: Tensor
     normals: Tensor
 
-    def paint(self, depth: Tensor, surface: Tensor) -> Tensor:
-        """(F, H, W) depths and surface numbers -> (F, H, W, 3) linear light, 0 where there is nothing."""
-        height, width = depth.shape[1:]
-        pixel = (depth.flatten() < torch.inf).nonzero()[:, 0]
-        frame = pixel // (height * width)
-        place = torch.stack([pixel % width, pixel // width % height, torch.ones_like(pixel)], dim=-1).float()
-        rays = (ray_maps(self.scenes.cameras)[frame] @ place[..., None])[..., 0]
-        eyes = self.scenes.cameras.positions[frame]
-        points = eyes + depth.flatten()[pixel, None] * rays
-        surfels = self._surfels(surface.flatten()[pixel], frame, points)
+    def paint(self, depth: Tensor, surface: Tensor, budget: int) -> Tensor:
+        """(F, H, W) depths and surface numbers -> (F, H, W, 3) linear light, 0 where there is nothing.
+
+        Args:
+            budget: pixels that may be coloured together.
+        """
+        flat, surfaces = depth.flatten(), surface.flatten()
+        picture = flat.new_zeros(len(flat), 3)
+        for pixel in torch.split((flat < torch.inf).nonzero()[:, 0], budget):
+            picture[pixel] = self._light(pixel, flat[pixel], surfaces[pixel])
+        return picture.view(*depth.shape, 3)
+
+    def _light(self, pixel: Tensor, depth: Tensor, surface: Tensor) -> Tensor:
+        """(P, 3) linear light of single pixels, numbered through the batch."""
+        cameras = self.scenes.cameras
+        frame = pixel // (cameras.height * cameras.width)
+        row = pixel // cameras.width % cameras.height
+        place = torch.stack([pixel % cameras.width, row, torch.ones_like(pixel)], dim=-1).float()
+        rays = (ray_maps(cameras)[frame] @ place[..., None])[..., 0]
+        points = cameras.positions[frame] + depth[:, None] * rays
+        surfels = self._surfels(surface, frame, points)
         back = (surfels.normals * rays).sum(dim=1, keepdim=True) > 0
         normals = torch.where(back, -surfels.normals, surfels.normals)
-        light = shade(self.looks, surfels.look, surfels.texture) * _irradiance(
-            self.scenes.lamps, frame, points, normals
-        )
-        picture = light.new_zeros(depth.numel(), 3)
-        picture[pixel] = light
-        return picture.view(*depth.shape, 3)
+        reflected = shade(self.looks, surfels.look, surfels.texture)
+        return reflected * _irradiance(self.scenes.lamps, frame, points, normals)
 
     def _surfels(self, surface: Tensor, frame: Tensor, points: Tensor) -> Surfels:
         """Those of people, blocks and rooms are found apart and put together again."""

@@ -78,7 +78,7 @@ class TorchRenderer:
         finer = SceneBatch(
             _finer(scenes.cameras, self._samples), scenes.rooms, scenes.blocks, scenes.people, scenes.lamps
         )
-        light = painter(finer, self._bank, self._looks, people.vertices).paint(depth, surface)
+        light = painter(finer, self._bank, self._looks, people.vertices).paint(depth, surface, self._budget)
         if self._samples > 1:
             light = interpolate(light.permute(0, 3, 1, 2), scale_factor=1 / self._samples, mode="area").permute(
                 0, 2, 3, 1

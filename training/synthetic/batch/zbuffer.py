@@ -60,11 +60,12 @@ def tiles(low: Tensor, high: Tensor, budget: int) -> Iterator[tuple[int, Tensor,
         Side of the tiles, (K,) rectangle of each tile and (K, 2) its first pixel.
     """
     extent = (high - low + 1).clamp(min=0)
-    longest = extent.amax(dim=1)
+    wide, tall = extent.unbind(1)
+    longest, shortest = torch.maximum(wide, tall), torch.minimum(wide, tall)
     at_least = 0
     for side in (1, 2, 4, 8, LARGEST_TILE):
         limit = longest.new_tensor(torch.iinfo(longest.dtype).max if side == LARGEST_TILE else side)
-        chosen = ((longest > at_least) & (longest <= limit) & (extent.amin(dim=1) > 0)).nonzero()[:, 0]
+        chosen = ((longest > at_least) & (longest <= limit) & (shortest > 0)).nonzero()[:, 0]
         at_least = side
         for part in torch.split(chosen, max(budget // side**2, 1)):
             for rectangle, origin in _tiled(low, extent, part, side, budget):
