@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,8 @@ class Photograph:
 
     Attributes:
         frame: what the camera gives.
-        truth: COCO-23 joints with visibility and ids.
-        boxes: (N, 4) pixels u0, v0, u1, v1 around what is seen of each person; NaN for nothing.
+        truth: COCO-23 joints with visibility and ids of everybody of whom something is seen.
+        boxes: (N, 4) pixels u0, v0, u1, v1 around what is seen of each person.
         view: where the camera is.
         snapshot: the same without the sensor's faults.
     """
@@ -72,7 +72,22 @@ def _photograph(plan: ClipPlan, people: Sequence[DressedPerson], still: StillRoo
     joints = view.to_camera(np.stack([person.joints[number] for person in people]))
     ids = [role.id for role in plan.roles]
     truth = true_skeletons(frame.stamp_ns, FRAME_ID, joints, ids, camera, snapshot.ideal.depth, snapshot.owners, age)
-    return Photograph(frame, truth, boxes_of(snapshot.owners, len(people)), view, snapshot)
+    boxes = boxes_of(snapshot.owners, len(people))
+    seen = np.flatnonzero(np.isfinite(boxes[:, 0]))
+    return Photograph(frame, _only(truth, seen), boxes[seen], view, snapshot)
+
+
+def _only(truth: Skeletons, people: NDArray[np.intp]) -> Skeletons:
+    return replace(
+        truth,
+        positions=truth.positions[people],
+        confidences=truth.confidences[people],
+        status=truth.status[people],
+        scores=truth.scores[people],
+        ids=tuple(truth.ids[person] for person in people),
+        states=truth.states[people],
+        ages_ns=truth.ages_ns[people],
+    )
 
 
 def boxes_of(owners: NDArray[np.int64], people: int) -> NDArray[np.float32]:

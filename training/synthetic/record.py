@@ -1,29 +1,30 @@
-"""Record the synthetic walk: two people round each other in a room, with 3D truth.
+"""``unipose record-synthetic``: render people into recordings with 3D truth.
 
-The motion comes from the pybullet wheel (``pip download pybullet==3.2.7 --no-deps``), the
-garments from github.com/makehumancommunity/makehuman-assets (CC0); without garments the
-clothes are painted on.
+Three kinds: without ``--frames`` the demo's walk, two people round each other in a room; with
+``--frames N`` varied clips for training; with ``--benchmark`` the clips of UniPose-Synth v1. The
+motions come with pybullet (``pip install pybullet``, or ``pip download pybullet==3.2.7
+--no-deps`` and name the wheel), the garments from github.com/makehumancommunity/makehuman-assets
+(CC0); without garments the clothes are painted on.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from unipose_ros.frame import Skeletons
 from unipose_ros.recordings import BagWriter, RecordingError
-from unipose_ros.recordings.messages import camera_info, compressed_depth, compressed_image
-from unipose_ros.recordings.skeleton_messages import skeleton_array
-from unipose_ros.skeletons import ITOP15
+from unipose_training.synthetic.benchmark import benchmark_plans
+from unipose_training.synthetic.dataset import FORMATS, DatasetSettings, draw_dataset, record_clips
 from unipose_training.synthetic.errors import SyntheticError
-from unipose_training.synthetic.truth import in_joint_set
-from unipose_training.synthetic.walk import SyntheticFrame, WalkSettings, render_walk
-
-_QUALITY = 82
+from unipose_training.synthetic.perform import Sources
+from unipose_training.synthetic.recording import write_frame
+from unipose_training.synthetic.variety.plans import SUBSETS
+from unipose_training.synthetic.walk import WalkSettings, render_walk
 
 
 def record_demo(
@@ -52,45 +53,70 @@ def record_demo(
     frames = render_walk(motions, clothes, chosen)
     with BagWriter(output, storage) as writer:
         for frame in tqdm(frames, total=chosen.frames, desc="rendering", unit="frame", disable=not progress):
-            _write(writer, frame)
+            write_frame(writer, frame.frame, frame.truth)
 
 
-def _write(writer: BagWriter, synthetic: SyntheticFrame) -> None:
-    frame = synthetic.frame
-    assert frame.colour is not None
-    assert frame.depth is not None
-    stamp, name = frame.stamp_ns, frame.frame_id
-    info = camera_info(stamp, name, frame.camera)
-    truth: Skeletons = synthetic.truth
-    for topic, message in (
-        ("/color/camera_info", info),
-        ("/color/image/compressed", compressed_image(stamp, name, frame.colour, _QUALITY)),
-        ("/depth/camera_info", info),
-        ("/depth/image/compressedDepth", compressed_depth(stamp, name, frame.depth)),
-        ("/truth/keypoints", skeleton_array(truth)),
-        ("/truth/skeletons", skeleton_array(in_joint_set(truth, ITOP15))),
-    ):
-        writer.write(topic, message, stamp)
+def default_motions() -> Path:
+    """The clips of an installed pybullet.
+
+    Raises:
+        SyntheticError: it is not installed.
+    """
+    found = importlib.util.find_spec("pybullet_data")
+    if found is None or found.origin is None:
+        raise SyntheticError(
+            "no motions: 'pip install pybullet', or 'pip download pybullet==3.2.7 --no-deps' and --motions <the wheel>"
+        )
+    return Path(found.origin).parent / "data" / "motions"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="unipose record-synthetic", description=__doc__)
+    add = parser.add_argument
+    add("output", type=Path, nargs="?", help="folder to make")
+    add("--out", type=Path, help="the same, by name")
+    add("--motions", type=Path, help="pybullet wheel, or folder of DeepMimic clips (default: the installed pybullet)")
+    add("--clothes", type=Path, help="folder of MakeHuman garments (.mhclo and .obj)")
+    add("--seed", type=int, default=WalkSettings.seed)
+    add("--storage", choices=("mcap", "sqlite3"), default="mcap", help="of the walk")
+    add("--seconds", type=float, default=WalkSettings.seconds, help="of the walk")
+    add("--rate", type=float, help="frames per second (default: 15 for the walk, 10 for varied clips)")
+    varied = parser.add_argument_group("varied clips")
+    varied.add_argument("--frames", type=int, help="how many frames of varied clips to record")
+    varied.add_argument("--benchmark", action="store_true", help="record UniPose-Synth v1; its seed is fixed")
+    varied.add_argument("--frames-per-clip", type=int, default=DatasetSettings.frames_per_clip)
+    varied.add_argument("--subsets", nargs="+", choices=SUBSETS, default=SUBSETS, help="default: all")
+    varied.add_argument("--cmu", type=Path, help="folder of CMU motion capture (.asf, .amc), for more motions")
+    varied.add_argument("--format", choices=FORMATS, default="bag", help="rosbag2, or .npz shards for training")
+    varied.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of ``unipose record-synthetic``; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="unipose record-synthetic", description=__doc__)
-    parser.add_argument("output", type=Path, help="bag folder to make")
-    parser.add_argument("--motions", type=Path, required=True, help="pybullet wheel, or folder of DeepMimic clips")
-    parser.add_argument("--clothes", type=Path, help="folder of MakeHuman garments (.mhclo and .obj)")
-    parser.add_argument("--seconds", type=float, default=WalkSettings.seconds)
-    parser.add_argument("--rate", type=float, default=WalkSettings.rate_hz, help="frames per second")
-    parser.add_argument("--seed", type=int, default=WalkSettings.seed)
-    parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap")
+    parser = _parser()
     given = parser.parse_args(arguments)
+    output = given.out or given.output
+    if output is None:
+        parser.error("name the folder to make")
     try:
-        settings = WalkSettings(seconds=given.seconds, rate_hz=given.rate, seed=given.seed)
-        record_demo(given.output, given.motions, given.clothes, settings, given.storage)
+        _record(output, Sources(given.motions or default_motions(), given.clothes, given.cmu), given)
     except (SyntheticError, RecordingError) as error:
         print(f"unipose record-synthetic: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _record(output: Path, sources: Sources, given: argparse.Namespace) -> None:
+    if given.benchmark:
+        record_clips(benchmark_plans(), sources, output, given.format, given.workers)
+    elif given.frames is not None:
+        rate = given.rate or DatasetSettings.rate_hz
+        settings = DatasetSettings(given.frames, given.seed, given.frames_per_clip, rate, tuple(given.subsets))
+        record_clips(draw_dataset(settings, sources), sources, output, given.format, given.workers)
+    else:
+        walk = WalkSettings(given.seconds, given.rate or WalkSettings.rate_hz, given.seed)
+        record_demo(output, sources.motions, sources.clothes, walk, given.storage)
 
 
 if __name__ == "__main__":

@@ -164,4 +164,4 @@ def _direct(lit: _Lit, lamp: Lamp, blockers: Sequence[Scene]) -> Image:
 
 def infrared(reflectance: Image) -> Image:
     """(N, 3) linear reflectance -> (N,) in the near infrared, where most dyes are paler than to the eye."""
-    return np.asarray(0.06 + 0.82 * np.sqrt(np.clip(reflectance.mean(axis=1), 0, 1)), np.float32)
+    return np.asarray(0.01 + 0.9 * np.clip(reflectance.mean(axis=1), 0, 1) ** 0.7, np.float32)

@@ -43,9 +43,9 @@ class ActiveStereo:
     window: float = 4.0
     step: float = 1 / 32
     fattening: float = 2.0
-    gaps: float = 0.006
+    gaps: float = 0.002
     edge_loss: float = 0.4
-    least_light: float = 0.0012
+    least_light: float = 0.0005
     to_colour: float = -0.015
     nearest: float = 0.3
     farthest: float = 10.0

@@ -13,10 +13,10 @@ from unipose_training.synthetic.sensors.time_of_flight import TimeOfFlight, meas
 #: The cameras of :data:`unipose_training.synthetic.variety.cameras.KINDS`, each with its figures.
 SENSORS: dict[str, StructuredLight | TimeOfFlight | ActiveStereo] = {
     "kinect_v1": StructuredLight(),
-    "astra": StructuredLight(nearest=0.6, edge_loss=0.5),
+    "astra": StructuredLight(nearest=0.6, edge_loss=0.5, margins=(0.02, 0.0, 0.05, 0.02)),
     "kinect_v2": TimeOfFlight(),
-    "azure_kinect": TimeOfFlight(noise=0.0010, flying=0.25, least_light=0.005, nearest=0.5, farthest=5.5),
-    "femto_bolt": TimeOfFlight(noise=0.0009, flying=0.3, least_light=0.0045, nearest=0.25, farthest=5.5),
+    "azure_kinect": TimeOfFlight(noise=0.0010, flying=0.25, least_light=0.0028, cone=0.72, nearest=0.5, farthest=5.5),
+    "femto_bolt": TimeOfFlight(noise=0.0009, flying=0.3, least_light=0.0026, cone=0.75, nearest=0.25, farthest=5.5),
     "d435": ActiveStereo(),
     "d455": ActiveStereo(baseline=0.095, focal_ratio=1.1, to_colour=-0.059, nearest=0.5),
     # No projector: nothing helps where the scene has no texture of its own.

@@ -91,18 +91,38 @@ def displaced(depth: Image, sideways: Image, down: Image) -> Image:
     ).astype(np.float32, copy=False)
 
 
-def returned_light(view: IdealView) -> Image:
+def returned_light(view: IdealView, cone: float = np.inf) -> Image:
     """Light that comes back: 1 from a white surface at 1 m that faces the camera.
 
     Lambert's law, the inverse square of the distance, and the fall towards the picture's corners.
+
+    Args:
+        cone: tangent of the angle off the axis beyond which the lamp hardly reaches.
     """
     camera = view.camera
     x = (np.arange(camera.width, dtype=np.float32) - camera.cx) / camera.fx
     y = (np.arange(camera.height, dtype=np.float32) - camera.cy) / camera.fy
-    off_axis = 1 / (1 + x[None] ** 2 + y[:, None] ** 2)
+    tangent2 = x[None] ** 2 + y[:, None] ** 2
+    lamp = np.exp(-((tangent2 / cone**2) ** 4)) / (1 + tangent2) ** 2
     distance = np.maximum(view.depth, 0.1)
-    light = view.reflectance * view.cosine * off_axis.astype(np.float32) ** 2 / distance**2
+    light = view.reflectance * view.cosine * lamp.astype(np.float32) / distance**2
     return np.asarray(np.where(view.depth > 0, light, 0), np.float32)
+
+
+def margins(shape: tuple[int, int], share: tuple[float, float, float, float], rng: np.random.Generator) -> Mask:
+    """Strips at the left, top, right and bottom that the other camera does not see, ragged by a pixel.
+
+    Args:
+        share: widths of the strips as shares of the picture's width or height.
+    """
+    rows, columns = shape
+    v, u = np.indices(shape)
+    u = u + np.rint(0.5 * smooth_noise((rows, 1), 6.0, rng)).astype(int)
+    v = v + np.rint(0.5 * smooth_noise((1, columns), 6.0, rng)).astype(int)
+    left, top, right, bottom = share
+    return np.asarray(
+        (u < left * columns) | (v < top * rows) | (u >= (1 - right) * columns) | (v >= (1 - bottom) * rows)
+    )
 
 
 def within(depth: Image, lost: Mask, nearest: float, farthest: float) -> Image:

@@ -2,7 +2,8 @@
 
 Axial noise and the jitter of edges: Nguyen, Izadi and Lovell 2012, "Modeling Kinect sensor noise
 for improved 3D reconstruction and tracking": ``sigma_z = 0.0012 + 0.0019 (z - 0.4)^2``, growing
-beyond 60 degrees of incidence; sideways 0.8 pixels. Steps: Khoshelham and Elberink 2012: disparity
+beyond 60 degrees of incidence; sideways about a pixel;
+here twice that, in runs, as two real Kinect pictures show. Steps: Khoshelham and Elberink 2012: disparity
 comes in eighths of a pixel, 7 cm at 5 m. Reading shifted pixels: Barron and Malik 2013.
 """
 
@@ -14,7 +15,8 @@ import cv2
 import numpy as np
 
 from unipose_training.synthetic.sensors.effects import (
-    IdealView, Image, Mask, at_random, displaced, hidden_from, jumps, returned_light, smooth_noise, white, within,
+    IdealView, Image, Mask, at_random, displaced, hidden_from, jumps, margins, returned_light, smooth_noise,
+    within,
 )  # fmt: skip
 
 
@@ -29,15 +31,18 @@ class StructuredLight:
         jitter: pixels, of edges.
         edge_loss: share of the pixels beside a jump that give nothing.
         least_light: below it there is no reading; see :func:`~.effects.returned_light`.
+        margins: shares of the picture at the left, top, right and bottom that the infrared camera does not see
+            when its depth is laid on the colour picture.
         nearest, farthest: metres.
     """
 
     baseline: float = 0.075
     to_colour: float = -0.025
     step: float = 1 / 8
-    jitter: float = 0.8
+    jitter: float = 2.0
     edge_loss: float = 0.35
-    least_light: float = 0.002
+    least_light: float = 0.0012
+    margins: tuple[float, float, float, float] = (0.06, 0.06, 0.055, 0.03)
     nearest: float = 0.45
     farthest: float = 8.0
 
@@ -46,9 +51,9 @@ def measure_structured_light(view: IdealView, sensor: StructuredLight, rng: np.r
     """(H, W) measured metres, 0 for no reading."""
     shape = (view.camera.height, view.camera.width)
     # Edges wander in runs of some pixels: a dot is matched or not.
-    across, along = (sensor.jitter * smooth_noise(shape, 2.0, rng) for _ in range(2))
+    across, along = (sensor.jitter * smooth_noise(shape, 5.0, rng) for _ in range(2))
     seen = displaced(view.depth, across, along)
-    noisy = seen + _spread(seen, view.cosine) * smooth_noise(shape, 2.0, rng)
+    noisy = seen + _spread(seen, view.cosine) * smooth_noise(shape, 3.0, rng)
     bulk = view.camera.fx * sensor.baseline
     disparity = np.rint(bulk / np.maximum(noisy, 0.1) / sensor.step) * sensor.step
     measured = (bulk / np.maximum(disparity, sensor.step)).astype(np.float32)
@@ -70,6 +75,7 @@ def _lost(view: IdealView, seen: Image, sensor: StructuredLight, rng: np.random.
     # A dot is lost sooner where little light comes back, and on surfaces seen at a slant.
     threshold = sensor.least_light * np.exp(0.7 * smooth_noise(shape, 4.0, rng))
     lost |= returned_light(view) < threshold
-    lost |= view.cosine < 0.13 + 0.05 * white(shape, rng)
+    lost |= view.cosine < 0.09 + 0.04 * smooth_noise(shape, 3.0, rng)
+    lost |= margins(shape, sensor.margins, rng)
     # The correlation window needs neighbours, so single holes grow.
     return cv2.dilate(lost.astype(np.uint8), np.ones((2, 2), np.uint8)).astype(bool)

@@ -30,6 +30,7 @@ class TimeOfFlight:
         multipath: metres that a dark surface among bright ones is seen too far.
         flying: share of the mixed pixels beside a jump that are kept; the others give nothing.
         least_light: below it there is no reading; see :func:`~.effects.returned_light`.
+        cone: tangent of the angle off the axis that the lamp lights.
         to_colour: metres from the colour camera, whose picture the depth is laid on; 0 for the depth camera's own.
         nearest, farthest: metres.
     """
@@ -38,8 +39,9 @@ class TimeOfFlight:
     wiggle: float = 0.003
     wave: float = 0.9
     multipath: float = 0.012
-    flying: float = 0.45
-    least_light: float = 0.0035
+    flying: float = 0.4
+    least_light: float = 0.0013
+    cone: float = 0.8
     to_colour: float = 0.0
     nearest: float = 0.5
     farthest: float = 6.0
@@ -48,7 +50,7 @@ class TimeOfFlight:
 def measure_time_of_flight(view: IdealView, sensor: TimeOfFlight, rng: np.random.Generator) -> Image:
     """(H, W) measured metres, 0 for no reading."""
     shape = (view.camera.height, view.camera.width)
-    light = returned_light(view)
+    light = returned_light(view, sensor.cone)
     edge = jumps(view.depth)
     depth = np.where(edge, _mixed(view.depth, light), view.depth)
     phase = np.float32(rng.uniform(0, 2 * np.pi))
@@ -78,5 +80,5 @@ def _lost(view: IdealView, light: Image, edge: Mask, sensor: TimeOfFlight, rng: 
     if sensor.to_colour:
         lost |= hidden_from(view.depth, view.camera, sensor.to_colour)
     # Dark cloth goes in blotches, since its folds throw back more or less.
-    threshold = sensor.least_light * np.exp(0.35 * smooth_noise(shape, 3.0, rng) + 0.25 * white(shape, rng))
+    threshold = sensor.least_light * np.exp(0.2 * smooth_noise(shape, 3.0, rng) + 0.45 * white(shape, rng))
     return np.asarray(lost | (light < threshold))

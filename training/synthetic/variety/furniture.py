@@ -37,6 +37,12 @@ def any_colour(rng: Rng, low: float = 0.08, high: float = 0.92) -> Colour:
     return float(r), float(g), float(b)
 
 
+def pale(rng: Rng, low: float, high: float) -> Colour:
+    """A grey with a warm or cold cast, as walls and floors have."""
+    grey, warm = float(rng.uniform(low, high)), float(rng.normal(0, 0.05))
+    return grey * (1 + warm), grey, grey * (1 - 1.3 * warm)
+
+
 def _wood(rng: Rng) -> Material:
     return Material(_WOODS[rng.integers(len(_WOODS))], grain=0.08, grain_size=0.05)
 

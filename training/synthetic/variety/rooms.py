@@ -9,7 +9,7 @@ import numpy as np
 from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.materials import Material
 from unipose_training.synthetic.surfaces import Surface, box
-from unipose_training.synthetic.variety.furniture import any_colour, build
+from unipose_training.synthetic.variety.furniture import any_colour, build, pale
 from unipose_training.synthetic.variety.solids import placed
 
 #: What stands along the walls of each kind of room, and what lies about.
@@ -76,13 +76,13 @@ def build_room(plan: RoomPlan) -> list[Surface]:
 def _floor(rng: np.random.Generator) -> Material:
     pattern = ("planks", "tiles", "plain", "planks")[rng.integers(4)]
     size = {"planks": 0.12, "tiles": float(rng.uniform(0.25, 0.6)), "plain": 0.1}[pattern]
-    colour = any_colour(rng, 0.25, 0.75)
+    colour = pale(rng, 0.2, 0.75)
     r, g, b = (float(0.75 * c) for c in colour)
     return Material(colour, (r, g, b), pattern, size, grain=float(rng.uniform(0.04, 0.15)))
 
 
 def _shell(plan: RoomPlan, rng: np.random.Generator) -> list[Surface]:
-    wall = Material(any_colour(rng, 0.5, 0.9), grain=0.03, grain_size=0.3)
+    wall = Material(pale(rng, 0.5, 0.93), grain=0.03, grain_size=0.3)
     # The walls go on behind the camera, so that light does not come in from there.
     front, middle = -2.0, (plan.right - plan.left) / 2
     long, wide, high = plan.back - front, plan.left + plan.right, plan.height

@@ -189,7 +189,7 @@ def _occluders(
     for _ in range(int(rng.integers(wish.occluders[0], wish.occluders[1] + 1))):
         for _attempt in range(20):
             target = roles[rng.integers(len(roles))]
-            share = float(rng.uniform(0.5, 0.85))
+            share = float(rng.uniform(0.6, 0.85))
             x, y = target.x * share + float(rng.normal(0, 0.2)), target.y * share
             if not _collide([(x, y, 0.25)], [*blocked, *((p.x, p.y, 0.4) for p in places)]):
                 kind = OCCLUDERS[rng.integers(len(OCCLUDERS))]

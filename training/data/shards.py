@@ -1,0 +1,191 @@
+"""Clips as single files for training: one ``.npz`` holds JPEG colour, PNG depth and the 3D truth of a clip.
+
+A shard is small, is read with NumPy alone and opens at any frame. Poses are kept as COCO-23, from
+which every other joint set is made.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.camera import Camera
+from unipose_ros.frame import RgbdFrame, Skeletons, TrackState
+from unipose_ros.images import decode_compressed_colour, encode_compressed_colour, to_metres, to_millimetres
+from unipose_ros.skeletons import COCO23
+from unipose_training.data.errors import DataError
+
+_VERSION = 1
+_QUALITY = 90
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledFrame:
+    """A frame and all that is known of it.
+
+    Attributes:
+        frame: with depth and colour.
+        truth: COCO-23, in the camera's optical frame.
+        boxes: (N, 4) pixels u0, v0, u1, v1 around what is seen of each person.
+        camera_position: (3,) metres, world.
+        camera_rotation: (3, 3) world -> optical frame.
+    """
+
+    frame: RgbdFrame
+    truth: Skeletons
+    boxes: NDArray[np.float32]
+    camera_position: NDArray[np.float64]
+    camera_rotation: NDArray[np.float64]
+
+
+def write_shard(path: Path, name: str, subset: str, frames: Sequence[LabelledFrame]) -> None:
+    """Write a clip; the file appears when it is complete.
+
+    Raises:
+        DataError: there are no frames, or one lacks depth or colour.
+    """
+    if not frames:
+        raise DataError(f"{path}: a shard needs at least one frame")
+    about = {
+        "version": _VERSION,
+        "name": name,
+        "subset": subset,
+        "frame_id": frames[0].frame.frame_id,
+        "camera": asdict(frames[0].frame.camera),
+    }
+    buffer = io.BytesIO()
+    np.savez(buffer, about=json.dumps(about), **_images(path, frames), **_labels(frames))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(buffer.getvalue())
+    partial.rename(path)
+
+
+def _images(path: Path, frames: Sequence[LabelledFrame]) -> dict[str, NDArray[Any]]:
+    colours, depths = [], []
+    for labelled in frames:
+        frame = labelled.frame
+        if frame.colour is None or frame.depth is None:
+            raise DataError(f"{path}: a frame lacks depth or colour; a shard holds both")
+        colours.append(encode_compressed_colour(frame.colour, _QUALITY))
+        # Little compression: noise does not shrink, and time is what counts here.
+        _, picture = cv2.imencode(".png", to_millimetres(frame.depth), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        depths.append(picture.tobytes())
+    return {**_packed("colour", colours), **_packed("depth", depths)}
+
+
+def _packed(name: str, blobs: Sequence[bytes]) -> dict[str, NDArray[Any]]:
+    """Byte strings one after the other, and where each begins."""
+    starts = np.cumsum([0] + [len(blob) for blob in blobs])
+    return {name: np.frombuffer(b"".join(blobs), np.uint8), f"{name}_starts": starts}
+
+
+def _labels(frames: Sequence[LabelledFrame]) -> dict[str, NDArray[Any]]:
+    """People of all frames one after the other, and where each frame's begin."""
+    truths = [labelled.truth for labelled in frames]
+    return {
+        "stamps_ns": np.array([truth.stamp_ns for truth in truths], np.int64),
+        "people_starts": np.cumsum([0] + [len(truth) for truth in truths]),
+        "joints": np.concatenate([truth.positions for truth in truths]),
+        "status": np.concatenate([truth.status for truth in truths]),
+        "ids": np.array([person for truth in truths for person in truth.ids], "U5"),
+        "ages_ns": np.concatenate([truth.ages_ns for truth in truths]),
+        "boxes": np.concatenate([labelled.boxes for labelled in frames]),
+        "camera_positions": np.stack([labelled.camera_position for labelled in frames]),
+        "camera_rotations": np.stack([labelled.camera_rotation for labelled in frames]),
+    }
+
+
+class ShardClip:
+    """A shard as a :class:`unipose_training.data.clips.Clip`.
+
+    Raises:
+        DataError: the file is no shard, or one of another version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            with np.load(path) as archive:
+                self._arrays = {key: archive[key] for key in archive.files}
+            about = json.loads(str(self._arrays["about"]))
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"{path}: not a shard of 'unipose record-synthetic --format shard' ({error})") from error
+        if about.get("version") != _VERSION:
+            raise DataError(f"{path}: shard version {about.get('version')}, this program reads {_VERSION}; record again")
+        self._about = about
+        self._camera = Camera(**about["camera"] | {"distortion": tuple(about["camera"]["distortion"])})
+
+    @property
+    def name(self) -> str:
+        """As written."""
+        return str(self._about["name"])
+
+    @property
+    def subset(self) -> str:
+        """As written."""
+        return str(self._about["subset"])
+
+    def __len__(self) -> int:
+        return len(self._arrays["stamps_ns"])
+
+    def __getitem__(self, number: int) -> LabelledFrame:
+        """One frame; this is the quick way to frames in any order."""
+        arrays = self._arrays
+        people = slice(*arrays["people_starts"][number : number + 2])
+        depth = cv2.imdecode(self._blob("depth", number), cv2.IMREAD_UNCHANGED)
+        frame = RgbdFrame(
+            stamp_ns=int(arrays["stamps_ns"][number]),
+            frame_id=self._about["frame_id"],
+            camera=self._camera,
+            depth=to_metres(depth),
+            colour=decode_compressed_colour(self._blob("colour", number)),
+        )
+        return LabelledFrame(
+            frame,
+            self._truth(number),
+            arrays["boxes"][people],
+            arrays["camera_positions"][number],
+            arrays["camera_rotations"][number],
+        )
+
+    def frames(self) -> Iterator[RgbdFrame]:
+        """The frames in the order of time."""
+        return (self[number].frame for number in range(len(self)))
+
+    def truth(self) -> Iterator[Skeletons]:
+        """True skeletons of all frames."""
+        return (self._truth(number) for number in range(len(self)))
+
+    def losses(self) -> Mapping[str, int]:
+        """Nothing is ever lost."""
+        return {}
+
+    def _blob(self, name: str, number: int) -> NDArray[np.uint8]:
+        start, end = self._arrays[f"{name}_starts"][number : number + 2]
+        return np.asarray(self._arrays[name][start:end], np.uint8)
+
+    def _truth(self, number: int) -> Skeletons:
+        arrays = self._arrays
+        people = slice(*arrays["people_starts"][number : number + 2])
+        positions = arrays["joints"][people]
+        return Skeletons(
+            stamp_ns=int(arrays["stamps_ns"][number]),
+            frame_id=self._about["frame_id"],
+            modality="truth",
+            positions=positions,
+            confidences=np.ones(positions.shape[:2], np.float32),
+            status=arrays["status"][people],
+            scores=np.ones(len(positions), np.float32),
+            ids=tuple(str(person) for person in arrays["ids"][people]),
+            states=np.full(len(positions), TrackState.TRACKED, np.uint8),
+            ages_ns=arrays["ages_ns"][people],
+            joint_set=COCO23,
+        )

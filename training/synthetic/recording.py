@@ -1,0 +1,59 @@
+"""Rendered frames -> rosbag2 recordings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.recordings import BagWriter
+from unipose_ros.recordings.messages import camera_info, compressed_depth, compressed_image
+from unipose_ros.recordings.skeleton_messages import skeleton_array
+from unipose_ros.skeletons import ITOP15
+from unipose_training.data.shards import LabelledFrame
+from unipose_training.synthetic.truth import in_joint_set
+
+_QUALITY = 82
+
+
+def write_recording(output: Path, frames: Iterable[LabelledFrame], storage: str = "mcap") -> None:
+    """Frames with truth as a recording; boxes and camera poses go into ``labels.json`` beside it.
+
+    Raises:
+        RecordingError: the folder exists.
+    """
+    labels = []
+    with BagWriter(output, storage) as writer:
+        for labelled in frames:
+            write_frame(writer, labelled.frame, labelled.truth)
+            labels.append(_label(labelled))
+    (output / "labels.json").write_text(json.dumps(labels))
+
+
+def write_frame(writer: BagWriter, frame: RgbdFrame, truth: Skeletons) -> None:
+    """All messages of a frame: images, calibrations, truth as ITOP-15 and COCO-23."""
+    assert frame.colour is not None
+    assert frame.depth is not None
+    stamp, name = frame.stamp_ns, frame.frame_id
+    info = camera_info(stamp, name, frame.camera)
+    for topic, message in (
+        ("/color/camera_info", info),
+        ("/color/image/compressed", compressed_image(stamp, name, frame.colour, _QUALITY)),
+        ("/depth/camera_info", info),
+        ("/depth/image/compressedDepth", compressed_depth(stamp, name, frame.depth)),
+        ("/truth/keypoints", skeleton_array(truth)),
+        ("/truth/skeletons", skeleton_array(in_joint_set(truth, ITOP15))),
+    ):
+        writer.write(topic, message, stamp)
+
+
+def _label(labelled: LabelledFrame) -> dict[str, Any]:
+    boxes = labelled.boxes.astype(float).round(1).tolist()
+    return {
+        "stamp_ns": labelled.frame.stamp_ns,
+        "boxes": dict(zip(labelled.truth.ids, boxes, strict=True)),
+        "camera_position": labelled.camera_position.round(6).tolist(),
+        "world_to_camera": labelled.camera_rotation.round(9).tolist(),
+    }
