@@ -30,7 +30,7 @@ def _accuracy_tiles(accuracy: Accuracy) -> list[str]:
     overall, people = accuracy.overall, accuracy.people
     at_10 = accuracy.pck.map[accuracy.pck.thresholds_m.index(0.10)]
     low, high = accuracy.intervals.mpjpe_mm
-    spread = f", 95 %: {number(low)} to {number(high)}" if accuracy.intervals.blocks > 1 else ""
+    spread = f"; {number(low)} to {number(high)} with 95 %" if accuracy.intervals.blocks > 1 else ""
     parts = [
         html.tile("MPJPE", number(overall.mpjpe_mm, 0, "mm"), f"median {number(overall.median_mm)}{spread}"),
         html.tile("Root-aligned", number(overall.root_aligned_mm, 0, "mm"), "both torsos at the origin"),
@@ -131,7 +131,7 @@ def identity(results: Results) -> str:
         ("HOTA", percent(found.hota), "finding and keeping apart together"),
         ("DetA / AssA", f"{percent(found.deta)} / {percent(found.assa)}", "finding / keeping apart"),
         ("MOTA", percent(found.mota), "1 - (missed + invented + changes of id) / true"),
-        ("IDF1", percent(found.idf1), "share of frames with the right id"),
+        ("IDF1", percent(found.idf1), "F1 of all people under the best pairing of true ids with given ones"),
         ("MOTP", number(found.motp_mm, 0, "mm"), "mean distance of torsos"),
         ("changes of id / losses", f"{found.switches:,} / {found.fragmentations:,}", "of one true person"),
         ("true people / ids given", f"{found.true_people:,} / {found.predicted_ids:,}", "over all recordings"),
