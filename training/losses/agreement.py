@@ -1,0 +1,38 @@
+"""The modalities teach each other: each follows what a slow average of another says."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from unipose_training.losses.reduction import known, length, robust, weighted_mean
+
+
+def agreement_loss(
+    student: Tensor, teacher: Tensor, student_trust: Tensor, teacher_trust: Tensor, knee: float = 0.05
+) -> Tensor:
+    """``mean_j c_j^student c_j^teacher rho(|P_j^student - P_j^teacher|)``.
+
+    No gradient reaches the teacher or either trust: a student cannot win by doubting. Source:
+    Mean Teacher (Tarvainen and Valpola, NeurIPS 2017) between modalities, as UniPose
+    (arXiv 2509.23376) lets its modalities interact; the weighting is ours.
+
+    Args:
+        student, teacher: (..., J, 3) metres; NaN where the teacher has no joint.
+        student_trust, teacher_trust: (..., J) in [0, 1].
+        knee: metres.
+    """
+    teacher, there = known(teacher.detach())
+    apart = length(student - teacher)
+    return weighted_mean(robust(apart, knee), (student_trust * teacher_trust).detach() * there.all(-1))
+
+
+@torch.no_grad()
+def follow(teacher: nn.Module, student: nn.Module, decay: float) -> None:
+    """``teacher <- decay teacher + (1 - decay) student`` for weights; counters and the like are copied."""
+    current = student.state_dict()
+    for name, value in teacher.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(current[name].to(value), 1 - decay)
+        else:
+            value.copy_(current[name])

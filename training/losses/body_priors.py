@@ -1,0 +1,85 @@
+"""What the losses know about the body of ITOP's 15 joints before they see anybody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unipose_ros.skeletons import ITOP15, JointSet
+
+
+@dataclass(frozen=True, eq=False)
+class BodyPriors:
+    """Numbers per joint and per bone.
+
+    Attributes:
+        surface_offsets: (J,) metres from the surface seen at a joint's pixel back to the joint.
+        support_radii: (J,) metres that a joint may lie from the nearest point of the cloud.
+        stillness: (J,) weight of the motion term, 1 on average.
+        bones: (K, 2) parent and child.
+        bone_means, bone_spreads: (K,) metres over the population.
+        bone_radii: (K,) metres from the bone to the skin, at most.
+        pairs: (P, 2, 2) bones that are each other's mirror images.
+    """
+
+    surface_offsets: Tensor
+    support_radii: Tensor
+    stillness: Tensor
+    bones: Tensor
+    bone_means: Tensor
+    bone_spreads: Tensor
+    bone_radii: Tensor
+    pairs: Tensor
+
+
+#: Four numbers in metres by part of the body. How far the joint lies behind its surface: the
+#: statistics of Residual Pose (Martinez-Gonzalez et al., IROS 2020), and the part's thickness where
+#: background hits spoil their mean (hands). How far the nearest point may be. How much its motion
+#: changes between two frames: 90th percentile in ITOP's labels. How far the skin is at most from the
+#: bone that ends here.
+_PARTS = {
+    "head": (0.09, 0.15, 0.038, 0.18),
+    "neck": (0.05, 0.15, 0.036, 0.22),
+    "shoulder": (0.05, 0.15, 0.050, 0.22),
+    "elbow": (0.03, 0.10, 0.108, 0.12),
+    "hand": (0.02, 0.10, 0.177, 0.10),
+    "torso": (0.10, 0.15, 0.036, 0.22),
+    "hip": (0.10, 0.15, 0.036, 0.22),
+    "knee": (0.06, 0.10, 0.066, 0.15),
+    "foot": (0.04, 0.10, 0.074, 0.12),
+}
+
+
+def itop_priors(device: torch.device | str = "cpu") -> BodyPriors:
+    """The priors of :data:`unipose_ros.skeletons.ITOP15`."""
+    offsets, support, unrest, thickness = _per_joint().unbind(1)
+    stillness = 1 / unrest
+    priors = BodyPriors(
+        surface_offsets=offsets,
+        support_radii=support,
+        stillness=stillness / stillness.mean(),
+        bones=torch.tensor([(bone.parent, bone.child) for bone in ITOP15.bones]),
+        bone_means=torch.tensor([bone.length for bone in ITOP15.bones]),
+        bone_spreads=torch.tensor([bone.spread for bone in ITOP15.bones]),
+        bone_radii=thickness[[bone.child for bone in ITOP15.bones]],
+        pairs=mirror_pairs(ITOP15),
+    )
+    return BodyPriors(**{name: value.to(device) for name, value in vars(priors).items()})
+
+
+def mirror_pairs(joint_set: JointSet) -> Tensor:
+    """(P, 2, 2) bones of one side and their mirror images, each pair once."""
+    mirror = joint_set.mirror
+    return torch.tensor(
+        [
+            [(bone.parent, bone.child), (mirror[bone.parent], mirror[bone.child])]
+            for bone in joint_set.bones
+            if joint_set.sides[bone.child] == "left"
+        ]
+    )
+
+
+def _per_joint() -> Tensor:
+    return torch.tensor([_PARTS[joint.rpartition("_")[2]] for joint in ITOP15.joints])
