@@ -199,6 +199,13 @@ def test_what_cannot_be_used_gets_one_line(record, judge, capsys, arguments: lis
     assert re.fullmatch(r"unipose evaluate: .*no.*\n", capsys.readouterr().err)
 
 
+def test_an_output_that_is_a_file_is_refused_before_the_work(record, tmp_path: Path, detector, capsys) -> None:
+    (tmp_path / "taken").write_text("")
+    arguments = [str(record()), "--output", str(tmp_path / "taken")]
+    assert main(arguments, PoseEstimator(EstimatorConfig(), detector)) == 1
+    assert "taken: cannot be made" in capsys.readouterr().err
+
+
 def test_a_limit_of_nothing_is_refused(judge) -> None:
     with pytest.raises(SystemExit):
         judge("walk", "--limit", 0)

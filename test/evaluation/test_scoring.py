@@ -16,6 +16,7 @@ from unipose_ros.modality import EstimatorError
 from unipose_ros.skeletons import COCO17
 from unipose_ros.timing import StageClock
 from unipose_training.evaluation.errors import EvaluationError
+from unipose_training.evaluation.report.notes import notes
 from unipose_training.evaluation.run import evaluate_clips
 
 CAMERA = Camera(60.0, 60.0, 31.5, 23.5, 64, 48)
@@ -213,3 +214,20 @@ def test_a_modality_that_cannot_use_the_frames_is_refused() -> None:
 def test_a_recording_without_frames_is_refused() -> None:
     with pytest.raises(EvaluationError, match=r"no usable frame in .*no partner"):
         evaluate_clips([ListClip([], lost={"no partner": 3})], Oracle([]))
+
+
+def test_what_a_reader_must_know_is_told(walk) -> None:
+    stamps, truth, found = walk(20)
+    clips = [
+        ListClip(stamps, truth[:10], "a", lost={"images dropped, no partner": 7}),
+        ListClip(stamps[::2], truth[::2], "b"),
+    ]
+    results, _ = evaluate_clips(clips, Oracle(found), tracking=False)
+    told = " ".join(notes(results, video_frames=25))
+    assert "a: images dropped, no partner: 7." in told
+    assert "10 frames had no truth of the same stamp" in told
+    assert "20 poses are few" in told
+    assert "without following or smoothing people" in told
+    assert "Frame rates differ" in told
+    assert "The video ends after 25 of 30 frames" in told
+    assert "lookup" not in told

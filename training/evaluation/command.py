@@ -12,7 +12,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
@@ -123,18 +123,27 @@ def _evaluate(options: argparse.Namespace, estimator: PoseEstimator | None, comm
     clips = [clip for path in options.recordings for clip in open_clips(path, topics)]
     poses = read_camera_poses(options.camera_poses) if options.camera_poses else None
     joint_set = get_joint_set(options.joint_set) if options.joint_set else None
-    options.output.mkdir(parents=True, exist_ok=True)
-    judged = estimator or build_estimator(EstimatorConfig(modality=options.modality, device=options.device))
+    _make_folder(options.output)
     total = sum(min(len(clip), options.limit or len(clip)) for clip in clips)
-    with tqdm(total=total, desc="judging", unit="frame") as bar:
+    config = EstimatorConfig(modality=options.modality, device=options.device)
+    with (
+        closing(estimator or build_estimator(config)) as judged,
+        tqdm(total=total, desc="judging", unit="frame") as bar,
+    ):
         results, frames = evaluate_clips(
             clips, judged, not options.no_tracking, joint_set, options.limit, poses, advance=bar.update
         )
-    judged.close()
     (options.output / "metrics.json").write_text(results.to_json())
     _write_report(options.output, clips, results, frames, not options.no_video, command)
     print(_summary(results))
     print(f"report, metrics and video are in {options.output}")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EvaluationError(f"--output {folder}: cannot be made ({error.strerror}); name another folder") from error
 
 
 def _write_report(

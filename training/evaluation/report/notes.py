@@ -66,6 +66,9 @@ def _about_the_rest(results: Results) -> list[str]:
         found.append(
             "Frames were judged one by one, without following or smoothing people, so there are no id metrics."
         )
+    rates = [clip.rate_hz for clip in results.clips if clip.rate_hz > 0]
+    if rates and max(rates) > 1.1 * min(rates):
+        found.append("Frame rates differ between the recordings, so the second differences mix unlike things.")
     if results.modality == "lookup":
         found.append(
             "Modality lookup places its joints on the 2D network's keypoints: its distance to them is small by "
