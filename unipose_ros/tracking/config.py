@@ -31,9 +31,10 @@ _BOUNDS: dict[str, tuple[float, bool]] = {
 class TrackerConfig:
     """Settings of :class:`~unipose_ros.tracking.NearestTracker`. Times are differences of stamps.
 
-    ``smoothing`` is the mean with 0.6 of the new value at 10 Hz that is best for A2J on ITOP, as a
-    time constant. ``jump`` was chosen on CMU motion capture (walking, running, climbing) with 15
-    to 30 mm of noise at 10 and 30 Hz: there the result is nearer to the truth than its input.
+    ``smoothing`` and ``jump`` were chosen on CMU motion capture (walking, running, climbing) with 15
+    to 30 mm of noise at 10 and 30 Hz and on modality ``lookup``, whose errors are mostly not noise:
+    more smoothing (0.11 s is the mean with 0.6 of the new value at 10 Hz that is best for A2J on
+    ITOP) takes little more of the trembling there and lags behind walkers.
 
     Attributes:
         max_age: seconds for which a person who is not seen is predicted, then dropped.
@@ -61,7 +62,7 @@ class TrackerConfig:
     gate_growth: float = 1.0
     duplicate_distance: float = 0.2
     joint_hold: float = 0.2
-    smoothing: float = 0.11
+    smoothing: float = 0.075
     jump: float = 0.2
     velocity_decay: float = 0.5
     max_speed: float = 4.0
