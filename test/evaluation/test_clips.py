@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 
 from unipose_ros.camera import Camera
+from unipose_ros.frame import RgbdFrame
 from unipose_ros.recordings import BagWriter, RecordingError
 from unipose_ros.recordings.messages import camera_info, depth_image, image
 from unipose_ros.recordings.skeleton_messages import skeleton_array
+from unipose_ros.skeletons import COCO23
 from unipose_training.data.clips import Clip, RecordingClip, open_clips
+from unipose_training.data.errors import DataError
+from unipose_training.data.shards import LabelledFrame, write_shard
+from unipose_training.evaluation.joint_sets import in_joint_set
 
 CAMERA = Camera(60.0, 60.0, 31.5, 23.5, 64, 48)
 
@@ -74,3 +79,39 @@ def test_a_folder_of_recordings(tmp_path: Path, people, standing: np.ndarray) ->
         record(tmp_path / place, people, standing, frames=1)
     clips: list[Clip] = open_clips(tmp_path)
     assert [(c.name, c.subset) for c in clips] == [("crowd/a", "crowd"), ("crowd/b", "crowd"), ("single/a", "single")]
+
+
+def shard(path: Path, people, standing: np.ndarray, subset: str) -> Path:
+    frames = []
+    for t in range(3):
+        colour, depth = np.full((48, 64, 3), 40 * t, np.uint8), np.full((48, 64), 2.0, np.float32)
+        truth = in_joint_set(people([standing + (0, 0, 2)], t + 1, ["anna"]), COCO23)
+        box = np.zeros((1, 4), np.float32)
+        frame = RgbdFrame(t + 1, "camera", CAMERA, depth, colour)
+        frames.append(LabelledFrame(frame, truth, box, np.zeros(3), np.eye(3)))
+    write_shard(path, f"{subset}/{path.stem}", subset, frames)
+    return path
+
+
+def test_shards_are_clips(tmp_path: Path, people, standing: np.ndarray) -> None:
+    path = shard(tmp_path / "crowd" / "a.npz", people, standing, "crowd")
+    (clip,) = open_clips(path)
+    assert (clip.name, clip.subset, len(clip)) == ("crowd/a", "crowd", 3)
+    for _ in range(2):
+        assert [f.stamp_ns for f in clip.frames()] == [t.stamp_ns for t in clip.truth()] == [1, 2, 3]
+
+
+def test_a_folder_of_both_without_what_is_still_being_written(tmp_path: Path, people, standing: np.ndarray) -> None:
+    shard(tmp_path / "crowd" / "b.npz", people, standing, "crowd")
+    for place in ("single/a", ".partial/single/c"):
+        (tmp_path / place).parent.mkdir(parents=True)
+        record(tmp_path / place, people, standing, frames=1)
+    assert [(c.name, c.subset) for c in open_clips(tmp_path)] == [("single/a", "single"), ("crowd/b", "crowd")]
+
+
+def test_what_is_no_shard_is_refused(tmp_path: Path, people, standing: np.ndarray) -> None:
+    whole = shard(tmp_path / "whole.npz", people, standing, "crowd").read_bytes()
+    for content in (b"nothing", whole[:-100]):
+        (tmp_path / "a.npz").write_bytes(content)
+        with pytest.raises(DataError, match="not a shard"):
+            open_clips(tmp_path)

@@ -9,6 +9,9 @@ from typing import Protocol
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.recordings import BagReader, RgbdRecording, RgbdTopics
 from unipose_ros.recordings.reader import STORAGE_SUFFIXES
+from unipose_training.data.shards import ShardClip
+
+_SHARD_SUFFIX = ".npz"
 
 
 class Clip(Protocol):
@@ -112,18 +115,29 @@ def _losses(recording: RgbdRecording, reader: BagReader) -> dict[str, int]:
 
 
 def open_clips(path: Path, topics: RgbdTopics | None = None) -> list[Clip]:
-    """Everything that lies at a path: one recording, or a folder of recordings.
+    """Everything that lies at a path: a recording, a shard, or a folder of them.
 
     Recordings within a folder are named by their path in it; the folders that they lie in are
-    their subset.
+    their subset. Shards know their own names.
 
     Raises:
-        RecordingError: there is nothing that can be read; the text names the remedy.
+        RecordingError, DataError: it cannot be read; the text names the remedy.
     """
-    inside = sorted({file.parent for file in path.rglob("*") if file.suffix in STORAGE_SUFFIXES})
-    if path in inside or not inside:
+    if path.suffix == _SHARD_SUFFIX:
+        return [ShardClip(path)]
+    files = [file for file in sorted(path.rglob("*")) if not _is_hidden(file.relative_to(path))]
+    shards = [ShardClip(file) for file in files if file.suffix == _SHARD_SUFFIX]
+    folders = list(dict.fromkeys(file.parent for file in files if file.suffix in STORAGE_SUFFIXES))
+    if path in folders or not (folders or shards):
         return [RecordingClip(path, topics)]
-    places = [(folder, folder.relative_to(path)) for folder in inside]
-    return [
-        RecordingClip(folder, topics, place.as_posix(), subset="/".join(place.parts[:-1])) for folder, place in places
-    ]
+    return [*(_recording_within(path, folder, topics) for folder in folders), *shards]
+
+
+def _recording_within(path: Path, folder: Path, topics: RgbdTopics | None) -> RecordingClip:
+    place = folder.relative_to(path)
+    return RecordingClip(folder, topics, place.as_posix(), subset="/".join(place.parts[:-1]))
+
+
+def _is_hidden(path: Path) -> bool:
+    """What is still being written lies in hidden folders."""
+    return any(part.startswith(".") for part in path.parts)

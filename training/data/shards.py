@@ -10,8 +10,10 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -107,20 +109,25 @@ def _labels(frames: Sequence[LabelledFrame]) -> dict[str, NDArray[Any]]:
 class ShardClip:
     """A shard as a :class:`unipose_training.data.clips.Clip`.
 
+    Images are in memory once a frame is asked for by its number, and while :meth:`frames` is read.
+
     Raises:
         DataError: the file is no shard, or one of another version.
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         try:
             with np.load(path) as archive:
-                self._arrays = {key: archive[key] for key in archive.files}
-            about = json.loads(str(self._arrays["about"]))
-        except (OSError, ValueError, KeyError) as error:
+                about = json.loads(str(archive["about"]))
+                self._length = len(archive["stamps_ns"])
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise DataError(f"{path}: not a shard of 'unipose record-synthetic --format shard' ({error})") from error
         if about.get("version") != _VERSION:
-            raise DataError(f"{path}: shard version {about.get('version')}, this program reads {_VERSION}; record again")
-        self._about = about
+            raise DataError(
+                f"{path}: shard version {about.get('version')}, this program reads {_VERSION}; record again"
+            )
+        self._about: dict[str, Any] = about
         self._camera = Camera(**about["camera"] | {"distortion": tuple(about["camera"]["distortion"])})
 
     @property
@@ -134,7 +141,12 @@ class ShardClip:
         return str(self._about["subset"])
 
     def __len__(self) -> int:
-        return len(self._arrays["stamps_ns"])
+        return self._length
+
+    @cached_property
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        with np.load(self._path) as archive:
+            return {key: archive[key] for key in archive.files}
 
     def __getitem__(self, number: int) -> LabelledFrame:
         """One frame; this is the quick way to frames in any order."""
@@ -158,11 +170,14 @@ class ShardClip:
 
     def frames(self) -> Iterator[RgbdFrame]:
         """The frames in the order of time."""
-        return (self[number].frame for number in range(len(self)))
+        # Through a clip of its own, which is forgotten afterwards: a folder of shards does not fit into memory.
+        clip = ShardClip(self._path)
+        return (clip[number].frame for number in range(len(clip)))
 
     def truth(self) -> Iterator[Skeletons]:
         """True skeletons of all frames."""
-        return (self._truth(number) for number in range(len(self)))
+        clip = ShardClip(self._path)
+        return (clip._truth(number) for number in range(len(clip)))
 
     def losses(self) -> Mapping[str, int]:
         """Nothing is ever lost."""

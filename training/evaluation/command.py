@@ -23,6 +23,7 @@ from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RecordingError, RgbdTopics
 from unipose_ros.skeletons import JOINT_SETS, JointSetError, get_joint_set
 from unipose_training.data.clips import Clip, open_clips
+from unipose_training.data.errors import DataError
 from unipose_training.evaluation.errors import EvaluationError
 from unipose_training.evaluation.replay import ReplayedFrame
 from unipose_training.evaluation.report.page import report_page
@@ -33,7 +34,16 @@ from unipose_training.evaluation.run import evaluate_clips
 from unipose_training.evaluation.views import read_camera_poses
 
 _ROLES = ("colour", "colour_info", "depth", "depth_info", "points", "truth")
-_REFUSALS = (BackendError, EstimatorError, EvaluationError, JointSetError, OSError, RecordingError, WeightsError)
+_REFUSALS = (
+    BackendError,
+    DataError,
+    EstimatorError,
+    EvaluationError,
+    JointSetError,
+    OSError,
+    RecordingError,
+    WeightsError,
+)
 
 
 def main(argv: Sequence[str], estimator: PoseEstimator | None = None) -> int:
@@ -87,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         type=Path,
         metavar="BAG",
-        help="rosbag2 recordings, or folders of them",
+        help="rosbag2 recordings, shards, or folders of them",
     )
     add("--modality", choices=sorted(MODALITIES), default="lookup", help="what to judge (default: %(default)s)")
     add("--output", type=Path, default=Path("evaluation"), help="folder for the results (default: %(default)s)")
