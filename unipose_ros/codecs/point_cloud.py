@@ -1,0 +1,181 @@
+"""A person's points for a network, and its joints back in camera coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.camera import Camera, project, unproject
+from unipose_ros.codecs.sampling import largest_component, spread_first, thin
+from unipose_ros.frame import RgbdFrame
+
+if TYPE_CHECKING:
+    import torch
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PointCloudConfig:
+    """How a person is cut out of a frame.
+
+    Attributes:
+        points: number of points a network gets.
+        centres: so many of them come first and are spread evenly; a network's anchors.
+        margin: the person's box is grown by this factor about its middle, at least 1.
+        reach: points farther than this from the person's distance are left out, in metres.
+        cluster: the largest cluster of cells of this width is kept, in metres; 0 keeps all points.
+        cell: width of the finest grid that points are averaged in, in metres.
+        max_pixels: a larger crop is read at every second (third, ...) pixel.
+        min_points: fewer points than this are nobody.
+        paint: channels of 2D confidence per point; 0 for points alone.
+        paint_spread: how far a keypoint shines, as a part of the box's height.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    points: int = 2048
+    centres: int = 128
+    margin: float = 1.25
+    reach: float = 1.0
+    cluster: float = 0.075
+    cell: float = 0.02
+    max_pixels: int = 20000
+    min_points: int = 64
+    paint: int = 0
+    paint_spread: float = 0.03
+
+    def __post_init__(self) -> None:
+        for name in ("points", "centres", "min_points", "max_pixels", "reach", "cell", "paint_spread"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"point_cloud.{name} = {getattr(self, name)}: must be positive")
+        for name, least in (("cluster", 0), ("paint", 0), ("margin", 1)):
+            if not getattr(self, name) >= least:
+                raise ValueError(f"point_cloud.{name} = {getattr(self, name)}: must be at least {least}")
+        if self.centres > self.points:
+            raise ValueError(f"point_cloud.centres = {self.centres}: there are only {self.points} points")
+
+
+@dataclass(frozen=True, eq=False)
+class Paint:
+    """What a 2D network said about the person, to be painted onto the points.
+
+    Attributes:
+        pixels: (C, 2) of the raw image; NaN for what was not found.
+        confidences: (C,) in [0, 1].
+    """
+
+    pixels: NDArray[np.floating]
+    confidences: NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class PointSample:
+    """One person in one frame, as a network takes it.
+
+    Attributes:
+        features: (N, 3 + C) float32: metres from ``centre``, then the painted confidences. Points
+            are repeated if the person has too few. The first ones are spread evenly.
+        centre: (3,) float32 metres in the camera's optical frame.
+    """
+
+    features: FloatArray
+    centre: FloatArray
+
+    def to_camera(self, joints: NDArray[np.floating]) -> FloatArray:
+        """(..., 3) metres as the network puts them out -> metres in the camera's optical frame."""
+        return np.asarray(joints + self.centre, np.float32)
+
+    def to_sample(self, joints: NDArray[np.floating]) -> FloatArray:
+        """(..., 3) metres in the camera's optical frame -> metres as the network puts them out."""
+        return np.asarray(joints - self.centre, np.float32)
+
+
+def encode_person(
+    frame: RgbdFrame, box: NDArray[np.floating], distance: float, config: PointCloudConfig, paint: Paint | None = None
+) -> PointSample | None:
+    """Cut a person out of a frame.
+
+    Args:
+        box: (4,) u0, v0, u1, v1 in pixels around the person.
+        distance: of the person, along z, in metres.
+        paint: the person's keypoints, where the configuration has channels for them.
+
+    Returns:
+        The sample, or None where there are too few points to be somebody.
+
+    Raises:
+        ValueError: the frame has no depth, or ``paint`` does not fit the configuration.
+    """
+    if (0 if paint is None else len(paint.confidences)) != config.paint:
+        raise ValueError(f"paint: {paint and len(paint.confidences)} keypoints for {config.paint} channels")
+    points = _points_in_box(frame, box, distance, config)
+    if config.cluster:
+        points = points[largest_component(points, config.cluster)]
+    if len(points) < config.min_points:
+        return None
+    points = spread_first(thin(points, config.points, config.cell), config.centres)
+    points = points[np.arange(config.points) % len(points)]
+    centre = np.median(points, axis=0).astype(np.float32)
+    features = points - centre
+    if paint is not None:
+        spread = config.paint_spread * float(box[3] - box[1])
+        features = np.concatenate([features, _painted(frame.camera, points, paint, spread)], axis=1)
+    return PointSample(features, centre)
+
+
+def stack_clip(samples: Sequence[PointSample]) -> PointSample:
+    """Samples of one person in T frames, oldest first -> (T, N, 3 + C) about the last one's centre.
+
+    The camera is taken to stand still meanwhile, or the samples to be moved into one frame before.
+    """
+    last = samples[-1].centre
+    features = np.stack([sample.features for sample in samples])
+    features[..., :3] += np.stack([sample.centre - last for sample in samples])[:, None]
+    return PointSample(features, last)
+
+
+def collate(samples: Sequence[PointSample]) -> torch.Tensor:
+    """B samples of frames (N, 3 + C) or of clips (T, N, 3 + C) -> (B, T, N, 3 + C); T is 1 for frames."""
+    import torch
+
+    batch = torch.from_numpy(np.stack([sample.features for sample in samples]))
+    return batch if batch.ndim == 4 else batch[:, None]
+
+
+def _points_in_box(
+    frame: RgbdFrame, box: NDArray[np.floating], distance: float, config: PointCloudConfig
+) -> FloatArray:
+    """(M, 3) metres: what lies in the grown box, near the person's distance."""
+    if frame.depth is None:
+        raise ValueError("the frame has no depth; point clouds are made of it")
+    rows, columns = _grown(box, frame.camera, config)
+    u, v = np.meshgrid(columns, rows)
+    z = frame.depth[v, u]
+    near = (z > 0) & (np.abs(z - distance) < config.reach)  # False for NaN
+    return unproject(frame.camera, np.stack([u[near], v[near]], axis=-1), z[near]).astype(np.float32)
+
+
+def _grown(
+    box: NDArray[np.floating], camera: Camera, config: PointCloudConfig
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the grown box, inside of the image, thinned out if they are too many."""
+    low, high = np.asarray(box[:2], np.float64), np.asarray(box[2:], np.float64)
+    middle, half = (low + high) / 2, (high - low) / 2 * config.margin
+    limits = np.array([camera.width, camera.height])
+    first = np.clip(np.floor(middle - half), 0, limits).astype(int)
+    last = np.clip(np.ceil(middle + half) + 1, 0, limits).astype(int)
+    step = int(np.ceil(np.sqrt(max(np.prod(last - first), 1) / config.max_pixels)))
+    return np.arange(first[1], last[1], step), np.arange(first[0], last[0], step)
+
+
+def _painted(camera: Camera, points: FloatArray, paint: Paint, spread: float) -> FloatArray:
+    """(N, C) confidence of each keypoint, fading with the pixels between it and the point."""
+    apart = project(camera, points)[:, None] - np.asarray(paint.pixels, np.float64)
+    shine = np.exp(-0.5 * (apart**2).sum(axis=-1) / spread**2) * paint.confidences
+    return np.asarray(np.nan_to_num(shine), np.float32)
