@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from unipose_training.evaluation.breakdown import Summary
 from unipose_training.evaluation.report import html, plots
@@ -44,7 +45,13 @@ def joints(results: Results) -> str:
     return html.section(
         "By joint",
         "Left and right are the person's own; parts have both sides together.",
-        _summary_table({"": groups["joint"], "both sides": groups["part"], "together": (results.accuracy.overall,)}),
+        _summary_table(
+            {
+                "": _readable(groups["joint"]),
+                "both sides": _readable(groups["part"]),
+                "together": (results.accuracy.overall,),
+            }
+        ),
     )
 
 
@@ -67,6 +74,10 @@ def conditions(results: Results) -> str:
     )
 
 
+def _readable(summaries: Sequence[Summary]) -> tuple[Summary, ...]:
+    return tuple(replace(s, name=s.name.replace("_", " ")) for s in summaries)
+
+
 def _summary_table(groups: Mapping[str, Sequence[Summary]]) -> str:
     """One table, so that columns stand below each other; each group under its title."""
     rows: list[tuple[str, ...]] = []
@@ -77,6 +88,6 @@ def _summary_table(groups: Mapping[str, Sequence[Summary]]) -> str:
 
 def _summary_row(s: Summary) -> tuple[str, ...]:
     return (
-        s.name.replace("_", " "), number(s.mpjpe_mm), number(s.median_mm), number(s.root_aligned_mm),
+        s.name, number(s.mpjpe_mm), number(s.median_mm), number(s.root_aligned_mm),
         number(s.procrustes_mm), percent(s.pck_10cm), percent(s.found), f"{s.joints:,}",
     )  # fmt: skip
