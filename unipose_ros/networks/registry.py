@@ -1,0 +1,97 @@
+"""The trained networks by name: built from their records, filled with their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unipose_ros.networks.weights import WeightsError, WeightsRecord, fill_module, load_weights, save_weights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Network:
+    """One kind of network.
+
+    Attributes:
+        config: dataclass of its sizes.
+        module: what builds it from them.
+        sizes: named configurations.
+    """
+
+    config: Callable[..., Any]
+    module: Callable[[Any], nn.Module]
+    sizes: Mapping[str, Any]
+
+
+def _points() -> Network:
+    from unipose_ros.networks.point_cloud import SIZES, PointNetwork, PointNetworkConfig
+
+    return Network(PointNetworkConfig, PointNetwork, SIZES)
+
+
+#: Name in the weights' record -> the network. Torch is imported only once one is asked for.
+NETWORKS: dict[str, Callable[[], Network]] = {"points": _points}
+
+
+def get_network(name: str) -> Network:
+    """A kind of network by its name.
+
+    Raises:
+        WeightsError: there is none of that name.
+    """
+    if name not in NETWORKS:
+        raise WeightsError(f"network '{name}' is unknown; there are {', '.join(sorted(NETWORKS))}")
+    return NETWORKS[name]()
+
+
+def build_network(name: str, config: Mapping[str, Any] | str) -> nn.Module:
+    """An untrained network.
+
+    Args:
+        name: one of :data:`NETWORKS`.
+        config: fields of its configuration, or the name of one of its sizes.
+
+    Raises:
+        WeightsError: no such network or size, or the fields do not fit.
+    """
+    network = get_network(name)
+    if isinstance(config, str):
+        if config not in network.sizes:
+            raise WeightsError(f"network '{name}' has no size '{config}'; use {', '.join(sorted(network.sizes))}")
+        return network.module(network.sizes[config])
+    try:
+        return network.module(network.config(**config))
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"network '{name}' cannot be built ({error}); its record is of another version") from error
+
+
+def load_network(path: Path, name: str) -> tuple[nn.Module, WeightsRecord]:
+    """A trained network, ready to run, and what is known of it.
+
+    Raises:
+        WeightsError: the file is absent, damaged, of another network, or does not fit this version.
+    """
+    tensors, record = load_weights(path, name)
+    module = build_network(name, record.config)
+    fill_module(module, tensors)
+    return module.eval(), record
+
+
+def save_network(path: Path, module: nn.Module, config: Any, record: WeightsRecord, half: bool = True) -> WeightsRecord:
+    """Write a network's weights.
+
+    Args:
+        config: the dataclass that ``module`` was built from; it replaces that of ``record``.
+        half: store numbers in 16 bits; they are read back into 32.
+
+    Returns:
+        The record as written, with configuration and checksum.
+    """
+    tensors = {name: value.detach().cpu() for name, value in module.state_dict().items()}
+    stored = {name: (v.half() if half and v.is_floating_point() else v).numpy() for name, v in tensors.items()}
+    return save_weights(path, stored, replace(record, config=asdict(config)))

@@ -1,0 +1,55 @@
+"""Anchors vote for a joint: where they agree it is, how far apart they are, how sure it is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+#: Square metres (a centimetre squared): votes that fall together still leave an even covariance.
+_LEAST_SPREAD = 1e-4
+#: Row and column of xx, xy, xz, yy, yz, zz.
+UPPER = ((0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2))
+
+
+class Votes(NamedTuple):
+    """What a point network says about J joints.
+
+    Attributes:
+        joints: (..., J, 3) metres.
+        log_scales: (..., J) log of Laplace's scale of a coordinate, in metres.
+        covariances: (..., J, 6) square metres: xx, xy, xz, yy, yz, zz.
+    """
+
+    joints: Tensor
+    log_scales: Tensor
+    covariances: Tensor
+
+
+def count_votes(places: Tensor, logits: Tensor, log_scales: Tensor) -> Votes:
+    """Softmax-weighted mean of what each anchor says.
+
+    The covariance has the shape in which the votes spread and the size that the learned scale says:
+    Laplace's variance is ``2 s^2``. A2J (Xiong et al., ICCV 2019) votes so in the image; the
+    covariance is ours.
+
+    Args:
+        places: (..., A, J, 3) metres, each anchor's vote.
+        logits: (..., A, J) weight of the vote before the softmax.
+        log_scales: (..., A, J) each anchor's log scale.
+    """
+    weights = logits.softmax(dim=-2)
+    joints = (weights[..., None] * places).sum(-3)
+    scales = (weights * log_scales).sum(-2)
+    apart = places - joints[..., None, :, :]
+    rows, columns = list(UPPER[0]), list(UPPER[1])
+    spread = (weights[..., None] * apart[..., rows] * apart[..., columns]).sum(-3)
+    return Votes(joints, scales, _sized(spread, scales))
+
+
+def _sized(spread: Tensor, log_scales: Tensor) -> Tensor:
+    """(..., 6) a spread scaled so that the mean variance of a coordinate is Laplace's."""
+    even = spread.new_tensor([_LEAST_SPREAD, 0, 0, _LEAST_SPREAD, 0, _LEAST_SPREAD])
+    spread = spread + even
+    mean = (spread[..., 0] + spread[..., 3] + spread[..., 5]) / 3
+    return spread * (2 * (2 * log_scales).exp() / mean)[..., None]
