@@ -64,7 +64,8 @@ def write_shard(path: Path, name: str, subset: str, frames: Sequence[LabelledFra
         "camera": asdict(frames[0].frame.camera),
     }
     buffer = io.BytesIO()
-    np.savez(buffer, about=json.dumps(about), **_images(path, frames), **_labels(frames))
+    arrays: dict[str, Any] = {"about": json.dumps(about), **_images(path, frames), **_labels(frames)}
+    np.savez(buffer, **arrays)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_bytes(buffer.getvalue())
@@ -157,7 +158,7 @@ class ShardClip:
             stamp_ns=int(arrays["stamps_ns"][number]),
             frame_id=self._about["frame_id"],
             camera=self._camera,
-            depth=to_metres(depth),
+            depth=to_metres(np.asarray(depth)),
             colour=decode_compressed_colour(self._blob("colour", number)),
         )
         return LabelledFrame(

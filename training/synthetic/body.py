@@ -76,7 +76,10 @@ class Body:
         self._model = model.to(torch.float32)
         regressor = anny.KeypointsRegressor.coco(self._model)
         order = [regressor.labels.index(joint) for joint in COCO23.joints]
-        self._joint_weights: Array = regressor.regression_weights[order].double().numpy()
+        weights = regressor.regression_weights[order].double().numpy()
+        #: The few vertices that joints are made of.
+        self._joint_vertices = np.flatnonzero(weights.any(axis=0))
+        self._joint_weights: Array = weights[:, self._joint_vertices]
         self.bones: tuple[str, ...] = tuple(self._model.bone_labels)
         self.parents: tuple[int, ...] = tuple(int(parent) for parent in self._model.bone_parents)
         self.faces: NDArray[np.int64] = self._model.faces.numpy().astype(np.int64)
@@ -90,7 +93,7 @@ class Body:
 
     def joints_of(self, vertices: Array) -> Array:
         """(..., V, 3) vertices -> (..., 23, 3) joints in the order of COCO23."""
-        joints: Array = self._joint_weights @ vertices
+        joints: Array = self._joint_weights @ vertices[..., self._joint_vertices, :]
         return joints
 
     def rest_skeleton(self, shape: Shape) -> RestSkeleton:
@@ -115,7 +118,9 @@ class Body:
         """
         import torch
 
-        chunks = [self._pose_chunk(shape, chunk) for chunk in torch.tensor(poses, dtype=torch.float32).split(_CHUNK)]
+        chunks = [
+            self._pose_chunk(shape, chunk) for chunk in torch.split(torch.tensor(poses, dtype=torch.float32), _CHUNK)
+        ]
         moved = np.concatenate([vertices for _, vertices, _ in chunks])
         transforms = np.concatenate([transform for _, _, transform in chunks])
         return PosedBody(chunks[0][0], moved, transforms, self.joints_of(moved))

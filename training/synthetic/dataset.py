@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import multiprocessing
 import shutil
@@ -23,6 +25,8 @@ from unipose_training.synthetic.variety.split import TRAINING
 from unipose_training.synthetic.variety.staging import draw_clip
 
 FORMATS = ("bag", "shard")
+#: Names of glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,15 @@ def _few_threads() -> None:
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+    _keep_memory()
+
+
+def _keep_memory() -> None:
+    """Let malloc reuse the pictures' memory; by default it hands it back, and the kernel clears every new page."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc: slower, that is all
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+        mallopt(_M_TRIM_THRESHOLD, 1 << 30)
 
 
 def _claim(output: Path, plans: Sequence[ClipPlan], kind: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,7 @@ _WORLD_AXIS = (0, 2, 1)
 _SECTIONS = ("verts", "weights", "delete_verts")
 
 
+@cache
 def read_garment(folder: Path, name: str) -> Garment:
     """Read ``<name>.mhclo`` and ``<name>.obj``.
 
@@ -156,6 +158,5 @@ def follow(garment: Garment, fitted: Array, skin_weights: Array, transforms: Arr
     blended = np.tensordot(transforms[:, :, :3].reshape(len(transforms), -1, 12), mixed, axes=(1, 1))
     # One matrix product over the bones is far faster than einsum over all axes.
     lines = blended.reshape(len(transforms), 3, 4, -1)
-    moved: Array = (lines[:, :, 0] * fitted[:, 0] + lines[:, :, 1] * fitted[:, 1] + lines[:, :, 2] * fitted[:, 2])
-    moved = (moved + lines[:, :, 3]).transpose(0, 2, 1)
-    return moved
+    moved = lines[:, :, 0] * fitted[:, 0] + lines[:, :, 1] * fitted[:, 1] + lines[:, :, 2] * fitted[:, 2]
+    return np.asarray((moved + lines[:, :, 3]).transpose(0, 2, 1))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
 from unipose_training.synthetic.materials import shade
-from unipose_training.synthetic.renderer import Hits, Scene, View, pixel_rays
+from unipose_training.synthetic.renderer import Hits, Scene, View, dot, pixel_rays
 
 Array = NDArray[np.float64]
 
@@ -89,16 +89,16 @@ def _lit_colour(scene: Scene, view: View, lighting: Lighting, hits: Hits, spots:
     for lamp in lighting.lamps:
         places = lamp.position + lamp.radius * spots
         towards = places - points
-        distance = np.linalg.norm(towards, axis=1)
-        cosine = np.clip((normals * towards).sum(axis=1) / distance, 0, 1)
+        distance = np.sqrt(dot(towards, towards))
+        cosine = np.clip(dot(normals, towards) / distance, 0, 1)
         irradiance = irradiance + lamp.power * cosine / distance**2 * scene.is_lit(lifted, places)
     return reflectance * irradiance[:, None]
 
 
 def facing(normals: Array, towards: Array) -> Array:
     """Unit normals on the side that is seen: cloth has two sides."""
-    unit = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    return np.asarray(np.where((unit * towards).sum(axis=1, keepdims=True) < 0, -unit, unit))
+    scale = 1 / np.maximum(np.sqrt(dot(normals, normals)), 1e-12)
+    return np.asarray(normals * np.where(dot(normals, towards) < 0, -scale, scale)[:, None])
 
 
 def reflectance_of(scene: Scene, hits: Hits) -> Array:

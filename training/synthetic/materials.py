@@ -59,7 +59,8 @@ def shade(material: Material, points: Array) -> Array:
     base, second = np.array(material.colour), np.array(material.second)
     colour = base + _pattern(material, points)[:, None] * (second - base)
     for mark in material.marks:
-        inside = (((points - mark.centre) / mark.radii) ** 2).sum(axis=1) < 1
+        away = (points - mark.centre) / mark.radii
+        inside = np.einsum("nd,nd->n", away, away) < 1
         colour[inside] = mark.colour
     fine = noise(points / material.grain_size) + 0.5 * noise(points / (0.25 * material.grain_size))
     linear: Array = np.clip(colour, 0, 1) ** 2.2

@@ -80,7 +80,9 @@ def _perform_role(role: Role, plan: ClipPlan, sources: Sources) -> DressedPerson
 def _motion(role: Role, times: Array, sources: Sources, scale: float) -> Motion:
     act = role.act
     if isinstance(act, Stroll):
-        walk = stroll(_clip(sources, "walk"), act.path.points(), np.append(times, times[-1] + times[1]), scale, act.phase)
+        walk = stroll(
+            _clip(sources, "walk"), act.path.points(), np.append(times, times[-1] + times[1]), scale, act.phase
+        )
         motion = replace(walk, rotations=walk.rotations[:-1], root=walk.root[:-1])
         return _with_arms(motion, act.arms)
     if isinstance(act, Captured):

@@ -15,7 +15,16 @@ import cv2
 import numpy as np
 
 from unipose_training.synthetic.sensors.effects import (
-    IdealView, Image, Mask, at_random, displaced, hidden_from, jumps, returned_light, smooth_noise, within,
+    IdealView,
+    Image,
+    Mask,
+    at_random,
+    displaced,
+    hidden_from,
+    jumps,
+    returned_light,
+    smooth_noise,
+    within,
 )  # fmt: skip
 
 

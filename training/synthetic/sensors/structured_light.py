@@ -15,7 +15,16 @@ import cv2
 import numpy as np
 
 from unipose_training.synthetic.sensors.effects import (
-    IdealView, Image, Mask, at_random, displaced, hidden_from, jumps, margins, returned_light, smooth_noise,
+    IdealView,
+    Image,
+    Mask,
+    at_random,
+    displaced,
+    hidden_from,
+    jumps,
+    margins,
+    returned_light,
+    smooth_noise,
     within,
 )  # fmt: skip
 
@@ -63,7 +72,9 @@ def measure_structured_light(view: IdealView, sensor: StructuredLight, rng: np.r
 def _spread(depth: Image, cosine: Image) -> Image:
     """Standard deviation in metres by distance and incidence (Nguyen et al.)."""
     angle = np.arccos(np.clip(cosine, 0.02, 1))
-    slanted = np.where(angle > np.pi / 3, 1e-4 / np.sqrt(np.maximum(depth, 0.3)) * (angle / (np.pi / 2 - angle)) ** 2, 0)
+    slanted = np.where(
+        angle > np.pi / 3, 1e-4 / np.sqrt(np.maximum(depth, 0.3)) * (angle / (np.pi / 2 - angle)) ** 2, 0
+    )
     return np.asarray(0.0012 + 0.0019 * (depth - 0.4) ** 2 + np.minimum(slanted, 0.1), np.float32)
 
 

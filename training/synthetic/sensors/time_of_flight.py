@@ -15,7 +15,16 @@ import cv2
 import numpy as np
 
 from unipose_training.synthetic.sensors.effects import (
-    IdealView, Image, Mask, at_random, hidden_from, jumps, returned_light, smooth_noise, white, within,
+    IdealView,
+    Image,
+    Mask,
+    at_random,
+    hidden_from,
+    jumps,
+    returned_light,
+    smooth_noise,
+    white,
+    within,
 )  # fmt: skip
 
 
@@ -56,7 +65,7 @@ def measure_time_of_flight(view: IdealView, sensor: TimeOfFlight, rng: np.random
     phase = np.float32(rng.uniform(0, 2 * np.pi))
     depth = depth + sensor.wiggle * np.sin(2 * np.pi * depth / sensor.wave + phase) + _multipath(light, sensor)
     depth = depth + sensor.noise / np.sqrt(np.maximum(light, 1e-4)) * white(shape, rng)
-    return within(depth, _lost(view, light, edge, sensor, rng), sensor.nearest, sensor.farthest)
+    return within(depth.astype(np.float32), _lost(view, light, edge, sensor, rng), sensor.nearest, sensor.farthest)
 
 
 def _mixed(depth: Image, light: Image) -> Image:

@@ -56,8 +56,12 @@ def _standing(rng: Rng) -> Posture:
 
 def _one_or_both(rng: Rng, posture: Posture, draw: Callable[[Rng], Arm], both: float) -> Posture:
     """Put an arm on a random side, or on both with that probability."""
-    sides = ("left_arm", "right_arm") if rng.random() < both else (("left_arm", "right_arm")[rng.integers(2)],)
-    return replace(posture, **{side: draw(rng) for side in sides})
+    side = rng.random()
+    if side < both:
+        return replace(posture, left_arm=draw(rng), right_arm=draw(rng))
+    if side < (1 + both) / 2:
+        return replace(posture, left_arm=draw(rng))
+    return replace(posture, right_arm=draw(rng))
 
 
 def _reaching(rng: Rng) -> Posture:

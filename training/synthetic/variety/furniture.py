@@ -105,7 +105,9 @@ def _shelf(rng: Rng) -> list[Surface]:
         blocks = int(rng.integers(0, 5)) if level < high else 0
         for at in np.sort(rng.uniform(-0.42, 0.42, blocks)):
             size = float(rng.uniform(0.03, 0.14)), 0.2, float(rng.uniform(0.12, 0.26))
-            parts.append(box((float(at) * wide, 0, float(level) + size[2] / 2 + 0.015), size, Material(any_colour(rng))))
+            parts.append(
+                box((float(at) * wide, 0, float(level) + size[2] / 2 + 0.015), size, Material(any_colour(rng)))
+            )
     return parts
 
 

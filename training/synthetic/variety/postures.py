@@ -8,7 +8,7 @@ flexion 0-120 degrees and so on). All angles are in degrees.
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,8 +111,9 @@ class Posture:
 
 def blend(first: Posture, second: Posture, share: float) -> Posture:
     """Between two postures; every angle goes its way evenly, so the ranges hold in between."""
-    mixed = iter((1 - share) * first.angles() + share * second.angles())
-    trunk = [float(next(mixed)) for f in fields(Posture) if f.type == "float"]
-    arms = [Arm(*(float(next(mixed)) for _ in range(4))) for _ in range(2)]
-    legs = [Leg(*(float(next(mixed)) for _ in range(4))) for _ in range(2)]
-    return Posture(*trunk, *arms, *legs)
+    mixed = ((1 - share) * first.angles() + share * second.angles()).tolist()
+    pitch, lean, bend, twist, nod, look = mixed[:6]
+    left_arm, right_arm, left_leg, right_leg = (mixed[start : start + 4] for start in (6, 10, 14, 18))
+    return Posture(
+        pitch, lean, bend, twist, nod, look, Arm(*left_arm), Arm(*right_arm), Leg(*left_leg), Leg(*right_leg)
+    )

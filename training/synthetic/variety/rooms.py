@@ -98,7 +98,7 @@ def _shell(plan: RoomPlan, rng: np.random.Generator) -> list[Surface]:
 
 
 def _hangings(plan: RoomPlan, rng: np.random.Generator) -> list[Surface]:
-    """Pictures, a door and a window on the back wall."""
+    """Pictures and a door on the back wall."""
     things: list[Surface] = []
     frame = Material(any_colour(rng), grain=0.05)
     for x in rng.uniform(-plan.left + 0.6, plan.right - 0.6, rng.integers(0, 4)):
@@ -110,5 +110,7 @@ def _hangings(plan: RoomPlan, rng: np.random.Generator) -> list[Surface]:
         things += [box((middle[0], plan.back - 0.035, 1.6), (wide - 0.08, 0.02, high - 0.08), canvas)]
     if rng.random() < 0.5:
         x = float(rng.uniform(-plan.left + 0.6, plan.right - 0.6))
-        things.append(box((x, plan.back - 0.03, 1.0), (0.85, 0.06, 2.0), Material(any_colour(rng, 0.3, 0.9), grain=0.05)))
+        things.append(
+            box((x, plan.back - 0.03, 1.0), (0.85, 0.06, 2.0), Material(any_colour(rng, 0.3, 0.9), grain=0.05))
+        )
     return things

@@ -67,7 +67,8 @@ BENCHMARK = Split(
     wardrobe=_wardrobe(held_out=True),
     clips=("dance_b", "punch", "jump"),
     gestures=(
-        "standing", "reaching", "pointing", "overhead", "gesturing", "bending", "crouching", "hands_on_hips", "carrying",
+        "standing", "reaching", "pointing", "overhead", "gesturing", "bending", "crouching", "hands_on_hips",
+        "carrying",
     ),
     styles=("kitchen", "workshop"),
     cameras=("astra", "femto_bolt", "d455", "zed2"),

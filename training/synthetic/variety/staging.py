@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from unipose_training.synthetic.variety.rooms import OCCLUDERS, STYLES, Place, R
 from unipose_training.synthetic.variety.split import Split
 
 Rng = np.random.Generator
+_T = TypeVar("_T")
+#: Share of robots that move; such clips cost three times as much.
+_MOVING = 0.1
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -51,13 +55,15 @@ WISHES: dict[str, Wish] = {
 }
 
 
+def _one_of(rng: Rng, things: Sequence[_T]) -> _T:
+    return things[int(rng.integers(len(things)))]
+
+
 def draw_clip(split: Split, seed: int, number: int, subset: str, frames: int, rate_hz: float) -> ClipPlan:
     """Clip ``number`` of a set; the same arguments give the same plan."""
     rng = np.random.default_rng((seed, number))
     wish = WISHES[subset]
-    camera = draw_camera(
-        rng, split.cameras[number % len(split.cameras)], float(np.mean(wish.distance)), 0.15
-    )
+    camera = draw_camera(rng, split.cameras[number % len(split.cameras)], float(np.mean(wish.distance)), _MOVING)
     roles = _roles(rng, _Cast(split, wish, frames / rate_hz, seed, number), camera)
     blocked = _circles(roles)
     occluders = _occluders(rng, wish, roles, blocked)
@@ -125,7 +131,7 @@ def _act(rng: Rng, cast: _Cast, place: tuple[float, float]) -> Act:
         return _stroll(rng, cast, place)
     if kind < 0.5:
         arms = _keys(rng, split.gestures) if rng.random() < 0.25 else ()
-        clip = split.clips[rng.integers(len(split.clips))]
+        clip = _one_of(rng, split.clips)
         return Captured(clip, float(rng.random()), bool(rng.random() < 0.5), arms)
     return Posed(_keys(rng, split.gestures))
 
@@ -133,10 +139,10 @@ def _act(rng: Rng, cast: _Cast, place: tuple[float, float]) -> Act:
 def _keys(rng: Rng, families: Sequence[str]) -> tuple[Posture, ...]:
     """Two to four postures; half of the time only the arms change between them."""
     count = int(rng.integers(2, 5))
-    first = draw_posture(rng, families[rng.integers(len(families))])
+    first = draw_posture(rng, _one_of(rng, families))
     if rng.random() < 0.5:
-        return (first, *(with_arms(first, rng, families[rng.integers(len(families))]) for _ in range(count - 1)))
-    return (first, *(draw_posture(rng, families[rng.integers(len(families))]) for _ in range(count - 1)))
+        return (first, *(with_arms(first, rng, _one_of(rng, families)) for _ in range(count - 1)))
+    return (first, *(draw_posture(rng, _one_of(rng, families)) for _ in range(count - 1)))
 
 
 def _seated(rng: Rng) -> Posed:
@@ -188,11 +194,11 @@ def _occluders(
     places: list[Place] = []
     for _ in range(int(rng.integers(wish.occluders[0], wish.occluders[1] + 1))):
         for _attempt in range(20):
-            target = roles[rng.integers(len(roles))]
+            target = _one_of(rng, roles)
             share = float(rng.uniform(0.6, 0.85))
             x, y = target.x * share + float(rng.normal(0, 0.2)), target.y * share
             if not _collide([(x, y, 0.25)], [*blocked, *((p.x, p.y, 0.4) for p in places)]):
-                kind = OCCLUDERS[rng.integers(len(OCCLUDERS))]
+                kind = _one_of(rng, OCCLUDERS)
                 places.append(Place(kind, x, y, float(rng.normal(0, 0.5)), int(rng.integers(2**31))))
                 break
     return tuple(places)
@@ -205,7 +211,7 @@ def _room(
     blocked: Sequence[tuple[float, float, float]],
     occluders: tuple[Place, ...],
 ) -> RoomPlan:
-    style = split.styles[rng.integers(len(split.styles))]
+    style = _one_of(rng, split.styles)
     spare = (0.2, 0.5) if style == "corridor" else (0.3, 2.2)
     far = max((y + r for _, y, r in blocked), default=3.0)
     left = max((r - x for x, _, r in blocked), default=1.0)
@@ -227,14 +233,14 @@ def _along_walls(rng: Rng, plan: RoomPlan, blocked: Sequence[tuple[float, float,
     while x < plan.right - 0.6:
         step = float(rng.uniform(1.0, 2.6))
         if rng.random() < 0.75 and not _collide([(x, plan.back - 0.4, 0.5)], blocked):
-            kind = kinds[rng.integers(len(kinds))]
+            kind = _one_of(rng, kinds)
             places.append(Place(kind, x, plan.back - 0.48, 0.0, int(rng.integers(2**31))))
         x += step
     for side, wall, yaw in ((-1.0, plan.left, np.pi / 2), (1.0, plan.right, -np.pi / 2)):
         y = float(rng.uniform(1.5, plan.back - 0.8))
         at = side * (wall - 0.5)
         if rng.random() < 0.6 and not _collide([(at, y, 0.6)], blocked):
-            places.append(Place(kinds[rng.integers(len(kinds))], at, y, float(yaw), int(rng.integers(2**31))))
+            places.append(Place(_one_of(rng, kinds), at, y, float(yaw), int(rng.integers(2**31))))
     return places
 
 
@@ -244,7 +250,7 @@ def _clutter(rng: Rng, plan: RoomPlan, blocked: Sequence[tuple[float, float, flo
         x, y = float(rng.uniform(0.4 - plan.left, plan.right - 0.4)), float(rng.uniform(1.2, plan.back - 0.4))
         if not _collide([(x, y, 0.35)], blocked):
             yaw = float(rng.uniform(-np.pi, np.pi))
-            places.append(Place(kinds[rng.integers(len(kinds))], x, y, yaw, int(rng.integers(2**31))))
+            places.append(Place(_one_of(rng, kinds), x, y, yaw, int(rng.integers(2**31))))
     return places
 
 
