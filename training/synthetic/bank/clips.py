@@ -17,6 +17,8 @@ from unipose_training.synthetic.deepmimic import CLIP_FOLDER, read_deepmimic
 from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.motion import Motion, sample
 from unipose_training.synthetic.retarget import RestSkeleton, retarget
+from unipose_training.synthetic.variety.articulate import articulate
+from unipose_training.synthetic.variety.draw_postures import draw_posture
 
 _PREFIX = "humanoid3d_"
 _CMU_RATE_HZ = 120.0
@@ -65,6 +67,18 @@ class MotionSources:
             "CMU Graphics Lab Motion Capture Database (mocap.cs.cmu.edu)": self.cmu,
         }
         return "; ".join(name for name, path in names.items() if path is not None)
+
+
+def posture_motions(families: Sequence[str], count: int, rate_hz: float, seed: int) -> list[Motion]:
+    """For every family a clip of that many postures, which have nothing to do with each other."""
+    if not count:
+        return []
+    rngs = [np.random.default_rng((seed, number)) for number in range(len(families))]
+    # The last pose of a motion is where it ends and not part of its clip.
+    drawn = [[draw_posture(rng, family) for _ in range(count + 1)] for family, rng in zip(families, rngs, strict=True)]
+    return [
+        articulate(postures, 1 / rate_hz, f"posture_{name}") for name, postures in zip(families, drawn, strict=True)
+    ]
 
 
 def _deepmimic_clips(source: Path) -> list[str]:
@@ -138,6 +152,9 @@ def jump_heights(motion: Motion, standing: NDArray[np.float32], period_s: float)
         period_s: time between the poses.
     """
     times = np.arange(len(standing)) * period_s
+    if np.ptp(motion.root[:, 2]) == 0:
+        # Postures made of angles do not know how high the hips are.
+        return np.zeros(len(standing))
     hips = np.interp(times, np.arange(len(motion)) * motion.period_s, motion.root[:, 2])
     # The performer may be smaller, and the source's floor elsewhere: most poses stand on it.
     free = hips * (np.median(standing) / np.median(hips)) - standing

@@ -49,6 +49,11 @@ class Wardrobe:
             hair=tuple(name for name in names if name.startswith(hair)),
         )
 
+    def within(self, other: Wardrobe) -> Wardrobe:
+        """What both have."""
+        both = [tuple(n for n in getattr(self, k) if n in getattr(other, k)) for k in ("suits", "shoes", "hair")]
+        return Wardrobe(*both)
+
 
 def draw_person(number: int, seed: int, wardrobe: Wardrobe) -> PersonPlan:
     """Person ``number`` of the bank with that seed; women and men take turns."""

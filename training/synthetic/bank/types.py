@@ -66,7 +66,7 @@ class PoseClips:
     """F poses of B bones in C clips, one after the other.
 
     Attributes:
-        rotations: (F, B, 4) quaternions xyzw, unit up to 1e-4, turn of each bone from the source's rest pose, in the world.
+        rotations: (F, B, 4) quaternions xyzw, unit up to 1e-4: world turn of each bone from the source's rest pose.
         airborne: (F,) metres between the floor and the lowest point of the body: a jump.
         starts: (C,) first pose of each clip.
         sources: (C,) index of the motion source, see :attr:`LightPerson.alignments`.
@@ -101,7 +101,8 @@ class BankRecord:
     """Where a bank comes from.
 
     Attributes:
-        seed: of shapes and outfits.
+        seed: of shapes, outfits and postures.
+        split: ``training`` or ``benchmark``: what the people may be used for.
         body, motions, clothes: sources.
         licence: of the whole.
         errors_mm: largest deviations from the full model, by name.
@@ -109,6 +110,7 @@ class BankRecord:
     """
 
     seed: int
+    split: str
     body: str
     motions: str
     clothes: str

@@ -94,7 +94,7 @@ def _rectangles(cameras: Cameras, blocks: Blocks) -> tuple[Tensor, Tensor]:
     high = torch.where(near, size, torch.minimum(pixels.amax(dim=1).ceil(), size))
     behind = (optical[..., 2] < NEAREST).all(dim=1)[:, None]
     # Clamped, as what is far outside of the picture has no whole number.
-    return torch.minimum(low, size + 1).long(), torch.where(behind, -1, high.clamp(min=-1)).long()
+    return torch.minimum(low, size + 1).int(), torch.where(behind, -1, high.clamp(min=-1)).int()
 
 
 def _draw_tiles(
@@ -108,9 +108,8 @@ def _draw_tiles(
     one, other = (-halves - origins) / directions, (halves - origins) / directions
     enter = torch.minimum(one, other).amax(dim=1)
     leave = torch.maximum(one, other).amin(dim=1)
-    last = origin.new_tensor([buffer.width - 1, buffer.height - 1])
-    hit = (enter <= leave) & (enter > NEAREST) & (pixels <= last[:, None]).all(dim=1)
+    u, v = pixels.unbind(1)
+    hit = (enter <= leave) & (enter > NEAREST) & (u < buffer.width) & (v < buffer.height)
     tile, place = hit.nonzero().unbind(1)
     which = block[tile]
-    u, v = pixels[tile, :, place].unbind(1)
-    buffer.write(blocks.frames[which], u, v, enter[tile, place], first + which)
+    buffer.write(blocks.frames[which], u[tile, place], v[tile, place], enter[tile, place], first + which)

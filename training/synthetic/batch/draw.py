@@ -18,11 +18,10 @@ from unipose_training.synthetic.batch.looks import Looks, looks_of
 from unipose_training.synthetic.batch.scenes import Blocks, Cameras, Lamps, People, Rooms, SceneBatch
 from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.materials import PATTERNS
+from unipose_training.synthetic.variety.cameras import KINDS
+from unipose_training.synthetic.variety.split import TRAINING
 
 Array = NDArray[np.float64]
-#: Horizontal field of view in degrees and height / width of the picture that the data sheets of Kinect v1,
-#: Kinect v2, Azure Kinect (narrow), RealSense D435 and D455 (depth) and ZED 2 (HD) lead to.
-FIELDS_OF_VIEW = ((57.0, 0.75), (70.6, 0.83), (75.0, 0.87), (87.0, 0.63), (87.0, 0.63), (102.0, 0.56))
 #: Width, depth and height in metres of furniture and clutter: chair, table, cupboard, sofa, carton, post, shelf.
 _FURNITURE = np.array([
     (0.5, 0.5, 0.9), (1.3, 0.8, 0.75), (1.0, 0.5, 1.9), (1.9, 0.9, 0.8), (0.4, 0.4, 0.35), (0.1, 0.1, 2.0),
@@ -44,9 +43,10 @@ class DrawSettings:
         blocks: largest number of pieces of furniture in a frame.
         nearest, farthest: metres, distance of people.
         camera_low, camera_high: metres above the floor.
+        cameras: kinds, see :data:`unipose_training.synthetic.variety.cameras.KINDS`.
 
     Raises:
-        SyntheticError: a range is empty.
+        SyntheticError: a range is empty or a camera unknown.
     """
 
     width: int = 320
@@ -57,10 +57,13 @@ class DrawSettings:
     farthest: float = 5.5
     camera_low: float = 0.3
     camera_high: float = 1.8
+    cameras: tuple[str, ...] = TRAINING.cameras
 
     def __post_init__(self) -> None:
         if not (0 < self.nearest < self.farthest and 0 < self.camera_low <= self.camera_high):
             raise SyntheticError(f"drawing scenes: {self}: distances and heights must be rising and positive")
+        if not self.cameras or not set(self.cameras) <= set(KINDS):
+            raise SyntheticError(f"drawing scenes: cameras = {self.cameras}; use some of {', '.join(KINDS)}")
         if self.people < 1 or self.blocks < 0:
             raise SyntheticError(
                 f"drawing scenes: people = {self.people}, blocks = {self.blocks}; give at least 1 and 0"
@@ -99,11 +102,10 @@ def _draw_cameras(rng: np.random.Generator, settings: DrawSettings, frames: int)
     yaw = rng.uniform(-np.pi, np.pi, frames)
     # Robots' cameras are tilted towards people's middles, about 1 m above the floor.
     pitch = np.arctan2(height - 1.0, 3.0) + rng.normal(0, 0.08, frames)
-    view, aspect = np.array(FIELDS_OF_VIEW)[rng.integers(len(FIELDS_OF_VIEW), size=frames)].T
-    half = np.radians(view * rng.uniform(0.97, 1.03, frames)) / 2
-    focal = settings.width / 2 / np.tan(half)
+    kinds = [KINDS[settings.cameras[number]] for number in rng.integers(len(settings.cameras), size=frames)]
     # Pictures of another shape than the sensor's are cut from its middle.
-    focal *= np.maximum(1, settings.height / (settings.width * aspect))
+    scale = [max(settings.width / kind.width, settings.height / kind.height) for kind in kinds]
+    focal = np.array([kind.focal for kind in kinds]) * scale * rng.uniform(0.98, 1.02, frames)
     centre = np.array([(settings.width - 1) / 2, (settings.height - 1) / 2]) + rng.normal(0, 0.01, (frames, 2)) * [
         settings.width, settings.height,
     ]  # fmt: skip

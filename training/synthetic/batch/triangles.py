@@ -73,7 +73,7 @@ def _project(cameras: Cameras, vertices: Tensor, faces: Tensor, frames: Tensor) 
     kept = (u & v).nonzero()[:, 0]
     frame = frames[kept // triangles]
     chosen = corners[kept]
-    return _Projected(kept, frame, chosen[..., :2], chosen[..., 2], low[kept].long(), high[kept].long())
+    return _Projected(kept, frame, chosen[..., :2], chosen[..., 2], low[kept].int(), high[kept].int())
 
 
 def _draw_tiles(buffer: ZBuffer, shown: _Projected, side: int, triangle: Tensor, origin: Tensor) -> None:
@@ -84,10 +84,9 @@ def _draw_tiles(buffer: ZBuffer, shown: _Projected, side: int, triangle: Tensor,
     weights = forms @ places
     one, two, three = weights.unbind(1)
     inside = torch.minimum(torch.minimum(one, two), three) >= -_OVERLAP
-    last = origin.new_tensor([buffer.width - 1, buffer.height - 1])
     if side > 1:
-        u, v = (origin[:, :, None] + offsets <= last[:, None]).unbind(1)
-        inside &= u & v
+        inside &= origin[:, :1] + offsets[0] < buffer.width
+        inside &= origin[:, 1:] + offsets[1] < buffer.height
     tile, place = inside.nonzero().unbind(1)
     which = triangle[tile]
     inverse = shown.inverse[which]

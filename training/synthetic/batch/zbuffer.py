@@ -64,7 +64,7 @@ def tiles(low: Tensor, high: Tensor, budget: int) -> Iterator[tuple[int, Tensor,
     longest, shortest = torch.maximum(wide, tall), torch.minimum(wide, tall)
     at_least = 0
     for side in (1, 2, 4, 8, LARGEST_TILE):
-        limit = longest.new_tensor(torch.iinfo(longest.dtype).max if side == LARGEST_TILE else side)
+        limit = torch.iinfo(longest.dtype).max if side == LARGEST_TILE else side
         chosen = ((longest > at_least) & (longest <= limit) & (shortest > 0)).nonzero()[:, 0]
         at_least = side
         for part in torch.split(chosen, max(budget // side**2, 1)):
@@ -86,5 +86,6 @@ def _tiled(low: Tensor, extent: Tensor, chosen: Tensor, side: int, budget: int) 
 
 def grid(side: int, device: torch.device) -> Tensor:
     """(2, side * side) offsets u, v of a tile's pixels."""
-    v, u = torch.meshgrid(torch.arange(side, device=device), torch.arange(side, device=device), indexing="ij")
+    along = torch.arange(side, device=device, dtype=torch.int32)
+    v, u = torch.meshgrid(along, along, indexing="ij")
     return torch.stack([u.flatten(), v.flatten()])

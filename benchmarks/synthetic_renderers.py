@@ -1,0 +1,118 @@
+"""Frames per second of the two batch renderers, and how far apart they are; the tables of docs/benchmarks.md.
+
+    python benchmarks/synthetic_renderers.py --bank people.npz --picture renderers.jpg
+
+A bank comes from ``python -m unipose_training.synthetic.bank``; without ``--bank`` the tests' small one is used.
+On a machine with CUDA its GPU is measured as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from unipose_training.synthetic.bank import BodyBank, load_bank
+from unipose_training.synthetic.batch.draw import DrawSettings, draw_scenes
+from unipose_training.synthetic.batch.interface import Rendered, Renderer
+from unipose_training.synthetic.batch.raycast_renderer import RaycastRenderer
+from unipose_training.synthetic.batch.scenes import SceneBatch
+from unipose_training.synthetic.batch.torch_renderer import TorchRenderer
+
+BANK = Path(__file__).resolve().parents[1] / "test" / "data" / "body_bank.npz"
+SIZES = ((160, 120), (320, 240), (640, 480))
+SEED = 7
+
+
+def frames_per_second(renderer: Renderer, scenes: SceneBatch, colour: bool, seconds: float) -> float:
+    """The best of the repetitions that fit the time, at least two after the first: other programs only slow down."""
+    renderer.render(scenes, colour)
+    durations: list[float] = []
+    until = time.perf_counter() + seconds
+    while len(durations) < 2 or time.perf_counter() < until:
+        start = time.perf_counter()
+        rendered = renderer.render(scenes, colour)
+        if rendered.depth.is_cuda:
+            torch.cuda.synchronize()
+        durations.append(time.perf_counter() - start)
+    return len(scenes) / min(durations)
+
+
+def print_speeds(bank: BodyBank, batches: list[int], seconds: float) -> None:
+    """One row per renderer and batch size, one column per picture size without and with colour."""
+    renderers: dict[str, tuple[Renderer, list[int]]] = {"ray casting": (RaycastRenderer(bank, samples=1), [4])}
+    for device in ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]:
+        name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+        renderers[f"torch, {name}"] = (TorchRenderer(bank, device), batches)
+    columns = [f"{width}x{height}{colour}" for width, height in SIZES for colour in ("", " colour")]
+    print(f"| renderer | batch | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 2)}")
+    for name, (renderer, sizes) in renderers.items():
+        for batch in sizes:
+            speeds = []
+            for width, height in SIZES:
+                scenes = draw_scenes(bank, DrawSettings(width, height), SEED, batch)
+                speeds += [frames_per_second(renderer, scenes, colour, seconds) for colour in (False, True)]
+            print(f"| {name} | {batch} | {' | '.join(f'{speed:.3g}' for speed in speeds)} |", flush=True)
+
+
+def print_agreement(bank: BodyBank, frames: int) -> tuple[Rendered, Rendered]:
+    """How far depth and owners are apart over all pixels and over those of people."""
+    scenes = draw_scenes(bank, DrawSettings(), SEED, frames)
+    made = TorchRenderer(bank, samples=2).render(scenes, colour=True)
+    cast = RaycastRenderer(bank).render(scenes, colour=True)
+    same = made.owner == cast.owner
+    person = (made.owner > 0) | (cast.owner > 0)
+    print("\n| pixels | number | same owner | median, mm | 99.9 %, mm | more than 1 mm |\n|---|---|---|---|---|---|")
+    for name, where in (("all", torch.ones_like(person)), ("people's", person)):
+        error = 1e3 * (made.depth - cast.depth)[where & same].abs().numpy()
+        print(
+            f"| {name} | {int(where.sum())} | {100 * float(same[where].float().mean()):.4f} % | {np.median(error):.5f}"
+            f" | {np.percentile(error, 99.9):.4f} | {100 * (error > 1).mean():.4f} % |"
+        )
+    return made, cast
+
+
+def save_picture(path: Path, made: Rendered, cast: Rendered, frames: int = 3) -> None:
+    """Colour and depth of both, ray casting on the right of torch."""
+    rows = []
+    for frame in range(frames):
+        tiles = [_bgr(picture.colour, frame) for picture in (made, cast)]
+        rows.append(np.hstack(tiles + [_false_colours(picture.depth[frame].numpy()) for picture in (made, cast)]))
+    cv2.imwrite(str(path), np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, 88])
+
+
+def _bgr(colour: torch.Tensor | None, frame: int) -> np.ndarray:
+    assert colour is not None
+    return np.ascontiguousarray(colour[frame].numpy()[..., ::-1])
+
+
+def _false_colours(depth: np.ndarray) -> np.ndarray:
+    return cv2.applyColorMap((255 * np.clip(depth / 7, 0, 1)).astype(np.uint8), cv2.COLORMAP_TURBO)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bank", type=Path, default=BANK)
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each figure")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--frames", type=int, default=32, help="for the comparison")
+    parser.add_argument("--picture", type=Path, help="where to save pictures of both renderers")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    bank = load_bank(given.bank)
+    triangles = sum(len(person.faces) for person in bank.people) / len(bank.people)
+    print(f"{len(bank.people)} people of {triangles:.0f} triangles, {len(bank.poses)} poses\n")
+    print_speeds(bank, given.batches, given.seconds)
+    made, cast = print_agreement(bank, given.frames)
+    if given.picture:
+        save_picture(given.picture, made, cast)
+
+
+if __name__ == "__main__":
+    main()
