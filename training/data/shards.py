@@ -1,6 +1,6 @@
 """Clips as single files for training: one ``.npz`` holds JPEG colour, PNG depth and the 3D truth of a clip.
 
-A shard is small, is read with NumPy alone and opens at any frame. Poses are kept as COCO-23, from
+A shard is small, is read with NumPy alone and gives frames in any order. Poses are kept as COCO-23, from
 which every other joint set is made.
 """
 
@@ -10,7 +10,6 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -120,16 +119,21 @@ class ShardClip:
         self._path = path
         try:
             with np.load(path) as archive:
-                about = json.loads(str(archive["about"]))
-                self._length = len(archive["stamps_ns"])
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
+                about, self._length = json.loads(str(archive["about"])), len(archive["stamps_ns"])
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise DataError(f"{path}: not a shard of 'unipose record-synthetic --format shard' ({error})") from error
         if about.get("version") != _VERSION:
             raise DataError(
                 f"{path}: shard version {about.get('version')}, this program reads {_VERSION}; record again"
             )
-        self._about: dict[str, Any] = about
+        self._about = about
         self._camera = Camera(**about["camera"] | {"distortion": tuple(about["camera"]["distortion"])})
+
+    def load(self) -> Shard:
+        """The whole file in memory, for frames in any order. A few hundred kilobytes a frame."""
+        with np.load(self._path) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+        return Shard(arrays, self._camera, str(self._about["frame_id"]))
 
     @property
     def name(self) -> str:
@@ -144,64 +148,82 @@ class ShardClip:
     def __len__(self) -> int:
         return self._length
 
-    @cached_property
-    def _arrays(self) -> dict[str, NDArray[Any]]:
-        with np.load(self._path) as archive:
-            return {key: archive[key] for key in archive.files}
-
-    def __getitem__(self, number: int) -> LabelledFrame:
-        """One frame; this is the quick way to frames in any order."""
-        arrays = self._arrays
-        people = slice(*arrays["people_starts"][number : number + 2])
-        depth = cv2.imdecode(self._blob("depth", number), cv2.IMREAD_UNCHANGED)
-        frame = RgbdFrame(
-            stamp_ns=int(arrays["stamps_ns"][number]),
-            frame_id=self._about["frame_id"],
-            camera=self._camera,
-            depth=to_metres(np.asarray(depth)),
-            colour=decode_compressed_colour(self._blob("colour", number)),
-        )
-        return LabelledFrame(
-            frame,
-            self._truth(number),
-            arrays["boxes"][people],
-            arrays["camera_positions"][number],
-            arrays["camera_rotations"][number],
-        )
-
     def frames(self) -> Iterator[RgbdFrame]:
         """The frames in the order of time."""
-        # Through a clip of its own, which is forgotten afterwards: a folder of shards does not fit into memory.
-        clip = ShardClip(self._path)
-        return (clip[number].frame for number in range(len(clip)))
+        shard = self.load()
+        return (shard.frame(number) for number in range(len(self)))
 
     def truth(self) -> Iterator[Skeletons]:
         """True skeletons of all frames."""
-        clip = ShardClip(self._path)
-        return (clip._truth(number) for number in range(len(clip)))
+        shard = self.load()
+        return (shard.truth(number) for number in range(len(self)))
 
     def losses(self) -> Mapping[str, int]:
         """Nothing is ever lost."""
         return {}
 
-    def _blob(self, name: str, number: int) -> NDArray[np.uint8]:
-        start, end = self._arrays[f"{name}_starts"][number : number + 2]
-        return np.asarray(self._arrays[name][start:end], np.uint8)
 
-    def _truth(self, number: int) -> Skeletons:
-        arrays = self._arrays
-        people = slice(*arrays["people_starts"][number : number + 2])
-        positions = arrays["joints"][people]
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """A clip in memory, still compressed; frames are decoded when asked for, in 5 ms.
+
+    Attributes:
+        arrays: as in the file.
+        camera, frame_id: of all frames.
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    camera: Camera
+    frame_id: str
+
+    def __len__(self) -> int:
+        return len(self.arrays["stamps_ns"])
+
+    def __getitem__(self, number: int) -> LabelledFrame:
+        """A frame with all that is known of it."""
+        if not 0 <= number < len(self):
+            raise IndexError(f"frame {number} of {len(self)}")
+        return LabelledFrame(
+            self.frame(number),
+            self.truth(number),
+            self.arrays["boxes"][self._people(number)],
+            self.arrays["camera_positions"][number],
+            self.arrays["camera_rotations"][number],
+        )
+
+    def frame(self, number: int) -> RgbdFrame:
+        """Depth and colour."""
+        depth = cv2.imdecode(self._blob("depth", number), cv2.IMREAD_UNCHANGED)
+        return RgbdFrame(
+            stamp_ns=int(self.arrays["stamps_ns"][number]),
+            frame_id=self.frame_id,
+            camera=self.camera,
+            depth=to_metres(np.asarray(depth)),
+            colour=decode_compressed_colour(self._blob("colour", number)),
+        )
+
+    def truth(self, number: int) -> Skeletons:
+        """COCO-23 joints of everybody who is seen."""
+        people = self._people(number)
+        positions = self.arrays["joints"][people]
         return Skeletons(
-            stamp_ns=int(arrays["stamps_ns"][number]),
-            frame_id=self._about["frame_id"],
+            stamp_ns=int(self.arrays["stamps_ns"][number]),
+            frame_id=self.frame_id,
             modality="truth",
             positions=positions,
             confidences=np.ones(positions.shape[:2], np.float32),
-            status=arrays["status"][people],
+            status=self.arrays["status"][people],
             scores=np.ones(len(positions), np.float32),
-            ids=tuple(str(person) for person in arrays["ids"][people]),
+            ids=tuple(str(person) for person in self.arrays["ids"][people]),
             states=np.full(len(positions), TrackState.TRACKED, np.uint8),
-            ages_ns=arrays["ages_ns"][people],
+            ages_ns=self.arrays["ages_ns"][people],
             joint_set=COCO23,
         )
+
+    def _people(self, number: int) -> slice:
+        start, end = self.arrays["people_starts"][number : number + 2]
+        return slice(int(start), int(end))
+
+    def _blob(self, name: str, number: int) -> NDArray[np.uint8]:
+        start, end = self.arrays[f"{name}_starts"][number : number + 2]
+        return np.asarray(self.arrays[name][start:end], np.uint8)
