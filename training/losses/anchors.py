@@ -9,18 +9,17 @@ from torch.nn.functional import smooth_l1_loss
 from unipose_training.losses.reduction import known, weighted_mean
 
 
-def informative_anchor_loss(attention: Tensor, anchors: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+def informative_anchor_loss(surround: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     """``mean_j w_j sum_uv L(sum_a p_ja anchor_a - q_j)``: the anchors alone already surround the joint.
 
     L is the smooth L1 distance with knee 1 pixel. Source: A2J (Xiong et al., ICCV 2019).
 
     Args:
-        attention: (B, J, A) weights of the anchors, a sum of 1 each.
-        anchors: (A, 2) pixels u, v of the crop.
+        surround: (B, J, 2) the sums, in pixels of the crop.
         targets: (B, J, 2) pixels; NaN without a joint.
         weights: (B, J).
     """
-    return _smooth_distance(attention @ anchors, targets, weights, knee=1.0)
+    return _smooth_distance(surround, targets, weights, knee=1.0)
 
 
 def anchor_regression_loss(

@@ -34,8 +34,22 @@ def _points() -> Network:
     return Network(PointNetworkConfig, PointNetwork, SIZES)
 
 
+def _depth() -> Network:
+    from unipose_ros.networks.anchor_to_joint import AnchorNetwork, AnchorNetworkConfig
+    from unipose_ros.networks.depth import SIZES
+
+    return Network(AnchorNetworkConfig, AnchorNetwork, SIZES)
+
+
+def _rgb() -> Network:
+    from unipose_ros.networks.anchor_to_joint import AnchorNetwork, AnchorNetworkConfig
+    from unipose_ros.networks.rgb import SIZES
+
+    return Network(AnchorNetworkConfig, AnchorNetwork, SIZES)
+
+
 #: Name in the weights' record -> the network. Torch is imported only once one is asked for.
-NETWORKS: dict[str, Callable[[], Network]] = {"points": _points}
+NETWORKS: dict[str, Callable[[], Network]] = {"points": _points, "depth": _depth, "rgb": _rgb}
 
 
 def get_network(name: str) -> Network:

@@ -1,0 +1,13 @@
+"""Sizes of the network that looks at colour images; windows come from ``codecs.colour_image``."""
+
+from __future__ import annotations
+
+from unipose_ros.networks.anchor_to_joint import AnchorNetworkConfig
+
+#: ``tiny`` for a CPU, ``base`` for a robot's GPU. Colour says less about shape: the windows are larger.
+SIZES = {
+    "tiny": AnchorNetworkConfig(channels=3, size=224),
+    "base": AnchorNetworkConfig(
+        channels=3, size=256, widths=(32, 64, 128, 192), blocks=(2, 3, 4), head_width=128, head_layers=2
+    ),
+}
