@@ -24,7 +24,7 @@ def dataset(path: Path, key: str, shape: tuple[int | None, ...], kinds: str) -> 
     Raises:
         DataError: the file cannot be read, or the key is absent or holds something else.
     """
-    file = _open(path, os.getpid())
+    file = _open(path, os.getpid(), _changed(path))
     if key not in file:
         raise DataError(f"{path}: key '{key}' is missing, there are {sorted(file)}; take the data set's own file")
     found = file[key]
@@ -53,14 +53,19 @@ def read(data: h5py.Dataset, rows: int | slice) -> NDArray[Any]:
         raise DataError(f"{path}: key '{key}' is damaged at {rows} ({error}); download the file again") from error
 
 
-@lru_cache(maxsize=16)
-def _open(path: Path, process: int) -> h5py.File:
-    """``process`` keeps a handle from before a fork out of the child, where HDF5 must not use it."""
-    del process
+def _changed(path: Path) -> int:
     packed = path.with_name(path.name + ".gz")
-    if not path.exists():
+    try:
+        return path.stat().st_mtime_ns
+    except OSError as error:
         remedy = f"unpack it: gunzip -k {packed.name}" if packed.exists() else "check --root and that it is complete"
-        raise DataError(f"{path}: not found; {remedy}")
+        raise DataError(f"{path}: not found; {remedy}") from error
+
+
+@lru_cache(maxsize=16)
+def _open(path: Path, process: int, changed: int) -> h5py.File:
+    """A handle from before a fork must not be used after it, and one from before a change of the file is stale."""
+    del process, changed
     try:
         return h5py.File(path, "r")
     except OSError as error:

@@ -143,7 +143,8 @@ def find_camera(
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = cv2.Rodrigues(turns[0])[0], shifts[0].ravel()
     coefficients = tuple(float(value) for value in np.asarray(distortion).ravel()[:5])
-    camera = Camera(k[0, 0], k[1, 1], k[0, 2], k[1, 2], width, height, coefficients)
+    fx, fy, cx, cy = (float(k[row, column]) for row, column in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    camera = Camera(fx, fy, cx, cy, width, height, coefficients)
     return StudioCamera(camera, matrix, float(residual))
 
 
