@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-import rclpy
-
 from unipose_ros.recordings import RecordingError
-from unipose_ros.ros.arguments import split_ros_arguments
 from unipose_ros.ros.player import PlayerConfig, play_recording
-from unipose_ros.ros.process import ros_session
+from unipose_ros.ros.tool import run_tool
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code: 0, also when interrupted, or 1 after an error."""
-    ours, ros = split_ros_arguments(sys.argv[1:] if arguments is None else arguments)
-    try:
-        config = _config(_parser().parse_args(ours))
-        with ros_session(ros) as stop:
-            node = rclpy.create_node("player")
-            print(json.dumps(asdict(play_recording(node, config, stop))), flush=True)
-    except RecordingError as error:
-        print(f"player: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_tool(_parser(), lambda node, options, stop: play_recording(node, _config(options), stop), arguments)
 
 
 def _parser() -> argparse.ArgumentParser:

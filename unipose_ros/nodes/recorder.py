@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-import rclpy
-
-from unipose_ros.recordings import RecordingError
 from unipose_ros.recordings.writer import STORAGES
-from unipose_ros.ros.arguments import split_ros_arguments
-from unipose_ros.ros.process import ros_session
 from unipose_ros.ros.recorder import RecorderConfig, record_topics
+from unipose_ros.ros.tool import run_tool
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code: 0, also when interrupted, or 1 after an error."""
-    ours, ros = split_ros_arguments(sys.argv[1:] if arguments is None else arguments)
-    try:
-        config = _config(_parser().parse_args(ours))
-        with ros_session(ros) as stop:
-            node = rclpy.create_node("recorder")
-            print(json.dumps(asdict(record_topics(node, config, stop))), flush=True)
-    except RecordingError as error:
-        print(f"recorder: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_tool(_parser(), lambda node, options, stop: record_topics(node, _config(options), stop), arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
