@@ -48,7 +48,7 @@ class Wish:
 WISHES: dict[str, Wish] = {
     "single": Wish((1, 1)),
     "crowd": Wish((3, 5), (1.8, 5.0)),
-    "occluded": Wish((1, 2), (2.0, 4.2), occluders=(1, 2)),
+    "occluded": Wish((1, 2), (2.5, 4.2), occluders=(1, 2)),
     "sitting": Wish((1, 2), (1.5, 4.0), seated=1.0),
     "far": Wish((1, 3), (4.2, 6.5)),
     "dark": Wish((1, 2), (1.6, 4.0), dark=True),
@@ -195,7 +195,7 @@ def _occluders(
     for _ in range(int(rng.integers(wish.occluders[0], wish.occluders[1] + 1))):
         for _attempt in range(20):
             target = _one_of(rng, roles)
-            share = float(rng.uniform(0.6, 0.85))
+            share = float(rng.uniform(0.45, 0.85))
             x, y = target.x * share + float(rng.normal(0, 0.2)), target.y * share
             if not _collide([(x, y, 0.25)], [*blocked, *((p.x, p.y, 0.4) for p in places)]):
                 kind = _one_of(rng, OCCLUDERS)
