@@ -8,6 +8,6 @@ from unipose_ros.networks.anchor_to_joint import AnchorNetworkConfig
 SIZES = {
     "tiny": AnchorNetworkConfig(channels=1, size=192),
     "base": AnchorNetworkConfig(
-        channels=1, size=192, widths=(32, 64, 128, 192), blocks=(2, 3, 4), head_width=128, head_layers=2
+        channels=1, size=192, widths=(32, 64, 128, 192), blocks=(2, 3, 3), head_width=128, head_layers=2
     ),
 }
