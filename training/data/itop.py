@@ -122,7 +122,7 @@ class ItopClip(IndexedClip):
     def truth_at(self, index: int) -> Skeletons | None:
         """``None`` unless the labels are valid."""
         row, name = self._rows[index], self.id_at(index)
-        if not self._file.valid[row]:
+        if not self.is_valid(index):
             return None
         positions, visible = self._file.positions(row) * AXES, self._file.visible(row)
         return true_skeletons(self._stamp(index), self._frame_id, positions[None], visible[None], (name[:2],), ITOP15)
@@ -130,11 +130,15 @@ class ItopClip(IndexedClip):
     def labels_at(self, index: int) -> Labels2D | None:
         """``None`` unless the labels are valid."""
         row, name = self._rows[index], self.id_at(index)
-        if not self._file.valid[row]:
+        if not self.is_valid(index):
             return None
         visible = self._file.visible(row)[None]
         status = joint_status(np.ones_like(visible), visible)
         return Labels2D(self._file.pixels(row)[None], status, (name[:2],), ITOP15)
+
+    def is_valid(self, index: int) -> bool:
+        """Whether the labels of this frame may be used."""
+        return bool(self._file.valid[self._rows[index]])
 
     def id_at(self, index: int) -> str:
         """ITOP's name of a frame, ``PP_FFFFF``."""

@@ -31,6 +31,8 @@ from unipose_training.data.pictures import read_colour_file
 MIN_CONFIDENCE = 0.1
 #: The colour clock is ahead by this, milliseconds.
 COLOUR_OFFSET_MS = 6.25
+#: M_color farther than this from the identity makes its reading matter.
+IDENTITY_TOLERANCE = 1e-3
 #: Farthest apart that a label and its images may be, and the images from each other, milliseconds.
 MAX_DEPTH_MS, MAX_COLOUR_MS, MAX_BETWEEN_MS = 17.0, 30.0, 6.5
 
