@@ -111,7 +111,7 @@ def _in_parallel(
 ) -> None:
     # Fresh processes: a fork would copy threads of torch and open3d in unknown states.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_few_threads) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=use_few_threads) as pool:
         futures: dict[Future[None], ClipPlan] = {
             pool.submit(record_clip, plan, sources, output, kind): plan for plan in plans
         }
@@ -124,8 +124,8 @@ def _in_parallel(
             raise
 
 
-def _few_threads() -> None:
-    """Each process keeps to one thread: together they fill the cores."""
+def use_few_threads() -> None:
+    """Keep this process to one thread and its memory to itself: several of them fill the cores."""
     import cv2
     import torch
 
