@@ -28,25 +28,29 @@ SIZES = ((160, 120), (320, 240), (640, 480))
 SEED = 7
 
 
-def frames_per_second(renderer: Renderer, scenes: SceneBatch, colour: bool, seconds: float) -> float:
-    """The best of the repetitions that fit the time, at least two after the first: other programs only slow down."""
+def frames_per_second(renderer: Renderer, scenes: SceneBatch, colour: bool, seconds: float) -> str:
+    """Frames per second that passes, and in brackets per second of CPU time of all threads together.
+
+    The best of the repetitions that fit the time, at least two after the first: other programs only slow down.
+    """
     renderer.render(scenes, colour)
-    durations: list[float] = []
+    passed, busy = [], []
     until = time.perf_counter() + seconds
-    while len(durations) < 2 or time.perf_counter() < until:
-        start = time.perf_counter()
+    while len(passed) < 2 or time.perf_counter() < until:
+        start = time.perf_counter(), time.process_time()
         rendered = renderer.render(scenes, colour)
         if rendered.depth.is_cuda:
             torch.cuda.synchronize()
-        durations.append(time.perf_counter() - start)
-    return len(scenes) / min(durations)
+        passed.append(time.perf_counter() - start[0])
+        busy.append(time.process_time() - start[1])
+    return f"{len(scenes) / min(passed):.3g} ({len(scenes) / min(busy):.3g})"
 
 
 def print_speeds(bank: BodyBank, batches: list[int], seconds: float) -> None:
     """One row per renderer and batch size, one column per picture size without and with colour."""
     renderers: dict[str, tuple[Renderer, list[int]]] = {"ray casting": (RaycastRenderer(bank, samples=1), [4])}
     for device in ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]:
-        name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+        name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, threads: {torch.get_num_threads()}"
         renderers[f"torch, {name}"] = (TorchRenderer(bank, device), batches)
     columns = [f"{width}x{height}{colour}" for width, height in SIZES for colour in ("", " colour")]
     print(f"| renderer | batch | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 2)}")
@@ -56,7 +60,7 @@ def print_speeds(bank: BodyBank, batches: list[int], seconds: float) -> None:
             for width, height in SIZES:
                 scenes = draw_scenes(bank, DrawSettings(width, height), SEED, batch)
                 speeds += [frames_per_second(renderer, scenes, colour, seconds) for colour in (False, True)]
-            print(f"| {name} | {batch} | {' | '.join(f'{speed:.3g}' for speed in speeds)} |", flush=True)
+            print(f"| {name} | {batch} | {' | '.join(speeds)} |", flush=True)
 
 
 def print_agreement(bank: BodyBank, frames: int) -> tuple[Rendered, Rendered]:

@@ -23,25 +23,25 @@ def ray_maps(cameras: Cameras) -> Tensor:
     return cameras.rotations.transpose(1, 2) @ rows.reshape(-1, 3, 3)
 
 
-def room_background(cameras: Cameras, rooms: Rooms, first: int) -> Tensor:
+def room_background(cameras: Cameras, rooms: Rooms, first: int, budget: int) -> Tensor:
     """(F, H, W) keys of floor, ceiling and walls; infinitely far where there are none.
 
     Args:
         first: surface number of the first room's floor; its ceiling and walls follow.
+        budget: pixels that may be looked at together.
     """
-    device = cameras.intrinsics.device
-    v, u = torch.meshgrid(
-        torch.arange(cameras.height, device=device), torch.arange(cameras.width, device=device), indexing="ij"
-    )
+    size = cameras.height, cameras.width
+    v, u = torch.meshgrid(*[torch.arange(n, device=rooms.low.device) for n in size], indexing="ij")
     pixels = torch.stack([u, v, torch.ones_like(u)]).flatten(1).float()
-    rays = _not_zero(ray_maps(cameras) @ pixels)
-    ahead = torch.where(
-        rays > 0, (rooms.high - cameras.positions)[..., None], (rooms.low - cameras.positions)[..., None]
-    )
-    depth, axis = (ahead / rays).min(dim=1)
-    flat = torch.where(rays[:, 2] > 0, CEILING, FLOOR)
-    look = torch.where(axis == 2, flat, WALL) + 3 * torch.arange(len(cameras), device=device)[:, None]
-    return pack(depth.clamp(min=NEAREST), first + look).view(len(cameras), cameras.height, cameras.width)
+    numbers = torch.arange(len(cameras), device=pixels.device)
+    maps, low, high = ray_maps(cameras), rooms.low - cameras.positions, rooms.high - cameras.positions
+    keys = torch.empty((len(cameras), u.numel()), dtype=torch.int64, device=pixels.device)
+    for some in torch.split(numbers, max(budget // u.numel(), 1)):
+        rays = _not_zero(maps[some] @ pixels)
+        depth, axis = (torch.where(rays > 0, high[some, :, None], low[some, :, None]) / rays).min(dim=1)
+        look = torch.where(axis == 2, torch.where(rays[:, 2] > 0, CEILING, FLOOR), WALL) + 3 * some[:, None]
+        keys[some] = pack(depth.clamp(min=NEAREST), first + look)
+    return keys.view(len(cameras), *size)
 
 
 def _not_zero(values: Tensor) -> Tensor:

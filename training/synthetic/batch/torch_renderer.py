@@ -62,7 +62,7 @@ class TorchRenderer:
     def _draw(self, scenes: SceneBatch, cameras: Cameras, people: PosedPeople) -> tuple[Tensor, Tensor]:
         """Depth and surface number of all pixels; numbers go through people, blocks and rooms."""
         blocks = len(scenes.people) * self._bank.faces.shape[1]
-        buffer = ZBuffer(room_background(cameras, scenes.rooms, blocks + len(scenes.blocks)))
+        buffer = ZBuffer(room_background(cameras, scenes.rooms, blocks + len(scenes.blocks), self._budget))
         draw_blocks(buffer, cameras, scenes.blocks, blocks, self._budget)
         faces = self._bank.faces[scenes.people.bodies]
         draw_people(buffer, cameras, people.vertices, faces, scenes.people.frames, self._budget)
