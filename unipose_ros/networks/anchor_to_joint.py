@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from unipose_ros.networks.votes import weighted_spread
+
 #: Pixels of the window per cell of the feature map, and anchors along one side of a cell.
 STRIDE = 16
 PER_SIDE = 4
@@ -96,13 +98,12 @@ def count_anchor_votes(
         depths: (B, A, J) metres.
         logits, log_scales: (B, A, J).
     """
-    weights = logits.softmax(dim=1)[..., None]
+    weights = logits.softmax(dim=1)
     votes = torch.cat([anchors[:, None] + offsets, depths[..., None]], dim=-1)
-    means = (weights * votes).sum(1)
-    apart = votes - means[:, None]
-    spread = (weights * apart[..., [0, 0, 0, 1, 1, 2]] * apart[..., [0, 1, 2, 1, 2, 2]]).sum(1)
-    surround = (weights * anchors[:, None]).sum(1)
-    return AnchorVotes(means[..., :2], means[..., 2], (weights[..., 0] * log_scales).sum(1), spread, surround)
+    means = (weights[..., None] * votes).sum(1)
+    spread = weighted_spread(weights, votes - means[:, None])
+    surround = weights.transpose(1, 2) @ anchors
+    return AnchorVotes(means[..., :2], means[..., 2], (weights * log_scales).sum(1), spread, surround)
 
 
 class AnchorNetwork(nn.Module):

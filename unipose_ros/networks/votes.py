@@ -9,7 +9,7 @@ from torch import Tensor
 #: Square metres (a centimetre squared): votes that fall together still leave an even covariance.
 _LEAST_SPREAD = 1e-4
 #: Row and column of xx, xy, xz, yy, yz, zz.
-UPPER = ((0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2))
+_UPPER = ([0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2])
 
 
 class Votes(NamedTuple):
@@ -42,9 +42,15 @@ def count_votes(places: Tensor, logits: Tensor, log_scales: Tensor) -> Votes:
     joints = (weights[..., None] * places).sum(-3)
     scales = (weights * log_scales).sum(-2)
     apart = places - joints[..., None, :, :]
-    rows, columns = list(UPPER[0]), list(UPPER[1])
-    spread = (weights[..., None] * apart[..., rows] * apart[..., columns]).sum(-3)
-    return Votes(joints, scales, _sized(spread, scales))
+    return Votes(joints, scales, _sized(weighted_spread(weights, apart), scales))
+
+
+def weighted_spread(weights: Tensor, apart: Tensor) -> Tensor:
+    """Weights (..., A, J) of A offsets (..., A, J, 3) from their mean -> (..., J, 6) covariances."""
+    sides = apart.transpose(-3, -2)
+    full = (sides * weights.transpose(-1, -2)[..., None]).transpose(-1, -2) @ sides
+    rows, columns = _UPPER
+    return full[..., rows, columns]
 
 
 def _sized(spread: Tensor, log_scales: Tensor) -> Tensor:
