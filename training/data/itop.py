@@ -145,7 +145,9 @@ class ItopClip(IndexedClip):
         return self._file.ids[self._rows[index]]
 
     def _stamp(self, index: int) -> int:
-        return FIRST_STAMP_NS + _number(self.id_at(index)) * PERIOD_NS
+        name = self.id_at(index)
+        # Frame numbers have five digits: no two frames of the data set have the same stamp.
+        return FIRST_STAMP_NS + (int(name[:2]) * 100_000 + _number(name)) * PERIOD_NS
 
 
 def open_itop(root: Path, view: str = "side", split: str = "test") -> list[ItopClip]:

@@ -1,4 +1,4 @@
-"""``unipose evaluate``: judge a modality on recordings.
+"""``unipose evaluate``: judge a modality on recordings or on a data set.
 
 Every frame goes through the estimator and the tracker that the node uses, without ROS and
 without a clock. Leaves in the output folder: ``metrics.json``, ``report.html`` and
@@ -24,6 +24,12 @@ from unipose_ros.recordings import RecordingError, RgbdTopics
 from unipose_ros.skeletons import JOINT_SETS, JointSetError, get_joint_set
 from unipose_training.data.clips import Clip, open_clips
 from unipose_training.data.errors import DataError
+from unipose_training.evaluation.data_sets import (
+    add_data_set_options,
+    data_set_clips,
+    judge_itop_frames,
+    judge_predictions,
+)
 from unipose_training.evaluation.errors import EvaluationError
 from unipose_training.evaluation.replay import ReplayedFrame
 from unipose_training.evaluation.report.page import report_page
@@ -55,6 +61,9 @@ def main(argv: Sequence[str], estimator: PoseEstimator | None = None) -> int:
     options = _parser().parse_args(argv)
     command = shlex.join(["unipose", "evaluate", *argv])
     try:
+        if options.predictions is not None:
+            print(judge_predictions(options))
+            return 0
         with _logged_once("unipose_ros.recordings"):
             _evaluate(options, estimator, command)
     except _REFUSALS as error:
@@ -94,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add(
         "recordings",
-        nargs="+",
+        nargs="*",
         type=Path,
         metavar="BAG",
         help="rosbag2 recordings, shards, or folders of them",
@@ -118,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar="TOPIC",
             help="the recordings' topic; default: found by type and name",
         )
+    add_data_set_options(parser)
     return parser
 
 
@@ -129,8 +139,7 @@ def _positive(text: str) -> int:
 
 
 def _evaluate(options: argparse.Namespace, estimator: PoseEstimator | None, command: str) -> None:
-    topics = RgbdTopics(**{role: getattr(options, role) for role in _ROLES})
-    clips = [clip for path in options.recordings for clip in open_clips(path, topics)]
+    clips = [*data_set_clips(options), *_recorded_clips(options)]
     poses = read_camera_poses(options.camera_poses) if options.camera_poses else None
     joint_set = get_joint_set(options.joint_set) if options.joint_set else None
     _make_folder(options.output)
@@ -146,7 +155,14 @@ def _evaluate(options: argparse.Namespace, estimator: PoseEstimator | None, comm
     (options.output / "metrics.json").write_text(results.to_json())
     _write_report(options.output, clips, results, frames, not options.no_video, command)
     print(_summary(results))
+    if options.dataset == "itop":
+        print(judge_itop_frames(options, frames, results.modality))
     print(f"report, metrics and video are in {options.output}")
+
+
+def _recorded_clips(options: argparse.Namespace) -> list[Clip]:
+    topics = RgbdTopics(**{role: getattr(options, role) for role in _ROLES})
+    return [clip for path in options.recordings for clip in open_clips(path, topics)]
 
 
 def _make_folder(folder: Path) -> None:

@@ -23,6 +23,7 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {
+    "data": Command("unipose_training.data.command", "check a copy of a published data set"),
     "demo": Command("unipose_ros.cli.demo", "play a recording into the node and show what comes out"),
     "doctor": Command("unipose_ros.cli.doctor", "check this machine: packages, weights, GPU, DDS settings"),
     "evaluate": Command("unipose_training.evaluation.command", "judge a modality on recordings, with report and video"),

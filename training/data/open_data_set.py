@@ -1,0 +1,66 @@
+"""Clips of any data set by its name, for commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from unipose_training.data.errors import DataError
+from unipose_training.data.itop import open_itop
+from unipose_training.data.labels import IndexedClip
+from unipose_training.data.mpi_inf_3dhp import open_test
+from unipose_training.data.ntu import open_ntu
+from unipose_training.data.panoptic import open_panoptic
+from unipose_training.data.threedpw import open_3dpw
+
+
+def open_data_set(name: str, root: Path, subset: str = "") -> Sequence[IndexedClip]:
+    """Clips of a data set's files.
+
+    Args:
+        name: one of :data:`DATA_SETS`.
+        subset: which part, in the data set's own words: ``side/test`` (itop), a sequence or
+            ``SEQ/50_01`` (panoptic), ``xsub_test`` (ntu), ``test`` (3dpw); "" takes the part that
+            results are published for, or all.
+
+    Raises:
+        DataError: the name is unknown, or the files are missing, damaged or of another version.
+    """
+    if name not in DATA_SETS:
+        raise DataError(f"data set '{name}' is unknown; clips can be had of {', '.join(sorted(DATA_SETS))}")
+    return DATA_SETS[name](root, subset)
+
+
+def _itop(root: Path, subset: str) -> Sequence[IndexedClip]:
+    view, _, split = (subset or "side/test").partition("/")
+    return open_itop(root, view, split)
+
+
+def _panoptic(root: Path, subset: str) -> Sequence[IndexedClip]:
+    sequence, _, node = subset.partition("/50_")
+    if node and not node.isdigit():
+        raise DataError(f"subset = '{subset}': name a sequence, or a sequence and Kinect as SEQ/50_01")
+    return open_panoptic(root, sequence, int(node or 0))
+
+
+def _ntu(root: Path, subset: str) -> Sequence[IndexedClip]:
+    return open_ntu(root, subset or "all", masked=(root / "nturgb+d_depth_masked").is_dir())
+
+
+def _3dhp(root: Path, subset: str) -> Sequence[IndexedClip]:
+    if subset not in ("", "test"):
+        raise DataError(f"subset = '{subset}': of MPI-INF-3DHP only 'test' has pictures")
+    return open_test(root)
+
+
+def _3dpw(root: Path, subset: str) -> Sequence[IndexedClip]:
+    return open_3dpw(root, subset or "test")
+
+
+DATA_SETS: dict[str, Callable[[Path, str], Sequence[IndexedClip]]] = {
+    "itop": _itop,
+    "panoptic": _panoptic,
+    "ntu": _ntu,
+    "mpi-inf-3dhp": _3dhp,
+    "3dpw": _3dpw,
+}
