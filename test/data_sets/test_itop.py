@@ -55,6 +55,16 @@ def test_depth_is_matched_by_id(files: ModuleType, root: Path) -> None:
         np.testing.assert_array_equal(depth, expected.astype(np.float32))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
+def test_what_is_no_reading_becomes_0(root: Path, value: float) -> None:
+    with h5py.File(root / "ITOP_side_test_depth_map.h5", "a") as file:
+        file["data"][:, 7, 9] = value
+    depth = open_itop(root)[0].frame_at(0).depth
+    assert depth is not None
+    assert depth[7, 9] == 0
+    assert depth[7, 10] == 4
+
+
 def test_truth_is_turned_to_the_optical_frame(files: ModuleType, root: Path) -> None:
     clip, n = by_id(open_itop(root))["00_00005"]
     truth, labels = clip.truth_at(n), clip.labels_at(n)

@@ -24,7 +24,15 @@ def dataset(path: Path, key: str, shape: tuple[int | None, ...], kinds: str) -> 
     Raises:
         DataError: the file cannot be read, or the key is absent or holds something else.
     """
-    file = _open(path, os.getpid(), _changed(path))
+    return _checked(path, key, shape, kinds, os.getpid(), _changed(path))
+
+
+@lru_cache(maxsize=64)
+def _checked(
+    path: Path, key: str, shape: tuple[int | None, ...], kinds: str, process: int, changed: int
+) -> h5py.Dataset:
+    """Looked up and checked once: that takes longer than reading a frame."""
+    file = _open(path, process, changed)
     if key not in file:
         raise DataError(f"{path}: key '{key}' is missing, there are {sorted(file)}; take the data set's own file")
     found = file[key]

@@ -84,7 +84,10 @@ class ItopFile:
             stored = read(cloud, row)[:, 2].reshape(_SIZE)
         else:
             stored = read(dataset(self.depth_path, "data", (None, *_SIZE), "f"), row)
-        return to_metres(stored.astype(np.float32))
+        depth = stored.astype(np.float32)
+        # Looking takes a fifth of the time of cleaning, and the files are mostly clean; NaN compares false.
+        clean = depth.min() >= 0 and depth.max() < np.inf
+        return depth if clean else to_metres(depth)
 
     def positions(self, rows: int | slice) -> NDArray[np.float64]:
         """(..., 15, 3) metres in ITOP's own axes, y up."""
