@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from unipose_ros.cache import cache_dir
 from unipose_training.synthetic.bank.clips import MotionSources, jump_heights, motion_kinds, pose_clips, posture_motions
 from unipose_training.synthetic.bank.lighten import distances_mm, lighten
 from unipose_training.synthetic.bank.people import Wardrobe, draw_person
@@ -136,10 +134,8 @@ def test_settings_that_bake_nothing_are_refused() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("body")
 def test_a_baked_bank_moves_as_the_full_model_and_is_the_same_again(tmp_path: Path, shared_data: Path) -> None:
-    if not (Path(os.environ.get("ANNY_CACHE_DIR", cache_dir() / "anny"))).is_dir():
-        pytest.skip("the anny body model has not been built here; it takes minutes and 2 GB")
-    pytest.importorskip("anny")
     from unipose_training.synthetic.bank.bake import BankSettings, bake_bank
 
     trials = tmp_path / "cmu"
