@@ -89,6 +89,17 @@ def test_colour_is_centred_and_channels_come_first() -> None:
     assert sample.to_camera(corners, np.zeros(1)) == pytest.approx(np.array([[0, 0, 3]]), abs=1e-5)
 
 
+def test_the_whole_person_is_in_the_colour_window_whatever_the_pixels_shape() -> None:
+    camera = Camera(fx=900, fy=400, cx=319.5, cy=239.5, width=640, height=480)
+    sample = encode_colour(
+        frame(colour=np.zeros((480, 640, 3), np.uint8), camera=camera), BOX, 3.0, ColourImageConfig()
+    )
+    corners = sample.window.to_window(BOX.reshape(2, 2))
+    assert corners.min() >= 0
+    assert corners.max() <= 255
+    assert corners[1, 1] - corners[0, 1] == pytest.approx(256 / 1.25)
+
+
 def test_covariances_are_those_of_many_draws() -> None:
     random = np.random.default_rng(0)
     sample = encode_depth(frame(wall(3)), BOX, 3.0, DepthImageConfig())

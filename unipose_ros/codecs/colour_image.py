@@ -18,7 +18,7 @@ class ColourImageConfig:
 
     Attributes:
         size: pixels of the window's side.
-        margin: the window's side as a part of the longer side of the person's box, at least 1.
+        margin: the window's side as a part of the longer side of the person's box across the rays, at least 1.
 
     Raises:
         ValueError: a value is out of range.
@@ -50,10 +50,10 @@ def encode_colour(
     if frame.colour is None:
         raise ValueError("the frame has no colour; the colour network looks at nothing else")
     low, high = np.asarray(box[:2], np.float64), np.asarray(box[2:], np.float64)
-    side = float((high - low).max()) * config.margin
-    # fx and fy need not be equal; the window is a square in space, not in pixels.
-    tall = side * frame.camera.fy / frame.camera.fx
+    camera = frame.camera
+    # fx and fy need not be equal: the window is a square across the rays, not in pixels.
+    side = float(((high - low) / [camera.fx, camera.fy]).max()) * config.margin
     u, v = (low + high) / 2
-    window = Window(float(u), float(v), side, tall, config.size)
+    window = Window(float(u), float(v), side * camera.fx, side * camera.fy, config.size)
     image = window.cut(frame.colour, smooth=True).astype(np.float32) / 127.5 - 1
-    return WindowSample(np.ascontiguousarray(image.transpose(2, 0, 1)), window, distance, frame.camera)
+    return WindowSample(np.ascontiguousarray(image.transpose(2, 0, 1)), window, distance, camera)
