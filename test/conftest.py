@@ -29,6 +29,17 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch's threads spin while they wait: beside other work two of them take many times as long as one."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def ros_environment() -> Iterator[int]:
     """Keep this run's ROS traffic on this machine and in a domain that no other run uses.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,15 +121,6 @@ def unlabelled_loss(joints: Tensor, clips: Clips) -> Tensor:
         + 0.1 * bone_constancy_loss(joints, PRIORS.bones, torch.ones(joints.shape[:2]))
         + 0.05 * motion_loss(joints, PRIORS.stillness, torch.ones(len(joints), FRAMES - 2))
     )
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Torch's threads spin; beside other work two of them take many times as long as one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.slow

@@ -84,6 +84,7 @@ def test_untrained_joints_are_in_the_middle() -> None:
     assert votes.depths.abs().max() < 0.05
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_what_moves_in_the_window_moves_the_answer() -> None:
     torch.manual_seed(0)
     network = AnchorNetwork(SMALL)
