@@ -52,9 +52,8 @@ def main() -> None:
     frames, wall, busy = (sum(column) for column in zip(*results, strict=True))
     rate = sum(count / seconds for count, seconds, _ in results)
     print(f"{frames} frames by {given.workers} processes, clips by number of people: {dict(sorted(people.items()))}")
-    print(
-        f"{3600 * rate:,.0f} frames an hour; {1000 * wall / frames:.0f} ms and {1000 * busy / frames:.0f} ms CPU a frame"
-    )
+    each = f"{1000 * wall / frames:.0f} ms, {1000 * busy / frames:.0f} ms CPU a frame"
+    print(f"{3600 * rate:,.0f} frames an hour; {each}")
 
 
 if __name__ == "__main__":
