@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 KEPT = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]
@@ -13,7 +12,7 @@ ACTIONS = ("Directions", "Walking 1")
 FRAMES = 40
 SIZES = ((1000, 1002), (1000, 1000), (1000, 1000), (1000, 1002))
 K = [np.array([[1145.0 + 2 * n, 0, 512 + n], [0, 1143.5 + n, 515 - 3 * n], [0, 0, 1]]) for n in range(4)]
-DISTORTION = np.array([-0.2, 0.24, -0.001, -0.0014, -0.003])
+RADIAL, TANGENTIAL = (-0.2, 0.24, -0.003), np.array([-0.001, -0.0014])
 
 
 def positions(subject: str, action: str) -> np.ndarray:
@@ -50,8 +49,12 @@ def write(root: Path, extra: int = 3) -> None:
 
 
 def _seen(poses: np.ndarray, number: int, extra: int) -> np.ndarray:
+    """As VideoPose3D projects: radial terms, and tangential ones that are not OpenCV's."""
     turn, shift = world(number)
-    xyz = poses[:, KEPT].reshape(-1, 3).astype(float)
-    pixels, _ = cv2.projectPoints(xyz, cv2.Rodrigues(turn)[0], shift, K[number], DISTORTION)
-    flat = pixels.reshape(len(poses), 17, 2).astype(np.float32)
+    xyz = poses[:, KEPT].astype(float) @ turn.T + shift
+    x = xyz[..., :2] / xyz[..., 2:]
+    r2 = (x**2).sum(axis=-1, keepdims=True)
+    radial = 1 + RADIAL[0] * r2 + RADIAL[1] * r2**2 + RADIAL[2] * r2**3
+    bent = x * (radial + (TANGENTIAL * x).sum(axis=-1, keepdims=True)) + TANGENTIAL * r2
+    flat = (bent * K[number][[0, 1], [0, 1]] + K[number][:2, 2]).astype(np.float32)
     return np.concatenate([flat, flat[:extra]])
