@@ -108,6 +108,14 @@ def test_every_data_set_can_be_opened_by_name(layout: Layout, name: str, tmp_pat
         assert truth.frame_id == frame.frame_id
 
 
+@pytest.mark.parametrize("extracted", [True, False])
+def test_panoptic_has_colour_where_it_was_extracted(layout: Layout, tmp_path: Path, extracted: bool) -> None:
+    layout("panoptic").write(tmp_path, colour=extracted)
+    frame = open_data_set("panoptic", tmp_path)[0].frame_at(0)
+    assert (frame.colour is not None) == extracted
+    assert frame.depth is not None
+
+
 def test_subsets_by_name(layout: Layout, tmp_path: Path) -> None:
     layout("panoptic").write(tmp_path)
     assert len(open_data_set("panoptic", tmp_path, "170101_tiny/50_01")) == 1

@@ -40,7 +40,7 @@ def _panoptic(root: Path, subset: str) -> Sequence[IndexedClip]:
     sequence, _, node = subset.partition("/50_")
     if node and not node.isdigit():
         raise DataError(f"subset = '{subset}': name a sequence, or a sequence and Kinect as SEQ/50_01")
-    return open_panoptic(root, sequence, int(node or 0))
+    return open_panoptic(root, sequence, int(node or 0), colour=None)
 
 
 def _ntu(root: Path, subset: str) -> Sequence[IndexedClip]:

@@ -128,7 +128,7 @@ class PanopticClip(IndexedClip):
 
     def _colour(self, index: int, depth: NDArray[np.float32]) -> NDArray[np.uint8]:
         name = f"50_{self._node:02d}"
-        folder = self._sequence / "kinectImgs" / name
+        folder = _picture_folder(self._sequence, self._node)
         picture = read_colour_file(folder / f"{name}_{self._moments[index].colour + 1:08d}.jpg")
         points = depth_to_points(self._calibration.depth, depth).astype(np.float64)
         pixels = np.nan_to_num(self._calibration.depth_to_colour_pixels(points), nan=-1).astype(np.float32)
@@ -153,9 +153,12 @@ class PanopticClip(IndexedClip):
 
 
 def open_panoptic(
-    root: Path, sequence: str = "", node: int = 0, colour: bool = False, convention: str = "auto"
+    root: Path, sequence: str = "", node: int = 0, colour: bool | None = False, convention: str = "auto"
 ) -> list[PanopticClip]:
     """Clips of all sequences and Kinects there are, or of the one sequence or Kinect named.
+
+    Args:
+        colour: read it; ``None``: of those Kinects whose pictures are there.
 
     Raises:
         DataError: there is nothing, or something is missing or damaged.
@@ -167,7 +170,8 @@ def open_panoptic(
     for folder in folders:
         labels = _label_files(folder)
         for number in [node] if node else _nodes(folder):
-            clips.append(PanopticClip(folder, number, labels, colour, convention))
+            with_colour = _has_pictures(folder, number) if colour is None else colour
+            clips.append(PanopticClip(folder, number, labels, with_colour, convention))
     return clips
 
 
@@ -224,6 +228,14 @@ def _nodes(sequence: Path) -> list[int]:
     if not found:
         raise DataError(f"{sequence}: no kinect_shared_depth/KINECTNODE*/depthdata.dat; download the depth")
     return found
+
+
+def _picture_folder(sequence: Path, node: int) -> Path:
+    return sequence / "kinectImgs" / f"50_{node:02d}"
+
+
+def _has_pictures(sequence: Path, node: int) -> bool:
+    return any(_picture_folder(sequence, node).glob("*.jpg"))
 
 
 def _read_times(sequence: Path, node: int) -> KinectTimes:
