@@ -163,7 +163,11 @@ def encode_compressed_colour(colour: NDArray[np.uint8], quality: int = 90) -> by
     return bytes(buffer)
 
 
-def encode_compressed_depth(depth: NDArray[np.uint16]) -> bytes:
-    """(H, W) uint16 millimetres -> ``compressedDepth`` bytes of format ``16UC1; compressedDepth png``."""
-    _, buffer = cv2.imencode(".png", depth, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+def encode_compressed_depth(depth: NDArray[np.uint16], effort: int = 9) -> bytes:
+    """(H, W) uint16 millimetres -> ``compressedDepth`` bytes of format ``16UC1; compressedDepth png``.
+
+    Args:
+        effort: PNG compression, 0 to 9; 1 takes a thirtieth of the time of 9 and a third more bytes.
+    """
+    _, buffer = cv2.imencode(".png", depth, [cv2.IMWRITE_PNG_COMPRESSION, effort])
     return _COMPRESSED_DEPTH_HEADER.pack(0, 0.0, 0.0) + bytes(buffer)

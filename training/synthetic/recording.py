@@ -16,6 +16,8 @@ from unipose_training.data.shards import LabelledFrame
 from unipose_training.synthetic.truth import in_joint_set
 
 _QUALITY = 82
+#: Much effort on depth would take as long as rendering it.
+_LITTLE = 1
 
 
 def write_recording(output: Path, frames: Iterable[LabelledFrame], storage: str = "mcap") -> None:
@@ -27,13 +29,17 @@ def write_recording(output: Path, frames: Iterable[LabelledFrame], storage: str 
     labels = []
     with BagWriter(output, storage) as writer:
         for labelled in frames:
-            write_frame(writer, labelled.frame, labelled.truth)
+            write_frame(writer, labelled.frame, labelled.truth, _LITTLE)
             labels.append(_label(labelled))
     (output / "labels.json").write_text(json.dumps(labels))
 
 
-def write_frame(writer: BagWriter, frame: RgbdFrame, truth: Skeletons) -> None:
-    """All messages of a frame: images, calibrations, truth as ITOP-15 and COCO-23."""
+def write_frame(writer: BagWriter, frame: RgbdFrame, truth: Skeletons, effort: int = 9) -> None:
+    """All messages of a frame: images, calibrations, truth as ITOP-15 and COCO-23.
+
+    Args:
+        effort: to compress depth, see :func:`unipose_ros.images.encode_compressed_depth`.
+    """
     assert frame.colour is not None
     assert frame.depth is not None
     stamp, name = frame.stamp_ns, frame.frame_id
@@ -42,7 +48,7 @@ def write_frame(writer: BagWriter, frame: RgbdFrame, truth: Skeletons) -> None:
         ("/color/camera_info", info),
         ("/color/image/compressed", compressed_image(stamp, name, frame.colour, _QUALITY)),
         ("/depth/camera_info", info),
-        ("/depth/image/compressedDepth", compressed_depth(stamp, name, frame.depth)),
+        ("/depth/image/compressedDepth", compressed_depth(stamp, name, frame.depth, effort)),
         ("/truth/keypoints", skeleton_array(truth)),
         ("/truth/skeletons", skeleton_array(in_joint_set(truth, ITOP15))),
     ):

@@ -1,4 +1,4 @@
-"""What a depth camera makes of the true depth.
+"""What the demo's depth camera makes of the true depth; :mod:`~.sensors` has models of products.
 
 A triangulating camera (structured light or stereo) measures disparity ``d = f b / z``: its noise
 is even in d and so grows with the square of the distance (Khoshelham and Elberink 2012). Between
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
+from unipose_training.synthetic.sensors.effects import hidden_from
 
 Depth = NDArray[np.float32]
 
@@ -47,7 +48,7 @@ def measure(depth: Depth, camera: Camera, sensor: DepthSensor, rng: np.random.Ge
     disparity += sensor.noise * _correlated(depth.shape, sensor.noise_size, rng)
     disparity = np.rint(disparity / sensor.step) * sensor.step
     measured = camera.fx * sensor.baseline / np.maximum(disparity, sensor.step)
-    lost = ~known | _hidden_from_second_eye(depth, camera, sensor) | _lost_at_edges(depth, sensor, rng)
+    lost = ~known | hidden_from(depth, camera, sensor.baseline) | _lost_at_edges(depth, sensor, rng)
     lost |= (measured < sensor.nearest) | (measured > sensor.farthest)
     return np.where(lost, 0, measured).astype(np.float32)
 
@@ -56,18 +57,6 @@ def _correlated(shape: tuple[int, ...], size: float, rng: np.random.Generator) -
     """Gaussian noise of unit variance, smooth over ``size`` pixels."""
     smooth = cv2.GaussianBlur(rng.normal(size=shape), (0, 0), size)
     return np.asarray(smooth / smooth.std())
-
-
-def _hidden_from_second_eye(depth: Depth, camera: Camera, sensor: DepthSensor) -> NDArray[np.bool_]:
-    """Pixels whose line from the second eye passes behind something nearer.
-
-    Column u is seen from the second eye at ``u - f b / z``. A surface that is not hidden keeps the
-    order of the columns; one that falls back behind a column to its right is covered by it.
-    """
-    far = np.where(depth > 0, depth, np.inf)
-    column = np.arange(depth.shape[1]) - camera.fx * sensor.baseline / far
-    from_the_right = np.minimum.accumulate(column[:, ::-1], axis=1)[:, ::-1]
-    return np.asarray(column > from_the_right + 0.5)
 
 
 def _lost_at_edges(depth: Depth, sensor: DepthSensor, rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -67,9 +67,13 @@ def compressed_image(stamp_ns: int, frame_id: str, colour: NDArray[np.uint8], qu
     return message_class(COMPRESSED_IMAGE)(header(stamp_ns, frame_id), "rgb8; jpeg compressed bgr8", data)
 
 
-def compressed_depth(stamp_ns: int, frame_id: str, depth: NDArray[np.float32]) -> Any:
-    """(H, W) float32 metres -> ``compressedDepth``: 16-bit PNG of millimetres, without loss below 65.5 m."""
-    data = np.frombuffer(encode_compressed_depth(to_millimetres(depth)), np.uint8)
+def compressed_depth(stamp_ns: int, frame_id: str, depth: NDArray[np.float32], effort: int = 9) -> Any:
+    """(H, W) float32 metres -> ``compressedDepth``: 16-bit PNG of millimetres, without loss below 65.5 m.
+
+    Args:
+        effort: see :func:`unipose_ros.images.encode_compressed_depth`.
+    """
+    data = np.frombuffer(encode_compressed_depth(to_millimetres(depth), effort), np.uint8)
     return message_class(COMPRESSED_IMAGE)(header(stamp_ns, frame_id), "16UC1; compressedDepth png", data)
 
 
