@@ -74,6 +74,13 @@ def test_depth_is_relative_and_clipped_and_holes_are_far() -> None:
     assert image[0, 10, 96] == 2
 
 
+def test_depth_is_never_mixed_across_an_edge() -> None:
+    depth = wall(3.0)
+    depth[:, 320:] = 3.5
+    image = encode_depth(frame(depth), BOX, 3.0, DepthImageConfig(size=320)).image
+    assert set(np.unique(image[:, 40:280])) == {0.0, 1.0}
+
+
 def test_the_same_person_nearer_gives_the_same_image() -> None:
     near, far = (encode_depth(frame(wall(z + 0.2)), BOX, z, DepthImageConfig()).image for z in (2.0, 3.0))
     assert np.abs(near[0, 60:130, 60:130] - far[0, 60:130, 60:130]).max() < 1e-6
@@ -102,7 +109,8 @@ def test_the_whole_person_is_in_the_colour_window_whatever_the_pixels_shape() ->
 
 def test_covariances_are_those_of_many_draws() -> None:
     random = np.random.default_rng(0)
-    sample = encode_depth(frame(wall(3)), BOX, 3.0, DepthImageConfig())
+    camera = Camera(fx=525, fy=300, cx=319.5, cy=239.5, width=640, height=480)
+    sample = encode_depth(frame(wall(3), camera=camera), BOX, 3.0, DepthImageConfig())
     pixel, depth = np.array([150.0, 40.0]), 0.1
     root = np.array([[2.0, 0, 0], [0.7, 1.5, 0], [0.01, 0.0, 0.05]])
     draws = random.normal(size=(200_000, 3)) @ root.T

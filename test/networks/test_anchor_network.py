@@ -62,7 +62,7 @@ def test_one_hot_logits_return_anchor_and_offset() -> None:
 def test_answers_of_the_feature_map_meet_their_anchors() -> None:
     rows, columns, joints = 3, 4, 2
     answers = torch.zeros(1, 16 * joints, rows, columns)
-    anchor, joint, row, column = 7, 1, 2, 3
+    anchor, joint, row, column = 7, 1, 1, 3
     answers[0, anchor * joints + joint, row, column] = 5
     sorted_out = _by_anchor(answers, joints, 1)
     assert sorted_out.nonzero().tolist() == [[0, (row * columns + column) * 16 + anchor, joint, 0]]

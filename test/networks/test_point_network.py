@@ -69,7 +69,7 @@ def test_paint_is_seen() -> None:
 
 
 def test_nearest_within_a_radius() -> None:
-    points = torch.tensor([[[0.0, 0, 0], [0.1, 0, 0], [0.15, 0, 0], [0.5, 0, 0]]])
+    points = torch.tensor([[[0.0, 0, 0], [0.1, 0, 0], [0.15, 0, 0], [0.3, 0, 0]]])
     found = nearest_within(points, points[:, :1], count=4, radius=0.2)
     assert found.tolist() == [[[0, 1, 2, 0]]]
 
