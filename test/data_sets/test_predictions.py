@@ -124,3 +124,19 @@ def test_files_that_do_not_fit_are_refused(itop: ItopFile, valid: np.ndarray, tm
         read_predictions(tmp_path / "none.npy")
     with pytest.raises(DataError, match="coordinates = 'world'"):
         read_predictions(tmp_path / "short.npy", "world")
+
+
+def test_a2js_own_predictions_have_its_published_figures(shared_data: Path) -> None:
+    """Files of zhangboshen/A2J: ``itop_side_88.mat`` of ITOP_side_results.zip and the test labels in data/itop_side."""
+    folder = shared_data / "a2j"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder} with itop_side_88.mat and itop_side_keypoints3D_test.mat")
+    truth = scipy.io.loadmat(folder / "itop_side_keypoints3D_test.mat")["keypoints3D"].astype(float) * AXES
+    score = score_itop(read_predictions(folder / "itop_side_88.mat").optical(), truth)
+    # Xiong et al., ICCV 2019, front view.
+    published = {
+        "head": 98.54, "neck": 99.20, "shoulders": 96.23, "elbows": 78.92, "hands": 68.35, "torso": 98.52,
+        "hips": 90.85, "knees": 90.75, "feet": 86.91,
+    }  # fmt: skip
+    assert {part: round(100 * score.part(part), 2) for part in published} == pytest.approx(published, abs=0.011)
+    assert (score.frames, round(score.mean_mm, 1), round(100 * score.mean, 1)) == (4863, 58.5, 88.0)
