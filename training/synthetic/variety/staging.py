@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 
@@ -14,13 +13,13 @@ from unipose_training.synthetic.materials import Material
 from unipose_training.synthetic.stroll import Oval
 from unipose_training.synthetic.variety.cameras import KINDS, CameraPlan, draw_camera
 from unipose_training.synthetic.variety.draw_postures import draw_posture, with_arms
+from unipose_training.synthetic.variety.furnishing import Circle, collide, draw_occluders, draw_room, one_of
 from unipose_training.synthetic.variety.plans import Act, Captured, ClipPlan, Posed, Role, Stroll
 from unipose_training.synthetic.variety.postures import Posture
-from unipose_training.synthetic.variety.rooms import OCCLUDERS, STYLES, Place, RoomPlan
+from unipose_training.synthetic.variety.rooms import RoomPlan
 from unipose_training.synthetic.variety.split import Split
 
 Rng = np.random.Generator
-_T = TypeVar("_T")
 #: Share of robots that move; such clips cost three times as much.
 _MOVING = 0.1
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -55,10 +54,6 @@ WISHES: dict[str, Wish] = {
 }
 
 
-def _one_of(rng: Rng, things: Sequence[_T]) -> _T:
-    return things[int(rng.integers(len(things)))]
-
-
 def draw_clip(split: Split, seed: int, number: int, subset: str, frames: int, rate_hz: float) -> ClipPlan:
     """Clip ``number`` of a set; the same arguments give the same plan."""
     rng = np.random.default_rng((seed, number))
@@ -66,8 +61,8 @@ def draw_clip(split: Split, seed: int, number: int, subset: str, frames: int, ra
     camera = draw_camera(rng, split.cameras[number % len(split.cameras)], float(np.mean(wish.distance)), _MOVING)
     roles = _roles(rng, _Cast(split, wish, frames / rate_hz, seed, number), camera)
     blocked = _circles(roles)
-    occluders = _occluders(rng, wish, roles, blocked)
-    room = _room(rng, split, roles, [*blocked, *((p.x, p.y, 0.5) for p in occluders)], occluders)
+    occluders = draw_occluders(rng, wish.occluders, [(role.x, role.y) for role in roles], blocked)
+    room = draw_room(rng, split.styles, [*blocked, *((p.x, p.y, 0.5) for p in occluders)], occluders)
     return ClipPlan(
         name=f"clip_{number:04d}",
         seed=int(rng.integers(2**31)),
@@ -102,7 +97,7 @@ def _roles(rng: Rng, cast: _Cast, camera: CameraPlan) -> tuple[Role, ...]:
         # People of a clip are numbered apart from those of all others.
         person = draw_person(100 * cast.number + attempt, cast.seed, cast.split.wardrobe)
         role = _role(rng, cast, camera, _dark(person) if cast.wish.dark else person)
-        if not _collide(_circles([role]), _circles(roles)):
+        if not collide(_circles([role]), _circles(roles)):
             roles.append(role)
     return tuple(roles)
 
@@ -131,7 +126,7 @@ def _act(rng: Rng, cast: _Cast, place: tuple[float, float]) -> Act:
         return _stroll(rng, cast, place)
     if kind < 0.5:
         arms = _keys(rng, split.gestures) if rng.random() < 0.25 else ()
-        clip = _one_of(rng, split.clips)
+        clip = one_of(rng, split.clips)
         return Captured(clip, float(rng.random()), bool(rng.random() < 0.5), arms)
     return Posed(_keys(rng, split.gestures))
 
@@ -139,10 +134,10 @@ def _act(rng: Rng, cast: _Cast, place: tuple[float, float]) -> Act:
 def _keys(rng: Rng, families: Sequence[str]) -> tuple[Posture, ...]:
     """Two to four postures; half of the time only the arms change between them."""
     count = int(rng.integers(2, 5))
-    first = draw_posture(rng, _one_of(rng, families))
+    first = draw_posture(rng, one_of(rng, families))
     if rng.random() < 0.5:
-        return (first, *(with_arms(first, rng, _one_of(rng, families)) for _ in range(count - 1)))
-    return (first, *(draw_posture(rng, _one_of(rng, families)) for _ in range(count - 1)))
+        return (first, *(with_arms(first, rng, one_of(rng, families)) for _ in range(count - 1)))
+    return (first, *(draw_posture(rng, one_of(rng, families)) for _ in range(count - 1)))
 
 
 def _seated(rng: Rng) -> Posed:
@@ -162,7 +157,7 @@ def _stroll(rng: Rng, cast: _Cast, place: tuple[float, float]) -> Stroll:
     return Stroll(Oval(place, radii, float(rng.uniform(0, 2 * np.pi)), way), float(rng.random()), arms)
 
 
-def _circles(roles: Sequence[Role]) -> list[tuple[float, float, float]]:
+def _circles(roles: Sequence[Role]) -> list[Circle]:
     """Floor that people need: x, y, radius."""
     circles = []
     for role in roles:
@@ -170,10 +165,6 @@ def _circles(roles: Sequence[Role]) -> list[tuple[float, float, float]]:
         reach = max(act.path.radii) + 0.4 if isinstance(act, Stroll) else 0.8 if isinstance(act, Captured) else 0.5
         circles.append((role.x, role.y, reach))
     return circles
-
-
-def _collide(ones: Sequence[tuple[float, float, float]], others: Sequence[tuple[float, float, float]]) -> bool:
-    return any(np.hypot(a - x, b - y) < r + s for a, b, r in ones for x, y, s in others)
 
 
 def _dark(person: PersonPlan) -> PersonPlan:
@@ -185,73 +176,6 @@ def _dark(person: PersonPlan) -> PersonPlan:
 
     outfit = replace(person.outfit, top=dim(person.outfit.top), bottom=dim(person.outfit.bottom))
     return replace(person, outfit=outfit)
-
-
-def _occluders(
-    rng: Rng, wish: Wish, roles: Sequence[Role], blocked: Sequence[tuple[float, float, float]]
-) -> tuple[Place, ...]:
-    """Things on the way from the camera to people."""
-    places: list[Place] = []
-    for _ in range(int(rng.integers(wish.occluders[0], wish.occluders[1] + 1))):
-        for _attempt in range(20):
-            target = _one_of(rng, roles)
-            share = float(rng.uniform(0.45, 0.85))
-            x, y = target.x * share + float(rng.normal(0, 0.2)), target.y * share
-            if not _collide([(x, y, 0.25)], [*blocked, *((p.x, p.y, 0.4) for p in places)]):
-                kind = _one_of(rng, OCCLUDERS)
-                places.append(Place(kind, x, y, float(rng.normal(0, 0.5)), int(rng.integers(2**31))))
-                break
-    return tuple(places)
-
-
-def _room(
-    rng: Rng,
-    split: Split,
-    roles: Sequence[Role],
-    blocked: Sequence[tuple[float, float, float]],
-    occluders: tuple[Place, ...],
-) -> RoomPlan:
-    style = _one_of(rng, split.styles)
-    spare = (0.2, 0.5) if style == "corridor" else (0.3, 2.2)
-    far = max((y + r for _, y, r in blocked), default=3.0)
-    left = max((r - x for x, _, r in blocked), default=1.0)
-    right = max((x + r for x, _, r in blocked), default=1.0)
-    plan = RoomPlan(
-        style=style,
-        left=max(left, 1.0) + float(rng.uniform(*spare)),
-        right=max(right, 1.0) + float(rng.uniform(*spare)),
-        back=far + float(rng.uniform(0.5, 2.5)),
-        height=float(rng.uniform(2.35, 3.4)),
-        seed=int(rng.integers(2**31)),
-    )
-    furniture = [*occluders, *_along_walls(rng, plan, blocked), *_clutter(rng, plan, blocked)]
-    return replace(plan, furniture=tuple(furniture))
-
-
-def _along_walls(rng: Rng, plan: RoomPlan, blocked: Sequence[tuple[float, float, float]]) -> list[Place]:
-    kinds, places, x = STYLES[plan.style][0], [], -plan.left + 0.6
-    while x < plan.right - 0.6:
-        step = float(rng.uniform(1.0, 2.6))
-        if rng.random() < 0.75 and not _collide([(x, plan.back - 0.4, 0.5)], blocked):
-            kind = _one_of(rng, kinds)
-            places.append(Place(kind, x, plan.back - 0.48, 0.0, int(rng.integers(2**31))))
-        x += step
-    for side, wall, yaw in ((-1.0, plan.left, np.pi / 2), (1.0, plan.right, -np.pi / 2)):
-        y = float(rng.uniform(1.5, plan.back - 0.8))
-        at = side * (wall - 0.5)
-        if rng.random() < 0.6 and not _collide([(at, y, 0.6)], blocked):
-            places.append(Place(_one_of(rng, kinds), at, y, float(yaw), int(rng.integers(2**31))))
-    return places
-
-
-def _clutter(rng: Rng, plan: RoomPlan, blocked: Sequence[tuple[float, float, float]]) -> list[Place]:
-    kinds, places = STYLES[plan.style][1], []
-    for _ in range(int(rng.integers(0, 5))):
-        x, y = float(rng.uniform(0.4 - plan.left, plan.right - 0.4)), float(rng.uniform(1.2, plan.back - 0.4))
-        if not _collide([(x, y, 0.35)], blocked):
-            yaw = float(rng.uniform(-np.pi, np.pi))
-            places.append(Place(_one_of(rng, kinds), x, y, yaw, int(rng.integers(2**31))))
-    return places
 
 
 def _lighting(rng: Rng, room: RoomPlan, dark: bool) -> Lighting:
