@@ -19,6 +19,7 @@ TRAIN = [
     "matplotlib>=3.7",
     "motmetrics>=1.4",
     "open3d>=0.19",
+    "pybullet>=3.2.7; python_version < '3.12'",  # its motions; later Pythons have no wheel
     "safetensors>=0.4",
     "torch>=2.4",
 ]
