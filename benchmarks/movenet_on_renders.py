@@ -3,15 +3,15 @@
     python benchmarks/movenet_on_renders.py --motions pybullet-3.2.7-*.whl --clothes CLOTHES
 
 Renders must behave like photographs, or what is measured on them means nothing and a network
-taught by MoveNet on them learns nothing. One picture per clip, one clip per person; a person
-counts when whole in the picture and at least 12 of the 12 body joints of COCO are in it.
+taught by MoveNet on them learns nothing. One picture per clip; people count whose 17 keypoints are
+all in the picture, hidden or not.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from unipose_ros.skeletons import COCO17, COCO23
 from unipose_training.evaluation.facing import facing_angles
 from unipose_training.synthetic.perform import Sources
 from unipose_training.synthetic.photograph import Photograph, photograph
+from unipose_training.synthetic.record import default_motions
 from unipose_training.synthetic.variety.split import SPLITS
 from unipose_training.synthetic.variety.staging import draw_clip
 
@@ -82,16 +83,14 @@ def row(name: str, verdicts: list[Verdict]) -> str:
 def main() -> None:
     """Render, detect, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--motions", type=Path, required=True)
+    parser.add_argument("--motions", type=Path)
     parser.add_argument("--clothes", type=Path)
-    parser.add_argument("--cmu", type=Path)
     parser.add_argument("--clips", type=int, default=150)
     parser.add_argument("--split", choices=sorted(SPLITS), default="training")
     parser.add_argument("--subsets", nargs="+", default=["single"])
     parser.add_argument("--seed", type=int, default=11)
     given = parser.parse_args()
-    sources, split = Sources(given.motions, given.clothes, given.cmu), SPLITS[given.split]
-    split = replace(split, clips=split.clips + sources.cmu_clips())
+    sources, split = Sources(given.motions or default_motions(), given.clothes), SPLITS[given.split]
     detector, verdicts = load_movenet(), []
     for number in tqdm(range(given.clips)):
         plan = draw_clip(split, given.seed, number, given.subsets[number % len(given.subsets)], 2, 10.0)

@@ -30,8 +30,14 @@ def test_a_changed_sampler_is_noticed(monkeypatch: pytest.MonkeyPatch, capsys: p
     monkeypatch.setattr(benchmark, "SEED", benchmark.SEED + 1)
     with pytest.raises(SyntheticError, match="not UniPose-Synth v1"):
         benchmark_plans()
-    assert main(["--benchmark", "out", "--motions", "nowhere"]) == 1
+    arguments = ["--benchmark", "out", "--motions", "nowhere"]
+    assert main([*arguments, "--clothes", "nowhere"]) == 1
     assert "new version" in capsys.readouterr().err
+
+
+def test_its_people_are_never_painted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--benchmark", "out", "--motions", "nowhere"]) == 1
+    assert "--clothes" in capsys.readouterr().err
 
 
 def test_it_shows_nothing_that_training_sees() -> None:

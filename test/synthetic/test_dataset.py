@@ -172,3 +172,13 @@ def test_without_an_output_the_command_says_so(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         main(["--frames", "4"])
     assert "name the folder" in capsys.readouterr().err
+
+
+def test_clips_of_cmu_need_their_folder(tmp_path: Path) -> None:
+    from unipose_training.synthetic.perform import _clip
+
+    with pytest.raises(SyntheticError, match=r"'07_01' is one of CMU's.*--cmu"):
+        _clip(NOWHERE, "07_01")
+    for name in ("02_01.amc", "01_03.amc", "01.asf"):
+        (tmp_path / name).touch()
+    assert Sources(Path("nowhere"), cmu=tmp_path).cmu_clips() == ("01_03", "02_01")

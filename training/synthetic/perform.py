@@ -29,7 +29,6 @@ from unipose_training.synthetic.wardrobe import DressedPerson, dress
 Array = NDArray[np.float64]
 #: Leg length in metres of the DeepMimic humanoid: thigh 0.42, shin 0.41.
 _PERFORMER_LEG = 0.83
-_CMU_RATE_HZ = 30.0
 #: Captured motion stays within this many metres of its place.
 _ROAM = 0.45
 #: A seat lies this far below the joints of the hips: metres of flesh and cloth.
@@ -43,12 +42,14 @@ class Sources:
     Attributes:
         motions: the pybullet wheel, or a folder of its clips.
         clothes: folder of MakeHuman garments; painted clothes without it.
-        cmu: folder of CMU motion capture, thinned to 30 Hz, or None.
+        cmu: folder of CMU motion capture, or None.
+        cmu_rate_hz: its frame rate; 120 as published.
     """
 
     motions: Path
     clothes: Path | None = None
     cmu: Path | None = None
+    cmu_rate_hz: float = 120.0
 
     def cmu_clips(self) -> tuple[str, ...]:
         """Names of the CMU trials."""
@@ -105,17 +106,14 @@ def _with_arms(motion: Motion, arms: Sequence[Posture]) -> Motion:
     return with_arms_of(motion, between(arms, len(motion), motion.period_s)) if arms else motion
 
 
-def _clip(sources: Sources, name: str) -> Motion:
-    return _read_clip(sources.motions, sources.cmu, name)
-
-
 @cache
-def _read_clip(motions: Path, cmu: Path | None, name: str) -> Motion:
-    if "_" in name and name.split("_")[0].isdigit():
-        if cmu is None:
-            raise SyntheticError(f"clip '{name}' is one of CMU's; name the folder with --cmu")
-        return read_cmu(cmu / f"{name.split('_')[0]}.asf", cmu / f"{name}.amc", _CMU_RATE_HZ)
-    return read_deepmimic(motions, name)
+def _clip(sources: Sources, name: str) -> Motion:
+    subject = name.split("_")[0]
+    if not subject.isdigit():
+        return read_deepmimic(sources.motions, name)
+    if sources.cmu is None:
+        raise SyntheticError(f"clip '{name}' is one of CMU's; name the folder with --cmu")
+    return read_cmu(sources.cmu / f"{subject}.asf", sources.cmu / f"{name}.amc", sources.cmu_rate_hz)
 
 
 def _seat(role: Role, person: DressedPerson, seed: int) -> list[Surface]:

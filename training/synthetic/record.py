@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     varied.add_argument("--frames-per-clip", type=int, default=DatasetSettings.frames_per_clip)
     varied.add_argument("--subsets", nargs="+", choices=SUBSETS, default=SUBSETS, help="default: all")
     varied.add_argument("--cmu", type=Path, help="folder of CMU motion capture (.asf, .amc), for more motions")
+    varied.add_argument("--cmu-rate", type=float, default=Sources.cmu_rate_hz, help="its frames a second, default 120")
     varied.add_argument("--format", choices=FORMATS, default="bag", help="rosbag2, or .npz shards for training")
     varied.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
     return parser
@@ -100,7 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if output is None:
         parser.error("name the folder to make")
     try:
-        _record(output, Sources(given.motions or default_motions(), given.clothes, given.cmu), given)
+        sources = Sources(given.motions or default_motions(), given.clothes, given.cmu, given.cmu_rate)
+        _record(output, sources, given)
     except (SyntheticError, RecordingError) as error:
         print(f"unipose record-synthetic: {error}", file=sys.stderr)
         return 1
@@ -108,6 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _record(output: Path, sources: Sources, given: argparse.Namespace) -> None:
+    if given.benchmark and sources.clothes is None:
+        raise SyntheticError("the people of UniPose-Synth v1 wear garments; name their folder with --clothes")
     if given.benchmark:
         record_clips(benchmark_plans(), sources, output, given.format, given.workers)
     elif given.frames is not None:
