@@ -12,9 +12,10 @@ from unipose_ros.camera import project
 from unipose_ros.frame import JointStatus
 from unipose_ros.recordings import BagReader, RgbdRecording
 from unipose_ros.skeletons import COCO23, ITOP15
+from unipose_training.evaluation.joint_sets import in_joint_set
 from unipose_training.synthetic.lighting import Lighting
 from unipose_training.synthetic.record import main
-from unipose_training.synthetic.truth import in_joint_set, true_skeletons
+from unipose_training.synthetic.truth import true_skeletons
 from unipose_training.synthetic.walk import CAMERA, SyntheticFrame, WalkSettings, render_walk
 
 QUICK = WalkSettings(seconds=2.0, rate_hz=2.0, lighting=Lighting(samples=1))

@@ -13,7 +13,7 @@ from unipose_ros.recordings.messages import camera_info, compressed_depth, compr
 from unipose_ros.recordings.skeleton_messages import skeleton_array
 from unipose_ros.skeletons import ITOP15
 from unipose_training.data.shards import LabelledFrame
-from unipose_training.synthetic.truth import in_joint_set
+from unipose_training.evaluation.joint_sets import in_joint_set
 
 _QUALITY = 82
 #: Much effort on depth would take as long as rendering it.

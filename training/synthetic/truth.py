@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, project
 from unipose_ros.frame import JointStatus, Skeletons, TrackState
-from unipose_ros.skeletons import COCO23, JointSet, convert_joints
+from unipose_ros.skeletons import COCO23
 
 #: A joint lies this deep (metres) under its own skin at most; more means that another limb is in front.
 _DEEPEST = 0.18
-
-
-def in_joint_set(truth: Skeletons, joint_set: JointSet) -> Skeletons:
-    """The same truth in another joint set.
-
-    A joint is MEASURED when all joints that it is made of are, so the neck needs both shoulders.
-    """
-    positions, _ = convert_joints(truth.positions, truth.joint_set, joint_set)
-    seen = (truth.status == JointStatus.MEASURED).astype(np.float32)
-    # A joint mixed of unseen and seen ones is partly seen; converting the status as a coordinate tells how much.
-    share, _ = convert_joints(seen[..., None], truth.joint_set, joint_set)
-    status = np.where(share[..., 0] > 0.99, JointStatus.MEASURED, JointStatus.INFERRED).astype(np.uint8)
-    return replace(
-        truth,
-        positions=positions.astype(np.float32),
-        confidences=np.ones(positions.shape[:2], np.float32),
-        status=status,
-        joint_set=joint_set,
-    )
 
 
 def true_skeletons(

@@ -9,6 +9,7 @@ import torch
 from unipose_ros.camera import project
 from unipose_ros.frame import JointStatus
 from unipose_ros.skeletons import COCO23, ITOP15
+from unipose_training.evaluation.joint_sets import in_joint_set
 from unipose_training.synthetic.bank import BodyBank
 from unipose_training.synthetic.batch.draw import DrawSettings, draw_scenes
 from unipose_training.synthetic.batch.interface import Rendered
@@ -19,7 +20,7 @@ from unipose_training.synthetic.batch.torch_renderer import TorchRenderer
 from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.materials import Mark, Material
 from unipose_training.synthetic.materials import shade as shade_reference
-from unipose_training.synthetic.truth import in_joint_set, true_skeletons
+from unipose_training.synthetic.truth import true_skeletons
 
 
 @pytest.fixture(scope="module")
