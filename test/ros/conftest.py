@@ -11,3 +11,11 @@ for needed in ("rclpy", "unipose_ros.msg", "message_filters", "cv_bridge", "tf2_
     pytest.importorskip(needed, reason=f"{needed} is not installed: run 'make setup', or source a ROS 2 workspace")
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+
+@pytest.fixture
+def hand():  # type: ignore[no-untyped-def]
+    """A clock that the test moves."""
+    from ros_samples import Hand
+
+    return Hand()

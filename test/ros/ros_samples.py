@@ -40,3 +40,12 @@ def people(*ids: str, **changes: Any) -> Skeletons:
         "states": np.full(count, TrackState.TRACKED, np.uint8), "ages_ns": np.arange(count) * 1_500_000_000,
     }  # fmt: skip
     return Skeletons(**{**values, **changes})
+
+
+class Hand:
+    """A clock moved by hand."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from ros_samples import Hand
 
 from unipose_ros.ros.config import NodeConfig
 from unipose_ros.ros.diagnostics import Condition, build_diagnostics
@@ -12,18 +13,6 @@ from unipose_ros.ros.statistics import Statistics
 pytestmark = pytest.mark.ros
 ACTIVE = Condition("/unipose", "active", runtime="onnxruntime on cpu")
 OK, WARN, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.STALE
-
-
-class Hand:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def hand() -> Hand:
-    return Hand()
 
 
 @pytest.fixture

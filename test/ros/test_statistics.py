@@ -3,22 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from ros_samples import Hand
 
 from unipose_ros.ros.statistics import Statistics
-
-
-class Hand:
-    """A clock moved by hand."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def hand() -> Hand:
-    return Hand()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cv2
 
+from unipose_ros.cli.options import positive
 from unipose_training.data.check import Inventory, overview
 from unipose_training.data.errors import DataError
 from unipose_training.data.inventories import INVENTORIES
@@ -44,15 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--dataset", required=True, choices=sorted(INVENTORIES))
     check.add_argument("--root", required=True, type=Path, metavar="DIR", help="folder of the data set")
     check.add_argument("--output", type=Path, default=Path("overview.png"), metavar="PNG")
-    check.add_argument("--samples", type=_positive, default=12, metavar="N", help="to draw (default: %(default)s)")
+    check.add_argument("--samples", type=positive, default=12, metavar="N", help="to draw (default: %(default)s)")
     return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value}: give at least 1")
-    return value
 
 
 def _write(path: Path, found: Inventory) -> None:

@@ -18,9 +18,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from unipose_ros.backends import BackendError
+from unipose_ros.cli.options import add_topic_options, chosen_topics, positive
 from unipose_ros.estimator import MODALITIES, EstimatorConfig, EstimatorError, PoseEstimator, build_estimator
 from unipose_ros.networks.weights import WeightsError
-from unipose_ros.recordings import RecordingError, RgbdTopics
+from unipose_ros.recordings import RecordingError
 from unipose_ros.skeletons import JOINT_SETS, JointSetError, get_joint_set
 from unipose_training.data.clips import Clip, open_clips
 from unipose_training.data.errors import DataError
@@ -39,7 +40,6 @@ from unipose_training.evaluation.results import Results
 from unipose_training.evaluation.run import evaluate_clips
 from unipose_training.evaluation.views import read_camera_poses
 
-_ROLES = ("colour", "colour_info", "depth", "depth_info", "points", "truth")
 _REFUSALS = (
     BackendError,
     DataError,
@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--modality", choices=sorted(MODALITIES), default="lookup", help="what to judge (default: %(default)s)")
     add("--output", type=Path, default=Path("evaluation"), help="folder for the results (default: %(default)s)")
     add("--no-tracking", action="store_true", help="judge each frame for itself: no ids, no smoothing")
-    add("--limit", type=_positive, metavar="N", help="at most the first N frames of each recording")
+    add("--limit", type=positive, metavar="N", help="at most the first N frames of each recording")
     add("--joint-set", choices=sorted(JOINT_SETS), help="to judge in (default: that of the predictions)")
     add(
         "--camera-poses",
@@ -121,21 +121,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--no-video", action="store_true", help="do not write comparison.mp4")
     add("--device", default="auto", help="where networks run: auto, cpu or cuda (default: %(default)s)")
-    for role in _ROLES:
-        add(
-            "--" + role.replace("_", "-"),
-            metavar="TOPIC",
-            help="the recordings' topic; default: found by type and name",
-        )
+    add_topic_options(parser)
     add_data_set_options(parser)
     return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value}: give at least 1")
-    return value
 
 
 def _evaluate(options: argparse.Namespace, estimator: PoseEstimator | None, command: str) -> None:
@@ -161,7 +149,7 @@ def _evaluate(options: argparse.Namespace, estimator: PoseEstimator | None, comm
 
 
 def _recorded_clips(options: argparse.Namespace) -> list[Clip]:
-    topics = RgbdTopics(**{role: getattr(options, role) for role in _ROLES})
+    topics = chosen_topics(options)
     return [clip for path in options.recordings for clip in open_clips(path, topics)]
 
 

@@ -20,19 +20,18 @@ from tqdm import tqdm
 from unipose_ros.cli.demo_output import read_durations, read_skeleton_messages
 from unipose_ros.cli.demo_pictures import write_pictures
 from unipose_ros.cli.demo_run import DemoRun, plan, run_demo
+from unipose_ros.cli.options import add_topic_options, chosen_topics
 from unipose_ros.cli.processes import ProcessError
 from unipose_ros.cli.summary import Received, summarise
 from unipose_ros.frame import Skeletons
 from unipose_ros.recordings import BagReader, RecordingError, RgbdRecording, RgbdTopics
 from unipose_ros.resources import resource_path
 
-_ROLES = ("colour", "colour_info", "depth", "depth_info", "points")
-
 
 def main(argv: Sequence[str]) -> int:
     """Run the demo; 1 when it could not be run to its end."""
     options = _parser().parse_args(argv)
-    chosen = RgbdTopics(**{role: getattr(options, role) for role in _ROLES})
+    chosen = chosen_topics(options)
     try:
         summary = demo(options.bag or resource_path("demo", "walk"), options.output, options.modality, chosen)
     except (ProcessError, RecordingError) as error:
@@ -52,9 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         "--output", type=Path, default=Path("demo_output"), help="folder, replaced (default: %(default)s)"
     )
     parser.add_argument("--modality", default="lookup", help="how joints are found (default: %(default)s)")
-    for role in _ROLES:
-        flag = "--" + role.replace("_", "-")
-        parser.add_argument(flag, metavar="TOPIC", help="the recording's topic; default: found by type and name")
+    add_topic_options(parser)
     return parser
 
 

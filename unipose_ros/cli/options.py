@@ -1,0 +1,34 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+
+from unipose_ros.recordings import RgbdTopics
+
+_ROLES = tuple(field.name for field in fields(RgbdTopics))
+
+
+def add_topic_options(parser: argparse.ArgumentParser) -> None:
+    """``--colour TOPIC``, ``--depth-info TOPIC`` and so on, one for each role of a recording."""
+    for role in _ROLES:
+        flag = "--" + role.replace("_", "-")
+        parser.add_argument(flag, metavar="TOPIC", help="the recording's topic; default: found by type and name")
+
+
+def chosen_topics(options: argparse.Namespace) -> RgbdTopics:
+    """What the user has named with :func:`add_topic_options`."""
+    return RgbdTopics(**{role: getattr(options, role) for role in _ROLES})
+
+
+def positive(text: str) -> int:
+    """A whole number from 1, as the ``type`` of an argument.
+
+    Raises:
+        argparse.ArgumentTypeError: it is less.
+    """
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value}: give at least 1")
+    return value
