@@ -9,6 +9,7 @@ from typing import Protocol
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.recordings import BagReader, RgbdRecording, RgbdTopics
 from unipose_ros.recordings.reader import STORAGE_SUFFIXES
+from unipose_training.data.keypoint_files import SUFFIX as LABELS_SUFFIX
 from unipose_training.data.shards import ShardClip
 
 _SHARD_SUFFIX = ".npz"
@@ -126,7 +127,7 @@ def open_clips(path: Path, topics: RgbdTopics | None = None) -> list[Clip]:
     if path.suffix == _SHARD_SUFFIX:
         return [ShardClip(path)]
     files = [file for file in sorted(path.rglob("*")) if not _is_hidden(file.relative_to(path))]
-    shards = [ShardClip(file) for file in files if file.suffix == _SHARD_SUFFIX]
+    shards = [ShardClip(file) for file in files if _is_shard(file)]
     folders = list(dict.fromkeys(file.parent for file in files if file.suffix in STORAGE_SUFFIXES))
     if path in folders or not (folders or shards):
         return [RecordingClip(path, topics)]
@@ -136,6 +137,11 @@ def open_clips(path: Path, topics: RgbdTopics | None = None) -> list[Clip]:
 def _recording_within(path: Path, folder: Path, topics: RgbdTopics | None) -> RecordingClip:
     place = folder.relative_to(path)
     return RecordingClip(folder, topics, place.as_posix(), subset="/".join(place.parts[:-1]))
+
+
+def _is_shard(path: Path) -> bool:
+    """2D labels may lie beside the clips."""
+    return path.suffix == _SHARD_SUFFIX and not path.name.endswith(LABELS_SUFFIX)
 
 
 def _is_hidden(path: Path) -> bool:

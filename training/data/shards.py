@@ -23,6 +23,7 @@ from unipose_ros.frame import RgbdFrame, Skeletons, TrackState
 from unipose_ros.images import decode_compressed_colour, encode_compressed_colour, to_metres, to_millimetres
 from unipose_ros.skeletons import COCO23
 from unipose_training.data.errors import DataError
+from unipose_training.data.whole_files import write_whole
 
 _VERSION = 1
 _QUALITY = 90
@@ -65,10 +66,7 @@ def write_shard(path: Path, name: str, subset: str, frames: Sequence[LabelledFra
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {"about": json.dumps(about), **_images(path, frames), **_labels(frames)}
     np.savez(buffer, **arrays)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(buffer.getvalue())
-    partial.rename(path)
+    write_whole(path, buffer.getvalue())
 
 
 def _images(path: Path, frames: Sequence[LabelledFrame]) -> dict[str, NDArray[Any]]:
