@@ -15,7 +15,8 @@ import sys
 
 from unipose_ros.cli.main import main
 
-sys.exit(main())
+if __name__ == "__main__":  # worker processes import this file again
+    sys.exit(main())
 """
 _FIND_ABSENT = """\
 import importlib.util, sys

@@ -99,7 +99,7 @@ class PointSample:
 def encode_person(
     frame: RgbdFrame, box: NDArray[np.floating], distance: float, config: PointCloudConfig, paint: Paint | None = None
 ) -> PointSample | None:
-    """Cut a person out of a frame.
+    """Cut a person out of a frame; its origin is the middle of the box at the person's distance.
 
     Args:
         box: (4,) u0, v0, u1, v1 in pixels around the person.
@@ -121,7 +121,8 @@ def encode_person(
         return None
     points = spread_first(thin(points, config.points, config.cell), config.centres)
     points = points[np.arange(config.points) % len(points)]
-    centre = np.median(points, axis=0).astype(np.float32)
+    # The proposal says who is meant: where people stand together, the points' own middle would not.
+    centre = unproject(frame.camera, (np.asarray(box[:2], np.float64) + box[2:]) / 2, distance).astype(np.float32)
     features = points - centre
     if paint is not None:
         spread = config.paint_spread * float(box[3] - box[1])

@@ -1,0 +1,183 @@
+"""A folder of arrays, one row per person and frame; read without loading it.
+
+``samples.json`` says what there is; ``<name>.bin`` is an array of C order whose type and row shape stand
+there. Files only ever grow by whole clips, so a broken build goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_training.data.errors import DataError
+
+VERSION = 1
+_INDEX = "samples.json"
+
+
+@dataclass(frozen=True)
+class StoredClip:
+    """What a clip gave.
+
+    Attributes:
+        name, subset: of the clip.
+        rows: people in frames.
+        frames: looked at.
+        dropped: people that could not be used.
+    """
+
+    name: str
+    subset: str
+    rows: int
+    frames: int
+    dropped: int
+
+
+class SampleStore:
+    """Rows of people, by array name.
+
+    Every array has one row per person and frame. Rows of a clip are together, in the order of time.
+
+    ``points`` (N, 3) float16 metres about ``centre`` (3,); ``depth`` (S, S) uint16 millimetres seen
+    through ``depth_window`` (u, v, width, height of the picture's pixels); ``colour`` (S, S, 3)
+    uint8 through ``colour_window``; ``keypoints`` (17, 3) COCO-17 pixels and confidence; ``pixels``
+    (15, 2) and ``trust`` (15,) the ITOP joints among them; ``lifted`` (15, 3) metres,
+    ``lifted_variance`` (15,) along z, ``lifted_status`` and ``lifted_confidence`` (15,) as modality
+    ``lookup`` has them; ``truth`` (15, 3) metres, NaN unknown, and ``visible`` (15,); ``box`` (4,),
+    ``distance``, ``size``, ``score``, ``camera`` (fx, fy, cx, cy), ``image_size``, ``stamp_ns``;
+    ``clip`` index, ``frame`` number, and ``previous``: the row of the same person one frame before,
+    or -1.
+
+    Raises:
+        DataError: there is no store, it is damaged or of another version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        about = read_index(folder)
+        if about is None:
+            raise DataError(f"{folder}: no {_INDEX}; no sample store has been built there")
+        self.about = about
+        self.clips = [StoredClip(**clip) for clip in about["clips"]]
+        self._length = sum(clip.rows for clip in self.clips)
+        self._arrays: dict[str, NDArray[Any]] = {}
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """An array of the store, memory-mapped and read-only."""
+        if name not in self._arrays:
+            self._arrays[name] = self._map(name)
+        return self._arrays[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.about["arrays"]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Workers map the files themselves."""
+        return {**self.__dict__, "_arrays": {}}
+
+    def _map(self, name: str) -> NDArray[Any]:
+        if name not in self.about["arrays"]:
+            raise DataError(f"{self.folder}: no array '{name}'; there are {', '.join(sorted(self.about['arrays']))}")
+        kind = self.about["arrays"][name]
+        path = self.folder / f"{name}.bin"
+        shape, dtype = (self._length, *kind["shape"]), np.dtype(kind["dtype"])
+        wanted = int(np.prod(shape)) * dtype.itemsize
+        if not path.is_file() or path.stat().st_size < wanted:
+            raise DataError(f"{path}: shorter than {_INDEX} says; build the store again")
+        return np.memmap(path, dtype, "r", shape=shape) if wanted else np.zeros(shape, dtype)
+
+
+class StoreWriter:
+    """Appends clips to a store.
+
+    Args:
+        digest: of everything that shapes the rows; a store of another digest is not continued.
+
+    Raises:
+        DataError: the folder holds a store of other settings.
+    """
+
+    def __init__(self, folder: Path, digest: str) -> None:
+        self.folder = folder
+        about = read_index(folder)
+        if about is not None and about["digest"] != digest:
+            raise DataError(f"{folder} holds samples of other settings or clips; name another folder or remove it")
+        self._about: dict[str, Any] = about or {"version": VERSION, "digest": digest, "arrays": {}, "clips": []}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def done(self) -> set[str]:
+        """Names of the clips that are complete."""
+        return {clip["name"] for clip in self._about["clips"]}
+
+    @property
+    def rows(self) -> int:
+        """So far."""
+        return sum(int(clip["rows"]) for clip in self._about["clips"])
+
+    def append(self, clip: StoredClip, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Add the rows of a clip; it counts once all of them are on disk.
+
+        Args:
+            arrays: ``previous`` counts from the clip's first row; ``clip`` is added.
+        """
+        before = self.rows
+        if clip.rows:
+            links = arrays["previous"]
+            numbers = np.full(clip.rows, len(self._about["clips"]), np.int32)
+            arrays = {**arrays, "previous": np.where(links < 0, links, links + before), "clip": numbers}
+        if clip.rows and not self._about["arrays"]:
+            kinds = {name: {"dtype": value.dtype.str, "shape": value.shape[1:]} for name, value in arrays.items()}
+            self._about["arrays"] = kinds
+        for name, kind in self._about["arrays"].items() if clip.rows else ():
+            value = np.ascontiguousarray(arrays[name], np.dtype(kind["dtype"]))
+            if list(value.shape) != [clip.rows, *kind["shape"]]:
+                raise DataError(f"clip '{clip.name}': {name} is {value.shape}; clips of one store must be alike")
+            _write_at(self.folder / f"{name}.bin", before * value[0].nbytes, value)
+        self._about["clips"].append(vars(clip))
+        partial = self.folder / f".{_INDEX}"
+        partial.write_text(json.dumps(self._about))
+        partial.replace(self.folder / _INDEX)
+
+
+def read_index(folder: Path) -> dict[str, Any] | None:
+    """What ``samples.json`` says; ``None`` when there is none.
+
+    Raises:
+        DataError: it is damaged or of another version.
+    """
+    path = folder / _INDEX
+    if not path.is_file():
+        return None
+    try:
+        about: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}); build the store again") from error
+    if about.get("version") != VERSION:
+        raise DataError(f"{path}: version {about.get('version')}, this program reads {VERSION}; build the store again")
+    return about
+
+
+def _write_at(path: Path, start: int, value: NDArray[Any]) -> None:
+    """Write from a byte on; what a broken build left behind it is cut off."""
+    with path.open("r+b" if path.exists() else "w+b") as stream:
+        stream.seek(start)
+        stream.write(value.tobytes())
+        stream.truncate()
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def stacked(rows: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """Rows -> arrays."""
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]} if rows else {}
