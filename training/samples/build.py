@@ -99,7 +99,7 @@ def encode_clip(
         dropped += found.dropped
         links = before.links(found.skeletons)
         for row, link in zip(found.rows, links, strict=True):
-            row |= {"frame": np.int32(index), "previous": np.int64(link)}
+            row |= {"frame": np.array(index, np.int32), "previous": np.array(link, np.int64)}
         before = _Before(found.skeletons, len(rows))
         rows += found.rows
     return StoredClip(clip.name, clip.subset, len(rows), frames, dropped), stacked(rows)

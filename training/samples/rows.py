@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.camera import project
 from unipose_ros.codecs.anchors import WindowSample
 from unipose_ros.codecs.colour_image import encode_colour
 from unipose_ros.codecs.crop import Window
@@ -89,10 +88,10 @@ def _row(
         **_two_d(keypoints, pixels[0], confidences[0], there[0]),
         **_lifted(lifted, people.sizes),
         "box": box,
-        "distance": np.float32(distance),
+        "distance": np.array(distance, np.float32),
         "camera": np.array([getattr(frame.camera, name) for name in ("fx", "fy", "cx", "cy")], np.float32),
         "image_size": np.array([frame.camera.width, frame.camera.height], np.int32),
-        "stamp_ns": np.int64(frame.stamp_ns),
+        "stamp_ns": np.array(frame.stamp_ns, np.int64),
     }, lifted
 
 
@@ -157,16 +156,22 @@ def _lifted(lifted: Skeletons, sizes: NDArray[np.float64]) -> Row:
         "lifted_variance": lifted.covariances[0][:, 5],
         "lifted_status": lifted.status[0],
         "lifted_confidence": lifted.confidences[0],
-        "size": np.float32(sizes[0]),
+        "size": sizes[0].astype(np.float32),
     }
 
 
 def _stacked(frame: RgbdFrame, people: list[Skeletons]) -> Skeletons:
     if not people:
         return Skeletons.empty(frame.stamp_ns, frame.frame_id, "lookup")
-    names = ("positions", "confidences", "status", "scores", "covariances")
-    joined = {name: np.concatenate([getattr(person, name) for person in people]) for name in names}
-    return Skeletons(stamp_ns=frame.stamp_ns, frame_id=frame.frame_id, modality="lookup", **joined)
+    return Skeletons(
+        stamp_ns=frame.stamp_ns,
+        frame_id=frame.frame_id,
+        modality="lookup",
+        positions=np.concatenate([person.positions for person in people]),
+        confidences=np.concatenate([person.confidences for person in people]),
+        status=np.concatenate([person.status for person in people]),
+        scores=np.concatenate([person.scores for person in people]),
+    )
 
 
 def _add_truth(rows: list[Row], skeletons: Skeletons, truth: Skeletons | None) -> None:

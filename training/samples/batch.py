@@ -1,0 +1,174 @@
+"""A batch of people for training, as tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from unipose_training.samples.store import SampleStore
+
+#: Inputs that a batch may hold; each costs reading.
+INPUTS = ("points", "depth", "colour")
+
+
+class PersonBatch(NamedTuple):
+    """B people in T successive frames, oldest first; an input that was not asked for has no elements.
+
+    Places are metres in the camera's optical frame unless said otherwise. What is unknown is NaN.
+
+    Attributes:
+        rows: (B,) of the last frames in the store.
+        given: (B, T) bool: the frame is there; else it repeats the one after it.
+        points: (B, T, N, 3) metres about ``centres``.
+        centres: (B, 3) origin of the points: the last frame's.
+        depth: (B, T, S, S) metres, 0 without a reading.
+        depth_camera: (B, T, 4) fx, fy, cx, cy of ``depth``.
+        colour: (B, T, 3, S, S) uint8.
+        colour_camera: (B, T, 4) fx, fy, cx, cy of ``colour``.
+        distances: (B, T) of the person's surface along z.
+        camera: (B, T, 4) fx, fy, cx, cy of the picture.
+        pixels: (B, T, J, 2) ITOP joints in the picture as the 2D network says.
+        trust: (B, T, J) its confidence, 0 where it says nothing.
+        keypoints: (B, T, 17, 3) all that it says: u, v, confidence.
+        lifted: (B, T, J, 3) the joints as modality ``lookup`` has them.
+        lifted_variance: (B, T, J) of their z.
+        lifted_confidence: (B, T, J).
+        lifted_status: (B, T, J) uint8 of ``JointStatus``.
+        size: (B, T) of the person as a part of an average adult.
+        truth: (B, T, J, 3).
+        visible: (B, T, J) bool: the true joint is seen.
+    """
+
+    rows: Tensor
+    given: Tensor
+    points: Tensor
+    centres: Tensor
+    depth: Tensor
+    depth_camera: Tensor
+    colour: Tensor
+    colour_camera: Tensor
+    distances: Tensor
+    camera: Tensor
+    pixels: Tensor
+    trust: Tensor
+    keypoints: Tensor
+    lifted: Tensor
+    lifted_variance: Tensor
+    lifted_confidence: Tensor
+    lifted_status: Tensor
+    size: Tensor
+    truth: Tensor
+    visible: Tensor
+
+
+class PersonDataset(Dataset[PersonBatch]):
+    """Rows of a store as batches; use it with ``DataLoader(..., collate_fn=as_is)`` or index it with lists.
+
+    Args:
+        rows: which rows of the store, all by default.
+        inputs: some of :data:`INPUTS`.
+        frames: T; earlier frames of a person are those that the store links.
+    """
+
+    def __init__(
+        self,
+        store: SampleStore,
+        rows: NDArray[np.integer[Any]] | None = None,
+        inputs: Sequence[str] = ("points",),
+        frames: int = 1,
+    ) -> None:
+        if unknown := set(inputs) - set(INPUTS):
+            raise ValueError(f"inputs {sorted(unknown)} are unknown; use some of {', '.join(INPUTS)}")
+        self._store, self._inputs, self._frames = store, tuple(inputs), frames
+        self._rows = np.arange(len(store)) if rows is None else np.asarray(rows, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> PersonBatch:
+        """One person as a batch of one."""
+        return self.__getitems__([index])
+
+    def __getitems__(self, indices: Sequence[int]) -> PersonBatch:
+        """Several people; this is what a DataLoader calls."""
+        last = self._rows[np.asarray(indices, np.int64)]
+        rows, given = self._clips(last)
+
+        def read(name: str, dtype: Any = np.float32) -> Tensor:
+            return torch.from_numpy(self._store[name][rows].astype(dtype))
+
+        points, centres = self._points(rows) if "points" in self._inputs else (torch.zeros(0), torch.zeros(0))
+        depth, depth_camera = self._view("depth", rows)
+        colour, colour_camera = self._view("colour", rows)
+        return PersonBatch(
+            rows=torch.from_numpy(last),
+            given=torch.from_numpy(given),
+            points=points,
+            centres=centres,
+            depth=depth.to(torch.float32) / 1000,
+            depth_camera=depth_camera,
+            colour=colour.movedim(-1, 2) if colour.numel() else colour,
+            colour_camera=colour_camera,
+            distances=read("distance"),
+            camera=read("camera"),
+            pixels=read("pixels"),
+            trust=read("trust"),
+            keypoints=read("keypoints"),
+            lifted=read("lifted"),
+            lifted_variance=read("lifted_variance"),
+            lifted_confidence=read("lifted_confidence"),
+            lifted_status=read("lifted_status", np.uint8),
+            size=read("size"),
+            truth=read("truth"),
+            visible=read("visible", np.bool_),
+        )
+
+    def _clips(self, last: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """(B,) rows -> (B, T) rows of the same people, oldest first, and which of them are there."""
+        rows, given = [last], [np.ones(len(last), np.bool_)]
+        for _ in range(self._frames - 1):
+            before = self._store["previous"][rows[-1]]
+            given.append(given[-1] & (before >= 0))
+            rows.append(np.where(before >= 0, before, rows[-1]))
+        return np.stack(rows[::-1], axis=1), np.stack(given[::-1], axis=1)
+
+    def _points(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        points = torch.from_numpy(self._store["points"][rows].astype(np.float32))
+        centres = torch.from_numpy(self._store["centre"][rows].astype(np.float32))
+        return points + (centres - centres[:, -1:])[:, :, None], centres[:, -1]
+
+    def _view(self, name: str, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Windows, and the pinhole camera that would see them."""
+        if name not in self._inputs:
+            return torch.zeros(0), torch.zeros(0)
+        picture = self._store[name][rows]
+        window, camera = self._store[f"{name}_window"][rows], self._store["camera"][rows]
+        size = picture.shape[3 if name == "colour" else -1]
+        return torch.from_numpy(np.ascontiguousarray(picture)), torch.from_numpy(window_camera(camera, window, size))
+
+
+def window_camera(camera: NDArray[np.floating], window: NDArray[np.floating], size: int) -> NDArray[np.float32]:
+    """Intrinsics of windows of pictures.
+
+    Args:
+        camera: (..., 4) fx, fy, cx, cy of the pictures.
+        window: (..., 4) middle u, v and width, height in their pixels.
+        size: pixels of the window's side.
+
+    Returns:
+        (..., 4) fx, fy, cx, cy.
+    """
+    scale = size / window[..., 2:]
+    middle = (camera[..., 2:] - window[..., :2]) * scale + (size - 1) / 2
+    return np.concatenate([camera[..., :2] * scale, middle], axis=-1).astype(np.float32)
+
+
+def as_is(batch: PersonBatch) -> PersonBatch:
+    """What a DataLoader is to do with a batch of :class:`PersonDataset`: nothing."""
+    return batch
