@@ -15,8 +15,6 @@ from unipose_ros.skeletons import JointSet
 
 #: Stamp of a clip's first frame where the data set has no clock: any time but zero, which means "no stamp".
 FIRST_STAMP_NS = 1_600_000_000_000_000_000
-#: What lies less far in front of a joint than this, metres, can be its own skin.
-_SKIN = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,22 +135,6 @@ def true_skeletons(
         states=np.full(people, TrackState.TRACKED, np.uint8),
         joint_set=joint_set,
     )
-
-
-def seen_in_depth(camera: Camera, depth: NDArray[np.float32], positions: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Which joints nothing hides, for data sets that do not say.
-
-    A joint is seen when it falls into the picture, the camera has a reading there, and the surface
-    read is less than 25 cm in front of it.
-
-    Args:
-        positions: (..., 3) metres in the optical frame.
-    """
-    pixels = np.rint(np.nan_to_num(project(camera, positions), nan=-1)).astype(np.int64)
-    inside = (pixels >= 0).all(axis=-1) & (pixels[..., 0] < camera.width) & (pixels[..., 1] < camera.height)
-    u, v = np.moveaxis(np.where(inside[..., None], pixels, 0), -1, 0)
-    surface = depth[v, u]
-    return np.asarray(inside & (surface > 0) & (positions[..., 2] - surface < _SKIN))
 
 
 def in_picture(camera: Camera, positions: NDArray[np.floating]) -> NDArray[np.bool_]:

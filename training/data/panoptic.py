@@ -21,9 +21,10 @@ from unipose_ros.camera import depth_to_points
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.images import to_metres
 from unipose_ros.skeletons import PANOPTIC19
+from unipose_ros.visibility import seen_in_depth
 from unipose_training.data.errors import DataError
 from unipose_training.data.json_files import array_of, read_json, value_of
-from unipose_training.data.labels import FIRST_STAMP_NS, IndexedClip, seen_in_depth, true_skeletons
+from unipose_training.data.labels import FIRST_STAMP_NS, IndexedClip, true_skeletons
 from unipose_training.data.panoptic_calibration import KinectCalibration, read_calibration
 from unipose_training.data.pictures import read_colour_file
 

@@ -1,0 +1,27 @@
+"""Which joints the camera sees: nothing stands in front of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.camera import Camera, project
+
+#: What lies less far in front of a joint than this, metres, can be its own skin.
+_SKIN = 0.25
+
+
+def seen_in_depth(camera: Camera, depth: NDArray[np.float32], positions: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which joints nothing hides.
+
+    A joint is seen when it falls into the picture, the camera has a reading there, and the surface
+    read is less than 25 cm in front of it.
+
+    Args:
+        positions: (..., 3) metres in the optical frame.
+    """
+    pixels = np.rint(np.nan_to_num(project(camera, positions), nan=-1)).astype(np.int64)
+    inside = (pixels >= 0).all(axis=-1) & (pixels[..., 0] < camera.width) & (pixels[..., 1] < camera.height)
+    u, v = np.moveaxis(np.where(inside[..., None], pixels, 0), -1, 0)
+    surface = depth[v, u]
+    return np.asarray(inside & (surface > 0) & np.isfinite(surface) & (positions[..., 2] - surface < _SKIN))
