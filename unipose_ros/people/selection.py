@@ -6,7 +6,7 @@ somebody else. Both show in 2D: most of their keypoints lie on keypoints of a be
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
@@ -18,6 +18,8 @@ from unipose_ros.skeletons import JointSet
 #: A loose end of a limb needs this times the confidence of others: on real and rendered people
 #: MoveNet's loose ends below it are made up, and most above it are right.
 _LOOSE_FACTOR = 1.5
+#: Who can say where people are.
+FINDERS = ("auto", "heatmap", "clusters", "keypoints")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class PeopleConfig:
             smaller person's extent in the picture.
         duplicate_fraction: a person is a ghost when more than this part of its seen keypoints
             are those of a person with a higher score, in (0, 1].
+        finder: who says where people are; ``heatmap``: a network on depth, ``clusters``: shapes in depth,
+            ``keypoints``: the 2D network on colour, ``auto``: what suits the modality.
+        every: people are searched for in every so many frames; between them their last places count.
+        max_people: no more people are looked at in one frame, best first.
 
     Raises:
         ValueError: a value is out of range.
@@ -45,6 +51,9 @@ class PeopleConfig:
     min_keypoints: int = 5
     duplicate_radius: float = 0.06
     duplicate_fraction: float = 0.5
+    finder: str = field(default="auto", metadata={"choices": FINDERS})
+    every: int = 1
+    max_people: int = 8
 
     def __post_init__(self) -> None:
         for name in ("min_score", "keypoint_threshold", "border", "duplicate_radius"):
@@ -53,8 +62,11 @@ class PeopleConfig:
                 raise ValueError(f"people.{name} = {value}: must be within [0, 1]")
         if not 0 < self.duplicate_fraction <= 1:
             raise ValueError(f"people.duplicate_fraction = {self.duplicate_fraction}: must be within (0, 1]")
-        if self.min_keypoints < 1:
-            raise ValueError(f"people.min_keypoints = {self.min_keypoints}: must be at least 1")
+        for name in ("min_keypoints", "every", "max_people"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"people.{name} = {getattr(self, name)}: must be at least 1")
+        if self.finder not in FINDERS:
+            raise ValueError(f"people.finder = '{self.finder}': use one of {', '.join(FINDERS)}")
 
 
 def seen_keypoints(keypoints: Keypoints2D, width: int, height: int, config: PeopleConfig) -> NDArray[np.bool_]:
