@@ -48,8 +48,33 @@ def _rgb() -> Network:
     return Network(AnchorNetworkConfig, AnchorNetwork, SIZES)
 
 
+def _lifter() -> Network:
+    from unipose_ros.networks.lifter import SIZES, LifterConfig, LifterNetwork
+
+    return Network(LifterConfig, LifterNetwork, SIZES)
+
+
+def _refiner() -> Network:
+    from unipose_ros.networks.refiner import SIZES, RefinerConfig, RefinerNetwork
+
+    return Network(RefinerConfig, RefinerNetwork, SIZES)
+
+
+def _finder() -> Network:
+    from unipose_ros.networks.finder import SIZES, FinderConfig, FinderNetwork
+
+    return Network(FinderConfig, FinderNetwork, SIZES)
+
+
 #: Name in the weights' record -> the network. Torch is imported only once one is asked for.
-NETWORKS: dict[str, Callable[[], Network]] = {"points": _points, "depth": _depth, "rgb": _rgb}
+NETWORKS: dict[str, Callable[[], Network]] = {
+    "points": _points,
+    "depth": _depth,
+    "rgb": _rgb,
+    "lifter": _lifter,
+    "refiner": _refiner,
+    "finder": _finder,
+}
 
 
 def get_network(name: str) -> Network:

@@ -1,0 +1,128 @@
+"""The lifter: 2D keypoints of one person -> 3D joints, and the camera that sees them so.
+
+As in CameraPose (Yang et al., WACV 2023), one branch says the pose in a frame of its own and another
+one the camera, so that keypoints without any 3D label can teach both by reprojection. The frame is
+upright here: its y axis is gravity, and it looks where the camera looks. The camera branch then says
+the tilt (two columns of the rotation, Zhou et al., CVPR 2019), how large a metre is in the picture and
+the shift. With K known this is the whole camera; without K it is a weak perspective. The trunk is the
+residual network of Martinez et al. (ICCV 2017).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from unipose_ros.codecs.keypoints import LIFTER_INPUT
+from unipose_ros.networks.residual import ResidualMlp
+from unipose_ros.skeletons import ITOP15
+
+#: Rotation (6), log of the scale, shift (2).
+_CAMERA = 9
+#: Before anything is learned: scales of 10 cm; a metre is 1.6 of the person's sizes in the picture.
+_FIRST_LOG_SCALE = -2.3
+_FIRST_LOG_ZOOM = 0.5
+_HIPS = (ITOP15.index("left_hip"), ITOP15.index("right_hip"))
+
+
+@dataclass(frozen=True)
+class LifterConfig:
+    """Sizes of a :class:`LifterNetwork`.
+
+    Attributes:
+        joints: 15, those of ITOP.
+        width, blocks: of the trunk.
+        dropout: share of activations that training switches off.
+
+    Raises:
+        ValueError: a size is not positive, or the dropout not within [0, 1).
+    """
+
+    joints: int = 15
+    width: int = 768
+    blocks: int = 2
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("width", "blocks"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"lifter: {name} = {getattr(self, name)} must be positive")
+        if self.joints != len(ITOP15):
+            raise ValueError(f"lifter: joints = {self.joints}; it puts out the {len(ITOP15)} of '{ITOP15.name}'")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"lifter: dropout = {self.dropout} must be within [0, 1)")
+
+
+SIZES = {"s": LifterConfig(width=512), "m": LifterConfig()}
+
+
+class Lifted(NamedTuple):
+    """B people.
+
+    Attributes:
+        joints: (B, 15, 3) metres in the frame of the camera turned to the person, from the middle of the hips.
+        upright: (B, 15, 3) the same in the upright frame.
+        rotation: (B, 3, 3) upright frame -> turned camera's frame.
+        zoom: (B,) units of the scaled plane per metre, at the middle of the hips.
+        shift: (B, 2) metres from the axis of the turned camera to the middle of the hips.
+        log_scales: (B, 15, 2) log of Laplace's scale in metres across and along the viewing ray.
+    """
+
+    joints: Tensor
+    upright: Tensor
+    rotation: Tensor
+    zoom: Tensor
+    shift: Tensor
+    log_scales: Tensor
+
+
+class LifterNetwork(nn.Module):
+    """See the module; reads what :func:`unipose_ros.codecs.keypoints.lifter_input` makes."""
+
+    def __init__(self, config: LifterConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.trunk = ResidualMlp(LIFTER_INPUT, config.width, config.blocks, config.dropout)
+        self.pose = nn.Linear(config.width, 3 * config.joints)
+        self.scales = nn.Linear(config.width, 2 * config.joints)
+        self.camera = nn.Linear(config.width, _CAMERA)
+        self._start()
+
+    def _start(self) -> None:
+        """A level camera, and the scales above."""
+        with torch.no_grad():
+            self.camera.weight.mul_(0.1)
+            self.camera.bias.copy_(torch.tensor([1.0, 0, 0, 0, 1.0, 0, _FIRST_LOG_ZOOM, 0, 0]))
+            self.scales.bias.fill_(_FIRST_LOG_SCALE)
+
+    def forward(self, values: Tensor) -> Lifted:
+        """(B, LIFTER_INPUT) -> B people."""
+        hidden = self.trunk(values)
+        upright = self.pose(hidden).unflatten(-1, (self.config.joints, 3))
+        upright = upright - upright[:, list(_HIPS)].mean(1, keepdim=True)
+        camera = self.camera(hidden)
+        rotation = rotation_of_columns(camera[:, :6])
+        return Lifted(
+            joints=upright @ rotation.transpose(-1, -2),
+            upright=upright,
+            rotation=rotation,
+            zoom=camera[:, 6].clamp(-3, 3).exp(),
+            shift=camera[:, 7:],
+            log_scales=self.scales(hidden).unflatten(-1, (self.config.joints, 2)),
+        )
+
+
+def rotation_of_columns(columns: Tensor) -> Tensor:
+    """(..., 6) two vectors -> (..., 3, 3) the rotation whose first two columns they come nearest to.
+
+    Gram-Schmidt, continuous over all rotations. Source: Zhou et al., On the Continuity of Rotation
+    Representations in Neural Networks, CVPR 2019.
+    """
+    first = normalize(columns[..., :3], dim=-1)
+    second = columns[..., 3:] - (first * columns[..., 3:]).sum(-1, keepdim=True) * first
+    second = normalize(second, dim=-1)
+    return torch.stack([first, second, torch.linalg.cross(first, second, dim=-1)], dim=-1)
