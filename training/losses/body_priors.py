@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from unipose_ros.lookup import body
 from unipose_ros.skeletons import ITOP15, JointSet
 
 
@@ -32,6 +34,10 @@ class BodyPriors:
     bone_spreads: Tensor
     bone_radii: Tensor
     pairs: Tensor
+
+    def to(self, device: torch.device | str) -> BodyPriors:
+        """The same numbers on another device."""
+        return BodyPriors(**{name: value.to(device) for name, value in vars(self).items()})
 
 
 #: Four numbers in metres by part of the body. How far the joint lies behind its surface: the
@@ -66,7 +72,31 @@ def itop_priors(device: torch.device | str = "cpu") -> BodyPriors:
         bone_radii=thickness[[bone.child for bone in ITOP15.bones]],
         pairs=mirror_pairs(ITOP15),
     )
-    return BodyPriors(**{name: value.to(device) for name, value in vars(priors).items()})
+    return priors.to(device)
+
+
+def keypoint_priors(device: torch.device | str = "cpu") -> BodyPriors:
+    """The priors of ITOP's joints where a 2D network of COCO keypoints says what a joint is.
+
+    Its hips lie lower and closer together than ITOP's, its ankles higher. Lengths are those that
+    modality ``lookup`` knows (:mod:`unipose_ros.lookup.body`), with a twentieth as spread.
+    """
+    trunk = math.hypot(body.FLANK_LENGTH, (body.SHOULDER_WIDTH - body.HIP_WIDTH) / 2) / 2
+    lengths = {
+        "head": body.NECK_LENGTH,
+        "torso": trunk,
+        "shoulder": body.SHOULDER_WIDTH / 2,
+        "hip": math.hypot(trunk, body.HIP_WIDTH / 2),
+        "elbow": body.LIMB_LENGTHS[0, 0],
+        "hand": body.LIMB_LENGTHS[0, 1],
+        "knee": body.LIMB_LENGTHS[2, 0],
+        "foot": body.LIMB_LENGTHS[2, 1],
+    }
+    ends = [ITOP15.joints[bone.child].rpartition("_")[2] for bone in ITOP15.bones]
+    # ITOP's tree hangs on the torso: the bone between torso and neck ends in the neck.
+    means = torch.tensor([lengths["torso" if end == "neck" else end] for end in ends], dtype=torch.float32)
+    priors = replace(itop_priors(), bone_means=means, bone_spreads=0.05 * means)
+    return priors.to(device)
 
 
 def mirror_pairs(joint_set: JointSet) -> Tensor:

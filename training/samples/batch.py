@@ -169,6 +169,6 @@ def window_camera(camera: NDArray[np.floating], window: NDArray[np.floating], si
     return np.concatenate([camera[..., :2] * scale, middle], axis=-1).astype(np.float32)
 
 
-def as_is(batch: PersonBatch) -> PersonBatch:
+def as_is(batch: Any) -> Any:
     """What a DataLoader is to do with a batch of :class:`PersonDataset`: nothing."""
     return batch

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -54,7 +52,7 @@ def build_store(
     Raises:
         DataError: the folder holds samples of other settings, or a clip cannot be read.
     """
-    writer = StoreWriter(folder, _digest(settings))
+    writer = StoreWriter(folder, asdict(settings))
     missing = [clip for clip in clips if clip.name not in writer.done]
     with tqdm(total=len(clips), initial=len(clips) - len(missing), unit="clip", disable=not progress) as bar:
         for about, arrays in _encoded(missing, labels, settings, workers):
@@ -124,7 +122,3 @@ class _Before:
         for old, new in zip(*match(apart, np.full(len(self._skeletons), _SAME)), strict=True):
             result[new] = self._start + int(old)
         return result
-
-
-def _digest(settings: SampleSettings) -> str:
-    return hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode()).hexdigest()

@@ -130,7 +130,7 @@ def _raw_depth(frame: RgbdFrame, view: WindowSample) -> NDArray[np.uint16]:
     """(S, S) millimetres, not yet made relative: training changes the distance."""
     assert frame.depth is not None
     depth = np.nan_to_num(view.window.cut(frame.depth, smooth=False), nan=0, posinf=0, neginf=0)
-    return np.clip(np.rint(depth * 1000), 0, 65535).astype(np.uint16)
+    return np.asarray(np.clip(np.rint(depth * 1000), 0, 65535), np.uint16)
 
 
 def _four(window: Window) -> NDArray[np.float32]:

@@ -81,6 +81,11 @@ class SampleStore:
     def __contains__(self, name: str) -> bool:
         return name in self.about["arrays"]
 
+    @property
+    def centres(self) -> int:
+        """So many of each cloud's first points are spread evenly."""
+        return int(self.about["settings"]["points"]["centres"])
+
     def __getstate__(self) -> dict[str, Any]:
         """Workers map the files themselves."""
         return {**self.__dict__, "_arrays": {}}
@@ -101,18 +106,19 @@ class StoreWriter:
     """Appends clips to a store.
 
     Args:
-        digest: of everything that shapes the rows; a store of another digest is not continued.
+        settings: everything that shapes the rows, as JSON has it; a store of others is not continued.
 
     Raises:
         DataError: the folder holds a store of other settings.
     """
 
-    def __init__(self, folder: Path, digest: str) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         self.folder = folder
         about = read_index(folder)
-        if about is not None and about["digest"] != digest:
-            raise DataError(f"{folder} holds samples of other settings or clips; name another folder or remove it")
-        self._about: dict[str, Any] = about or {"version": VERSION, "digest": digest, "arrays": {}, "clips": []}
+        wanted = json.loads(json.dumps(settings))  # as it is read back: tuples become lists
+        if about is not None and about["settings"] != wanted:
+            raise DataError(f"{folder} holds samples of other settings; name another folder or remove it")
+        self._about: dict[str, Any] = about or {"version": VERSION, "settings": wanted, "arrays": {}, "clips": []}
         folder.mkdir(parents=True, exist_ok=True)
 
     @property

@@ -67,8 +67,11 @@ class PointNetworkConfig:
                 raise ValueError(f"point network: {name} = {getattr(self, name)}, but there are {self.points} points")
 
 
-#: ``s`` for robots, ``l`` to teach.
+#: ``xs`` for robots without a GPU, and for training without one; ``s`` for robots, ``l`` to teach.
 SIZES = {
+    "xs": PointNetworkConfig(
+        points=1024, centres=64, neighbours=24, radius=0.22, edge=(64,), width=192, layers=3, heads=3, hidden=384
+    ),
     "s": PointNetworkConfig(),
     "l": PointNetworkConfig(points=4096, frames=3, edge=(256,), width=512, layers=5, heads=8, hidden=1024),
 }
@@ -133,7 +136,8 @@ class PointNetwork(nn.Module):
         features = torch.cat([offsets, near[..., 3:]], dim=-1)
         for linear in self.edge[:-1]:
             features = relu(linear(features))
-        result: Tensor = self.edge[-1](features).amax(2)
+        # Not amax: its gradient goes through all neighbours, that of max through the largest alone.
+        result: Tensor = self.edge[-1](features).max(2).values
         return result
 
 

@@ -1,0 +1,125 @@
+"""What every recipe for point networks shares: clouds changed on the way in, joints carried back on the way out."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from unipose_ros.networks.point_cloud import SIZES, PointNetwork
+from unipose_ros.networks.registry import save_network
+from unipose_ros.networks.weights import WeightsRecord, fill_module, load_weights
+from unipose_ros.skeletons import ITOP15
+from unipose_training.engine.outcome import Outcome
+from unipose_training.samples.augment import NO_AUGMENTATION, PointAugmentation, augment_points, draw_change
+from unipose_training.samples.batch import PersonBatch
+from unipose_training.samples.thinning import thinned
+
+#: Of the network, and of the file of its weights.
+NAME = "points"
+
+
+class Said(NamedTuple):
+    """What a network says of a batch.
+
+    Attributes:
+        joints: (B, T, J, 3) metres in the camera's frame.
+        log_scales: (B, T, J) log of Laplace's scale of a coordinate, in metres.
+    """
+
+    joints: Tensor
+    log_scales: Tensor
+
+
+def ask(network: PointNetwork, batch: PersonBatch, augmentation: PointAugmentation, stored_centres: int) -> Said:
+    """Joints of a batch, from clouds that were changed at random.
+
+    A network of single frames is asked about each frame by itself.
+
+    Args:
+        augmentation: ``NO_AUGMENTATION`` asks the same every time.
+        stored_centres: so many of each cloud's first points are spread evenly.
+    """
+    config = network.config
+    generator = _generator() if augmentation != NO_AUGMENTATION else torch.Generator().manual_seed(0)
+    points = thinned(batch.points, stored_centres, config.points, config.centres, generator)
+    change = draw_change(len(points), augmentation, generator, points.device)
+    if augmentation != NO_AUGMENTATION:
+        points = augment_points(points, config.centres, augmentation, generator)
+    points = change.apply(points)
+    single = config.frames == 1
+    with _attention_on(points.device):
+        votes = network(points.flatten(0, 1)[:, None] if single else points)
+    shape = points.shape[:2]
+    joints = change.undo(votes.joints.float().reshape(*shape, *votes.joints.shape[-2:]))
+    scales = change.swap(votes.log_scales.float().reshape(*shape, -1, 1))[..., 0]
+    return Said(joints + batch.centres[:, None, None], scales - change.scales.log()[:, None, None])
+
+
+def _attention_on(device: torch.device) -> AbstractContextManager[None]:
+    """On a CPU, the fused attention's gradient takes three times as long as plain matrix products."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
+
+
+def _generator() -> torch.Generator:
+    """Random numbers that follow from torch's own, which the engine seeds for every step."""
+    return torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+
+
+def truth_figures(said: Said, batch: PersonBatch) -> dict[str, Tensor]:
+    """Errors of the last frame in millimetres, (B,) each; NaN without truth.
+
+    ``mpjpe_mm``, that of joints that are seen and of those that are not, ``pck_10cm``, and
+    ``lookup_mm``: the error of modality ``lookup`` on the joints that it has.
+    """
+    error = 1000 * (said.joints[:, -1] - batch.truth[:, -1]).norm(dim=-1)
+    lifted = 1000 * (batch.lifted[:, -1] - batch.truth[:, -1]).norm(dim=-1)
+    seen = batch.visible[:, -1]
+    close = torch.where(error.isfinite(), 100 * (error < 100).float(), torch.nan)
+    return {
+        "mpjpe_mm": error.nanmean(-1),
+        "seen_mm": torch.where(seen, error, torch.nan).nanmean(-1),
+        "hidden_mm": torch.where(seen, torch.nan, error).nanmean(-1),
+        "pck_10cm": close.nanmean(-1),
+        "lookup_mm": lifted.nanmean(-1),
+    }
+
+
+def start_from(size: str, frames: int, initial: str) -> PointNetwork:
+    """A network to be taught.
+
+    Args:
+        size: one of ``networks.point_cloud.SIZES``.
+        frames: of a clip; a network of single frames stays one.
+        initial: weights to begin with; "" begins anew.
+
+    Raises:
+        WeightsError: the weights are absent, damaged or of another size.
+    """
+    config = SIZES[size]
+    network = PointNetwork(replace(config, frames=min(config.frames, frames)))
+    if initial:
+        tensors, _ = load_weights(Path(initial), NAME)
+        fill_module(network, tensors)
+    return network
+
+
+def save_points(output: Path, network: nn.Module, training_data: str, outcome: Outcome) -> None:
+    """Write ``points.safetensors`` with its record."""
+    assert isinstance(network, PointNetwork)
+    config = network.config
+    record = WeightsRecord(
+        network=NAME,
+        config={},
+        joint_set=ITOP15.name,
+        input=f"({config.frames}, {config.points}, {3 + config.paint}) metres about the person; see codecs.point_cloud",
+        training_data=training_data,
+        licence="Apache-2.0; trained from scratch",
+        metrics={f"validation {name}": round(value, 4) for name, value in outcome.figures.items()},
+    )
+    save_network(output / f"{NAME}.safetensors", network, config, record)

@@ -1,0 +1,140 @@
+"""Recipe ``point_teacher``: 2D keypoints and depth teach a network that looks at points. No 3D label is read.
+
+Stage A of UniPose (arXiv 2509.23376), re-implemented from its abstract: the terms are those of
+:mod:`unipose_training.recipes.unlabelled_terms`, the numbers are ours. Where the samples have
+truth, validation reports the distance to it; nothing is learned or chosen from it here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor, nn
+
+from unipose_ros.networks.point_cloud import SIZES, PointNetwork
+from unipose_training.engine.batches import training_loader, validation_loader
+from unipose_training.engine.outcome import Outcome
+from unipose_training.engine.seeds import seed_everything
+from unipose_training.engine.settings import RunSettings
+from unipose_training.engine.task import Task
+from unipose_training.engine.teach import teach
+from unipose_training.losses.agreement import follow
+from unipose_training.losses.body_priors import itop_priors, keypoint_priors
+from unipose_training.recipes.point_task import Said, ask, save_points, start_from, truth_figures
+from unipose_training.recipes.unlabelled_terms import UnlabelledSettings, unlabelled_terms
+from unipose_training.samples.augment import NO_AUGMENTATION, PointAugmentation
+from unipose_training.samples.batch import PersonBatch, PersonDataset, as_is
+from unipose_training.samples.choice import split_rows
+from unipose_training.samples.store import SampleStore
+
+
+@dataclass(frozen=True)
+class PointTeacherConfig:
+    """What stage A is taught on, and how.
+
+    Attributes:
+        samples: folder of a sample store with points and depth.
+        size: of the network, one of ``networks.point_cloud.SIZES``.
+        frames: of a clip; 3 or more for the terms over time.
+        joints: what the 2D network's joints mean: ``keypoints`` for COCO's, ``itop`` for ITOP's.
+        initial: weights to begin with; "" begins anew.
+        validate_clips: every so many clips, one is kept for validation.
+        least_confidence: people whom the 2D network is less sure of teach nothing.
+        average: part of the moving average of the weights that a step keeps; the average is what is saved.
+        loss: terms, and which labels are believed.
+        augmentation: how clouds are changed.
+        run: how the run is driven.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    samples: Path
+    size: str = "xs"
+    frames: int = 1
+    joints: Literal["keypoints", "itop"] = "keypoints"
+    initial: str = ""
+    validate_clips: int = 20
+    least_confidence: float = 0.2
+    average: float = 0.998
+    loss: UnlabelledSettings = field(default_factory=UnlabelledSettings)
+    augmentation: PointAugmentation = field(default_factory=PointAugmentation)
+    run: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        if self.size not in SIZES:
+            raise ValueError(f"size = {self.size}: use one of {', '.join(SIZES)}")
+        if self.frames < 1:
+            raise ValueError(f"frames = {self.frames}: give at least 1")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average = {self.average}: must be within [0, 1)")
+
+
+class PointTeacherTask(Task):
+    """A point network, its moving average, and the terms that teach it.
+
+    Args:
+        stored_centres: so many of each stored cloud's first points are spread evenly.
+    """
+
+    def __init__(self, network: PointNetwork, config: PointTeacherConfig, stored_centres: int) -> None:
+        super().__init__()
+        self.network = network
+        self.averaged = PointNetwork(network.config).requires_grad_(False)
+        self.averaged.load_state_dict(network.state_dict())
+        self._config = config
+        self._centres = stored_centres
+        self._priors = keypoint_priors() if config.joints == "keypoints" else itop_priors()
+
+    def training_loss(self, batch: PersonBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """See :class:`Task`."""
+        said = ask(self.network, batch, self._config.augmentation, self._centres)
+        terms = unlabelled_terms(
+            said.joints, said.log_scales, batch, self._priors.to(batch.trust.device), self._config.loss
+        )
+        return sum(terms.values(), said.joints.new_zeros(())), terms
+
+    def validation_figures(self, batch: PersonBatch) -> dict[str, Tensor]:
+        """Distance to the truth where it is known, and to what was lifted from the labels."""
+        said = self._ask_average(batch)
+        lifted = (said.joints - batch.lifted)[:, -1].norm(dim=-1)
+        return {**truth_figures(said, batch), "from_lifted_mm": 1000 * lifted.nanmedian(-1).values}
+
+    def after_step(self, step: int) -> None:
+        """The average follows; at first quickly, for it begins with nothing learned."""
+        follow(self.averaged, self.network, min(self._config.average, (1 + step) / (10 + step)))
+
+    def trained(self) -> nn.Module:
+        """The average."""
+        return self.averaged
+
+    def _ask_average(self, batch: PersonBatch) -> Said:
+        return ask(self.averaged, batch, NO_AUGMENTATION, self._centres)
+
+
+def run(config: PointTeacherConfig, output: Path) -> Outcome:
+    """Teach; ``output`` gets the engine's files and, when the run is finished, ``points.safetensors``.
+
+    Raises:
+        DataError: the samples cannot be read.
+        TrainingError: see :func:`unipose_training.engine.teach.teach`.
+    """
+    store = SampleStore(config.samples)
+    training, validation = split_rows(store, config.validate_clips, config.least_confidence)
+    seed_everything(config.run.seed)
+    network = start_from(config.size, config.frames, config.initial)
+    task = PointTeacherTask(network, config, store.centres)
+    inputs = ("points", "depth") if config.loss.terms.free_space else ("points",)
+    outcome = teach(
+        task,
+        training_loader(PersonDataset(store, training, inputs, config.frames), config.run, as_is),
+        validation_loader(PersonDataset(store, validation, ("points",), config.frames), config.run, as_is),
+        config.run,
+        output,
+    )
+    if outcome.finished:
+        about = f"{len(training)} people in frames of {config.samples.name}, labelled by a 2D network; no 3D labels"
+        save_points(output, task.trained(), about, outcome)
+    return outcome
