@@ -1,0 +1,1 @@
+"""Teaching the network that finds people in depth."""
