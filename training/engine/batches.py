@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from unipose_training.engine.errors import TrainingError
 from unipose_training.engine.seeds import seed_everything, seed_of
 from unipose_training.engine.settings import RunSettings
 
@@ -37,12 +38,12 @@ class StepBatches(Sampler[list[Draw]]):
         seed: of the orders.
 
     Raises:
-        ValueError: there are no samples.
+        TrainingError: there are no samples.
     """
 
     def __init__(self, size: int, steps: int, batch: int, seed: int) -> None:
         if size < 1:
-            raise ValueError("there is no sample to train on; look at what was read, and at what left samples out")
+            raise TrainingError("there is no sample to train on; look at what was read, and at what leaves samples out")
         self.size, self.steps, self.batch, self.seed = size, steps, batch, seed
         self._first, self._part, self._parts = 0, 0, 1
 
@@ -100,7 +101,7 @@ def training_loader(
         collate: makes a batch of a list of samples; torch's own by default.
 
     Raises:
-        ValueError: there are no samples.
+        TrainingError: there are no samples.
     """
     assert isinstance(samples, Sized)
     batches = StepBatches(len(samples), settings.steps, settings.batch, settings.seed)

@@ -29,7 +29,9 @@ COMMANDS: dict[str, Command] = {
     "evaluate": Command("unipose_training.evaluation.command", "judge a modality on recordings, with report and video"),
     "fetch": Command("unipose_ros.cli.fetch", "download and convert weights that are not shipped"),
     "import-frames": Command("unipose_training.data.real_frames", "turn folders of RGB-D frames into recordings"),
+    "label": Command("unipose_training.teachers.command", "let a 2D network look at recordings, for training"),
     "record-synthetic": Command("unipose_training.synthetic.record", "render people into a recording with 3D truth"),
+    "train": Command("unipose_training.recipes.command", "teach a network; without a recipe, list them"),
 }
 
 

@@ -1,0 +1,63 @@
+"""What can be taught, by name. A recipe is a module with ``run(config, output) -> Outcome``.
+
+``config`` is a frozen dataclass that checks itself; ``config/training/<recipe>.yaml`` has its fields.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from unipose_training.engine.errors import TrainingError
+from unipose_training.engine.folder import claim
+from unipose_training.engine.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Where a recipe lives; its module is loaded only when it is asked for."""
+
+    module: str
+    summary: str
+
+    def load(self) -> tuple[type[Any], Callable[[Any, Path], Outcome]]:
+        """Its configuration's dataclass, and what runs it."""
+        run = importlib.import_module(self.module).run
+        return get_type_hints(run)["config"], run
+
+
+RECIPES: dict[str, Recipe] = {
+    "finder": Recipe("unipose_training.recipes.finder", "find people in depth images"),
+    "point_teacher": Recipe("unipose_training.recipes.point_teacher", "points network from 2D keypoints and depth"),
+    "supervised": Recipe("unipose_training.recipes.supervised", "points, depth or rgb network with 3D truth"),
+}
+
+
+def get_recipe(name: str) -> Recipe:
+    """A recipe by its name.
+
+    Raises:
+        TrainingError: there is none of that name.
+    """
+    if name not in RECIPES:
+        raise TrainingError(f"no recipe '{name}'; there are {', '.join(sorted(RECIPES))}")
+    return RECIPES[name]
+
+
+def run_recipe(name: str, config: Any, output: Path, changed: bool = False) -> Outcome:
+    """Run a recipe, or go on where it was broken off.
+
+    Args:
+        config: the recipe's dataclass; ``output`` keeps it as ``config.yaml``.
+        changed: go on although the run began with another configuration.
+
+    Raises:
+        TrainingError: no such recipe, ``output`` holds a run of another configuration, or what
+            :func:`unipose_training.engine.teach.teach` raises.
+    """
+    _, run = get_recipe(name).load()
+    claim(output, config, changed)
+    return run(config, output)
