@@ -1,0 +1,77 @@
+"""``unipose relative-depth``: which keypoints are nearer, read off 2D poses by perspective.
+
+Reads keypoint files of COCO's layout (COCO, CrowdPose, PoseTrack 2018) and MPII's as a list, and
+writes one COCO file with the depth orders of all their pictures, for ``unipose train wsp``.
+
+    unipose relative-depth coco=annotations/person_keypoints_train2017.json:train2017 \\
+        mpii=mpii_train.json:images --output orders.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from unipose_training.data.errors import DataError
+from unipose_training.engine.configuration import load_config
+from unipose_training.engine.errors import ConfigError
+from unipose_training.relative_depth.assemble import Assembly, Source
+from unipose_training.relative_depth.files import write_orders
+from unipose_training.relative_depth.settings import PerspectiveSettings
+
+
+def main(argv: Sequence[str]) -> int:
+    """Entry point.
+
+    Returns:
+        0; 1 when something cannot be read, or nothing can be said of any picture.
+    """
+    options = _parser().parse_args(argv)
+    try:
+        if len({source.name for source in options.sources}) < len(options.sources):
+            raise DataError("two sources have the same name; give each its own")
+        assembly = Assembly(options.sources, load_config(PerspectiveSettings, None, options.set))
+        pictures = list(assembly.pictures())
+        print(_table(assembly))
+        if not pictures:
+            raise DataError("no picture shows enough of a person; check the files")
+        write_orders(options.output, pictures)
+    except (DataError, ConfigError, OSError) as error:
+        print(f"unipose relative-depth: {error}", file=sys.stderr)
+        return 1
+    print(f"{len(pictures)} pictures are in {options.output}")
+    return 0
+
+
+def source(text: str) -> Source:
+    """``NAME=LABELS.json:PICTURES``, as the ``type`` of an argument.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not of that form.
+    """
+    name, _, rest = text.partition("=")
+    labels, _, pictures = rest.rpartition(":")
+    if not (name and labels and pictures):
+        raise argparse.ArgumentTypeError(f"'{text}': give NAME=LABELS.json:FOLDER_OF_PICTURES")
+    return Source(name, Path(labels), Path(pictures))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "unipose relative-depth", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sources", nargs="+", type=source, metavar="NAME=LABELS:PICTURES")
+    parser.add_argument("--output", required=True, type=Path, metavar="JSON")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a limit of the rules, such as nearer=0.2"
+    )
+    return parser
+
+
+def _table(assembly: Assembly) -> str:
+    lines = [f"{'source':<16}{'pictures':>10}{'used':>10}{'people':>10}{'within':>10}{'across':>10}"]
+    for name, tally in assembly.tallies.items():
+        lines.append(f"{name:<16}" + "".join(f"{value:>10}" for value in vars(tally).values()))
+    return "\n".join(lines)

@@ -1,0 +1,143 @@
+"""Pictures with 2D keypoints from the files that people publish, all as COCO-17.
+
+Two layouts are read. COCO's (``images``, ``annotations`` and ``categories`` with the names of the
+keypoints), which CrowdPose and PoseTrack 2018 have as well; and the list of people with ``image``,
+``joints`` and ``joints_vis`` that HRNet's authors made of MPII. Keypoints are matched by name.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.frame import JointStatus
+from unipose_ros.skeletons import COCO17
+from unipose_training.data.errors import DataError
+from unipose_training.data.json_files import array_of, read_json, value_of
+from unipose_training.data.labels import Labels2D, joint_status
+
+#: MPII's 16 joints in their order.
+MPII_JOINTS = [
+    "right_ankle",
+    "right_knee",
+    "right_hip",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "pelvis",
+    "thorax",
+    "upper_neck",
+    "head_top",
+    "right_wrist",
+    "right_elbow",
+    "right_shoulder",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+]
+_LABELLED, _VISIBLE = 1, 2
+
+
+@dataclass(frozen=True, eq=False)
+class KeypointPicture:
+    """One picture and the N persons labelled in it.
+
+    Attributes:
+        source_id: the picture's number or name in its file.
+        path: of the picture.
+        size: width and height in pixels; ``None`` where the file does not say.
+        people: COCO-17 keypoints; ids are those of the file.
+        visibility: the file says which of them are hidden.
+    """
+
+    source_id: str
+    path: Path
+    size: tuple[int, int] | None
+    people: Labels2D
+    visibility: bool
+
+
+def read_keypoint_pictures(path: Path, pictures: Path) -> list[KeypointPicture]:
+    """All pictures of a file, with those of their people who have a labelled COCO keypoint.
+
+    Args:
+        path: of the JSON.
+        pictures: the folder that its file names begin in.
+
+    Raises:
+        DataError: it is missing, damaged, or of neither layout.
+    """
+    record = read_json(path, "name a JSON of keypoints")
+    if isinstance(record, list):
+        return _mpii(path, record, pictures)
+    if isinstance(record, dict) and "annotations" in record:
+        return _coco(path, record, pictures)
+    raise DataError(f"{path}: neither COCO's layout (key 'annotations') nor a list of MPII's people")
+
+
+def _coco(path: Path, record: Mapping[str, Any], pictures: Path) -> list[KeypointPicture]:
+    names = _names(path, record)
+    people: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
+    for person in record["annotations"]:
+        if not person.get("iscrowd", 0) and "keypoints" in person:
+            people[value_of(path, person, "image_id")].append(person)
+    rows = {
+        key: np.array([array_of(path, person, "keypoints", (len(names), 3)) for person in found])
+        for key, found in people.items()
+    }
+    visibility = _tells_hidden(rows.values())
+    result = []
+    for image in value_of(path, record, "images"):
+        key = value_of(path, image, "id")
+        ids = [str(value_of(path, person, "id")) for person in people.get(key, ())]
+        size = (int(image["width"]), int(image["height"])) if "width" in image and "height" in image else None
+        labels = _as_coco(rows.get(key, np.zeros((0, len(names), 3))), names, ids, visibility)
+        picture = pictures / str(value_of(path, image, "file_name"))
+        result.append(KeypointPicture(str(key), picture, size, labels, visibility))
+    return result
+
+
+def _names(path: Path, record: Mapping[str, Any]) -> list[str]:
+    for category in value_of(path, record, "categories"):
+        if category.get("keypoints"):
+            return [str(name) for name in category["keypoints"]]
+    raise DataError(f"{path}: key 'categories' names no keypoints; take the file of the people's keypoints")
+
+
+def _mpii(path: Path, record: Sequence[Any], pictures: Path) -> list[KeypointPicture]:
+    people: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+    for person in record:
+        pixels = array_of(path, person, "joints", (len(MPII_JOINTS), 2)) - 1  # Matlab counts from 1
+        labelled = array_of(path, person, "joints_vis", (len(MPII_JOINTS), 1)) > 0
+        people[str(value_of(path, person, "image"))].append(np.concatenate([pixels, labelled], axis=1))
+    result = []
+    for name, found in people.items():
+        ids = [f"{name}:{number}" for number in range(len(found))]
+        labels = _as_coco(np.array(found), MPII_JOINTS, ids, visibility=False)
+        result.append(KeypointPicture(name, pictures / name, None, labels, visibility=False))
+    return result
+
+
+def _tells_hidden(rows: Iterable[NDArray[np.float64]]) -> bool:
+    """Does a file know labelled keypoints of both kinds? PoseTrack's says 1 of all of them."""
+    kinds = {int(v) for row in rows for v in np.unique(row[..., 2])}
+    return {_LABELLED, _VISIBLE} <= kinds
+
+
+def _as_coco(rows: NDArray[np.float64], names: Sequence[str], ids: Sequence[str], visibility: bool) -> Labels2D:
+    """(N, J, 3) u, v and COCO's v of named keypoints -> COCO-17, without the people of whom nothing is left."""
+    values = np.full((len(rows), len(COCO17), 3), [np.nan, np.nan, 0.0])
+    for joint, name in enumerate(COCO17.joints):
+        if name in names:
+            values[:, joint] = rows[:, names.index(name)]
+    labelled = (values[..., 2] >= _LABELLED) & np.isfinite(values).all(axis=-1)
+    status = joint_status(labelled, values[..., 2] >= _VISIBLE if visibility else labelled)
+    pixels = np.where(labelled[..., None], values[..., :2], np.nan).astype(np.float32)
+    kept = np.flatnonzero((status != JointStatus.MISSING).any(axis=1))
+    return Labels2D(pixels[kept], status[kept], tuple(ids[person] for person in kept), COCO17)
