@@ -19,6 +19,7 @@ from unipose_ros.networks.anchor_to_joint import (
     count_anchor_votes,
 )
 from unipose_ros.networks.export import export_onnx
+from unipose_ros.networks.local_anchors import AnchorAnswers
 
 SMALL = AnchorNetworkConfig(joints=3, size=64, widths=(4, 8, 8, 16), blocks=(1, 1, 1), head_width=8)
 
@@ -51,7 +52,7 @@ def test_one_hot_logits_return_anchor_and_offset() -> None:
     chosen = torch.randint(5184, (15,))
     logits = torch.full((1, 5184, 15), -1e9)
     logits[0, chosen, range(15)] = 0
-    votes = count_anchor_votes(anchors, offsets, depths, logits, depths * 2)
+    votes = count_anchor_votes(AnchorAnswers(anchors[:, None], offsets, depths, logits, depths * 2))
     assert torch.equal(votes.pixels[0], anchors[chosen] + offsets[0, chosen, range(15)])
     assert torch.equal(votes.depths[0], depths[0, chosen, range(15)])
     assert torch.equal(votes.log_scales[0], 2 * votes.depths[0])
@@ -70,9 +71,8 @@ def test_answers_of_the_feature_map_meet_their_anchors() -> None:
 
 def test_the_covariance_is_that_of_the_votes() -> None:
     anchors = torch.tensor([[0.0, 0.0], [4.0, 2.0]])
-    votes = count_anchor_votes(
-        anchors, torch.zeros(1, 2, 1, 2), torch.tensor([[[0.1], [-0.1]]]), torch.zeros(1, 2, 1), torch.zeros(1, 2, 1)
-    )
+    depths, zeros = torch.tensor([[[0.1], [-0.1]]]), torch.zeros(1, 2, 1)
+    votes = count_anchor_votes(AnchorAnswers(anchors[:, None], torch.zeros(1, 2, 1, 2), depths, zeros, zeros))
     assert votes.pixels.tolist() == [[[2.0, 1.0]]]
     assert votes.covariances[0, 0].tolist() == pytest.approx([4.0, 2.0, -0.2, 1.0, -0.1, 0.01])
 
@@ -129,7 +129,7 @@ def test_sizes_cost_what_they_should_and_fit_in_a_file(config: AnchorNetworkConf
     assert sum(value.numel() for value in network.state_dict().values()) * 2 < 12e6
 
 
-@pytest.mark.parametrize("wrong", [{"size": 200}, {"widths": (8, 8)}, {"blocks": (0, 1, 1)}, {"joints": 0}])
+@pytest.mark.parametrize("wrong", [{"size": 200}, {"widths": (8, 8)}, {"blocks": (0, 1, 1)}, {"joints": 0}, {"local": -1}])
 def test_a_bad_size_is_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         AnchorNetworkConfig(**wrong)

@@ -1,7 +1,8 @@
 """The image network: anchors all over the window vote for each joint's place and depth.
 
 Heads, anchors and decoding are those of A2J (Xiong et al., ICCV 2019); the backbone is a small
-residual network (He et al., CVPR 2016), and each joint has a learned scale.
+residual network (He et al., CVPR 2016), and each joint has a learned scale. The lifting variant has
+anchors on 2D keypoints as well.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from unipose_ros.networks.local_anchors import AnchorAnswers, LocalAnchors
 from unipose_ros.networks.votes import weighted_spread
 
 #: Pixels of the window per cell of the feature map, and anchors along one side of a cell.
@@ -35,6 +37,7 @@ class AnchorNetworkConfig:
         widths: channels at strides 2, 4, 8 and 16.
         blocks: residual blocks at strides 4, 8 and 16.
         head_width, head_layers: of the three branches.
+        local: anchors on each joint's 2D keypoint (the lifting variant); 0 for none.
 
     Raises:
         ValueError: a size is not positive, or the window does not fit the stride.
@@ -47,6 +50,7 @@ class AnchorNetworkConfig:
     blocks: tuple[int, int, int] = (1, 1, 2)
     head_width: int = 64
     head_layers: int = 1
+    local: int = 0
 
     def __post_init__(self) -> None:
         for name, count in (("widths", 4), ("blocks", 3)):
@@ -56,6 +60,8 @@ class AnchorNetworkConfig:
         for name in ("joints", "channels", "size", "head_width", "head_layers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"anchor network: {name} = {getattr(self, name)} must be positive")
+        if self.local < 0:
+            raise ValueError(f"anchor network: local = {self.local} must be at least 0")
         if self.size % STRIDE:
             raise ValueError(f"anchor network: size = {self.size} must be a multiple of {STRIDE}")
 
@@ -87,23 +93,21 @@ def anchor_pixels(size: int) -> Tensor:
     return torch.stack([columns.expand(shape), rows.expand(shape)], dim=-1).reshape(-1, 2)
 
 
-def count_anchor_votes(
-    anchors: Tensor, offsets: Tensor, depths: Tensor, logits: Tensor, log_scales: Tensor
-) -> AnchorVotes:
-    """Softmax-weighted means over all anchors.
-
-    Args:
-        anchors: (A, 2) pixels.
-        offsets: (B, A, J, 2) pixels.
-        depths: (B, A, J) metres.
-        logits, log_scales: (B, A, J).
-    """
-    weights = logits.softmax(dim=1)
-    votes = torch.cat([anchors[:, None] + offsets, depths[..., None]], dim=-1)
+def count_anchor_votes(answers: AnchorAnswers) -> AnchorVotes:
+    """Softmax-weighted means over all anchors; depths are in metres."""
+    weights = answers.logits.softmax(dim=1)
+    votes = torch.cat([answers.anchors + answers.offsets, answers.depths[..., None]], dim=-1)
     means = (weights[..., None] * votes).sum(1)
     spread = weighted_spread(weights, votes - means[:, None])
-    surround = weights.transpose(1, 2) @ anchors
-    return AnchorVotes(means[..., :2], means[..., 2], (weights * log_scales).sum(1), spread, surround)
+    scales = (weights * answers.log_scales).sum(1)
+    return AnchorVotes(means[..., :2], means[..., 2], scales, spread, _mean_anchor(weights, answers.anchors))
+
+
+def _mean_anchor(weights: Tensor, anchors: Tensor) -> Tensor:
+    """(B, A, J) weights -> (B, J, 2)."""
+    if anchors.dim() == 3:  # alike for all: one matrix product takes a fraction of the time
+        return weights.transpose(1, 2) @ anchors[:, 0]
+    return (weights[..., None] * anchors).sum(1)
 
 
 class AnchorNetwork(nn.Module):
@@ -129,16 +133,40 @@ class AnchorNetwork(nn.Module):
         self.offset_head = _head(config, 2 * answers)
         self.depth_head = _head(config, answers)
         self.weight_head = _head(config, 2 * answers)
+        cells = (config.size // STRIDE) ** 2
+        if config.local:
+            others = PER_SIDE**2 * cells
+            self.local = LocalAnchors(config.joints, config.local, config.widths[-1], config.head_width, others)
         self.register_buffer("anchors", anchor_pixels(config.size), persistent=False)
 
-    def forward(self, windows: Tensor) -> AnchorVotes:
-        """(B, channels, size, size) -> joints of B people."""
+    def forward(self, windows: Tensor, keypoints: Tensor | None = None) -> AnchorVotes:
+        """Joints of B people.
+
+        Args:
+            windows: (B, channels, size, size).
+            keypoints: (B, J, 3) u, v in pixels of the window and confidence, for the lifting variant;
+                without them it goes by the picture alone.
+        """
         features = self.body(self.stem(windows))
+        answers = self._everywhere(features)
+        if keypoints is not None and self.config.local:
+            answers = _joined(answers, self.local(features, keypoints, self.config.size))
+        depths, log_scales = answers.depths * DEPTH_UNIT, answers.log_scales + _FIRST_LOG_SCALE
+        return count_anchor_votes(answers._replace(depths=depths, log_scales=log_scales))
+
+    def _everywhere(self, features: Tensor) -> AnchorAnswers:
+        """What the anchors all over the window say."""
         joints = self.config.joints
         offsets = _by_anchor(self.offset_head(features), joints, 2)
-        depths = _by_anchor(self.depth_head(features), joints, 1)[..., 0] * DEPTH_UNIT
+        depths = _by_anchor(self.depth_head(features), joints, 1)[..., 0]
         logits, scales = _by_anchor(self.weight_head(features), joints, 2).unbind(-1)
-        return count_anchor_votes(self.anchors, offsets, depths, logits, scales + _FIRST_LOG_SCALE)
+        return AnchorAnswers(self.anchors[:, None], offsets, depths, logits, scales)
+
+
+def _joined(first: AnchorAnswers, second: AnchorAnswers) -> AnchorAnswers:
+    """The answers of both kinds of anchors."""
+    anchors = first.anchors.expand(first.offsets.shape)
+    return AnchorAnswers(*(torch.cat([a, b], dim=1) for a, b in zip((anchors, *first[1:]), second, strict=True)))
 
 
 class _Residual(nn.Module):

@@ -69,9 +69,9 @@ def tensors_sha256(tensors: Tensors) -> str:
     """Checksum over names, types, shapes and values, independent of the file's layout."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        tensor = np.ascontiguousarray(tensors[name])
+        tensor = np.asarray(tensors[name], order="C")
         digest.update(f"{name} {tensor.dtype.str} {tensor.shape}\n".encode())
-        digest.update(tensor.data)
+        digest.update(tensor.tobytes())
     return digest.hexdigest()
 
 
@@ -85,7 +85,8 @@ def save_weights(path: Path, tensors: Tensors, record: WeightsRecord) -> Weights
 
     record = replace(record, sha256=tensors_sha256(tensors))
     contents = save(
-        {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()},
+        # Not ascontiguousarray: it would make vectors of scalars, such as the counters of batch normalisation.
+        {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()},
         metadata={_RECORD_KEY: json.dumps(asdict(record), sort_keys=True)},
     )
     path.parent.mkdir(parents=True, exist_ok=True)
