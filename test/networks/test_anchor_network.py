@@ -129,7 +129,9 @@ def test_sizes_cost_what_they_should_and_fit_in_a_file(config: AnchorNetworkConf
     assert sum(value.numel() for value in network.state_dict().values()) * 2 < 12e6
 
 
-@pytest.mark.parametrize("wrong", [{"size": 200}, {"widths": (8, 8)}, {"blocks": (0, 1, 1)}, {"joints": 0}, {"local": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"size": 200}, {"widths": (8, 8)}, {"blocks": (0, 1, 1)}, {"joints": 0}, {"local": -1}]
+)
 def test_a_bad_size_is_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         AnchorNetworkConfig(**wrong)
