@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.camera import Camera, rectify_pixels
 from unipose_ros.codecs.anchors import WindowSample
 from unipose_ros.codecs.colour_image import encode_colour
 from unipose_ros.codecs.crop import Window
@@ -21,6 +22,7 @@ from unipose_ros.lookup.convert import to_skeletons
 from unipose_ros.people import seen_keypoints, select_people
 from unipose_ros.skeletons import ITOP15
 from unipose_training.evaluation.matching import match_people
+from unipose_training.samples.rectify import rectified
 from unipose_training.samples.settings import SampleSettings
 
 Row = dict[str, NDArray[Any]]
@@ -28,16 +30,17 @@ Row = dict[str, NDArray[Any]]
 #: ITOP joints that a 2D network points at, and where they are among the lifted 13. Neck and torso
 #: have no keypoint: a network learns them from shoulders and hips.
 POINTED = np.array([ITOP15.index(name) for name in ITOP15.joints if name not in ("neck", "torso")])
+_TRUNK = [ITOP15.index(name) for name in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")]
 _AMONG_13 = np.array([BODY13.landmarks.index(ITOP15.landmarks[joint]) for joint in POINTED])
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """People of one frame: as the 2D network sees them, lifted, and cut out.
+    """People of one frame, cut out.
 
     Attributes:
         rows: one dictionary of arrays per person.
-        skeletons: the lifted people, in the order of ``rows``; for tracking.
+        skeletons: where they are, in the order of ``rows``; for following them from frame to frame.
         dropped: people that could not be used.
     """
 
@@ -46,17 +49,18 @@ class Found:
     dropped: int
 
 
-def find_rows(frame: RgbdFrame, keypoints: Keypoints2D, truth: Skeletons | None, settings: SampleSettings) -> Found:
+def find_rows(raw: RgbdFrame, keypoints: Keypoints2D, truth: Skeletons | None, settings: SampleSettings) -> Found:
     """The people of a frame that can be lifted, as rows.
 
     Args:
-        frame: rectified, with depth.
+        raw: with depth, as the camera's lens shows it.
         keypoints: COCO-17 people of the frame.
         truth: ITOP-15; a person gets that of whoever is nearest, within half a metre.
     """
-    camera = frame.camera
+    camera = raw.camera
     chosen = select_people(keypoints, camera.width, camera.height, settings.people)
     seen = seen_keypoints(chosen, camera.width, camera.height, settings.people)
+    frame, chosen = rectified(raw), _rectified_keypoints(chosen, camera)
     rows, lifted = [], []
     for person in range(len(chosen)):
         one = np.array([person])
@@ -69,6 +73,12 @@ def find_rows(frame: RgbdFrame, keypoints: Keypoints2D, truth: Skeletons | None,
     return Found(rows, skeletons, len(chosen) - len(rows))
 
 
+def _rectified_keypoints(keypoints: Keypoints2D, camera: Camera) -> Keypoints2D:
+    if not camera.distortion:
+        return keypoints
+    return replace(keypoints, pixels=rectify_pixels(camera, keypoints.pixels).astype(np.float32))
+
+
 def _row(
     frame: RgbdFrame, keypoints: Keypoints2D, seen: NDArray[np.bool_], settings: SampleSettings
 ) -> tuple[Row, Skeletons] | None:
@@ -79,19 +89,13 @@ def _row(
     lifted = to_skeletons(people, frame.stamp_ns, frame.frame_id, "lookup")
     pixels, confidences, there = body_pixels(keypoints.pixels, keypoints.confidences, seen)
     box = _box(keypoints.pixels[0][seen[0]])
-    distance = _distance(lifted)
-    inputs = _inputs(frame, box, distance, settings)
+    inputs = cut_out(frame, box, trunk_distance(lifted.positions[0], lifted.status[0]), settings)
     if inputs is None:
         return None
     return {
         **inputs,
         **_two_d(keypoints, pixels[0], confidences[0], there[0]),
         **_lifted(lifted, people.sizes),
-        "box": box,
-        "distance": np.array(distance, np.float32),
-        "camera": np.array([getattr(frame.camera, name) for name in ("fx", "fy", "cx", "cy")], np.float32),
-        "image_size": np.array([frame.camera.width, frame.camera.height], np.int32),
-        "stamp_ns": np.array(frame.stamp_ns, np.int64),
     }, lifted
 
 
@@ -99,18 +103,23 @@ def _box(pixels: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.concatenate([pixels.min(axis=0), pixels.max(axis=0)]).astype(np.float32)
 
 
-def _distance(lifted: Skeletons) -> float:
-    """Metres to the person's surface: that of the joints that were found on one."""
-    trunk = [ITOP15.index(name) for name in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")]
-    positions, status = lifted.positions[0], lifted.status[0]
-    for joints in (trunk, list(range(len(ITOP15)))):
+def trunk_distance(positions: NDArray[np.floating], status: NDArray[np.uint8]) -> float:
+    """Metres to the person along z: that of the (15, 3) joints which are MEASURED, of the trunk if there are any."""
+    for joints in (_TRUNK, list(range(len(ITOP15)))):
         sure = [joint for joint in joints if status[joint] == JointStatus.MEASURED]
         if sure:
             return float(np.median(positions[sure, 2]))
     return float(np.nanmedian(positions[:, 2]))
 
 
-def _inputs(frame: RgbdFrame, box: NDArray[np.float32], distance: float, settings: SampleSettings) -> Row | None:
+def cut_out(frame: RgbdFrame, box: NDArray[np.float32], distance: float, settings: SampleSettings) -> Row | None:
+    """The networks' inputs for a person, and how they were cut; ``None`` when too few points are there.
+
+    Args:
+        frame: rectified, with depth.
+        box: (4,) u0, v0, u1, v1 in pixels.
+        distance: metres along z.
+    """
     row: Row = {}
     if settings.with_points:
         sample = encode_person(frame, box, distance, settings.points)
@@ -123,7 +132,13 @@ def _inputs(frame: RgbdFrame, box: NDArray[np.float32], distance: float, setting
     if settings.with_colour and frame.colour is not None:
         view = encode_colour(frame, box, distance, settings.colour)
         row |= {"colour": view.window.cut(frame.colour, smooth=True), "colour_window": _four(view.window)}
-    return row
+    return row | {
+        "box": box,
+        "distance": np.array(distance, np.float32),
+        "camera": np.array([getattr(frame.camera, name) for name in ("fx", "fy", "cx", "cy")], np.float32),
+        "image_size": np.array([frame.camera.width, frame.camera.height], np.int32),
+        "stamp_ns": np.array(frame.stamp_ns, np.int64),
+    }
 
 
 def _raw_depth(frame: RgbdFrame, view: WindowSample) -> NDArray[np.uint16]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_training.data.errors import DataError
+from unipose_training.data.whole_files import write_whole
 
 VERSION = 1
+#: Name of the teacher where keypoints are projected truth.
+TRUTH = "truth"
 _INDEX = "samples.json"
+
+Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class StoredClip:
         rows: people in frames.
         frames: looked at.
         dropped: people that could not be used.
+        losses: frames that gave nothing, and what was lost in reading, by reason.
     """
 
     name: str
@@ -38,6 +44,7 @@ class StoredClip:
     rows: int
     frames: int
     dropped: int
+    losses: Mapping[str, int] = field(default_factory=dict)
 
 
 class SampleStore:
@@ -82,6 +89,11 @@ class SampleStore:
         return name in self.about["arrays"]
 
     @property
+    def teacher(self) -> str:
+        """Who said where people and their keypoints are; :data:`TRUTH` for nobody, "" where it is not known."""
+        return str((self.about.get("teacher") or {}).get("name", ""))
+
+    @property
     def centres(self) -> int:
         """So many of each cloud's first points are spread evenly."""
         return int(self.about["settings"]["points"]["centres"])
@@ -107,18 +119,21 @@ class StoreWriter:
 
     Args:
         settings: everything that shapes the rows, as JSON has it; a store of others is not continued.
+        teacher: who labelled, as JSON has it; a store of another's labels is not continued.
 
     Raises:
-        DataError: the folder holds a store of other settings.
+        DataError: the folder holds a store of other settings or labels.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any], teacher: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
         about = read_index(folder)
-        wanted = json.loads(json.dumps(settings))  # as it is read back: tuples become lists
-        if about is not None and about["settings"] != wanted:
-            raise DataError(f"{folder} holds samples of other settings; name another folder or remove it")
-        self._about: dict[str, Any] = about or {"version": VERSION, "settings": wanted, "arrays": {}, "clips": []}
+        begun = {"version": VERSION, "settings": settings, "teacher": teacher, "arrays": {}, "clips": []}
+        wanted: dict[str, Any] = json.loads(json.dumps(begun))  # as it is read back: tuples become lists
+        for name in ("settings", "teacher"):
+            if about is not None and about.get(name) != wanted[name]:
+                raise DataError(f"{folder} holds samples of another {name}; name another folder or remove it")
+        self._about = about or wanted
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -131,29 +146,40 @@ class StoreWriter:
         """So far."""
         return sum(int(clip["rows"]) for clip in self._about["clips"])
 
-    def append(self, clip: StoredClip, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def append(self, clip: StoredClip, arrays: Arrays) -> None:
         """Add the rows of a clip; it counts once all of them are on disk.
 
         Args:
             arrays: ``previous`` counts from the clip's first row; ``clip`` is added.
+
+        Raises:
+            DataError: its rows are not like those of the clips before; nothing was added.
         """
-        before = self.rows
         if clip.rows:
+            before = self.rows
             links = arrays["previous"]
             numbers = np.full(clip.rows, len(self._about["clips"]), np.int32)
             arrays = {**arrays, "previous": np.where(links < 0, links, links + before), "clip": numbers}
-        if clip.rows and not self._about["arrays"]:
-            kinds = {name: {"dtype": value.dtype.str, "shape": value.shape[1:]} for name, value in arrays.items()}
+            kinds = {name: {"dtype": value.dtype.str, "shape": list(value.shape[1:])} for name, value in arrays.items()}
+            _require_alike(kinds, self._about["arrays"] or kinds)
+            for name, value in arrays.items():
+                _write_at(self.folder / f"{name}.bin", before * value[0].nbytes, value)
             self._about["arrays"] = kinds
-        for name, kind in self._about["arrays"].items() if clip.rows else ():
-            value = np.ascontiguousarray(arrays[name], np.dtype(kind["dtype"]))
-            if list(value.shape) != [clip.rows, *kind["shape"]]:
-                raise DataError(f"clip '{clip.name}': {name} is {value.shape}; clips of one store must be alike")
-            _write_at(self.folder / f"{name}.bin", before * value[0].nbytes, value)
         self._about["clips"].append(vars(clip))
-        partial = self.folder / f".{_INDEX}"
-        partial.write_text(json.dumps(self._about))
-        partial.replace(self.folder / _INDEX)
+        self.finish()
+
+    def finish(self) -> None:
+        """Write what there is; also for a store of no clips."""
+        write_whole(self.folder / _INDEX, json.dumps(self._about).encode())
+
+
+def _require_alike(kinds: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    if differ := sorted(name for name in {*kinds, *wanted} if kinds.get(name) != wanted.get(name)):
+        name = differ[0]
+        raise DataError(
+            f"its {name} is {kinds.get(name, 'missing')}, that of the clips before {wanted.get(name, 'missing')}; "
+            "clips of one store must be alike: build another store, or leave that input out (with_colour=false)"
+        )
 
 
 def read_index(folder: Path) -> dict[str, Any] | None:
@@ -178,12 +204,19 @@ def _write_at(path: Path, start: int, value: NDArray[Any]) -> None:
     """Write from a byte on; what a broken build left behind it is cut off."""
     with path.open("r+b" if path.exists() else "w+b") as stream:
         stream.seek(start)
-        stream.write(value.tobytes())
+        stream.write(np.ascontiguousarray(value).tobytes())
         stream.truncate()
         stream.flush()
         os.fsync(stream.fileno())
 
 
-def stacked(rows: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
-    """Rows -> arrays."""
+def stacked(rows: Sequence[Arrays]) -> dict[str, NDArray[Any]]:
+    """Rows -> arrays.
+
+    Raises:
+        DataError: some rows lack an array that others have.
+    """
+    names = set().union(*rows)
+    if lacking := next((sorted(names - set(row)) for row in rows if names - set(row)), None):
+        raise DataError(f"some of its frames have no {lacking[0]}; leave it out (with_{lacking[0]}=false)")
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]} if rows else {}

@@ -1,0 +1,120 @@
+"""``unipose samples``: cut the people out of recordings, shards or a data set, for training.
+
+The same command goes on where it was stopped, and adds clips that are new. Clips that cannot be
+read, or have no labels, are reported and passed over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from unipose_ros.backends import BackendError
+from unipose_ros.cli.options import add_topic_options, chosen_topics, positive
+from unipose_ros.networks.weights import WeightsError
+from unipose_ros.recordings import RecordingError
+from unipose_training.data.clips import Clip, open_clips
+from unipose_training.data.errors import DataError
+from unipose_training.data.keypoint_files import Teacher
+from unipose_training.data.open_data_set import DATA_SETS, open_data_set
+from unipose_training.engine.configuration import load_config
+from unipose_training.engine.errors import TrainingError
+from unipose_training.samples.build import LabelSource, build_store
+from unipose_training.samples.labels import LabelFiles, LiveLabels
+from unipose_training.samples.settings import SampleSettings
+from unipose_training.samples.store import SampleStore
+from unipose_training.teachers.movenet import MoveNetTeacher
+
+_REFUSALS = (BackendError, DataError, OSError, RecordingError, TrainingError, WeightsError)
+_TEACHERS = {"movenet": MoveNetTeacher}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Entry point of ``unipose samples``.
+
+    Returns:
+        0; 1 when a clip could not be used, or nothing could be done.
+    """
+    options = _parser().parse_args(argv)
+    damaged: dict[str, str] = {}
+    try:
+        store = _build(options, damaged)
+    except _REFUSALS as error:
+        print(f"unipose samples: {error}", file=sys.stderr)
+        return 1
+    print(_report(store, damaged))
+    return 1 if damaged else 0
+
+
+def _build(options: argparse.Namespace, damaged: dict[str, str]) -> SampleStore:
+    settings = load_config(SampleSettings, None, options.set)
+    clips = _clips(options, damaged)
+    labels, teacher = _labels(options, clips)
+    return build_store(
+        clips,
+        labels,
+        options.output,
+        settings,
+        options.workers,
+        teacher=teacher,
+        damaged=lambda name, why: damaged.update({name: why}),
+    )
+
+
+def _clips(options: argparse.Namespace, damaged: dict[str, str]) -> list[Clip]:
+    if (options.dataset is None) != (options.root is None) or bool(options.paths) == bool(options.dataset):
+        raise DataError("name recordings, or a data set with --dataset and --root")
+    if options.dataset:
+        return list(open_data_set(options.dataset, options.root, options.subset))
+
+    def report(place: Path, error: Exception) -> None:
+        damaged[str(place)] = str(error)
+
+    topics = chosen_topics(options)
+    return [clip for path in options.paths for clip in open_clips(path, topics, report)]
+
+
+def _labels(options: argparse.Namespace, clips: Sequence[Clip]) -> tuple[LabelSource | None, Teacher | None]:
+    """Who says where people are, and the name that the store keeps of it."""
+    if options.labels is not None:
+        files = LabelFiles.of_clips(options.labels, clips)
+        return files, files.teacher
+    if options.teacher is not None:
+        plan = _TEACHERS[options.teacher]()
+        return LiveLabels(plan), plan.identity()
+    return None, None
+
+
+def _report(store: SampleStore, damaged: dict[str, str]) -> str:
+    clips = store.clips
+    losses = sum((Counter(clip.losses) for clip in clips), Counter[str]())
+    lines = [
+        f"{len(store)} people in {sum(clip.frames for clip in clips)} frames of {len(clips)} clips; "
+        f"{sum(clip.dropped for clip in clips)} people were left out, {len(damaged)} clips are damaged"
+    ]
+    lines += [f"lost: {count} {why}" for why, count in sorted(losses.items())]
+    lines += [f"damaged: {name}: {why}" for name, why in sorted(damaged.items())]
+    return "\n".join([*lines, f"samples are in {store.folder}"])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "unipose samples", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("paths", nargs="*", type=Path, metavar="PATH", help="rosbag2 recordings, shards, or folders of them")
+    add("--dataset", choices=sorted(DATA_SETS), help="instead of PATH: a data set in its publishers' own files")
+    add("--root", type=Path, metavar="DIR", help="folder of the data set")
+    add("--subset", default="", help="part of it, such as side/train of itop (docs/datasets.md)")
+    people = parser.add_mutually_exclusive_group(required=True)
+    people.add_argument("--labels", type=Path, metavar="DIR", help="what a 2D network saw: folder of unipose label")
+    people.add_argument("--teacher", choices=sorted(_TEACHERS), help="let a 2D network look at colour now")
+    people.add_argument("--people", choices=["truth"], help="where the 3D truth says; for supervised recipes alone")
+    add("--output", type=Path, required=True, metavar="DIR", help="folder of the samples")
+    add("--workers", type=positive, default=1, metavar="N", help="processes (default: %(default)s)")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. with_colour=false, points.points=4096")
+    add_topic_options(parser)
+    return parser

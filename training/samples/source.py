@@ -1,0 +1,91 @@
+"""Where a recipe's samples are: in a store, or still in a data set's own files."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from unipose_training.data.errors import DataError
+from unipose_training.data.open_data_set import open_data_set
+from unipose_training.samples.build import build_store
+from unipose_training.samples.labels import LabelFiles
+from unipose_training.samples.settings import SampleSettings
+from unipose_training.samples.store import TRUTH, SampleStore
+
+_log = logging.getLogger(__name__)
+
+#: The part of a data set that teaches, where the part that results are published for is another.
+_TRAINING_PARTS = {"itop": "side/train", "ntu": "xsub_train", "3dpw": "train"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSource:
+    """Where the samples are; recipes' configurations begin with these fields.
+
+    Attributes:
+        samples: folder of a sample store (``unipose samples``); nothing where a data set is named.
+        data: a data set, of which a store is built first, in the run's folder.
+        root: folder of the data set's own files.
+        subset: part of it, in its own words; "" for what is meant to be trained on.
+        labels: folder of what a 2D network saw in it (``unipose label``); nothing: its 3D truth is used.
+
+    Raises:
+        ValueError: neither or both of samples and data are named, or data without root.
+    """
+
+    samples: Path | None = None
+    data: str = ""
+    root: Path | None = None
+    subset: str = ""
+    labels: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.samples is None) == (not self.data):
+            raise ValueError("samples, data: name one of them: samples=STORE, or data=NAME root=DIR")
+        if bool(self.data) != (self.root is not None):
+            raise ValueError("data, root: a data set needs both, as in data=itop root=DIR")
+        if self.labels is not None and not self.data:
+            raise ValueError(f"labels = {self.labels}: a store has its own; labels belong to data=NAME")
+
+
+def open_samples(source: SampleSource, output: Path, settings: SampleSettings, workers: int = 1) -> SampleStore:
+    """The store; of a data set it is built in ``output/samples``, or continued there.
+
+    Args:
+        settings: of a store that is built.
+        workers: processes that build it.
+
+    Raises:
+        DataError: it cannot be read or built, or holds nobody.
+    """
+    store = SampleStore(source.samples) if source.samples else _built(source, output / "samples", settings, workers)
+    if not len(store):
+        raise DataError(f"{store.folder}: nobody is in these samples; clips need depth and labels")
+    return store
+
+
+def _built(source: SampleSource, folder: Path, settings: SampleSettings, workers: int) -> SampleStore:
+    assert source.root is not None
+    clips = open_data_set(source.data, source.root, source.subset or _TRAINING_PARTS.get(source.data, ""))
+    labels = None if source.labels is None else LabelFiles.of_clips(source.labels, clips)
+    teacher = None if labels is None else labels.teacher
+    return build_store(clips, labels, folder, settings, workers, teacher=teacher, damaged=_warn)
+
+
+def _warn(clip: str, why: str) -> None:
+    _log.warning("clip '%s' is left out: %s", clip, why)
+
+
+def require_labels(store: SampleStore) -> SampleStore:
+    """The same store; for recipes that promise to read no 3D labels.
+
+    Raises:
+        DataError: its keypoints are projected truth.
+    """
+    if store.teacher == TRUTH:
+        raise DataError(
+            f"{store.folder}: people and keypoints of these samples are projected 3D truth, which this recipe must "
+            "not read; build them from what a 2D network saw: unipose samples ... --labels DIR"
+        )
+    return store
