@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from unipose_ros.codecs.point_cloud import PointCloudConfig
 from unipose_ros.networks.point_cloud import SIZES, PointNetwork
 from unipose_ros.networks.registry import save_network
 from unipose_ros.networks.weights import WeightsRecord, fill_module, load_weights
@@ -18,6 +19,7 @@ from unipose_ros.skeletons import ITOP15
 from unipose_training.engine.outcome import Outcome
 from unipose_training.samples.augment import NO_AUGMENTATION, PointAugmentation, augment_points, draw_change
 from unipose_training.samples.batch import PersonBatch
+from unipose_training.samples.settings import SampleSettings
 from unipose_training.samples.thinning import thinned
 
 #: Of the network, and of the file of its weights.
@@ -88,6 +90,13 @@ def truth_figures(said: Said, batch: PersonBatch) -> dict[str, Tensor]:
         "pck_10cm": close.nanmean(-1),
         "lookup_mm": lifted.nanmean(-1),
     }
+
+
+def point_samples(size: str, with_depth: bool) -> SampleSettings:
+    """How people are cut out for a network of that size, where a recipe builds its samples itself."""
+    config = SIZES[size]
+    points = PointCloudConfig(points=config.points, centres=config.centres)
+    return SampleSettings(points=points, with_depth=with_depth, with_colour=False)
 
 
 def start_from(size: str, frames: int, initial: str) -> PointNetwork:

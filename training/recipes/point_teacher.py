@@ -22,20 +22,19 @@ from unipose_training.engine.task import Task
 from unipose_training.engine.teach import teach
 from unipose_training.losses.agreement import follow
 from unipose_training.losses.body_priors import itop_priors, keypoint_priors
-from unipose_training.recipes.point_task import Said, ask, save_points, start_from, truth_figures
+from unipose_training.recipes.point_task import Said, ask, point_samples, save_points, start_from, truth_figures
 from unipose_training.recipes.unlabelled_terms import UnlabelledSettings, unlabelled_terms
 from unipose_training.samples.augment import NO_AUGMENTATION, PointAugmentation
 from unipose_training.samples.batch import PersonBatch, PersonDataset, as_is
 from unipose_training.samples.choice import split_rows
-from unipose_training.samples.store import SampleStore
+from unipose_training.samples.source import SampleSource, open_samples, require_labels
 
 
-@dataclass(frozen=True)
-class PointTeacherConfig:
-    """What stage A is taught on, and how.
+@dataclass(frozen=True, kw_only=True)
+class PointTeacherConfig(SampleSource):
+    """What stage A is taught on, and how. The samples have points and depth, and labels of a 2D network.
 
     Attributes:
-        samples: folder of a sample store with points and depth.
         size: of the network, one of ``networks.point_cloud.SIZES``.
         frames: of a clip; 3 or more for the terms over time.
         joints: what the 2D network's joints mean: ``keypoints`` for COCO's, ``itop`` for ITOP's.
@@ -51,7 +50,6 @@ class PointTeacherConfig:
         ValueError: a value is out of range.
     """
 
-    samples: Path
     size: str = "xs"
     frames: int = 1
     joints: Literal["keypoints", "itop"] = "keypoints"
@@ -64,10 +62,15 @@ class PointTeacherConfig:
     run: RunSettings = field(default_factory=RunSettings)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.size not in SIZES:
             raise ValueError(f"size = {self.size}: use one of {', '.join(SIZES)}")
         if self.frames < 1:
             raise ValueError(f"frames = {self.frames}: give at least 1")
+        if self.validate_clips < 2:
+            raise ValueError(f"validate_clips = {self.validate_clips}: keep one in at least 2")
+        if not 0 <= self.least_confidence <= 1:
+            raise ValueError(f"least_confidence = {self.least_confidence}: must be within [0, 1]")
         if not 0 <= self.average < 1:
             raise ValueError(f"average = {self.average}: must be within [0, 1)")
 
@@ -118,15 +121,17 @@ def run(config: PointTeacherConfig, output: Path) -> Outcome:
     """Teach; ``output`` gets the engine's files and, when the run is finished, ``points.safetensors``.
 
     Raises:
-        DataError: the samples cannot be read.
+        DataError: the samples cannot be read, or their keypoints are projected truth.
         TrainingError: see :func:`unipose_training.engine.teach.teach`.
     """
-    store = SampleStore(config.samples)
+    with_depth = config.loss.terms.free_space > 0
+    settings = point_samples(config.size, with_depth)
+    store = require_labels(open_samples(config, output, settings, max(1, config.run.workers)))
     training, validation = split_rows(store, config.validate_clips, config.least_confidence)
     seed_everything(config.run.seed)
     network = start_from(config.size, config.frames, config.initial)
     task = PointTeacherTask(network, config, store.centres)
-    inputs = ("points", "depth") if config.loss.terms.free_space else ("points",)
+    inputs = ("points", "depth") if with_depth else ("points",)
     outcome = teach(
         task,
         training_loader(PersonDataset(store, training, inputs, config.frames), config.run, as_is),
@@ -135,6 +140,7 @@ def run(config: PointTeacherConfig, output: Path) -> Outcome:
         output,
     )
     if outcome.finished:
-        about = f"{len(training)} people in frames of {config.samples.name}, labelled by a 2D network; no 3D labels"
+        origin = config.data or store.folder.name
+        about = f"{len(training)} people in frames of {origin}, labelled by a 2D network; no 3D labels"
         save_points(output, task.trained(), about, outcome)
     return outcome
