@@ -167,3 +167,30 @@ def write_results(path: Path, found: Iterable[tuple[int, Keypoints2D]]) -> int:
             rows.append(row | {"score": float(score)})
     path.write_text(json.dumps(rows), encoding="utf-8")
     return len(rows)
+
+
+def read_results(path: Path) -> dict[int, Keypoints2D]:
+    """A COCO results file of keypoints: predictions by picture id, in the order of the file.
+
+    The format has no boxes: those that come back enclose the keypoints.
+
+    Raises:
+        DataError: it is missing or no such file.
+    """
+    rows = read_json(path, "check --predictions")
+    if not isinstance(rows, list):
+        raise DataError(f"{path}: no list of results; COCO's format is [{{image_id, category_id, keypoints, score}}]")
+    by_image: dict[int, list[tuple[NDArray[np.float64], float]]] = defaultdict(list)
+    for row in rows:
+        if value_of(path, row, "category_id") == PERSON:
+            keypoints, score = array_of(path, row, "keypoints", (_JOINTS, 3)), array_of(path, row, "score", ())
+            by_image[int(array_of(path, row, "image_id", ()))].append((keypoints, float(score)))
+    return {image: _keypoints(found) for image, found in by_image.items()}
+
+
+def _keypoints(found: Iterable[tuple[NDArray[np.float64], float]]) -> Keypoints2D:
+    joints, scores = zip(*found, strict=True)
+    values = np.stack(joints).astype(np.float32)
+    pixels = values[..., :2]
+    boxes = np.concatenate([pixels.min(axis=1), pixels.max(axis=1)], axis=1)
+    return Keypoints2D(pixels, values[..., 2], np.array(scores, np.float32), boxes, COCO17)
