@@ -1,14 +1,19 @@
-"""AdamW, and its learning rate as a function of the step."""
+"""What changes the weights, and its learning rate as a function of the step."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
 from unipose_training.engine.errors import TrainingError
 from unipose_training.engine.settings import RunSettings
+
+#: The least side of a matrix that is worth an orthogonal step.
+_LARGE = 128
 
 
 def learning_rate_at(step: int, settings: RunSettings) -> float:
@@ -25,9 +30,11 @@ def learning_rate_at(step: int, settings: RunSettings) -> float:
 
 
 def make_optimiser(task: nn.Module, settings: RunSettings) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter, ICLR 2019) for all that requires a gradient.
+    """What changes all parameters that require a gradient.
 
-    Biases and the scales of normalisation do not decay.
+    ``adamw``: Loshchilov and Hutter, ICLR 2019. ``muon``: the large matrices' steps are made
+    orthogonal (Jordan et al., 2024), as long as AdamW's (Liu et al., arXiv 2502.16982); AdamW
+    does the rest. Biases and the scales of normalisation do not decay.
 
     Raises:
         TrainingError: nothing requires a gradient.
@@ -35,11 +42,56 @@ def make_optimiser(task: nn.Module, settings: RunSettings) -> torch.optim.Optimi
     learned = [parameter for parameter in task.parameters() if parameter.requires_grad]
     if not learned:
         raise TrainingError(f"{type(task).__name__} has no parameter that requires a gradient; nothing can be learned")
+    matrices = [p for p in learned if _is_large_matrix(p)] if settings.optimiser == "muon" else []
+    turned = {id(parameter) for parameter in matrices}
+    others = _adamw([parameter for parameter in learned if id(parameter) not in turned], settings)
+    if not matrices:
+        return others
+    muon = torch.optim.Muon(
+        matrices, lr=settings.learning_rate, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw"
+    )
+    return _Together([muon, others])
+
+
+def _adamw(parameters: Sequence[nn.Parameter], settings: RunSettings) -> torch.optim.Optimizer:
     groups = [
-        {"params": [p for p in learned if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.learning_rate)
+
+
+def _is_large_matrix(parameter: nn.Parameter) -> bool:
+    """First and last layers are not: their rows mean something each."""
+    return parameter.ndim == 2 and min(parameter.shape) >= _LARGE
+
+
+class _Together(torch.optim.Optimizer):
+    """Optimisers of different parameters as one."""
+
+    def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
+        self._parts = parts
+        super().__init__(self._groups(), {})
+
+    def _groups(self) -> list[dict[str, Any]]:
+        return [group for part in self._parts for group in part.param_groups]
+
+    def step(self, closure: Any = None) -> Any:
+        """All parts take their step."""
+        result = None if closure is None else closure()
+        for part in self._parts:
+            part.step()
+        return result
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of all parts."""
+        return {"parts": [part.state_dict() for part in self._parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Into all parts."""
+        for part, state in zip(self._parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self.param_groups = self._groups()
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

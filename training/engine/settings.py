@@ -17,8 +17,9 @@ class RunSettings:
         steps: batches of the whole run.
         batch: samples per step, over all processes together.
         seed: of everything random.
+        optimiser: ``adamw``, or ``muon`` for the large matrices, which learn faster so.
         learning_rate: the highest one.
-        weight_decay: AdamW's, on matrices and filters only.
+        weight_decay: on matrices and filters only.
         warm_up_steps: steps in which the learning rate grows to its height.
         schedule: what follows: down to zero along a cosine, or no change.
         gradient_clip: the longest gradient; 0 for any.
@@ -40,6 +41,7 @@ class RunSettings:
     steps: int = 10_000
     batch: int = 32
     seed: int = 0
+    optimiser: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     warm_up_steps: int = 200
