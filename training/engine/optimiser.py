@@ -33,8 +33,8 @@ def make_optimiser(task: nn.Module, settings: RunSettings) -> torch.optim.Optimi
     """What changes all parameters that require a gradient.
 
     ``adamw``: Loshchilov and Hutter, ICLR 2019. ``muon``: the large matrices' steps are made
-    orthogonal (Jordan et al., 2024), as long as AdamW's (Liu et al., arXiv 2502.16982); AdamW
-    does the rest. Biases and the scales of normalisation do not decay.
+    orthogonal (Jordan et al., 2024) and ``matrix_rate`` times as long as AdamW's would be (scaled
+    as in Liu et al., arXiv 2502.16982); AdamW does the rest. Biases and the scales of normalisation do not decay.
 
     Raises:
         TrainingError: nothing requires a gradient.
@@ -48,7 +48,10 @@ def make_optimiser(task: nn.Module, settings: RunSettings) -> torch.optim.Optimi
     if not matrices:
         return others
     muon = torch.optim.Muon(
-        matrices, lr=settings.learning_rate, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw"
+        [{"params": matrices, "factor": settings.matrix_rate}],
+        lr=settings.learning_rate * settings.matrix_rate,
+        weight_decay=settings.weight_decay,
+        adjust_lr_fn="match_rms_adamw",
     )
     return _Together([muon, others])
 
@@ -95,6 +98,6 @@ class _Together(torch.optim.Optimizer):
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """The same rate for all parameters."""
+    """The rate of all parameters, times what a group has as its factor."""
     for group in optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("factor", 1.0)

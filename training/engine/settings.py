@@ -19,6 +19,7 @@ class RunSettings:
         seed: of everything random.
         optimiser: ``adamw``, or ``muon`` for the large matrices, which learn faster so.
         learning_rate: the highest one.
+        matrix_rate: Muon's learning rate as a multiple of that.
         weight_decay: on matrices and filters only.
         warm_up_steps: steps in which the learning rate grows to its height.
         schedule: what follows: down to zero along a cosine, or no change.
@@ -43,6 +44,7 @@ class RunSettings:
     seed: int = 0
     optimiser: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 1e-3
+    matrix_rate: float = 3.0
     weight_decay: float = 0.01
     warm_up_steps: int = 200
     schedule: Literal["cosine", "constant"] = "cosine"
@@ -61,7 +63,7 @@ class RunSettings:
     max_minutes: float = field(default=0.0, metadata=FREE)
 
     def __post_init__(self) -> None:
-        positive = ("steps", "batch", "learning_rate", "skips_in_row", "devices", "nodes", "log_every")
+        positive = ("steps", "batch", "learning_rate", "matrix_rate", "skips_in_row", "devices", "nodes", "log_every")
         for name in (*positive, "checkpoint_every"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: must be positive")

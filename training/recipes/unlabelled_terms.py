@@ -45,7 +45,7 @@ class TermWeights:
 
     ray: float = 1.0
     pixel: float = 0.0
-    surface: float = 0.5
+    surface: float = 1.5
     free_space: float = 0.5
     support: float = 0.1
     cover: float = 0.1

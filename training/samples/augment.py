@@ -35,16 +35,16 @@ class PointAugmentation:
         ValueError: a value is out of range.
     """
 
-    yaw: float = 45.0
-    tilt: float = 10.0
+    yaw: float = 20.0
+    tilt: float = 5.0
     mirror: float = 0.5
-    scale: float = 0.15
-    shift: float = 0.08
-    drop: float = 0.5
+    scale: float = 0.1
+    shift: float = 0.05
+    drop: float = 0.3
     noise: float = 0.005
-    holes: int = 2
+    holes: int = 1
     hole_radius: float = 0.3
-    cut: float = 0.2
+    cut: float = 0.1
 
     def __post_init__(self) -> None:
         for name in ("yaw", "tilt", "shift", "noise", "holes", "hole_radius"):
