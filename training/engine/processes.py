@@ -7,4 +7,4 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 def is_first_process() -> bool:
     """Whether this process is the one that speaks and writes for all."""
-    return int(rank_zero_only.rank) == 0
+    return int(getattr(rank_zero_only, "rank", 0)) == 0

@@ -1,0 +1,182 @@
+"""Recipe ``supervised``: the same networks taught with true joints, as the line that weak labels are held to.
+
+With ``labels`` only a part of the clips may be used; with ``initial`` it goes on from weights that
+were taught without 3D labels.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.codecs.depth_image import DepthImageConfig
+from unipose_ros.networks.anchor_to_joint import AnchorNetwork
+from unipose_ros.networks.point_cloud import PointNetwork
+from unipose_ros.networks.registry import get_network, save_network
+from unipose_ros.networks.weights import WeightsRecord, fill_module, load_weights
+from unipose_ros.skeletons import ITOP15
+from unipose_training.data.errors import DataError
+from unipose_training.engine.batches import training_loader, validation_loader
+from unipose_training.engine.outcome import Outcome
+from unipose_training.engine.seeds import seed_everything
+from unipose_training.engine.settings import RunSettings
+from unipose_training.engine.teach import teach
+from unipose_training.recipes.supervised_task import SupervisedPoints, SupervisedWeights, SupervisedWindows
+from unipose_training.samples.augment import PointAugmentation
+from unipose_training.samples.batch import PersonDataset, as_is
+from unipose_training.samples.choice import Rows, part_of_clips, split_rows
+from unipose_training.samples.store import SampleStore
+from unipose_training.samples.window_augment import WindowAugmentation
+
+#: What the sample store calls the input of a network.
+_INPUTS = {"points": "points", "depth": "depth", "rgb": "colour"}
+
+
+@dataclass(frozen=True)
+class SupervisedConfig:
+    """What is taught on true joints, and how.
+
+    Attributes:
+        samples: folder of a sample store with truth and the network's input.
+        network: which.
+        size: of it; see ``SIZES`` in ``networks.point_cloud``, ``networks.depth`` and ``networks.rgb``.
+        frames: of a clip (points).
+        labels: part of the training clips whose truth may be used, in (0, 1].
+        initial: weights to begin with; "" begins anew.
+        validate_clips: every so many clips, one is kept for validation.
+        average: part of the moving average of the weights that a step keeps; the average is what is saved.
+        loss: what counts how much.
+        points, windows: how the inputs are changed at random.
+        run: how the run is driven.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    samples: Path
+    network: Literal["points", "depth", "rgb"] = "points"
+    size: str = "xs"
+    frames: int = 1
+    labels: float = 1.0
+    initial: str = ""
+    validate_clips: int = 20
+    average: float = 0.998
+    loss: SupervisedWeights = field(default_factory=SupervisedWeights)
+    points: PointAugmentation = field(default_factory=PointAugmentation)
+    windows: WindowAugmentation = field(default_factory=WindowAugmentation)
+    run: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        sizes = get_network(self.network).sizes
+        if self.size not in sizes:
+            raise ValueError(f"size = {self.size}: {self.network} has {', '.join(sizes)}")
+        if self.frames < 1:
+            raise ValueError(f"frames = {self.frames}: give at least 1")
+        if not 0 < self.labels <= 1:
+            raise ValueError(f"labels = {self.labels}: must be within (0, 1]; without any, use recipe point_teacher")
+        if self.validate_clips < 2:
+            raise ValueError(f"validate_clips = {self.validate_clips}: keep one in at least 2")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average = {self.average}: must be within [0, 1)")
+
+
+def run(config: SupervisedConfig, output: Path) -> Outcome:
+    """Teach; ``output`` gets the engine's files, ``metrics.json``, and in the end ``<network>.safetensors``.
+
+    Raises:
+        DataError: the samples cannot be read, lack the truth, or do not fit the network.
+        TrainingError: see :func:`unipose_training.engine.teach.teach`.
+        WeightsError: ``initial`` cannot be used.
+    """
+    store = SampleStore(config.samples)
+    training, validation = chosen_rows(store, config)
+    seed_everything(config.run.seed)
+    network = _network(config, store)
+    task = _task(network, config, store)
+    inputs = (_INPUTS[config.network],)
+    outcome = teach(
+        task,
+        training_loader(PersonDataset(store, training, inputs, config.frames), config.run, as_is),
+        validation_loader(PersonDataset(store, validation, inputs, config.frames), config.run, as_is),
+        config.run,
+        output,
+    )
+    _write_figures(output, config, outcome, len(training))
+    if outcome.finished:
+        save_network(output / f"{config.network}.safetensors", task.trained(), network.config, _record(config, outcome))
+    return outcome
+
+
+def chosen_rows(store: SampleStore, config: SupervisedConfig) -> tuple[Rows, Rows]:
+    """Rows with truth, for training and for validation.
+
+    Raises:
+        DataError: there are none.
+    """
+    training, validation = split_rows(store, config.validate_clips)
+    training = part_of_clips(store, training, config.labels, config.run.seed)
+    training, validation = (rows[_labelled(store, rows)] for rows in (training, validation))
+    if not len(training) or not len(validation):
+        raise DataError(f"{store.folder}: no sample has true joints; build the samples of clips that come with truth")
+    return training, validation
+
+
+def _labelled(store: SampleStore, rows: Rows) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(store["truth"][rows]).all(-1).any(-1))
+
+
+def _network(config: SupervisedConfig, store: SampleStore) -> PointNetwork | AnchorNetwork:
+    kind = get_network(config.network)
+    sizes = kind.sizes[config.size]
+    if config.network == "points":
+        sizes = replace(sizes, frames=min(sizes.frames, config.frames))
+    elif (stored := store[_INPUTS[config.network]].shape[1]) != sizes.size:
+        raise DataError(
+            f"{store.folder}: its windows have {stored} pixels, size '{config.size}' takes {sizes.size}; "
+            "build the samples with as many"
+        )
+    network = kind.module(sizes)
+    assert isinstance(network, PointNetwork | AnchorNetwork)
+    if config.initial:
+        tensors, _ = load_weights(Path(config.initial), config.network)
+        fill_module(network, tensors)
+    return network
+
+
+def _task(
+    network: PointNetwork | AnchorNetwork, config: SupervisedConfig, store: SampleStore
+) -> SupervisedPoints | SupervisedWindows:
+    if isinstance(network, PointNetwork):
+        return SupervisedPoints(network, config.loss, config.points, store.centres, config.average)
+    depth = DepthImageConfig(size=network.config.size) if config.network == "depth" else None
+    return SupervisedWindows(network, config.loss, config.windows, depth, config.average)
+
+
+def _write_figures(output: Path, config: SupervisedConfig, outcome: Outcome, people: int) -> None:
+    figures = {
+        "network": config.network,
+        "size": config.size,
+        "labels": config.labels,
+        "training_samples": people,
+        "steps": outcome.step,
+        "validation": dict(outcome.figures),
+    }
+    (output / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _record(config: SupervisedConfig, outcome: Outcome) -> WeightsRecord:
+    sizes = {"points": "points in metres", "depth": "window of depth", "rgb": "window of colour"}
+    return WeightsRecord(
+        network=config.network,
+        config={},
+        joint_set=ITOP15.name,
+        input=f"{sizes[config.network]} about the person; see codecs",
+        training_data=f"true joints of {100 * config.labels:g} % of the clips of {config.samples.name}",
+        licence="Apache-2.0; trained from scratch",
+        metrics={f"validation {name}": round(value, 4) for name, value in outcome.figures.items()},
+    )
