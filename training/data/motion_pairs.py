@@ -1,64 +1,30 @@
-"""Motion capture seen by virtual cameras: pairs of keypoints and 3D joints without any picture.
-
-People and poses come from a body bank (``python -m unipose_training.synthetic.bank``); every draw is
-another person, heading, camera and place in the picture, so there is no end to them.
-"""
+"""Pairs of keypoints and 3D joints for the lifter, and keypoints without any 3D."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import Dataset
 
-from unipose_ros.codecs.keypoints import NOMINAL_FOCAL, View, lifter_input, turns_to_axis, view_rays
+from unipose_ros.codecs.keypoints import NOMINAL_FOCAL, View, lifter_input, turns_to_people, view_rays
 from unipose_ros.skeletons import COCO17, COCO23, ITOP15, convert_joints
+from unipose_training.data.coco import CocoPictures
 from unipose_training.data.detector_noise import DetectorNoise
 from unipose_training.data.errors import DataError
-from unipose_training.synthetic.bank.posing import pose_people, to_tensors
-from unipose_training.synthetic.bank.types import BodyBank
-from unipose_training.synthetic.variety.cameras import KINDS
+from unipose_training.data.virtual_views import Sightings, Viewpoints, draw_sightings
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-#: Nobody is nearer than this to the camera plane with any joint (metres), or has fewer keypoints in the picture.
-_NEAREST, _LEAST_KEYPOINTS = 0.3, 8
-#: Metres above the floor that cameras look at.
-_AIM = 0.9
-
-
-@dataclass(frozen=True)
-class Viewpoints:
-    """Where cameras stand.
-
-    Attributes:
-        kinds: of :data:`unipose_training.synthetic.variety.cameras.KINDS`.
-        height: metres above the floor, lowest and highest.
-        distance: metres to the person, nearest and farthest.
-        aim_spread: radians by which they look past the person's middle, up or down.
-        roll_spread: radians.
-
-    Raises:
-        DataError: an unknown camera, or an empty range.
-    """
-
-    kinds: tuple[str, ...]
-    height: tuple[float, float]
-    distance: tuple[float, float] = (1.5, 6.0)
-    aim_spread: float = 0.08
-    roll_spread: float = 0.02
-
-    def __post_init__(self) -> None:
-        if not self.kinds or not set(self.kinds) <= set(KINDS):
-            raise DataError(f"viewpoints: kinds = {self.kinds}; use some of {', '.join(KINDS)}")
-        if not (0 <= self.height[0] <= self.height[1] and 0 < self.distance[0] <= self.distance[1]):
-            raise DataError(f"viewpoints: height = {self.height}, distance = {self.distance}: give rising ranges")
+#: A labelled person of a data set is of use with so many keypoints.
+_LEAST_LABELS = 8
 
 
 class PairBatch(NamedTuple):
@@ -86,94 +52,6 @@ class PairBatch(NamedTuple):
     sizes: Tensor
     known: Tensor
     paired: Tensor
-
-
-def posed_joints(bank: BodyBank, bodies: int, seed: int) -> NDArray[np.float32]:
-    """(M, 23, 3) metres, COCO-23: every pose of a bank on some of its bodies, hips above the origin, z up."""
-    rng = np.random.default_rng(seed)
-    tensors, poses = to_tensors(bank), torch.arange(len(bank.poses)).repeat(bodies)
-    who = torch.from_numpy(rng.integers(len(bank.people), size=len(poses)))
-    parts = []
-    for body, pose in zip(who.split(256), poses.split(256), strict=True):
-        none = torch.zeros(len(pose))
-        parts.append(pose_people(tensors, body, pose, torch.zeros(len(pose), 3), none).joints)
-    return torch.cat(parts).numpy().astype(np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class Sightings:
-    """N people before cameras.
-
-    Attributes:
-        joints: (N, 23, 3) metres in the optical frame.
-        pixels: (N, 17, 2) true ones.
-        inside: (N, 17) in the picture.
-        intrinsics: (N, 4) fx, fy, cx, cy.
-        image: (N, 2) width and height.
-        gravity: (N, 3) unit vector downwards in the optical frame.
-    """
-
-    joints: Array
-    pixels: Array
-    inside: Mask
-    intrinsics: Array
-    image: Array
-    gravity: Array
-
-    def select(self, people: Mask) -> Sightings:
-        """The people of a mask."""
-        return Sightings(**{name: value[people] for name, value in vars(self).items()})
-
-
-def draw_sightings(rng: np.random.Generator, poses: NDArray[np.float32], views: Viewpoints, count: int) -> Sightings:
-    """Exactly ``count`` people, each mostly in its picture."""
-    parts: list[Sightings] = []
-    while sum(len(part.joints) for part in parts) < count:
-        drawn = _draw(rng, poses, views, count)
-        near = (drawn.joints[..., 2] > _NEAREST).all(axis=1)
-        parts.append(drawn.select(near & (drawn.inside.sum(axis=1) >= _LEAST_KEYPOINTS)))
-    names = vars(parts[0])
-    return Sightings(**{name: np.concatenate([vars(part)[name] for part in parts])[:count] for name in names})
-
-
-def _draw(rng: np.random.Generator, poses: NDArray[np.float32], views: Viewpoints, count: int) -> Sightings:
-    kinds = [KINDS[views.kinds[number]] for number in rng.integers(len(views.kinds), size=count)]
-    image = np.array([(kind.width, kind.height) for kind in kinds], np.float64)
-    focal = np.array([kind.focal for kind in kinds]) * rng.uniform(0.98, 1.02, count)
-    centre = (image - 1) / 2 + rng.uniform(-8, 8, (count, 2))
-    height, distance = (rng.uniform(*limits, count) for limits in (views.height, views.distance))
-    tilt = np.arctan2(height - _AIM, distance) + rng.normal(0, views.aim_spread, count)
-    bearing = rng.uniform(-0.8, 0.8, count) * np.arctan(image[:, 0] / 2 / focal)
-    place = distance[:, None] * np.stack([np.sin(bearing), np.cos(bearing)], axis=1)
-    world = _turned(rng, poses[rng.integers(len(poses), size=count)].astype(np.float64))
-    world += np.concatenate([place, -height[:, None]], axis=1)[:, None]
-    looking = _looking(tilt, rng.normal(0, views.roll_spread, count))
-    joints = world @ looking.transpose(0, 2, 1)
-    depth = np.where(joints[:, :17, 2:] > _NEAREST, joints[:, :17, 2:], np.nan)
-    pixels = joints[:, :17, :2] / depth * focal[:, None, None] + centre[:, None]
-    inside = ((pixels > 0) & (pixels < image[:, None] - 1)).all(axis=-1)
-    return Sightings(joints, pixels, inside, np.column_stack([focal, focal, centre]), image, gravity=-looking[:, :, 2])
-
-
-def _turned(rng: np.random.Generator, joints: Array) -> Array:
-    """Any heading, and half of them mirrored."""
-    mirrored = rng.random(len(joints)) < 0.5
-    other = joints[:, list(COCO23.mirror)] * [-1.0, 1.0, 1.0]
-    joints = np.where(mirrored[:, None, None], other, joints)
-    angle = rng.uniform(-np.pi, np.pi, len(joints))
-    c, s = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    x, y, z = joints[..., 0], joints[..., 1], joints[..., 2]
-    return np.stack([c * x - s * y, s * x + c * y, z], axis=-1)
-
-
-def _looking(tilt: Array, roll: Array) -> Array:
-    """(N, 3, 3) world (x right, y ahead, z up) -> optical frame; tilt is downwards."""
-    zero, one = np.zeros_like(tilt), np.ones_like(tilt)
-    right = np.stack([one, zero, zero], axis=1)
-    down = np.stack([zero, -np.sin(tilt), -np.cos(tilt)], axis=1)
-    ahead = np.stack([zero, np.cos(tilt), -np.sin(tilt)], axis=1)
-    c, s = np.cos(roll)[:, None], np.sin(roll)[:, None]
-    return np.stack([c * right + s * down, c * down - s * right, ahead], axis=1)
 
 
 @dataclass(frozen=True)
@@ -243,9 +121,7 @@ def _true_turns(view: View, pixels: Array, seen: Mask, people: Sightings) -> Arr
     if view.known.all():
         return view.turns
     directions = _directions(pixels, people.intrinsics[:, 0], people.intrinsics[:, 2:])
-    middle = np.where(seen[..., None], directions, 0.0).sum(axis=1)
-    middle[~seen.any(axis=1)] = [0.0, 0.0, 1.0]
-    return turns_to_axis(middle)
+    return turns_to_people(directions, seen)
 
 
 def _joints15(joints: Array) -> Array:
@@ -267,45 +143,104 @@ def upright_rotations(gravity: Array) -> Array:
     return np.stack([np.cross(gravity, ahead), gravity, ahead], axis=-1)
 
 
-class PairStream(IterableDataset[PairBatch]):
-    """Batches without end, or as many as asked for; the same seed gives the same ones.
+class Source(Protocol):
+    """Something that people can be drawn from."""
 
-    Args:
-        poses: from :func:`posed_joints`, for people with 3D truth; ``None`` to teach with keypoints alone.
-        unpaired: the same for people of whom only the 2D labels may be used.
-        batch: people of each sort in a batch.
+    def draw(self, rng: np.random.Generator, count: int) -> PairBatch:
+        """``count`` people; the same generator gives the same ones."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class MotionSource:
+    """Motion capture before virtual cameras.
+
+    Attributes:
+        poses: from :func:`unipose_training.data.virtual_views.posed_joints`.
+        paired: ``False`` hides the 3D truth.
     """
 
-    def __init__(
-        self,
-        poses: NDArray[np.float32] | None,
-        views: Viewpoints,
-        observation: Observation,
-        batch: int,
-        batches: int,
-        seed: int,
-        unpaired: tuple[NDArray[np.float32], Viewpoints] | None = None,
-    ) -> None:
-        super().__init__()
-        self._sorts = [] if poses is None else [(poses, views, True)]
-        self._sorts += [] if unpaired is None else [(*unpaired, False)]
-        if not self._sorts:
-            raise DataError("pairs: neither paired nor unpaired poses are given; give one of them")
-        self._observation = observation
-        self._batch, self._batches, self._seed = batch, batches, seed
+    poses: NDArray[np.float32]
+    views: Viewpoints
+    observation: Observation
+    paired: bool = True
+
+    def draw(self, rng: np.random.Generator, count: int) -> PairBatch:
+        """See :class:`Source`."""
+        return observe(rng, draw_sightings(rng, self.poses, self.views, count), self.observation, self.paired)
+
+
+class LabelSource:
+    """Keypoints that people have labelled in pictures without calibration, in COCO's format.
+
+    Args:
+        root, split: see :class:`unipose_training.data.coco.CocoPictures`. The pictures are not read.
+
+    Raises:
+        DataError: the labels cannot be read, or nobody has enough keypoints.
+    """
+
+    def __init__(self, root: Path, split: str) -> None:
+        pixels, images = [], []
+        for picture in CocoPictures(root, split):
+            for person in picture.people.pixels[~picture.crowd]:
+                if np.isfinite(person).all(axis=-1).sum() >= _LEAST_LABELS:
+                    pixels.append(person)
+                    images.append((picture.width, picture.height))
+        if not pixels:
+            raise DataError(f"{root}: nobody in {split} has {_LEAST_LABELS} labelled keypoints")
+        self._people = _unknown_cameras(np.array(pixels, np.float64), np.array(images, np.float64))
 
     def __len__(self) -> int:
-        return self._batches
+        return len(self._people.pixels)
 
-    def __iter__(self) -> Iterator[PairBatch]:
-        worker = get_worker_info()
-        first, step = (worker.id, worker.num_workers) if worker is not None else (0, 1)
-        for number in range(first, self._batches, step):
-            yield self._make(np.random.default_rng((self._seed, number)))
+    def draw(self, rng: np.random.Generator, count: int) -> PairBatch:
+        """See :class:`Source`."""
+        people = self._people.select(rng.integers(len(self), size=count))
+        return observe(rng, people, Observation(unknown=1.0), paired=False)
 
-    def _make(self, rng: np.random.Generator) -> PairBatch:
-        parts = [
-            observe(rng, draw_sightings(rng, poses, views, self._batch), self._observation, paired)
-            for poses, views, paired in self._sorts
-        ]
+
+def _unknown_cameras(pixels: Array, images: Array) -> Sightings:
+    """Labelled people; their joints and gravity are not known and set to nothing in particular."""
+    people, labelled = len(pixels), np.isfinite(pixels).all(axis=-1)
+    focal = NOMINAL_FOCAL * images.max(axis=1)
+    return Sightings(
+        joints=np.zeros((people, len(COCO23), 3)),
+        pixels=np.where(labelled[..., None], pixels, 0.0),
+        inside=labelled,
+        intrinsics=np.column_stack([focal, focal, (images - 1) / 2]),
+        image=images,
+        gravity=np.tile([0.0, 1.0, 0.0], (people, 1)),
+    )
+
+
+class PairDataset(Dataset[PairBatch]):
+    """As many people as one likes, in whole batches: half of each from each source.
+
+    Args:
+        sources: what to draw from.
+        size: how many people to call a pass; validation reads so many.
+        seed: of validation, which is the same every time. ``None`` draws other people every time, from
+            NumPy's global generator, which the engine seeds for every batch.
+    """
+
+    def __init__(self, sources: Sequence[Source], size: int, seed: int | None = None) -> None:
+        if not sources:
+            raise DataError("pairs: there is nothing to draw people from; give paired or unpaired cameras, or labels")
+        self._sources, self._size, self._seed = tuple(sources), size, seed
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitems__(self, numbers: list[int]) -> PairBatch:
+        """One batch of ``len(numbers)`` people."""
+        begin = np.random.randint(2**31) if self._seed is None else (self._seed, numbers[0])  # noqa: NPY002
+        rng = np.random.default_rng(begin)
+        shares = [len(numbers[first :: len(self._sources)]) for first in range(len(self._sources))]
+        parts = [source.draw(rng, count) for source, count in zip(self._sources, shares, strict=True) if count]
         return PairBatch(*(torch.cat(values) for values in zip(*parts, strict=True)))
+
+
+def whole(batch: PairBatch) -> PairBatch:
+    """Collates what is a batch already."""
+    return batch

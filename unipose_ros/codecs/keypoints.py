@@ -65,15 +65,21 @@ def view_keypoints(camera: Camera, pixels: NDArray[np.floating], seen: Mask, kno
 
 def view_rays(directions: FloatArray, seen: Mask, known: Mask) -> View:
     """The same from viewing rays (N, J, 3) with z = 1; see :func:`view_keypoints`."""
-    count = np.maximum(seen.sum(axis=1), 1)[:, None]
-    middle = np.where(seen[..., None], directions, 0.0).sum(axis=1) / count
-    middle[~seen.any(axis=1)] = [0.0, 0.0, 1.0]
-    turns = turns_to_axis(middle)
+    count = np.maximum(seen.sum(axis=1), 1)
+    turns = turns_to_people(directions, seen)
     turned = np.where(seen[..., None], directions, [0.0, 0.0, 1.0]) @ turns.transpose(0, 2, 1)
     plane = np.where(seen[..., None], turned[..., :2] / turned[..., 2:], 0.0)
-    sizes = np.sqrt((plane**2).sum(axis=(1, 2)) / count[:, 0])
+    sizes = np.sqrt((plane**2).sum(axis=(1, 2)) / count)
     sizes = np.where(sizes > 0, sizes, 1.0)
     return View(turns, sizes, plane / sizes[:, None, None], known)
+
+
+def turns_to_people(directions: FloatArray, seen: Mask) -> FloatArray:
+    """(N, J, 3) viewing rays -> (N, 3, 3) turns to the middle of those that are seen; none without any."""
+    unit = directions / np.maximum(np.linalg.norm(directions, axis=-1, keepdims=True), 1e-9)
+    middle = np.where(seen[..., None], unit, 0.0).sum(axis=1)
+    middle[~seen.any(axis=1)] = [0.0, 0.0, 1.0]
+    return turns_to_axis(middle)
 
 
 def turns_to_axis(directions: FloatArray) -> FloatArray:
@@ -104,7 +110,7 @@ def refiner_input(view: View, confidences: NDArray[np.floating], seen: Mask) -> 
     """(N, :data:`REFINER_INPUT`): x, y and confidence of all keypoints; 0 where not seen."""
     trusted = np.where(seen, confidences, 0.0)[..., None]
     table = np.concatenate([view.plane, trusted], axis=-1)
-    return table.reshape(len(table), -1).astype(np.float32)
+    return table.reshape(len(table), 3 * table.shape[1]).astype(np.float32)
 
 
 def plane_to_pixels(camera: Camera, view: View, plane: NDArray[np.floating]) -> NDArray[np.float32]:

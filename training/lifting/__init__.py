@@ -1,0 +1,1 @@
+"""Teaching the lifter and the refiner, and judging them."""

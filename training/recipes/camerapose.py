@@ -1,0 +1,172 @@
+"""Recipe ``camerapose``: the lifter, or the refiner in front of it, from motion capture and 2D labels.
+
+No pictures: people of a body bank stand before virtual cameras. Sources without 3D truth (the same
+before other cameras, or pictures that people have labelled) teach by reprojection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unipose_ros.networks.lifter import LifterConfig
+from unipose_ros.networks.refiner import RefinerConfig
+from unipose_ros.networks.registry import save_network
+from unipose_ros.networks.weights import WeightsRecord
+from unipose_ros.skeletons import COCO17, COCO23, ITOP15, convert_joints
+from unipose_training.data.detector_noise import DetectorNoise
+from unipose_training.data.motion_pairs import LabelSource, MotionSource, Observation, PairDataset, Source, whole
+from unipose_training.data.virtual_views import Viewpoints, posed_joints
+from unipose_training.engine.batches import training_loader, validation_loader
+from unipose_training.engine.outcome import Outcome
+from unipose_training.engine.seeds import seed_everything
+from unipose_training.engine.settings import RunSettings
+from unipose_training.engine.task import Task
+from unipose_training.engine.teach import teach
+from unipose_training.lifting.lifter_task import LifterTask, LifterWeights
+from unipose_training.lifting.refiner_task import RefinerTask
+from unipose_training.losses.body_priors import itop_priors
+from unipose_training.losses.reduction import bone_lengths
+from unipose_training.synthetic.bank import BodyBank, load_bank
+
+
+@dataclass(frozen=True)
+class CameraPoseRecipe:
+    """What is taught on, and how.
+
+    Attributes:
+        bank: body bank for training (``python -m unipose_training.synthetic.bank``).
+        heldout: another one, of other people and motions, for validation; ``None`` for no validation.
+        teaches: the lifter, or the refiner.
+        paired: cameras before which 3D truth is known; ``None`` for none.
+        unpaired: cameras before which only keypoints are.
+        labels, split: data set in COCO's format with keypoints only, see
+            :class:`unipose_training.data.coco.CocoPictures`.
+        views: cameras of the validation.
+        bodies: every pose is put on so many bodies.
+        noisy: keypoints are as false as a detector's, but for the share ``clean``.
+        unknown: share of people of whom K is not told.
+        validation_people: how many are validated on.
+        lifter, refiner: sizes.
+        weights: of the lifter's losses.
+        run: how the run is driven; its batch counts people.
+
+    Raises:
+        ValueError: there is nothing to learn from.
+    """
+
+    bank: Path
+    heldout: Path | None = None
+    teaches: Literal["lifter", "refiner"] = "lifter"
+    paired: Viewpoints | None = None
+    unpaired: Viewpoints | None = None
+    labels: Path | None = None
+    split: str = "train2017"
+    views: Viewpoints | None = None
+    bodies: int = 3
+    noisy: bool = True
+    clean: float = 0.2
+    unknown: float = 0.15
+    validation_people: int = 2048
+    lifter: LifterConfig = field(default_factory=LifterConfig)
+    refiner: RefinerConfig = field(default_factory=RefinerConfig)
+    weights: LifterWeights = field(default_factory=LifterWeights)
+    run: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        if self.paired is None and self.unpaired is None and self.labels is None:
+            raise ValueError("paired, unpaired and labels are all empty: name cameras, or a data set")
+        if self.bodies < 1 or self.validation_people < 1:
+            raise ValueError(
+                f"bodies = {self.bodies}, validation_people = {self.validation_people}: must be at least 1"
+            )
+        for name in ("clean", "unknown"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: must be within [0, 1]")
+
+    @property
+    def observation(self) -> Observation:
+        """What the networks get to see of the people."""
+        if not self.noisy:
+            return Observation(unknown=self.unknown)
+        return Observation(DetectorNoise(), self.clean, unknown=self.unknown)
+
+
+def run(config: CameraPoseRecipe, output: Path) -> Outcome:
+    """Teach; ``output`` gets the engine's files and, when the run is finished, the network's weights.
+
+    Raises:
+        DataError, SyntheticError: a bank or data set cannot be read.
+        TrainingError: see :func:`unipose_training.engine.teach.teach`.
+    """
+    bank = load_bank(config.bank)
+    poses = posed_joints(bank, config.bodies, config.run.seed)
+    seed_everything(config.run.seed)
+    task = _task(config, poses)
+    training = PairDataset(_sources(config, poses), size=len(poses))
+    validation = _validation(config)
+    outcome = teach(
+        task,
+        training_loader(training, config.run, whole),
+        validation and validation_loader(validation, config.run, whole),
+        config.run,
+        output,
+    )
+    if outcome.finished:
+        sizes = config.lifter if config.teaches == "lifter" else config.refiner
+        record = _record(config, bank, outcome)
+        save_network(output / f"{config.teaches}.safetensors", task.trained(), sizes, record)
+    return outcome
+
+
+def _task(config: CameraPoseRecipe, poses: NDArray[np.float32]) -> Task:
+    if config.teaches == "refiner":
+        return RefinerTask(config.refiner)
+    return LifterTask(config.lifter, config.weights, bone_ratios(poses))
+
+
+def _sources(config: CameraPoseRecipe, poses: NDArray[np.float32]) -> list[Source]:
+    sources: list[Source] = []
+    if config.paired is not None:
+        sources.append(MotionSource(poses, config.paired, config.observation))
+    if config.unpaired is not None:
+        sources.append(MotionSource(poses, config.unpaired, config.observation, paired=False))
+    if config.labels is not None:
+        sources.append(LabelSource(config.labels, config.split))
+    return sources
+
+
+def _validation(config: CameraPoseRecipe) -> PairDataset | None:
+    views = config.views or config.paired
+    if config.heldout is None or views is None:
+        return None
+    poses = posed_joints(load_bank(config.heldout), 1, config.run.seed)
+    return PairDataset([MotionSource(poses, views, config.observation)], config.validation_people, seed=1)
+
+
+def bone_ratios(poses: NDArray[np.float32]) -> Tensor:
+    """(M, 23, 3) COCO-23 poses -> (K, 2) mean and spread of each bone's part of the length of all of ITOP's."""
+    joints, _ = convert_joints(poses, COCO23, ITOP15)
+    lengths = bone_lengths(torch.from_numpy(np.asarray(joints)), itop_priors().bones)
+    ratios = lengths / lengths.sum(-1, keepdim=True)
+    return torch.stack([ratios.mean(0), ratios.std(0)], dim=1)
+
+
+def _record(config: CameraPoseRecipe, bank: BodyBank, outcome: Outcome) -> WeightsRecord:
+    lifts = config.teaches == "lifter"
+    seen = "keypoints with MoveNet's errors" if config.noisy else "true keypoints"
+    return WeightsRecord(
+        network=config.teaches,
+        config={},
+        joint_set=ITOP15.name if lifts else COCO17.name,
+        input="COCO-17 keypoints on the plane of a camera turned to the person, see unipose_ros.codecs.keypoints",
+        training_data=f"{seen} of virtual cameras; {bank.record.motions}; bodies: {bank.record.body}",
+        licence=f"trained from scratch; {bank.record.licence}",
+        metrics={f"held out {name}": round(value, 4) for name, value in outcome.figures.items()},
+    )

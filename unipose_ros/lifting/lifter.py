@@ -1,0 +1,265 @@
+"""Keypoints and calibration -> skeletons in metres, in the camera's optical frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.camera import Camera, rays
+from unipose_ros.codecs.keypoints import View, lifter_input, view_keypoints
+from unipose_ros.frame import JointStatus, Skeletons
+from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.lifting.placement import Evidence, Placement, place_people
+from unipose_ros.lifting.readings import BODY_PLACES, joint_readings
+from unipose_ros.lifting.refiner import KeypointRefiner
+from unipose_ros.lookup import body
+from unipose_ros.lookup.uncertainty import ray_covariances
+from unipose_ros.people.selection import PeopleConfig, seen_keypoints
+from unipose_ros.resources import resource_path
+from unipose_ros.skeletons import COCO17, ITOP15
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FloatArray = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+#: Laplace's scale -> standard deviation.
+_TO_SPREAD = np.sqrt(2.0)
+#: Row and column of xx, xy, xz, yy, yz, zz.
+_UPPER = np.triu_indices(3)
+#: The diagonal of the box around a person's keypoints in root mean square distances from their middle, about.
+_DIAGONAL = 4.0
+#: A keypoint of this confidence or more is as exact as the 2D network gets; the power is lookup's.
+_SHARP, _BLUR = 0.6, -1.5
+#: Joints without keypoints of their own, and the places in BODY13 of what they lie between.
+_BETWEEN = {"neck": tuple(body.SHOULDERS), "torso": (*body.SHOULDERS, *body.HIPS)}
+
+
+@dataclass(frozen=True)
+class LiftingConfig:
+    """Settings of the lifter.
+
+    Attributes:
+        people: which keypoints count as seen.
+        min_keypoints: a person with fewer seen keypoints is not lifted.
+        size_spread: standard deviation of people's sizes as a part of an average adult.
+        keypoint_noise: standard deviation of a confident keypoint, as a part of the person in the picture.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    people: PeopleConfig = field(default_factory=PeopleConfig)
+    min_keypoints: int = 6
+    size_spread: float = 0.07
+    keypoint_noise: float = 0.015
+
+    def __post_init__(self) -> None:
+        if self.min_keypoints < 2:
+            raise ValueError(f"lifting.min_keypoints = {self.min_keypoints}: must be at least 2")
+        for name in ("size_spread", "keypoint_noise"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"lifting.{name} = {getattr(self, name)}: must be within [0, 1]")
+
+
+class RelativePoses(NamedTuple):
+    """N people, from the middle of their hips.
+
+    Attributes:
+        joints: (N, 15, 3) metres in the optical frame.
+        spreads: (N, 15, 2) standard deviation in metres across and along the viewing ray.
+        down: (N, 3) gravity's direction in the optical frame, by the camera branch.
+    """
+
+    joints: FloatArray
+    spreads: FloatArray
+    down: FloatArray
+
+
+class Lifter:
+    """The colour camera's way to skeletons when depth is no help.
+
+    Args:
+        network: a :class:`~unipose_ros.networks.lifter.LifterNetwork`.
+        refiner: repairs the keypoints first; ``None`` to take them as they are.
+        threads: of the CPU. Torch has one setting for the whole process.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        config: LiftingConfig | None = None,
+        refiner: KeypointRefiner | None = None,
+        threads: int = 1,
+    ) -> None:
+        from unipose_ros.backends.torch_backend import TorchBackend
+
+        self._network = TorchBackend(network, threads=threads)
+        self._config = config or LiftingConfig()
+        self._refiner = refiner
+
+    @property
+    def runtime(self) -> str:
+        """What runs the network, and where."""
+        return f"lifter: {self._network.description}"
+
+    def lift(
+        self,
+        keypoints: Keypoints2D,
+        camera: Camera,
+        depth: NDArray[np.float32] | None = None,
+        *,
+        stamp_ns: int = 0,
+        frame_id: str = "",
+        modality: str = "rgb",
+    ) -> Skeletons:
+        """Untracked skeletons of those who show enough keypoints, in the order of ``keypoints``.
+
+        A joint whose keypoint is not seen is MISSING, never guessed. One is MEASURED where the depth
+        image says where it is, else INFERRED. Covariances hold the doubt about the pose, and about the
+        person's size and so distance.
+
+        Args:
+            keypoints: COCO-17, in pixels of the camera's raw image.
+            depth: (H, W) metres; readings that fit are fused in. 0 and NaN are no readings.
+
+        Raises:
+            ValueError: another joint set, or a depth image of another size.
+        """
+        self._check(keypoints, camera, depth)
+        seen = seen_keypoints(keypoints, camera.width, camera.height, self._config.people)
+        enough = seen.sum(axis=1) >= self._config.min_keypoints
+        keypoints, seen = keypoints.select(enough), seen[enough]
+        if len(keypoints) == 0:
+            return Skeletons.empty(stamp_ns, frame_id, modality)
+        if self._refiner is not None:
+            keypoints = self._refiner(keypoints, camera)
+        poses = self.relative(keypoints, camera, seen)
+        return self._placed(keypoints, camera, depth, seen, poses, (stamp_ns, frame_id, modality))
+
+    @staticmethod
+    def _check(keypoints: Keypoints2D, camera: Camera, depth: NDArray[np.float32] | None) -> None:
+        if keypoints.joint_set != COCO17:
+            raise ValueError(f"keypoints are '{keypoints.joint_set.name}'; the lifter needs 'coco17'")
+        if depth is not None and depth.shape != (camera.height, camera.width):
+            raise ValueError(
+                f"depth is {depth.shape}, the camera {(camera.height, camera.width)}; give depth registered to colour"
+            )
+
+    def relative(self, keypoints: Keypoints2D, camera: Camera, seen: Mask, known: bool = True) -> RelativePoses:
+        """Poses without their places.
+
+        Args:
+            seen: (N, 17) keypoints to use.
+            known: ``False`` when ``camera`` is a guess (:func:`~unipose_ros.codecs.keypoints.nominal_camera`).
+        """
+        view: View = view_keypoints(camera, keypoints.pixels, seen, known)
+        values = lifter_input(view, keypoints.confidences, seen)
+        joints, _, rotation, _, _, log_scales = self._network(values)
+        return RelativePoses(
+            joints=joints.astype(np.float64) @ view.turns,
+            spreads=_TO_SPREAD * np.exp(log_scales.astype(np.float64)),
+            down=np.einsum("ni,nij->nj", rotation[..., 1].astype(np.float64), view.turns),
+        )
+
+    def _placed(
+        self,
+        keypoints: Keypoints2D,
+        camera: Camera,
+        depth: NDArray[np.float32] | None,
+        seen: Mask,
+        poses: RelativePoses,
+        about: tuple[int, str, str],
+    ) -> Skeletons:
+        pixels, confidences, there = body.body_pixels(keypoints.pixels, keypoints.confidences, seen)
+        evidence = self._evidence(camera, pixels, confidences, poses)
+        placement = place_people(evidence, self._config.size_spread)
+        measured = np.zeros(poses.joints.shape[:2], np.bool_)
+        if depth is not None:
+            alone = placement.joints(poses.joints)[:, BODY_PLACES, 2]
+            spread = np.sqrt(placement.covariances[:, 2, 2])
+            depths, errors = joint_readings(camera, depth, pixels, alone, spread)
+            evidence = Evidence(**vars(evidence) | {"depths": depths, "depth_spreads": errors})
+            placement = place_people(evidence, self._config.size_spread)
+            measured = np.isfinite(depths)
+        supported, trust = support(there, confidences)
+        return _skeletons(keypoints, poses, placement, supported, trust, measured, about)
+
+    def _evidence(self, camera: Camera, pixels: FloatArray, confidences: FloatArray, poses: RelativePoses) -> Evidence:
+        directions = np.full(poses.joints.shape, np.nan)
+        directions[:, BODY_PLACES] = rays(camera, pixels)
+        size = np.sqrt(np.nanvar(directions[..., :2], axis=1).sum(axis=-1))[:, None]
+        blur = np.ones(directions.shape[:2])
+        blur[:, BODY_PLACES] = np.clip(confidences / _SHARP, 0.1, 1) ** _BLUR
+        unknown = np.full(directions.shape[:2], np.nan)
+        return Evidence(
+            pose=poses.joints,
+            rays=directions,
+            ray_spreads=_DIAGONAL * self._config.keypoint_noise * size * blur,
+            pose_spreads=poses.spreads,
+            depths=unknown,
+            depth_spreads=np.ones_like(unknown),
+        )
+
+
+def support(there: Mask, confidences: FloatArray) -> tuple[Mask, FloatArray]:
+    """(N, 13) seen joints and confidences -> (N, 15) whether ITOP's joints have keypoints, and how sure they are.
+
+    Neck and torso lie between shoulders and hips, and are there when all of these are.
+    """
+    supported = np.zeros((len(there), len(ITOP15)), np.bool_)
+    trust = np.zeros(supported.shape)
+    supported[:, BODY_PLACES], trust[:, BODY_PLACES] = there, np.where(there, confidences, 0.0)
+    for name, parts in _BETWEEN.items():
+        joint = ITOP15.index(name)
+        supported[:, joint] = there[:, parts].all(axis=1)
+        trust[:, joint] = np.where(supported[:, joint], confidences[:, parts].min(axis=1), 0.0)
+    return supported, trust
+
+
+def _skeletons(
+    keypoints: Keypoints2D,
+    poses: RelativePoses,
+    placement: Placement,
+    supported: Mask,
+    trust: FloatArray,
+    measured: Mask,
+    about: tuple[int, str, str],
+) -> Skeletons:
+    positions = placement.joints(poses.joints)
+    # Behind the camera nobody can be seen: such a solution is none.
+    supported = supported & (positions[..., 2] > 0)
+    of_place = placement.joint_covariances(poses.joints)[..., _UPPER[0], _UPPER[1]]
+    covariances = of_place + ray_covariances(positions, along=poses.spreads[..., 1], across=poses.spreads[..., 0])
+    status = np.where(measured, JointStatus.MEASURED, JointStatus.INFERRED)
+    return Skeletons(
+        *about,
+        positions=np.where(supported[..., None], positions, np.nan).astype(np.float32),
+        confidences=np.where(supported, trust, 0.0).astype(np.float32),
+        status=np.where(supported, status, JointStatus.MISSING).astype(np.uint8),
+        scores=keypoints.scores.astype(np.float32),
+        covariances=np.where(supported[..., None], covariances, np.nan).astype(np.float32),
+    )
+
+
+def load_lifter(
+    path: Path | None = None, config: LiftingConfig | None = None, refine: bool = True, threads: int = 1
+) -> Lifter:
+    """A trained lifter; that of the package by default.
+
+    Args:
+        refine: put the package's refiner in front.
+
+    Raises:
+        ResourceError, WeightsError: there is none, or it is damaged.
+    """
+    from unipose_ros.lifting.refiner import load_refiner
+    from unipose_ros.networks.registry import load_network
+
+    network, _ = load_network(path or resource_path("weights", "lifter.safetensors"), "lifter")
+    return Lifter(network, config, load_refiner(threads=threads) if refine else None, threads)
