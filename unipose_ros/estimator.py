@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from unipose_ros.backends import BackendError, check_device
 from unipose_ros.camera import Camera
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
+from unipose_ros.learned.build import Parts, build_auto, build_depth, build_points, build_rgb, load_detector
 from unipose_ros.lookup import LookupConfig
 from unipose_ros.lookup.modality import Lookup
-from unipose_ros.modality import EstimatorError, Modality
-from unipose_ros.people import PeopleConfig
+from unipose_ros.modality import EstimatorError, Modality, Needs
+from unipose_ros.people import PeopleConfig, PeopleFinder
 from unipose_ros.timing import StageClock
 
-__all__ = ["MODALITIES", "EstimatorConfig", "EstimatorError", "PoseEstimator", "build_estimator"]
+__all__ = ["MODALITIES", "EstimatorConfig", "EstimatorError", "PoseEstimator", "WeightsConfig", "build_estimator"]
+
+
+@dataclass(frozen=True)
+class WeightsConfig:
+    """Weights files (safetensors); where none is named, the shipped ones are used.
+
+    Attributes:
+        points: of modality ``points``; empty for the shipped file.
+        depth: of modality ``depth``; empty for the shipped file.
+        rgb: of modality ``rgb``; empty for the shipped file.
+        finder: of the network that finds people in depth; empty for the shipped file.
+    """
+
+    points: str = ""
+    depth: str = ""
+    rgb: str = ""
+    finder: str = ""
 
 
 @dataclass(frozen=True)
@@ -24,10 +43,13 @@ class EstimatorConfig:
     """What finds the skeletons, and on what it runs.
 
     Attributes:
-        modality: way from frame to skeletons; ``lookup``: 2D keypoints plus the depth under them.
+        modality: way from frame to skeletons; ``points``: clouds of points, ``depth``: depth images, ``rgb``:
+            colour images, ``auto``: points, or rgb while there is no depth, ``lookup``: 2D keypoints plus the
+            depth under them.
         backend: what runs the networks: ``auto``, ``onnx`` or ``torch``.
-        device: where the networks run: ``auto``, ``cpu`` or ``cuda``.
+        device: where the networks run: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         threads: CPU threads of the networks.
+        weights: files of the trained networks.
         people: what counts as a person.
         lookup: settings of modality ``lookup``.
 
@@ -39,6 +61,7 @@ class EstimatorConfig:
     backend: str = field(default="auto", metadata={"choices": ("auto", "onnx", "torch")})
     device: str = "auto"
     threads: int = 2
+    weights: WeightsConfig = field(default_factory=WeightsConfig)
     people: PeopleConfig = field(default_factory=PeopleConfig)
     lookup: LookupConfig = field(default_factory=LookupConfig)
 
@@ -47,47 +70,86 @@ class EstimatorConfig:
             raise EstimatorError(f"modality = '{self.modality}': there is {', '.join(sorted(MODALITIES))}")
         if self.threads < 1:
             raise EstimatorError(f"threads = {self.threads}: use at least 1")
+        try:
+            check_device(self.device)
+        except BackendError as error:
+            raise EstimatorError(f"device = '{self.device}': {error}") from error
+
+    @property
+    def needs(self) -> Needs:
+        """Images that the chosen modality looks at."""
+        return self.needs_of(self.modality)
+
+    def needs_of(self, modality: str) -> Needs:
+        """Images that a modality looks at with these settings: the 2D network that finds people looks at colour."""
+        needs = MODALITIES[modality].needs
+        return Needs(True, needs.depth, needs.either) if self.people.finder == "keypoints" else needs
 
 
-def _build_lookup(config: EstimatorConfig, detector: KeypointDetector | None) -> Modality:
-    return Lookup(detector or _load_detector(config), config.people, config.lookup)
+@dataclass(frozen=True)
+class Kind:
+    """One of the modalities.
+
+    Attributes:
+        needs: images it looks at, people being found as suits it.
+        build: makes it from a configuration and the parts that are brought along.
+    """
+
+    needs: Needs
+    build: Callable[[EstimatorConfig, Parts], Modality]
 
 
-def _load_detector(config: EstimatorConfig) -> KeypointDetector:
-    # Networks are loaded only here: whoever brings a detector needs neither weights nor a runtime.
-    from unipose_ros.networks.keypoints_2d import load_movenet
-
-    return load_movenet(backend=config.backend, device=config.device, threads=config.threads)
+def _build_lookup(config: EstimatorConfig, parts: Parts) -> Modality:
+    return Lookup(parts.detector or load_detector(config), config.people, config.lookup)
 
 
-#: Name -> what builds the modality from the configuration and, if one is given, the 2D network.
-MODALITIES: dict[str, Callable[[EstimatorConfig, KeypointDetector | None], Modality]] = {"lookup": _build_lookup}
+#: By name.
+MODALITIES: dict[str, Kind] = {
+    "auto": Kind(Needs(colour=True, depth=True, either=True), build_auto),
+    "depth": Kind(Needs(colour=False, depth=True), build_depth),
+    "lookup": Kind(Needs(colour=True, depth=True), _build_lookup),
+    "points": Kind(Needs(colour=False, depth=True), build_points),
+    "rgb": Kind(Needs(colour=True, depth=False), build_rgb),
+}
 
 
 class PoseEstimator:
-    """Finds the skeletons of one frame after the other; keeps no memory of earlier frames.
+    """Finds the skeletons of one frame after the other.
 
     Args:
-        config: what to use.
-        detector: 2D network to use instead of the one that ``config`` names.
+        detector: 2D network to use; by default the one from the cache is loaded where one is needed.
+        finder: of people, for the modalities that look at depth; by default the configured one.
 
     Raises:
-        WeightsError: the network's weights are absent; the text names the remedy.
+        WeightsError: a network's weights are absent or do not fit; the text names the remedy.
+        BackendError: the backend or device asked for is not there.
     """
 
-    def __init__(self, config: EstimatorConfig, detector: KeypointDetector | None = None) -> None:
+    def __init__(
+        self, config: EstimatorConfig, detector: KeypointDetector | None = None, finder: PeopleFinder | None = None
+    ) -> None:
         self.config = config
-        self._modality = MODALITIES[config.modality](config, detector)
+        self._modality = MODALITIES[config.modality].build(config, Parts(detector, finder))
 
     @property
     def modality(self) -> str:
-        """Name of the modality, as messages carry it."""
+        """Name of the modality, as it was asked for."""
         return self.config.modality
 
     @property
     def runtime(self) -> str:
         """What runs the networks, and where; for logs and diagnostics."""
         return self._modality.runtime
+
+    @property
+    def notice(self) -> str:
+        """What keeps the modality from doing its best at present; empty when all is well."""
+        return self._modality.notice
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """How often something was left out, by reason."""
+        return self._modality.counters
 
     @property
     def last_keypoints(self) -> Keypoints2D | None:
@@ -98,18 +160,23 @@ class PoseEstimator:
         """Run once on an empty frame of the camera's size: first runs are slow."""
         size = (camera.height, camera.width)
         depth, colour = np.zeros(size, np.float32), np.zeros((*size, 3), np.uint8)
-        self.estimate(RgbdFrame(stamp_ns=0, frame_id="", camera=camera, depth=depth, colour=colour))
+        self._modality.warm_up(RgbdFrame(stamp_ns=0, frame_id="", camera=camera, depth=depth, colour=colour))
 
     def estimate(self, frame: RgbdFrame, clock: StageClock | None = None) -> Skeletons:
         """Everybody in the frame, without ids.
 
         Args:
-            clock: gets the durations of the stages ``network`` and ``lift``.
+            clock: gets the durations of the stages: ``network`` and ``lift``, before them ``people`` and ``crop``
+                where people are found and cut out first.
 
         Raises:
             EstimatorError: the frame lacks an image that the modality needs.
         """
         return self._modality.estimate(frame, clock or StageClock())
+
+    def reset(self) -> None:
+        """Forget earlier frames, as after a jump of time."""
+        self._modality.reset()
 
     def close(self) -> None:
         """Free the networks."""
@@ -121,5 +188,6 @@ def build_estimator(config: EstimatorConfig) -> PoseEstimator:
 
     Raises:
         WeightsError: the network's weights are absent; the text names the remedy.
+        BackendError: the backend or device asked for is not there.
     """
     return PoseEstimator(config)

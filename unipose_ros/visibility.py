@@ -25,3 +25,10 @@ def seen_in_depth(camera: Camera, depth: NDArray[np.float32], positions: NDArray
     u, v = np.moveaxis(np.where(inside[..., None], pixels, 0), -1, 0)
     surface = depth[v, u]
     return np.asarray(inside & (surface > 0) & np.isfinite(surface) & (positions[..., 2] - surface < _SKIN))
+
+
+def in_picture(camera: Camera, positions: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which joints (..., 3) fall into the picture."""
+    pixels = np.nan_to_num(project(camera, positions), nan=-1e9)
+    size = np.array([camera.width, camera.height]) - 0.5
+    return np.asarray(((pixels >= -0.5) & (pixels < size)).all(axis=-1))

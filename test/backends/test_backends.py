@@ -27,13 +27,13 @@ def write_onnx(path: Path, *inputs: torch.Tensor) -> Path:
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """A machine of which the test says what it has."""
-    has = {"onnxruntime": True, "torch": True, "driver": False, "onnx cuda": False, "torch cuda": False}
+    has = {"onnxruntime": True, "torch": True, "driver": False, "onnx cuda": False, "torch cuda": 0}
     monkeypatch.setattr(backends, "find_spec", lambda name: object() if has[name] else None)
     monkeypatch.setattr(backends, "_has_cuda_driver", lambda: has["driver"])
     monkeypatch.setattr(backends, "_onnx_has_cuda", lambda: has["onnx cuda"])
-    monkeypatch.setattr(backends, "_torch_has_cuda", lambda: has["torch cuda"])
+    monkeypatch.setattr(backends, "_torch_cuda_devices", lambda: has["torch cuda"])
     return has
 
 
@@ -43,14 +43,16 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
         ({}, ("auto", "auto"), Choice("onnx", "cpu")),
         ({}, ("torch", "auto"), Choice("torch", "cpu")),
         ({"onnxruntime": False}, ("auto", "auto"), Choice("torch", "cpu")),
-        ({"torch cuda": True}, ("auto", "auto"), Choice("onnx", "cpu")),
-        ({"driver": True, "torch cuda": True}, ("auto", "auto"), Choice("torch", "cuda")),
-        ({"driver": True, "torch cuda": True}, ("auto", "cpu"), Choice("onnx", "cpu")),
-        ({"driver": True, "torch cuda": True}, ("onnx", "auto"), Choice("onnx", "cpu")),
-        ({"driver": True, "torch cuda": True, "onnx cuda": True}, ("auto", "cuda"), Choice("onnx", "cuda")),
+        ({"torch cuda": 2}, ("auto", "auto"), Choice("onnx", "cpu")),
+        ({"driver": True, "torch cuda": 2}, ("auto", "auto"), Choice("torch", "cuda")),
+        ({"driver": True, "torch cuda": 2}, ("auto", "cpu"), Choice("onnx", "cpu")),
+        ({"driver": True, "torch cuda": 2}, ("onnx", "auto"), Choice("onnx", "cpu")),
+        ({"driver": True, "torch cuda": 2, "onnx cuda": True}, ("auto", "cuda"), Choice("torch", "cuda")),
+        ({"driver": True, "onnx cuda": True}, ("auto", "auto"), Choice("onnx", "cuda")),
+        ({"driver": True, "torch cuda": 2}, ("auto", "cuda:1"), Choice("torch", "cuda:1")),
     ],
 )
-def test_choice(machine: dict[str, bool], present: dict[str, bool], asked: tuple[str, str], expected: Choice) -> None:
+def test_choice(machine: dict[str, int], present: dict[str, int], asked: tuple[str, str], expected: Choice) -> None:
     machine.update(present)
     assert choose_backend(*asked) == expected
 
@@ -63,15 +65,22 @@ def test_choice(machine: dict[str, bool], present: dict[str, bool], asked: tuple
         (("onnxruntime",), ("onnx", "auto"), "install onnxruntime"),
         (("onnxruntime", "torch"), ("auto", "auto"), "install onnxruntime"),
         ((), ("tensorrt", "auto"), "backend 'tensorrt' is unknown; use auto, onnx or torch"),
-        ((), ("auto", "tpu"), "device 'tpu' is unknown; use auto, cpu or cuda"),
+        ((), ("auto", "tpu"), "device 'tpu' is unknown; use auto, cpu, cuda or cuda:N"),
+        ((), ("auto", "cuda:"), "device 'cuda:' is unknown"),
     ],
 )
 def test_what_cannot_be_had(
-    machine: dict[str, bool], absent: tuple[str, ...], asked: tuple[str, str], message: str
+    machine: dict[str, int], absent: tuple[str, ...], asked: tuple[str, str], message: str
 ) -> None:
     machine.update(dict.fromkeys(absent, False))
     with pytest.raises(BackendError, match=message):
         choose_backend(*asked)
+
+
+def test_a_gpu_that_the_machine_does_not_have(machine: dict[str, int]) -> None:
+    machine.update({"driver": True, "torch cuda": 2})
+    with pytest.raises(BackendError, match=r"on device 'cuda:2' cannot be had.*no such GPU"):
+        choose_backend("auto", "cuda:2")
 
 
 def test_both_run_the_same(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from unipose_ros.camera import Camera
-from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator
+from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator, WeightsConfig
 from unipose_ros.frame import JointStatus, RgbdFrame
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.lookup import LookupConfig
@@ -145,13 +145,12 @@ def test_settings_reach_the_parts(frame: RgbdFrame) -> None:
 def test_the_configuration_survives_a_round_trip_through_plain_data() -> None:
     config = EstimatorConfig(threads=3, lookup=LookupConfig(patch_radius=0.04))
     plain = asdict(config)
-    again = EstimatorConfig(
-        **{**plain, "people": PeopleConfig(**plain["people"]), "lookup": LookupConfig(**plain["lookup"])}
-    )
+    groups = {"people": PeopleConfig, "lookup": LookupConfig, "weights": WeightsConfig}
+    again = EstimatorConfig(**{**plain, **{name: group(**plain[name]) for name, group in groups.items()}})
     assert again == config
 
 
-@pytest.mark.parametrize(("field", "value"), [("modality", "sonar"), ("threads", 0)])
+@pytest.mark.parametrize(("field", "value"), [("modality", "sonar"), ("threads", 0), ("device", "tpu")])
 def test_a_wrong_setting_is_named(field: str, value: object) -> None:
     with pytest.raises(EstimatorError, match=f"{field} = '?{value}"):
         EstimatorConfig(**{field: value})  # type: ignore[arg-type]

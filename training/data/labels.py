@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.camera import Camera, project
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons, TrackState
 from unipose_ros.skeletons import JointSet
 
@@ -135,10 +134,3 @@ def true_skeletons(
         states=np.full(people, TrackState.TRACKED, np.uint8),
         joint_set=joint_set,
     )
-
-
-def in_picture(camera: Camera, positions: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Which joints (..., 3) fall into the picture."""
-    pixels = np.nan_to_num(project(camera, positions), nan=-1e9)
-    size = np.array([camera.width, camera.height]) - 0.5
-    return np.asarray(((pixels >= -0.5) & (pixels < size)).all(axis=-1))

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
 from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.visibility import in_picture
 from unipose_training.data.errors import DataError
 from unipose_training.data.fitted_camera import fit_pinhole
 from unipose_training.data.hdf5 import dataset, read
@@ -30,7 +31,6 @@ from unipose_training.data.labels import (
     FIRST_STAMP_NS,
     IndexedClip,
     Labels2D,
-    in_picture,
     joint_status,
     true_skeletons,
 )

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
 from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.visibility import in_picture
 from unipose_training.data.errors import DataError
 from unipose_training.data.joint_sets import OPENPOSE18, SMPL24
 from unipose_training.data.labels import (
     FIRST_STAMP_NS,
     IndexedClip,
     Labels2D,
-    in_picture,
     joint_status,
     true_skeletons,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Protocol
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 BACKENDS = ("onnx", "torch")
 DEVICES = ("cpu", "cuda")
+#: CUDA runs networks in half precision, which is torch's part; on the CPU, ONNX Runtime is faster and starts sooner.
+_PREFERRED = {"cuda": ("torch", "onnx"), "cpu": ("onnx", "torch")}
 
 
 class BackendError(RuntimeError):
@@ -32,39 +35,62 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """A backend of :data:`BACKENDS` on a device of :data:`DEVICES`."""
+    """A backend of :data:`BACKENDS` on a device: ``cpu``, ``cuda`` or ``cuda:N``."""
 
     backend: str
     device: str
 
 
-def choose_backend(backend: str = "auto", device: str = "auto") -> Choice:
-    """Settle what ``auto`` means on this machine.
+def check_device(device: str) -> None:
+    """Refuse what is no name of a device; whether the machine has it is another question.
 
-    CUDA is preferred to the CPU. On the CPU, ONNX Runtime is preferred to torch: it is faster
-    there and starts sooner.
+    Raises:
+        BackendError: says which names there are.
+    """
+    if device != "auto" and not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise BackendError(f"device '{device}' is unknown; use auto, cpu, cuda or cuda:N")
+
+
+def choose_backend(backend: str = "auto", device: str = "auto") -> Choice:
+    """Settle what ``auto`` means on this machine. CUDA is preferred to the CPU.
+
+    Args:
+        backend: ``onnx``, ``torch`` or ``auto``.
+        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
 
     Raises:
         BackendError: an unknown name, or nothing installed that serves it.
     """
-    for name, value, known in (("backend", backend, BACKENDS), ("device", device, DEVICES)):
-        if value not in (*known, "auto"):
-            raise BackendError(f"{name} '{value}' is unknown; use auto, {' or '.join(known)}")
-    backends = BACKENDS if backend == "auto" else (backend,)
-    devices = ("cuda", "cpu") if device == "auto" else (device,)
-    for each_device in devices:
-        for each in backends:
+    check_device(device)
+    if backend not in (*BACKENDS, "auto"):
+        raise BackendError(f"backend '{backend}' is unknown; use auto, {' or '.join(BACKENDS)}")
+    for each_device in ("cuda", "cpu") if device == "auto" else (device,):
+        for each in _PREFERRED[device_kind(each_device)] if backend == "auto" else (backend,):
             if _serves(each, each_device):
                 return Choice(each, each_device)
     raise BackendError(_remedy(backend, device))
+
+
+def device_kind(device: str) -> str:
+    """``cuda:1`` -> ``cuda``."""
+    return device.partition(":")[0]
+
+
+def device_number(device: str) -> int:
+    """``cuda:1`` -> 1; 0 where none is named."""
+    return int(device.partition(":")[2] or 0)
 
 
 def _serves(backend: str, device: str) -> bool:
     """Whether a backend is installed and, for CUDA, finds a usable device."""
     if find_spec("onnxruntime" if backend == "onnx" else "torch") is None:
         return False
+    if device == "cpu":
+        return True
     # Importing torch takes seconds; without a driver the answer is known before.
-    return device == "cpu" or (_has_cuda_driver() and (_onnx_has_cuda() if backend == "onnx" else _torch_has_cuda()))
+    if not _has_cuda_driver():
+        return False
+    return _onnx_has_cuda() if backend == "onnx" else device_number(device) < _torch_cuda_devices()
 
 
 def _has_cuda_driver() -> bool:
@@ -81,15 +107,18 @@ def _onnx_has_cuda() -> bool:
     return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
-def _torch_has_cuda() -> bool:
+def _torch_cuda_devices() -> int:
     import torch
 
-    return torch.cuda.is_available()
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def _remedy(backend: str, device: str) -> str:
     asked = f"backend '{backend}' on device '{device}' cannot be had"
-    if device == "cuda":
-        return f"{asked}: no CUDA driver, or no CUDA build of it; install onnxruntime-gpu or torch for CUDA, or use cpu"
+    if device_kind(device) == "cuda":
+        return (
+            f"{asked}: no CUDA driver, no such GPU, or no CUDA build of it; "
+            "install torch for CUDA or onnxruntime-gpu, or use cpu"
+        )
     package = {"onnx": "onnxruntime", "torch": "torch"}.get(backend, "onnxruntime (or torch)")
     return f"{asked}: install {package}, or use backend auto"

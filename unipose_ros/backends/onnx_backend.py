@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from unipose_ros.backends import BackendError
+from unipose_ros.backends import BackendError, device_kind, device_number
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -19,7 +19,7 @@ class OnnxBackend:
 
     Args:
         path: the file.
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
         threads: of the CPU for one operation.
 
     Raises:
@@ -32,11 +32,13 @@ class OnnxBackend:
         options.inter_op_num_threads = 1
         # Threads that spin while they wait are a little faster, but take a core from the rest of the robot.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        provider = _PROVIDERS[device_kind(device)]
+        settings = {"device_id": str(device_number(device))} if device_kind(device) == "cuda" else {}
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=[_PROVIDERS[device]])
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=[(provider, settings)])
         except Exception as error:  # onnxruntime has no common base class for its errors
             raise BackendError(f"{path} cannot be loaded by onnxruntime ({error})") from error
-        if _PROVIDERS[device] not in self._session.get_providers():
+        if provider not in self._session.get_providers():
             raise BackendError(f"onnxruntime cannot use {device} (CUDA or cuDNN libraries missing?); use device cpu")
         self._inputs = [each.name for each in self._session.get_inputs()]
         self._description = f"onnxruntime {onnxruntime.__version__} on {device}, {threads} threads"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
 from unipose_ros.lookup.config import LookupConfig
 from unipose_ros.lookup.convert import to_skeletons
 from unipose_ros.lookup.lift import lift_people
-from unipose_ros.modality import EstimatorError
+from unipose_ros.modality import EstimatorError, Needs
 from unipose_ros.people import PeopleConfig, seen_keypoints, select_people
 from unipose_ros.skeletons import COCO17
 from unipose_ros.timing import StageClock
 
 NAME = "lookup"
+_NEEDS = Needs(colour=True, depth=True)
 
 
 class Lookup:
@@ -39,6 +42,20 @@ class Lookup:
         """What runs the detector, and where, if it says so."""
         return self._runtime
 
+    @property
+    def notice(self) -> str:
+        """Nothing."""
+        return ""
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Nothing is counted."""
+        return {}
+
+    def warm_up(self, frame: RgbdFrame) -> None:
+        """Look at an empty frame."""
+        self.estimate(frame, StageClock())
+
     def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
         """Everybody in the frame, without ids.
 
@@ -46,9 +63,9 @@ class Lookup:
             EstimatorError: the frame lacks colour or depth, or the detector is closed or has
                 another joint set.
         """
-        if frame.colour is None or frame.depth is None:
-            absent = "colour" if frame.colour is None else "depth"
-            raise EstimatorError(f"the frame has no {absent}; modality '{NAME}' needs colour and registered depth")
+        _NEEDS.check(frame, NAME)
+        assert frame.colour is not None
+        assert frame.depth is not None
         if self._detector is None:
             raise EstimatorError("the estimator is closed; build another one")
         with clock.stage("network"):
@@ -61,6 +78,9 @@ class Lookup:
             seen = seen_keypoints(self._last, camera.width, camera.height, self._people)
             lifted = lift_people(camera, frame.depth, self._last, seen, self._config)
             return to_skeletons(lifted, frame.stamp_ns, frame.frame_id, NAME)
+
+    def reset(self) -> None:
+        """Nothing is remembered."""
 
     def close(self) -> None:
         """Let the network go."""

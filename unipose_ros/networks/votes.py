@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-#: Square metres (a centimetre squared): votes that fall together still leave an even covariance.
-_LEAST_SPREAD = 1e-4
+from unipose_ros.networks.spread import LEAST_SPREAD, sized_spread
+
 #: Row and column of xx, xy, xz, yy, yz, zz.
 _UPPER = ([0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2])
 
@@ -42,7 +42,8 @@ def count_votes(places: Tensor, logits: Tensor, log_scales: Tensor) -> Votes:
     joints = (weights[..., None] * places).sum(-3)
     scales = (weights * log_scales).sum(-2)
     apart = places - joints[..., None, :, :]
-    return Votes(joints, scales, _sized(weighted_spread(weights, apart), scales))
+    spread = weighted_spread(weights, apart)
+    return Votes(joints, scales, sized_spread(spread, spread.new_tensor(LEAST_SPREAD), scales.exp()))
 
 
 def weighted_spread(weights: Tensor, apart: Tensor) -> Tensor:
@@ -51,11 +52,3 @@ def weighted_spread(weights: Tensor, apart: Tensor) -> Tensor:
     full = (sides * weights.transpose(-1, -2)[..., None]).transpose(-1, -2) @ sides
     rows, columns = _UPPER
     return full[..., rows, columns]
-
-
-def _sized(spread: Tensor, log_scales: Tensor) -> Tensor:
-    """(..., 6) a spread scaled so that the mean variance of a coordinate is Laplace's."""
-    even = spread.new_tensor([_LEAST_SPREAD, 0, 0, _LEAST_SPREAD, 0, _LEAST_SPREAD])
-    spread = spread + even
-    mean = (spread[..., 0] + spread[..., 3] + spread[..., 5]) / 3
-    return spread * (2 * (2 * log_scales).exp() / mean)[..., None]

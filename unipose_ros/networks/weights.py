@@ -69,9 +69,9 @@ def tensors_sha256(tensors: Tensors) -> str:
     """Checksum over names, types, shapes and values, independent of the file's layout."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        tensor = np.asarray(tensors[name], order="C")
+        tensor = np.ascontiguousarray(tensors[name])
         digest.update(f"{name} {tensor.dtype.str} {tensor.shape}\n".encode())
-        digest.update(tensor.tobytes())
+        digest.update(tensor.data)
     return digest.hexdigest()
 
 

@@ -1,0 +1,235 @@
+"""Trained networks as modalities: who is found, cut out, looked at and put back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_networks import CAMERA, TINY, Finder, box, standing, write_weights
+
+from unipose_ros.camera import project
+from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator, WeightsConfig
+from unipose_ros.frame import JointStatus, RgbdFrame
+from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.modality import Needs
+from unipose_ros.networks.weights import WeightsError
+from unipose_ros.people import PeopleConfig, Proposals
+from unipose_ros.timing import StageClock
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+DEVICES = ["cpu", pytest.param("cuda", marks=CUDA)]
+Tiny = Callable[..., EstimatorConfig]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("modality", ["points", "depth", "rgb"])
+def test_everybody_comes_out_where_the_finder_says(tiny: Tiny, modality: str, device: str) -> None:
+    machine = PoseEstimator(tiny(modality, device=device), finder=Finder(box(40), box(110)))
+    machine.warm_up(CAMERA)
+    clock = StageClock()
+    found = machine.estimate(standing(40, 110), clock)
+    assert len(found) == 2
+    assert (found.modality, found.frame_id, found.stamp_ns) == (modality, "camera", 1_000_000_000)
+    assert list(clock.milliseconds) == ["people", "crop", "network", "lift"]
+    middles = project(CAMERA, found.positions.mean(axis=1))
+    np.testing.assert_allclose(middles[:, 0], [40, 110], atol=8)
+    np.testing.assert_allclose(found.positions[..., 2], 3.0, atol=0.5)
+    assert found.scores.tolist() == [np.float32(0.9), np.float32(0.5)]
+    assert ((found.confidences > 0) & (found.confidences < 1)).all()
+    assert (found.status == JointStatus.MEASURED).all()
+    assert found.covariances is not None
+    variances = found.covariances[..., [0, 3, 5]]
+    # Untrained networks say a scale of 10 cm: Laplace's variance is 2 s^2 in each coordinate.
+    np.testing.assert_allclose(variances.mean(axis=-1), 0.02, rtol=0.4)
+
+
+@CUDA
+@pytest.mark.parametrize("modality", ["points", "depth", "rgb"])
+def test_half_precision_on_cuda_agrees_within_a_centimetre(tiny: Tiny, modality: str) -> None:
+    finder, frame = Finder(box(40), box(110)), standing(40, 110)
+    found = [
+        PoseEstimator(tiny(modality, device=device), finder=finder).estimate(frame).positions
+        for device in ("cpu", "cuda")
+    ]
+    np.testing.assert_allclose(found[1], found[0], atol=0.01)
+
+
+def test_the_cameras_k_is_not_baked_in(tiny: Tiny) -> None:
+    """The same scene through a camera of twice the resolution gives the same people."""
+    frame = standing(80)
+    assert frame.depth is not None
+    large = RgbdFrame(1, "camera", CAMERA.scaled(320, 240), depth=frame.depth.repeat(2, axis=0).repeat(2, axis=1))
+    there = (80 - 10.0, 30.0, 80 + 9.0, 89.0)
+    doubled = tuple(2 * value + 0.5 for value in there)  # pixel centres are at whole numbers
+    near = PoseEstimator(tiny("points"), finder=Finder(there)).estimate(frame)  # type: ignore[arg-type]
+    same = PoseEstimator(tiny("points"), finder=Finder(doubled)).estimate(large)  # type: ignore[arg-type]
+    np.testing.assert_allclose(near.positions.mean(axis=1), same.positions.mean(axis=1), atol=0.07)
+
+
+def test_a_joint_behind_something_is_inferred(tiny: Tiny) -> None:
+    frame = standing(80)
+    assert frame.depth is not None
+    frame.depth[60:90] = 1.0  # a table in front of the legs
+    # Untrained depth networks put every joint into the middle of the window: half of them here, half behind.
+    upper, lower = (80 - 10.0, 30.0, 80 + 9.0, 58.0), (80 - 10.0, 62.0, 80 + 9.0, 89.0)
+    finder = Finder(upper, lower)
+    found = PoseEstimator(tiny("depth", people=PeopleConfig()), finder=finder).estimate(frame)
+    assert len(found) == 2
+    assert (found.status[0] == JointStatus.MEASURED).all()
+    assert (found.status[1] == JointStatus.INFERRED).all()
+
+
+def test_joints_out_of_the_picture_are_inferred_not_missing(tiny: Tiny) -> None:
+    found = PoseEstimator(tiny("depth"), finder=Finder((-40.0, 30.0, 20.0, 89.0))).estimate(standing(5))
+    assert (found.status == JointStatus.INFERRED).all()
+    assert np.isfinite(found.positions).all()
+
+
+@pytest.mark.parametrize("modality", ["points", "depth"])
+@pytest.mark.parametrize(
+    "nowhere",
+    [
+        (400.0, 30.0, 420.0, 90.0), (-60.0, 30.0, -5.0, 90.0), (70.0, 30.0, 70.0, 90.0), (90.0, 30.0, 70.0, 90.0),
+        (np.nan, 30.0, 90.0, 90.0), (0.0, 0.0, np.inf, 90.0),
+    ],
+)  # fmt: skip
+def test_boxes_that_show_nothing_are_left_out_and_counted(tiny: Tiny, modality: str, nowhere: tuple) -> None:
+    machine = PoseEstimator(tiny(modality), finder=Finder(nowhere, box(80)))
+    found = machine.estimate(standing(80))
+    assert len(found) == 1
+    assert found.scores[0] == np.float32(0.5)
+    assert machine.counters == {"people too little to see": 1}
+
+
+@pytest.mark.parametrize("distance", [np.nan, 0.0, -1.0, np.inf])
+def test_a_person_at_no_distance_is_left_out(tiny: Tiny, distance: float) -> None:
+    for modality in ("points", "depth"):
+        finder = Finder(box(80), distance=distance)
+        assert len(PoseEstimator(tiny(modality), finder=finder).estimate(standing(80))) == 0
+
+
+@pytest.mark.parametrize("nothing", [0.0, np.nan, np.inf])
+@pytest.mark.parametrize("modality", ["points", "depth"])
+def test_depth_without_readings_is_nobody(tiny: Tiny, modality: str, nothing: float) -> None:
+    frame = replace(standing(80), depth=np.full((120, 160), nothing, np.float32))
+    assert len(PoseEstimator(tiny(modality), finder=Finder(box(80))).estimate(frame)) == 0
+
+
+def test_nobody_is_an_empty_answer(tiny: Tiny) -> None:
+    found = PoseEstimator(tiny("points"), finder=Finder()).estimate(standing())
+    assert found.positions.shape == (0, 15, 3)
+
+
+def test_low_scores_and_more_people_than_allowed_are_left_out(tiny: Tiny) -> None:
+    finder = Finder(box(20), box(60), box(100), box(140))  # scores 0.9 to 0.5
+    config = tiny("points", people=PeopleConfig(max_people=2))
+    assert PoseEstimator(config, finder=finder).estimate(standing(20, 60, 100, 140)).scores.min() > 0.7
+    config = tiny("points", people=PeopleConfig(min_score=0.6))
+    assert len(PoseEstimator(config, finder=finder).estimate(standing(20, 60, 100, 140))) == 3
+
+
+@pytest.mark.parametrize(("modality", "absent"), [("points", "depth"), ("depth", "depth"), ("rgb", "colour")])
+def test_a_frame_without_the_image_is_refused(tiny: Tiny, modality: str, absent: str) -> None:
+    machine = PoseEstimator(tiny(modality), finder=Finder(box(80)))
+    with pytest.raises(EstimatorError, match=f"no {absent}; modality '{modality}'"):
+        machine.estimate(replace(standing(80), **{absent: None}))
+
+
+def test_needs_are_known_before_anything_is_loaded() -> None:
+    assert EstimatorConfig(modality="points").needs == Needs(colour=False, depth=True)
+    assert EstimatorConfig(modality="rgb").needs == Needs(colour=True, depth=False)
+    assert EstimatorConfig(modality="auto").needs.either
+    by_keypoints = EstimatorConfig(modality="depth", people=PeopleConfig(finder="keypoints"))
+    assert by_keypoints.needs == Needs(colour=True, depth=True)
+
+
+def test_a_joint_that_is_no_number_is_missing_and_counted(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = PoseEstimator(tiny("points"), finder=Finder(box(80)))
+    run = machine._modality._trained.run  # type: ignore[attr-defined]
+
+    def broken(*given: np.ndarray) -> tuple[np.ndarray, ...]:
+        joints, *rest = (output.copy() for output in run(*given))
+        joints[..., 3, 1] = np.nan
+        return (joints, *rest)
+
+    broken.description = ""  # type: ignore[attr-defined]
+    object.__setattr__(machine._modality._trained, "run", broken)  # type: ignore[attr-defined]
+    found = machine.estimate(standing(80))
+    assert found.status[0].tolist().count(JointStatus.MISSING) == 1
+    assert np.isnan(found.positions[0, 3]).all()
+    assert found.confidences[0, 3] == 0
+    assert machine.counters == {"joints not finite": 1}
+
+
+def test_a_temperature_in_the_record_makes_it_less_sure(tmp_path: Path) -> None:
+    def confidence(temperature: float) -> float:
+        path = write_weights(tmp_path, "points", metrics={"temperature": temperature})
+        config = EstimatorConfig("points", "torch", "cpu", 1, WeightsConfig(points=str(path)))
+        return float(PoseEstimator(config, finder=Finder(box(80))).estimate(standing(80)).confidences.mean())
+
+    assert confidence(0.3) > 0.8 > confidence(1.0) > confidence(3.0)
+    with pytest.raises(WeightsError, match=r"temperature = 0\.0"):
+        confidence(0.0)
+
+
+def test_painted_networks_take_people_with_and_without_keypoints(tmp_path: Path) -> None:
+    path = write_weights(tmp_path, "points", replace(TINY["points"], paint=17))
+    config = EstimatorConfig("points", "torch", "cpu", 1, WeightsConfig(points=str(path)))
+    finder = Finder(box(80))
+    assert len(PoseEstimator(config, finder=finder).estimate(standing(80))) == 1
+    pixels = np.tile(np.array([80.0, 60.0], np.float32), (1, 17, 1))
+    keypoints = Keypoints2D(pixels, np.ones((1, 17), np.float32), np.ones(1, np.float32), np.zeros((1, 4), np.float32))
+    finder.said = Proposals(finder.said.boxes, finder.said.distances, finder.said.scores, keypoints)
+    assert len(PoseEstimator(config, finder=finder).estimate(standing(80))) == 1
+
+
+def test_between_searches_people_are_where_they_were(tiny: Tiny) -> None:
+    finder = Finder(box(80))
+    machine = PoseEstimator(tiny("points", people=PeopleConfig(every=3)), finder=finder)
+    for k in range(7):
+        assert len(machine.estimate(standing(80, stamp_ns=1_000_000_000 + k * 33_000_000))) == 1
+    assert finder.asked == 3
+
+
+def test_somebody_lost_makes_it_search_at_once(tiny: Tiny) -> None:
+    finder = Finder(box(80))
+    machine = PoseEstimator(tiny("points", people=PeopleConfig(every=100)), finder=finder)
+    machine.estimate(standing(80))
+    finder.said = Finder(box(30)).said
+    jumped = machine.estimate(standing(30, stamp_ns=1_033_000_000, distance=4.5))
+    assert finder.asked == 2
+    assert len(jumped) == 0 or project(CAMERA, jumped.positions.mean(axis=1))[0, 0] < 50
+
+
+@pytest.mark.parametrize("later", [2_000_000_000, 900_000_000, 1_000_000_000])
+def test_a_gap_or_a_jump_of_time_makes_it_search(tiny: Tiny, later: int) -> None:
+    finder = Finder(box(80))
+    machine = PoseEstimator(tiny("points", people=PeopleConfig(every=100)), finder=finder)
+    machine.estimate(standing(80))
+    machine.estimate(standing(80, stamp_ns=later))
+    assert finder.asked == 2
+
+
+def test_reset_forgets_and_close_refuses(tiny: Tiny) -> None:
+    finder = Finder(box(80))
+    machine = PoseEstimator(tiny("points", people=PeopleConfig(every=100)), finder=finder)
+    machine.estimate(standing(80))
+    machine.reset()
+    machine.estimate(standing(80, stamp_ns=1_033_000_000))
+    assert (finder.asked, finder.resets) == (2, 1)
+    machine.close()
+    assert finder.closed
+    with pytest.raises(EstimatorError, match="closed"):
+        machine.estimate(standing(80))
+
+
+def test_runtime_names_network_and_finder(tiny: Tiny) -> None:
+    runtime = PoseEstimator(tiny("depth"), finder=Finder()).runtime
+    assert "torch" in runtime
+    assert "cpu" in runtime
+    assert "people by a list" in runtime

@@ -1,0 +1,58 @@
+"""A network's joints -> skeletons, with what is known about them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
+from unipose_ros.learned.confidence import probability_near
+from unipose_ros.learned.reader import Joints
+from unipose_ros.people import PeopleConfig, Proposals, seen_keypoints
+from unipose_ros.skeletons import COCO17, JointSet, convert_joints
+from unipose_ros.visibility import in_picture, seen_in_depth
+
+
+def to_skeletons(
+    frame: RgbdFrame, people: Proposals, said: Joints, joint_set: JointSet, modality: str, config: PeopleConfig
+) -> Skeletons:
+    """People as untracked :class:`~unipose_ros.frame.Skeletons`.
+
+    A joint is MEASURED where the camera sees it, INFERRED where it is hidden or out of the picture,
+    and MISSING only where the network gave no number.
+
+    Args:
+        people: those who were looked at.
+        said: the same people in the same order.
+        config: which 2D keypoints count as seen.
+    """
+    there = np.isfinite(said.positions).all(axis=-1) & np.isfinite(said.scales)
+    seen = _seen(frame, people, said.positions, joint_set, config)
+    status = np.where(seen, JointStatus.MEASURED, JointStatus.INFERRED)
+    sound = there & np.isfinite(said.covariances).all(axis=-1)
+    return Skeletons(
+        stamp_ns=frame.stamp_ns,
+        frame_id=frame.frame_id,
+        modality=modality,
+        positions=np.where(there[..., None], said.positions, np.nan).astype(np.float32),
+        confidences=np.where(there, probability_near(said.scales), 0).astype(np.float32),
+        status=np.where(there, status, JointStatus.MISSING).astype(np.uint8),
+        scores=people.scores,
+        covariances=np.where(sound[..., None], said.covariances, np.nan).astype(np.float32),
+        joint_set=joint_set,
+    )
+
+
+def _seen(
+    frame: RgbdFrame, people: Proposals, positions: NDArray[np.float32], joint_set: JointSet, config: PeopleConfig
+) -> NDArray[np.bool_]:
+    """(N, J) joints that the camera sees: by depth, else by the 2D network, else all in the picture."""
+    if frame.depth is not None:
+        return seen_in_depth(frame.camera, frame.depth, positions)
+    inside = in_picture(frame.camera, positions)
+    if people.keypoints is None:
+        return inside
+    believed = seen_keypoints(people.keypoints, frame.camera.width, frame.camera.height, config)
+    pixels = np.where(believed[..., None], people.keypoints.pixels, np.nan)
+    pointed_at, _ = convert_joints(pixels, COCO17, joint_set)
+    return np.asarray(inside & np.isfinite(pointed_at).all(axis=-1))

@@ -1,0 +1,102 @@
+"""Where to look: a finder's proposals, and between its runs the places where people were last."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.camera import Camera, project
+from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.people import PeopleConfig, PeopleFinder, Proposals
+
+#: After this long without a frame nobody is where they were, in nanoseconds.
+_STALE_NS = 300_000_000
+#: Metres between the trunk's visible surface and the middle of its joints.
+_TRUNK_DEPTH = 0.10
+#: A box around joints is grown by this part of its sides: people move until the next frame.
+_MOVED = 0.05
+
+
+class Places:
+    """Asks a finder in every so many frames.
+
+    Args:
+        finder: who is there.
+        config: how often to ask, and what counts as a person.
+    """
+
+    def __init__(self, finder: PeopleFinder, config: PeopleConfig) -> None:
+        self._finder = finder
+        self._config = config
+        self._known = Proposals.empty()
+        self._age = 0
+        self._stamp_ns = 0
+
+    @property
+    def runtime(self) -> str:
+        """What runs the finder, and where."""
+        return self._finder.runtime
+
+    def remembered(self, frame: RgbdFrame) -> Proposals | None:
+        """The places where people were last; ``None`` when it is time to search."""
+        recent = 0 < frame.stamp_ns - self._stamp_ns < _STALE_NS
+        if not len(self._known) or not recent or self._age >= self._config.every:
+            return None
+        return self._known
+
+    def search(self, frame: RgbdFrame) -> Proposals:
+        """Ask the finder; those it believes in, best first, and no more than are to be looked at.
+
+        Raises:
+            EstimatorError: the frame lacks an image that the finder needs.
+        """
+        self._age = 0
+        found = self._finder(frame)
+        believed = np.flatnonzero(found.scores >= self._config.min_score)
+        return found.select(believed[np.argsort(-found.scores[believed], kind="stable")][: self._config.max_people])
+
+    def remember(self, frame: RgbdFrame, people: Skeletons) -> None:
+        """Take note of who was found in a frame, and where."""
+        self._age += 1
+        self._stamp_ns = frame.stamp_ns
+        self._known = _around(frame.camera, people)
+
+    def reset(self) -> None:
+        """Forget everybody."""
+        self._known = Proposals.empty()
+        self._finder.reset()
+
+    def close(self) -> None:
+        """Free the finder's network."""
+        self._known = Proposals.empty()
+        self._finder.close()
+
+
+def usable(people: Proposals, camera: Camera, with_distance: bool) -> NDArray[np.bool_]:
+    """(N,) people whose box has a size and lies at least partly in the picture.
+
+    Args:
+        with_distance: their distance must be known, too.
+    """
+    low, high = people.boxes[:, :2], people.boxes[:, 2:]
+    # NaN compares false.
+    there = (high - low >= 1).all(axis=1) & (high > 0).all(axis=1) & np.isfinite(people.boxes).all(axis=1)
+    there &= (low < [camera.width - 1, camera.height - 1]).all(axis=1)
+    if with_distance:
+        there &= np.isfinite(people.distances) & (people.distances > 0)
+    return np.asarray(there, np.bool_)
+
+
+def _around(camera: Camera, people: Skeletons) -> Proposals:
+    """Boxes around joints, and the surface in front of the trunk."""
+    if not len(people):
+        return Proposals.empty()
+    joints = people.joint_set
+    pixels = project(camera, people.positions)
+    low = np.where(np.isfinite(pixels), pixels, np.inf).min(axis=1)
+    high = np.where(np.isfinite(pixels), pixels, -np.inf).max(axis=1)
+    grown = _MOVED * (high - low)
+    trunk = [i for i, place in enumerate(joints.landmarks) if place.endswith(("_shoulder", "_hip"))]
+    distances = np.nanmedian(people.positions[:, trunk or slice(None), 2], axis=1) - _TRUNK_DEPTH
+    boxes = np.concatenate([low - grown, high + grown], axis=1)
+    return Proposals(boxes.astype(np.float32), distances.astype(np.float32), people.scores)
