@@ -18,6 +18,7 @@ from unipose_training.data.keypoint_files import (
     KeypointLabels,
     Teacher,
     keypoint_path,
+    read_about,
     read_keypoints,
     write_keypoints,
 )
@@ -59,6 +60,12 @@ def test_frames_are_found_by_their_stamp() -> None:
     assert labels().keypoints_of(30) is None
     with pytest.raises(IndexError, match="frame 3 of 3"):
         labels().keypoints_at(3)
+
+
+def test_what_a_file_is_can_be_read_alone(tmp_path: Path) -> None:
+    write_keypoints(tmp_path / "a", labels())
+    about = read_about(tmp_path / "a")
+    assert (about.clip, about.teacher, dict(about.losses)) == ("walk/one", TEACHER, {"frames without colour": 1})
 
 
 def test_equal_labels_are_equal_bytes(tmp_path: Path) -> None:
@@ -109,7 +116,8 @@ def changed(**arrays: Any) -> Callable[[Path], None]:
         (lambda path: path.unlink(), "not found; label the clip first"),
         (lambda path: path.write_bytes(path.read_bytes()[:-60]), "no readable labels"),
         (lambda path: path.write_bytes(b""), "no readable labels"),
-        (changed(about="{"), "no readable labels"),
+        (changed(about="{"), "key 'about' is no JSON"),
+        (changed(about=None), "no readable labels"),
         (changed(about="[]"), "version None, this program reads 1"),
         (changed(about='{"version": 2}'), "version 2, this program reads 1"),
         (changed(about='{"version": 1, "clip": "a", "losses": {}, "teacher": {"who": 1}}'), "key 'about'"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from unipose_ros.frame import RgbdFrame, Skeletons
-from unipose_ros.recordings import BagReader, RgbdRecording, RgbdTopics
+from unipose_ros.recordings import BagReader, RecordingError, RgbdRecording, RgbdTopics
 from unipose_ros.recordings.reader import STORAGE_SUFFIXES
+from unipose_training.data.errors import DataError
 from unipose_training.data.keypoint_files import SUFFIX as LABELS_SUFFIX
 from unipose_training.data.shards import ShardClip
 
@@ -115,11 +117,16 @@ def _losses(recording: RgbdRecording, reader: BagReader) -> dict[str, int]:
     return lost
 
 
-def open_clips(path: Path, topics: RgbdTopics | None = None) -> list[Clip]:
+def open_clips(
+    path: Path, topics: RgbdTopics | None = None, damaged: Callable[[Path, Exception], object] | None = None
+) -> list[Clip]:
     """Everything that lies at a path: a recording, a shard, or a folder of them.
 
     Recordings within a folder are named by their path in it; the folders that they lie in are
     their subset. Shards know their own names.
+
+    Args:
+        damaged: told of each clip of a folder that cannot be opened, which is then left out.
 
     Raises:
         RecordingError, DataError: it cannot be read; the text names the remedy.
@@ -127,11 +134,29 @@ def open_clips(path: Path, topics: RgbdTopics | None = None) -> list[Clip]:
     if path.suffix == _SHARD_SUFFIX:
         return [ShardClip(path)]
     files = [file for file in sorted(path.rglob("*")) if not _is_hidden(file.relative_to(path))]
-    shards = [ShardClip(file) for file in files if _is_shard(file)]
+    shards = [file for file in files if _is_shard(file)]
     folders = list(dict.fromkeys(file.parent for file in files if file.suffix in STORAGE_SUFFIXES))
     if path in folders or not (folders or shards):
         return [RecordingClip(path, topics)]
-    return [*(_recording_within(path, folder, topics) for folder in folders), *shards]
+    openers: list[tuple[Path, Callable[[], Clip]]] = [
+        *((folder, partial(_recording_within, path, folder, topics)) for folder in folders),
+        *((shard, partial(ShardClip, shard)) for shard in shards),
+    ]
+    return list(_opened(openers, damaged))
+
+
+def _opened(
+    openers: Sequence[tuple[Path, Callable[[], Clip]]], damaged: Callable[[Path, Exception], object] | None
+) -> Iterator[Clip]:
+    for place, opener in openers:
+        try:
+            clip = opener()
+        except (RecordingError, DataError) as error:
+            if damaged is None:
+                raise
+            damaged(place, error)
+        else:
+            yield clip
 
 
 def _recording_within(path: Path, folder: Path, topics: RgbdTopics | None) -> RecordingClip:

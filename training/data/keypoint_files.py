@@ -54,6 +54,15 @@ class Teacher:
     weights_sha256: str = ""
 
 
+@dataclass(frozen=True)
+class About:
+    """What a file says of itself; see :class:`KeypointLabels`."""
+
+    clip: str
+    teacher: Teacher
+    losses: Mapping[str, int] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False)
 class KeypointLabels:
     """The labels of a clip.
@@ -160,24 +169,44 @@ def read_keypoints(path: Path) -> KeypointLabels:
     Raises:
         DataError: it is missing, damaged, or not one of :func:`write_keypoints`.
     """
+    arrays = _arrays(path, None)
+    about = _about(path, arrays["about"])
+    people = _people(path, arrays)
+    stamps, starts = (_checked(path, arrays, key, np.int64, (-1,)) for key in ("stamps_ns", "people_starts"))
+    try:
+        return KeypointLabels(about.clip, about.teacher, stamps, starts, people, about.losses)
+    except DataError as error:
+        raise DataError(f"{path}: {error}; {_REMEDY}") from error
+
+
+def read_about(path: Path) -> About:
+    """What a file says of itself, without reading the labels; errors as :func:`read_keypoints`."""
+    return _about(path, _arrays(path, ("about",))["about"])
+
+
+def _arrays(path: Path, keys: Sequence[str] | None) -> dict[str, NDArray[Any]]:
+    """The arrays of those names; all for ``None``. ``about`` is always among them."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-            about = json.loads(str(arrays["about"]))
+            return {key: archive[key] for key in keys or ("about", *archive.files)}
     except FileNotFoundError:
         raise DataError(f"{path}: not found; label the clip first: unipose label") from None
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DataError(f"{path}: no readable labels of 'unipose label' ({error}); {_REMEDY}") from error
-    _require_version(path, about)
-    people = _people(path, arrays)
+
+
+def _about(path: Path, stored: NDArray[Any]) -> About:
     try:
-        stamps, starts = (_checked(path, arrays, key, np.int64, (-1,)) for key in ("stamps_ns", "people_starts"))
-        teacher = Teacher(**about["teacher"])
-        return KeypointLabels(str(about["clip"]), teacher, stamps, starts, people, dict(about["losses"]))
+        record = json.loads(str(stored))
+    except ValueError as error:
+        raise DataError(f"{path}: key 'about' is no JSON ({error}); {_REMEDY}") from error
+    version = record.get("version") if isinstance(record, dict) else None
+    if version != _VERSION:
+        raise DataError(f"{path}: labels of version {version}, this program reads {_VERSION}; label the clip again")
+    try:
+        return About(str(record["clip"]), Teacher(**record["teacher"]), dict(record["losses"]))
     except (KeyError, TypeError) as error:
         raise DataError(f"{path}: key 'about' is not as written ({error!r}); {_REMEDY}") from error
-    except DataError as error:
-        raise DataError(f"{path}: {error}; {_REMEDY}") from error
 
 
 def _joined(frames: Sequence[Keypoints2D]) -> Keypoints2D:
@@ -185,12 +214,6 @@ def _joined(frames: Sequence[Keypoints2D]) -> Keypoints2D:
         return Keypoints2D.empty()
     arrays = {name: np.concatenate([getattr(frame, name) for frame in frames]) for name in _PEOPLE}
     return Keypoints2D(**arrays, joint_set=frames[0].joint_set)
-
-
-def _require_version(path: Path, about: Any) -> None:
-    version = about.get("version") if isinstance(about, dict) else None
-    if version != _VERSION:
-        raise DataError(f"{path}: labels of version {version}, this program reads {_VERSION}; label the clip again")
 
 
 def _people(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Keypoints2D:

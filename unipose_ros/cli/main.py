@@ -31,6 +31,7 @@ COMMANDS: dict[str, Command] = {
     "import-frames": Command("unipose_training.data.real_frames", "turn folders of RGB-D frames into recordings"),
     "label": Command("unipose_training.teachers.command", "let a 2D network look at recordings, for training"),
     "record-synthetic": Command("unipose_training.synthetic.record", "render people into a recording with 3D truth"),
+    "relative-depth": Command("unipose_training.relative_depth.command", "order keypoints in depth by perspective"),
     "samples": Command("unipose_training.samples.command", "cut people out of labelled recordings, for training"),
     "train": Command("unipose_training.recipes.command", "teach a network; without a recipe, list them"),
 }

@@ -1,0 +1,1 @@
+"""2D teachers: off-the-shelf networks that label clips, from which networks for 3D learn."""
