@@ -1,0 +1,242 @@
+"""Recipe ``distill``: what a point network says teaches networks that look at depth or colour. No 3D label is read.
+
+Stage B of UniPose (arXiv 2509.23376), re-implemented from its abstract: the answers of the point
+network are pseudo truth for anchor-to-joint networks. With ``partners``, several networks learn
+side by side and follow each other's averages. With ``label_fraction``, true joints replace the answers in a
+part of the clips. The numbers are ours.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from unipose_ros.codecs.colour_image import ColourImageConfig
+from unipose_ros.codecs.depth_image import DepthImageConfig
+from unipose_ros.networks.anchor_to_joint import AnchorNetwork
+from unipose_ros.networks.point_cloud import PointNetwork
+from unipose_ros.networks.registry import get_network, load_network, save_network
+from unipose_ros.networks.weights import WeightsRecord, fill_module, load_weights
+from unipose_ros.skeletons import ITOP15
+from unipose_training.data.errors import DataError
+from unipose_training.engine.batches import training_loader, validation_loader
+from unipose_training.engine.outcome import Outcome
+from unipose_training.engine.seeds import seed_everything
+from unipose_training.engine.settings import RunSettings
+from unipose_training.engine.teach import teach
+from unipose_training.recipes.distill_task import DistillTask, Lesson
+from unipose_training.recipes.point_task import save_points
+from unipose_training.recipes.pseudo_truth import TrustRules, answer_weights, kept_by_rule
+from unipose_training.recipes.teacher_answers import Answers, load_teacher, teacher_answers
+from unipose_training.recipes.voices import PointVoice, TermShares, Voice, WindowVoice
+from unipose_training.samples.augment import PointAugmentation
+from unipose_training.samples.batch import PersonDataset, as_is
+from unipose_training.samples.choice import Rows, part_of_clips, split_rows
+from unipose_training.samples.settings import SampleSettings
+from unipose_training.samples.source import SampleSource, open_samples, require_labels
+from unipose_training.samples.store import SampleStore
+from unipose_training.samples.window_augment import WindowAugmentation
+from unipose_training.samples.window_keypoints import KeypointNoise
+
+_log = logging.getLogger(__name__)
+
+#: What the sample store calls the input of a network.
+_INPUTS = {"points": "points", "depth": "depth", "rgb": "colour"}
+#: Local anchors of a joint in the lifting variant.
+_LOCAL_ANCHORS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillConfig(SampleSource):
+    """What stage B is taught on, and how. The samples have points, the student's input and a 2D network's labels.
+
+    Attributes:
+        student: which network is taught.
+        size: of it; see ``SIZES`` in ``networks.depth`` and ``networks.rgb``.
+        lifting: 2D keypoints vote as well.
+        teacher: weights of a points network; "" takes the joints that modality ``lookup`` lifted.
+        initial: weights to begin with, such as those of a pre-training; "" begins anew.
+        partners: networks that learn beside the student, and their weights: points, depth or rgb.
+        agreement: weight of the distance to what the others' averages say; 0 with partners lets them learn alone.
+        label_fraction: part of the training clips whose true joints replace the teacher's answers.
+        validate_clips: every so many clips, one is kept for validation.
+        least_confidence: people whom the 2D network is less sure of teach nothing.
+        average: part of the moving average of the weights that a step keeps; the average is what is saved.
+        rules: which answers count in full.
+        loss: what counts how much.
+        windows, points: how the inputs are changed at random.
+        keypoints: how keypoints are made worse (lifting).
+        run: how the run is driven.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    student: Literal["depth", "rgb"] = "depth"
+    size: str = "tiny"
+    lifting: bool = False
+    teacher: str = ""
+    initial: str = ""
+    partners: dict[str, str] = field(default_factory=dict)
+    agreement: float = 0.5
+    label_fraction: float = 0.0
+    validate_clips: int = 20
+    least_confidence: float = 0.2
+    average: float = 0.998
+    rules: TrustRules = field(default_factory=TrustRules)
+    loss: TermShares = field(default_factory=TermShares)
+    windows: WindowAugmentation = field(default_factory=WindowAugmentation)
+    points: PointAugmentation = field(default_factory=PointAugmentation)
+    keypoints: KeypointNoise = field(default_factory=KeypointNoise)
+    run: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        sizes = get_network(self.student).sizes
+        if self.size not in sizes:
+            raise ValueError(f"size = {self.size}: {self.student} has {', '.join(sizes)}")
+        for name in self.partners:
+            if name not in _INPUTS or name == self.student:
+                others = ", ".join(each for each in _INPUTS if each != self.student)
+                raise ValueError(f"partners.{name}: a {self.student} student learns beside {others}")
+        if not self.agreement >= 0:
+            raise ValueError(f"agreement = {self.agreement}: a weight must be at least 0")
+        for name in ("label_fraction", "least_confidence"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: must be within [0, 1]")
+        if self.validate_clips < 2:
+            raise ValueError(f"validate_clips = {self.validate_clips}: keep one in at least 2")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average = {self.average}: must be within [0, 1)")
+
+
+def run(config: DistillConfig, output: Path) -> Outcome:
+    """Teach; ``output`` gets the engine's files, ``metrics.json``, and in the end the networks' weights.
+
+    Raises:
+        DataError: the samples cannot be read, lack an input, or hold projected truth.
+        TrainingError: see :func:`unipose_training.engine.teach.teach`.
+        WeightsError: weights that were named cannot be used.
+    """
+    store = require_labels(open_samples(config, output, _samples(config), max(1, config.run.workers)))
+    training, validation = split_rows(store, config.validate_clips, config.least_confidence)
+    answers = teacher_answers(store, load_teacher(config.teacher), _device(config.run))
+    lesson, kept = _lesson(store, answers, training, config)
+    seed_everything(config.run.seed)
+    task = DistillTask(_voices(store, config), lesson, config.student, config.agreement, config.average)
+    inputs = [_INPUTS[name] for name in task.voices]
+    outcome = teach(
+        task,
+        training_loader(PersonDataset(store, training, inputs), config.run, as_is),
+        validation_loader(PersonDataset(store, validation, inputs), config.run, as_is),
+        config.run,
+        output,
+    )
+    _write_figures(output, config, outcome, len(training), kept)
+    if outcome.finished:
+        _save(output, config, store, task, outcome)
+    return outcome
+
+
+def _samples(config: DistillConfig) -> SampleSettings:
+    """How people are cut out where the recipe builds its samples itself."""
+    used = {config.student, *config.partners}
+    size = get_network(config.student).sizes[config.size].size
+    cut = SampleSettings(with_depth="depth" in used, with_colour="rgb" in used)
+    if config.student == "rgb":
+        return replace(cut, colour=ColourImageConfig(size=size))
+    return replace(cut, depth=DepthImageConfig(size=size))
+
+
+def _device(settings: RunSettings) -> torch.device:
+    wants_gpu = settings.accelerator in ("auto", "gpu") and torch.cuda.is_available()
+    return torch.device("cuda" if wants_gpu else "cpu")
+
+
+def _lesson(
+    store: SampleStore, answers: Answers, training: Rows, config: DistillConfig
+) -> tuple[Lesson, dict[str, float]]:
+    """The targets of all rows, and the part of the answers that fulfils each rule."""
+    kept = kept_by_rule(answers.evidence, config.rules)
+    weights = answer_weights(kept, answers.log_scales, config.rules)
+    labelled = torch.zeros(len(store), dtype=torch.bool)
+    if config.label_fraction:
+        labelled[torch.from_numpy(part_of_clips(store, training, config.label_fraction, config.run.seed))] = True
+    parts = {name: round(float(good[training].float().mean()), 4) for name, good in kept.items()}
+    _log.info("answers that fulfil the rules: %s", ", ".join(f"{name} {100 * p:.0f} %" for name, p in parts.items()))
+    return Lesson(answers.joints, answers.log_scales, weights, labelled), parts
+
+
+def _voices(store: SampleStore, config: DistillConfig) -> dict[str, Voice]:
+    student = get_network(config.student)
+    sizes = replace(student.sizes[config.size], local=_LOCAL_ANCHORS if config.lifting else 0)
+    network = student.module(sizes)
+    if config.initial:
+        tensors, _ = load_weights(Path(config.initial), config.student)
+        fill_module(network, tensors)
+    networks = {config.student: network}
+    networks |= {name: load_network(Path(weights), name)[0] for name, weights in config.partners.items()}
+    voices: dict[str, Voice] = {}
+    for name, each in networks.items():
+        if isinstance(each, PointNetwork):
+            voices[name] = PointVoice(each, config.points, store.centres, config.loss)
+        else:
+            assert isinstance(each, AnchorNetwork)
+            depth = DepthImageConfig(size=_window_size(store, name, each)) if name == "depth" else None
+            voices[name] = WindowVoice(each, config.windows, depth, config.keypoints, config.loss)
+    return voices
+
+
+def _window_size(store: SampleStore, name: str, network: AnchorNetwork) -> int:
+    stored = int(store[_INPUTS[name]].shape[1])
+    if stored != network.config.size:
+        raise DataError(
+            f"{store.folder}: its {name} windows have {stored} pixels, the network takes {network.config.size}; "
+            "build the samples with as many"
+        )
+    return stored
+
+
+def _write_figures(output: Path, config: DistillConfig, outcome: Outcome, people: int, kept: dict[str, float]) -> None:
+    figures = {
+        "network": config.student,
+        "size": config.size,
+        "lifting": config.lifting,
+        "label_fraction": config.label_fraction,
+        "training_samples": people,
+        "kept_by_rule": kept,
+        "steps": outcome.step,
+        "validation": dict(outcome.figures),
+    }
+    (output / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _save(output: Path, config: DistillConfig, store: SampleStore, task: DistillTask, outcome: Outcome) -> None:
+    teacher = f"a points network ({Path(config.teacher).name})" if config.teacher else "keypoints lifted by depth"
+    about = f"frames of {config.data or store.folder.name}, labelled by {teacher}"
+    about += f"; true joints in {100 * config.label_fraction:g} % of the clips" if config.label_fraction else "; no 3D labels"
+    for name, voice in task.voices.items():
+        network = voice.averaged
+        if isinstance(network, PointNetwork):
+            save_points(output, network, about, outcome)
+            continue
+        assert isinstance(network, AnchorNetwork)
+        record = WeightsRecord(
+            network=name,
+            config={},
+            joint_set=ITOP15.name,
+            input=f"({network.config.channels}, {network.config.size}, {network.config.size}) window; see codecs",
+            training_data=about,
+            licence="Apache-2.0; trained from scratch",
+            metrics=_metrics(name, outcome) if name == config.student else {},
+        )
+        save_network(output / f"{name}.safetensors", network, network.config, record)
+
+
+def _metrics(name: str, outcome: Outcome) -> dict[str, float]:
+    return {f"validation {figure}": round(value, 4) for figure, value in outcome.figures.items()}

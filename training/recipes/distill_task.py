@@ -1,0 +1,120 @@
+"""Voices and a lesson: what recipe ``distill`` minimises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from unipose_training.engine.task import Task
+from unipose_training.losses.agreement import agreement_loss
+from unipose_training.recipes.point_task import Said, truth_figures
+from unipose_training.recipes.voices import Target, Voice
+from unipose_training.samples.batch import PersonBatch
+
+#: A joint is trusted as likely as a coordinate is within so many metres.
+_TRUSTED_WITHIN = 0.05
+
+
+class Lesson(NamedTuple):
+    """What is taught about the N rows of a store.
+
+    Attributes:
+        joints: (N, J, 3) metres; NaN unknown.
+        log_scales: (N, J) log of how far that may be wrong, in metres.
+        weights: (N, J).
+        labelled: (N,) bool: the row's true joints are taught instead.
+    """
+
+    joints: Tensor
+    log_scales: Tensor
+    weights: Tensor
+    labelled: Tensor
+
+
+class DistillTask(Task):
+    """Networks that learn the same lesson; with agreement, each follows the others' averages as well.
+
+    Args:
+        voices: by name of the network.
+        student: the voice that is judged.
+        agreement: weight of the distance to the others.
+        average: part of each moving average that a step keeps.
+    """
+
+    joints: Tensor
+    log_scales: Tensor
+    weights: Tensor
+    labelled: Tensor
+
+    def __init__(
+        self, voices: Mapping[str, Voice], lesson: Lesson, student: str, agreement: float, average: float
+    ) -> None:
+        super().__init__()
+        self._modules_by_name = nn.ModuleDict(voices)
+        self._student, self._agreement, self._average = student, agreement, average
+        for name, values in lesson._asdict().items():
+            self.register_buffer(name, values, persistent=False)
+
+    @property
+    def voices(self) -> dict[str, Voice]:
+        """By name of the network."""
+        return {name: cast(Voice, module) for name, module in self._modules_by_name.items()}
+
+    def training_loss(self, batch: PersonBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """See :meth:`Voice.learn`, and :func:`unipose_training.losses.agreement.agreement_loss`."""
+        target, said, terms = self.target(batch), {}, {}
+        for name, voice in self.voices.items():
+            said[name], learned = voice.learn(batch, target)
+            alone = len(self.voices) == 1
+            terms |= learned if alone else {f"{name}_{term}": value for term, value in learned.items()}
+        if self._agreement and len(said) > 1:
+            terms |= self._agreements(batch, said)
+        return torch.stack(list(terms.values())).sum(), terms
+
+    def target(self, batch: PersonBatch) -> Target:
+        """The lesson of a batch: the truth where a row is labelled and has it."""
+        rows, truth = batch.rows, batch.truth[:, -1]
+        labelled = self.labelled[rows, None] & truth.isfinite().all(-1)
+        return Target(
+            torch.where(labelled[..., None], truth, self.joints[rows]),
+            torch.where(labelled, -torch.inf, self.log_scales[rows]),
+            torch.where(labelled, 1.0, self.weights[rows]),
+        )
+
+    def validation_figures(self, batch: PersonBatch) -> dict[str, Tensor]:
+        """Distance to the truth where it is known, and that of the teacher, whose answers need none."""
+        said = self.voices[self._student].recall(batch)
+        teacher = self.joints[batch.rows]
+        apart = 1000 * (said.joints[:, 0] - teacher).norm(dim=-1)
+        error = 1000 * (teacher - batch.truth[:, -1]).norm(dim=-1)
+        figures = {"from_teacher_mm": apart.nanmean(-1), "teacher_mm": error.nanmean(-1)}
+        return {**truth_figures(said, batch), **figures}
+
+    def after_step(self, step: int) -> None:
+        """The averages follow; at first quickly, for they begin with nothing learned."""
+        for voice in self.voices.values():
+            voice.follow(min(self._average, (1 + step) / (10 + step)))
+
+    def trained(self) -> nn.Module:
+        """The student's average."""
+        return self.voices[self._student].averaged
+
+    def _agreements(self, batch: PersonBatch, said: Mapping[str, Said]) -> dict[str, Tensor]:
+        heard = {name: voice.recall(batch) for name, voice in self.voices.items()}
+        share = self._agreement / (len(said) - 1)
+        return {
+            f"{name}_heeds_{other}": share
+            * agreement_loss(said[name].joints, heard[other].joints, _trust(said[name]), _trust(heard[other]))
+            for name in said
+            for other in heard
+            if other != name
+        }
+
+
+def _trust(said: Said) -> Tensor:
+    """(..., J) how likely a coordinate is within 5 cm, by Laplace's distribution."""
+    trust: Tensor = 1 - torch.exp(-_TRUSTED_WITHIN * torch.exp(-said.log_scales))
+    return trust

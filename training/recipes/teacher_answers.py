@@ -1,0 +1,150 @@
+"""What a point network says about every row of a store: asked once, kept beside the rows."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from unipose_ros.networks.point_cloud import PointNetwork
+from unipose_ros.networks.registry import load_network
+from unipose_ros.skeletons import ITOP15
+from unipose_training.data.errors import DataError
+from unipose_training.losses.body_priors import itop_priors
+from unipose_training.recipes.point_task import NAME, ask
+from unipose_training.recipes.pseudo_truth import (
+    Evidence,
+    bone_deviations,
+    leg_asymmetry,
+    ray_residuals,
+    unsupported_joints,
+)
+from unipose_training.samples.augment import NO_AUGMENTATION
+from unipose_training.samples.batch import PersonBatch, PersonDataset
+from unipose_training.samples.store import SampleStore
+
+_BATCH = 64
+#: Points that support is looked for among; all of them would take longer than the network.
+_SUPPORT_POINTS = 512
+
+
+class Answers(NamedTuple):
+    """What a teacher says about the N rows of a store, on the CPU.
+
+    Attributes:
+        joints: (N, J, 3) metres in the camera's frame; NaN where it says nothing.
+        log_scales: (N, J) log of Laplace's scale of a coordinate, in metres.
+        evidence: for and against each.
+    """
+
+    joints: Tensor
+    log_scales: Tensor
+    evidence: Evidence
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """Who is asked.
+
+    Attributes:
+        network: of points; None for the joints that modality ``lookup`` lifted.
+        sha256: of its weights.
+    """
+
+    network: PointNetwork | None = None
+    sha256: str = "lookup"
+
+
+def load_teacher(weights: str) -> Teacher:
+    """A trained point network; "" for the lifted joints instead of one.
+
+    Raises:
+        WeightsError: the file cannot be used.
+        DataError: it looks at painted points, which stores do not have.
+    """
+    if not weights:
+        return Teacher()
+    network, record = load_network(Path(weights), NAME)
+    assert isinstance(network, PointNetwork)
+    if network.config.paint:
+        raise DataError(f"{weights}: looks at painted points; a teacher has to go by points alone")
+    return Teacher(network, record.sha256)
+
+
+def teacher_answers(store: SampleStore, teacher: Teacher, device: torch.device, progress: bool = True) -> Answers:
+    """Ask about all rows, or read what was said before.
+
+    Answers are kept in ``teacher_<key>.npz`` in the store's folder; the key is that of the weights and the rows.
+    """
+    path = store.folder / f"teacher_{_key(store, teacher)}.npz"
+    if not path.is_file():
+        _write(path, _ask_all(store, teacher, device, progress))
+    with np.load(path) as kept:
+        arrays = {name: torch.from_numpy(kept[name]) for name in kept.files}
+    return _answers(store, arrays)
+
+
+def _key(store: SampleStore, teacher: Teacher) -> str:
+    """Rows are told by their number and by when they were taken: a store that is built anew may differ."""
+    rows = hashlib.sha256(
+        np.ascontiguousarray(store["stamp_ns"]).tobytes() + np.ascontiguousarray(store["box"]).tobytes()
+    )
+    return hashlib.sha256(f"{teacher.sha256} {len(store)} {rows.hexdigest()}".encode()).hexdigest()[:16]
+
+
+def _write(path: Path, arrays: dict[str, NDArray[np.float32]]) -> None:
+    part = path.with_name(f".{os.getpid()}_{path.name}")
+    np.savez(part, **arrays)  # type: ignore[arg-type]  # its keywords are arrays and one switch
+    part.replace(path)
+
+
+@torch.inference_mode()
+def _ask_all(
+    store: SampleStore, teacher: Teacher, device: torch.device, progress: bool
+) -> dict[str, NDArray[np.float32]]:
+    frames = teacher.network.config.frames if teacher.network else 1
+    people = PersonDataset(store, inputs=("points",), frames=frames)
+    if teacher.network:
+        teacher.network.to(device)
+    radii = itop_priors(device).support_radii
+    parts = []
+    for start in tqdm(range(0, len(people), _BATCH), unit="batch", desc="teacher", disable=not progress):
+        rows = range(start, min(start + _BATCH, len(people)))
+        batch = PersonBatch(*(value.to(device) for value in people.__getitems__(rows)))
+        joints, scales = _said(teacher, batch, store.centres)
+        points = batch.points[:, -1, :: max(1, batch.points.shape[2] // _SUPPORT_POINTS)] + batch.centres[:, None]
+        rays = ray_residuals(joints, batch.pixels[:, -1], batch.trust[:, -1], batch.camera[:, -1])
+        lonely = unsupported_joints(joints, points, radii)
+        parts.append([value.cpu().numpy() for value in (joints, scales, rays, lonely)])
+    names = ("joints", "log_scales", "ray_pixels", "unsupported")
+    return {name: np.concatenate(values) for name, values in zip(names, zip(*parts, strict=True), strict=True)}
+
+
+def _said(teacher: Teacher, batch: PersonBatch, stored_centres: int) -> tuple[Tensor, Tensor]:
+    if teacher.network:
+        said = ask(teacher.network, batch, NO_AUGMENTATION, stored_centres)
+        return said.joints[:, -1], said.log_scales[:, -1]
+    # Of Laplace's distribution the variance is 2 s^2.
+    return batch.lifted[:, -1], 0.5 * (batch.lifted_variance[:, -1] / 2).log()
+
+
+def _answers(store: SampleStore, arrays: dict[str, Tensor]) -> Answers:
+    joints, priors = arrays["joints"], itop_priors()
+    legs = {ITOP15.index(f"{side}_{end}") for side in ("left", "right") for end in ("knee", "foot")}
+    pairs = torch.stack([pair for pair in priors.pairs if int(pair[0, 1]) in legs])
+    evidence = Evidence(
+        ray_pixels=arrays["ray_pixels"],
+        unsupported=arrays["unsupported"],
+        leg_asymmetry=leg_asymmetry(joints, pairs),
+        bone_deviation=bone_deviations(joints, priors.bones, torch.from_numpy(np.array(store["size"]))),
+        scale=arrays["log_scales"].nanmean(-1).nan_to_num(torch.inf),
+    )
+    return Answers(joints, arrays["log_scales"], evidence)

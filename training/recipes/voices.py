@@ -1,0 +1,234 @@
+"""Networks of several modalities that are taught the same joints: each has an average, and may hear the others'."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from unipose_ros.codecs.depth_image import DepthImageConfig
+from unipose_ros.networks.anchor_to_joint import DEPTH_UNIT, AnchorNetwork, AnchorVotes
+from unipose_ros.networks.point_cloud import PointNetwork
+from unipose_ros.skeletons import ITOP15
+from unipose_training.losses.agreement import follow
+from unipose_training.losses.anchors import anchor_regression_loss, informative_anchor_loss
+from unipose_training.losses.likelihood import laplace_loss
+from unipose_training.losses.reduction import known, length, robust, weighted_mean
+from unipose_training.recipes.point_task import Said, ask
+from unipose_training.samples.augment import NO_AUGMENTATION as SAME_POINTS
+from unipose_training.samples.augment import PointAugmentation
+from unipose_training.samples.batch import PersonBatch
+from unipose_training.samples.window_augment import WindowAugmentation, disturb_colour, disturb_depth, draw_warp
+from unipose_training.samples.window_keypoints import NO_NOISE, KeypointNoise, window_keypoints, worsened
+from unipose_training.samples.window_warp import Warp, no_warp, unwarp_joints, warp_joints, warp_windows
+from unipose_training.samples.windows import (
+    Windows,
+    colour_input,
+    colour_windows,
+    depth_input,
+    depth_windows,
+    to_camera,
+    to_window,
+)
+
+
+class Target(NamedTuple):
+    """What B people's joints are taken to be.
+
+    Attributes:
+        joints: (B, J, 3) metres in the camera's frame; NaN unknown.
+        log_scales: (B, J) log of how far that may be wrong, in metres; minus infinity for the truth.
+        weights: (B, J).
+    """
+
+    joints: Tensor
+    log_scales: Tensor
+    weights: Tensor
+
+
+@dataclass(frozen=True)
+class TermShares:
+    """How much each term counts: A2J's as in its code for ITOP (Xiong et al., ICCV 2019).
+
+    Attributes:
+        surround: the anchors alone surround the joint.
+        regression: the votes meet in the joint.
+        pixel_share: of the pixels in ``regression``, beside the depths.
+        scale: likelihood of the distance that is left; teaches nothing but the scale.
+
+    Raises:
+        ValueError: one is negative.
+    """
+
+    surround: float = 1.0
+    regression: float = 3.0
+    pixel_share: float = 0.5
+    scale: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value >= 0:
+                raise ValueError(f"{name} = {value}: a weight must be at least 0")
+
+
+class Voice(nn.Module):
+    """A network and its moving average, which is what is judged and saved."""
+
+    network: nn.Module
+    averaged: nn.Module
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.averaged = copy.deepcopy(network).requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Voice:
+        """The average is only ever asked: its batch normalisation keeps to what it has seen."""
+        super().train(mode)
+        self.averaged.eval()
+        return self
+
+    def follow(self, decay: float) -> None:
+        """The average takes a step towards the network."""
+        follow(self.averaged, self.network, decay)
+
+    def learn(self, batch: PersonBatch, target: Target) -> tuple[Said, dict[str, Tensor]]:
+        """What the network says of a batch that was changed at random, and the terms that teach it."""
+        raise NotImplementedError
+
+    def recall(self, batch: PersonBatch) -> Said:
+        """What the average says of the batch as it is, without gradients."""
+        raise NotImplementedError
+
+
+class PointVoice(Voice):
+    """A network of points.
+
+    Args:
+        stored_centres: so many of each stored cloud's first points are spread evenly.
+    """
+
+    network: PointNetwork
+    averaged: PointNetwork
+
+    def __init__(
+        self, network: PointNetwork, augmentation: PointAugmentation, stored_centres: int, shares: TermShares
+    ) -> None:
+        super().__init__(network)
+        self._augmentation, self._centres, self._shares = augmentation, stored_centres, shares
+
+    def learn(self, batch: PersonBatch, target: Target) -> tuple[Said, dict[str, Tensor]]:
+        """See :class:`Voice`."""
+        said = _last(ask(self.network, batch, self._augmentation, self._centres))
+        joints, there = known(target.joints)
+        near = weighted_mean(robust(length(said.joints[:, 0] - joints), 0.05), target.weights * there.all(-1))
+        return said, {"joints": near, "scale": self._shares.scale * scale_term(said, target)}
+
+    @torch.no_grad()
+    def recall(self, batch: PersonBatch) -> Said:
+        """See :class:`Voice`."""
+        return _last(ask(self.averaged, batch, SAME_POINTS, self._centres))
+
+
+class WindowVoice(Voice):
+    """A network that looks at windows of depth or colour; in the lifting variant, at keypoints as well.
+
+    Args:
+        depth: how depth windows are encoded; None for colour.
+        noise: what keypoints are taught with.
+    """
+
+    network: AnchorNetwork
+    averaged: AnchorNetwork
+    mirror: Tensor
+
+    def __init__(
+        self,
+        network: AnchorNetwork,
+        augmentation: WindowAugmentation,
+        depth: DepthImageConfig | None,
+        noise: KeypointNoise,
+        shares: TermShares,
+    ) -> None:
+        # Convolutions on the CPU are faster so, and no slower elsewhere.
+        super().__init__(network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]  # torch's stubs
+        self._augmentation, self._depth, self._noise, self._shares = augmentation, depth, noise, shares
+        self.register_buffer("mirror", torch.tensor(ITOP15.mirror), persistent=False)
+
+    def learn(self, batch: PersonBatch, target: Target) -> tuple[Said, dict[str, Tensor]]:
+        """See :class:`Voice`."""
+        before = self._windows(batch)
+        warp = draw_warp(before, self._augmentation, by_distance=self._depth is not None)
+        windows = warp_windows(before, warp, smooth=self._depth is None)
+        disturb = disturb_colour if self._depth is None else disturb_depth
+        votes = self._look(self.network, batch, disturb(windows, self._augmentation), warp, self._noise)
+        said = self._said(votes, windows, warp)
+        scale = self._shares.scale * scale_term(said, target)
+        return said, {**self._anchor_terms(votes, windows, warp, target), "scale": scale}
+
+    @torch.no_grad()
+    def recall(self, batch: PersonBatch) -> Said:
+        """See :class:`Voice`."""
+        windows = self._windows(batch)
+        warp = no_warp(windows)
+        return self._said(self._look(self.averaged, batch, windows, warp, NO_NOISE), windows, warp)
+
+    def _windows(self, batch: PersonBatch) -> Windows:
+        return colour_windows(batch) if self._depth is None else depth_windows(batch)
+
+    def _look(
+        self, network: AnchorNetwork, batch: PersonBatch, windows: Windows, warp: Warp, noise: KeypointNoise
+    ) -> AnchorVotes:
+        image = colour_input(windows) if self._depth is None else depth_input(windows, self._depth)
+        keypoints = None
+        if network.config.local:
+            keypoints = window_keypoints(batch, windows, warp, self.mirror)
+            if noise != NO_NOISE:
+                keypoints = worsened(keypoints, noise, network.config.size, self.mirror)
+        votes: AnchorVotes = network(image.contiguous(memory_format=torch.channels_last), keypoints)
+        return AnchorVotes(*(value.float() for value in votes))
+
+    def _anchor_terms(self, votes: AnchorVotes, windows: Windows, warp: Warp, target: Target) -> dict[str, Tensor]:
+        pixels, depths = to_window(warp_joints(target.joints, warp, self.mirror), windows)
+        weights = swapped(target.weights, warp, self.mirror)
+        shares, units = self._shares, depths / DEPTH_UNIT
+        # Anchors surround nothing beyond the window; their offsets may well point there.
+        inside = pixels.clamp(0, windows.image.shape[-1])
+        regression = anchor_regression_loss(
+            votes.pixels, votes.depths / DEPTH_UNIT, pixels, units, weights, shares.pixel_share
+        )
+        return {
+            "surround": shares.surround * informative_anchor_loss(votes.surround, inside, weights),
+            "regression": shares.regression * regression,
+        }
+
+    def _said(self, votes: AnchorVotes, windows: Windows, warp: Warp) -> Said:
+        """(B, 1, J, 3) joints of the person as it was, and the scales."""
+        joints = unwarp_joints(to_camera(votes.pixels, votes.depths, windows), warp, self.mirror)
+        scales = swapped(votes.log_scales, warp, self.mirror) - warp.growth.log()[:, None]
+        return Said(joints[:, None], scales[:, None])
+
+
+def scale_term(said: Said, target: Target) -> Tensor:
+    """Laplace's likelihood of what is left to the target, and of what the target itself may be wrong.
+
+    It moves the scales, not the joints. A student that repeats its teacher is no surer than the teacher.
+    """
+    joints, there = known(target.joints)
+    apart = (said.joints[:, 0].detach() - joints).abs()
+    apart = torch.hypot(apart, target.log_scales.exp()[..., None])
+    return laplace_loss(apart, said.log_scales[:, 0, :, None], (target.weights * there.all(-1))[..., None])
+
+
+def swapped(values: Tensor, warp: Warp, mirror: Tensor) -> Tensor:
+    """(B, J) values of joints, left and right exchanged for those whom the warp mirrors."""
+    reflected = torch.linalg.det(warp.across)[:, None] < 0
+    return torch.where(reflected, values[:, mirror], values)
+
+
+def _last(said: Said) -> Said:
+    """Only the last frame: windows have no other."""
+    return Said(said.joints[:, -1:], said.log_scales[:, -1:])
