@@ -30,8 +30,8 @@ TOPICS = {
 }
 #: Launch argument -> parameter, description, choices.
 PARAMETERS = {
-    "modality": ("model.modality", "how joints are found", ("", "lookup")),
-    "device": ("model.device", "where the network runs", ("", "auto", "cpu", "cuda")),
+    "modality": ("model.modality", "how joints are found", ("", "points", "depth", "rgb", "auto", "lookup")),
+    "device": ("model.device", "where the networks run: auto, cpu, cuda or cuda:N", None),
     "source": ("input.source", "where depth comes from", ("", "depth", "points")),
     "color_transport": ("input.color_transport", "transport of the colour image", ("", "raw", "compressed")),
     "depth_transport": ("input.depth_transport", "transport of the depth image", ("", "raw", "compressedDepth")),

@@ -140,3 +140,20 @@ def test_clouds_that_lack_something_are_refused() -> None:
     cloud.fields = cloud.fields[:2]
     with pytest.raises(BadInputError, match="lacks the fields z"):
         read_xyz(cloud)
+
+
+def test_an_image_that_came_alone_needs_only_its_own_calibration() -> None:
+    depth_only = Pair(None, image("16UC1", DEPTH, "depth_frame"), STAMP, 0)
+    own = info(k=[30.0, 0.0, 3.5, 0.0, 30.0, 2.5, 0.0, 0.0, 1.0])
+    own.header.frame_id = "depth_frame"
+    # Colour's calibration is of another camera: it is not asked.
+    frame = decoder(depth=own).decode(depth_only)
+    assert (frame.frame_id, frame.camera.fx, frame.colour) == ("depth_frame", 30.0, None)
+    colour_only = decoder(depth=own).decode(Pair(image("rgb8", COLOUR), None, STAMP, 0))
+    assert (colour_only.frame_id, colour_only.camera.fx, colour_only.depth) == (FRAME, 10.0, None)
+
+
+def test_an_image_that_came_alone_borrows_the_others_calibration() -> None:
+    assert decoder().decode(Pair(None, image("16UC1", DEPTH), STAMP, 0)).camera.fx == 10.0
+    with pytest.raises(BadInputError, match="color/camera_info is in frame"):
+        decoder().decode(Pair(None, image("16UC1", DEPTH, "depth_frame"), STAMP, 0))

@@ -8,6 +8,7 @@ from ros_samples import Hand
 
 from unipose_ros.ros.config import NodeConfig
 from unipose_ros.ros.diagnostics import Condition, build_diagnostics
+from unipose_ros.ros.parameters import replace
 from unipose_ros.ros.statistics import Statistics
 
 pytestmark = pytest.mark.ros
@@ -28,8 +29,11 @@ def running(hand: Hand) -> Statistics:
     return statistics
 
 
-def statuses(statistics: Statistics, condition: Condition = ACTIVE) -> tuple[DiagnosticStatus, DiagnosticStatus]:
-    incoming, outgoing = build_diagnostics(5, condition, statistics, NodeConfig()).status
+def statuses(
+    statistics: Statistics, condition: Condition = ACTIVE, modality: str = "lookup"
+) -> tuple[DiagnosticStatus, DiagnosticStatus]:
+    config = replace(NodeConfig(), "model.modality", modality)
+    incoming, outgoing = build_diagnostics(5, condition, statistics, config).status
     return incoming, outgoing
 
 
@@ -83,3 +87,27 @@ def test_a_node_that_is_not_active_is_no_fault() -> None:
     incoming, outgoing = statuses(Statistics(), Condition("/unipose", "unconfigured"))
     assert (incoming.level, outgoing.level) == (OK, OK)
     assert incoming.message == "unconfigured"
+
+
+def test_a_modality_that_falls_back_warns_and_says_what_it_uses(running: Statistics) -> None:
+    running.say("modality in use", "rgb")
+    running.say("notice", "no depth image: rgb takes over")
+    _, outgoing = statuses(running, modality="auto")
+    assert (outgoing.level, outgoing.message) == (WARN, "no depth image: rgb takes over")
+    told = values(outgoing)
+    assert (told["modality"], told["modality in use"]) == ("auto", "rgb")
+
+
+@pytest.mark.parametrize(
+    ("modality", "heard", "awaited"),
+    [
+        ("points", {"depth"}, "image of depth"), ("rgb", {"color"}, "image of colour"),
+        ("auto", {"color", "depth"}, "image of colour or depth"), ("lookup", {"color", "depth"}, "pair of colour and"),
+    ],
+)  # fmt: skip
+def test_only_topics_that_are_listened_to_are_reported(
+    running: Statistics, modality: str, heard: set[str], awaited: str
+) -> None:
+    incoming, _ = statuses(running, Condition("/unipose", "active", waited=10.0), modality)
+    assert awaited in incoming.message
+    assert {name for name in ("color", "depth") if f"{name} rate (Hz)" in values(incoming)} == heard

@@ -82,5 +82,5 @@ def test_arguments_are_parameters_that_exist_with_choices_that_pass() -> None:
     from unipose_ros.ros.parameters import replace
 
     for name, _, choices in load().PARAMETERS.values():
-        for choice in filter(None, choices):
+        for choice in filter(None, choices or ()):
             replace(NodeConfig(), name, choice)

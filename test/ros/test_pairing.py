@@ -28,13 +28,16 @@ class Log:
 class Bench:
     """A pairing with everything it is connected to."""
 
-    def __init__(self, max_offset: float = 0.0) -> None:
+    def __init__(self, max_offset: float = 0.0, alone_after: float | None = None) -> None:
         self.pairs: list[Pair] = []
         self.jumps: list[str] = []
         self.log, self.statistics = Log(), Statistics()
         records = (StreamRecord("/colour"), StreamRecord("/depth"))
         reporter = Reporter(self.log, self.statistics)
-        self.pairing = Pairing(records, self.pairs.append, self.jump, reporter, max_offset)
+        self.now = 100.0
+        self.pairing = Pairing(
+            records, self.pairs.append, self.jump, reporter, max_offset, alone_after=alone_after, clock=lambda: self.now
+        )
 
     def jump(self, reason: str) -> None:
         self.jumps.append(reason)
@@ -139,3 +142,85 @@ def test_the_same_message_twice_is_one_frame() -> None:
         bench.colour(SECOND)
     bench.depth(SECOND)
     assert bench.stamps == [SECOND]
+
+
+def kinds(bench: Bench) -> str:
+    """c: colour alone, d: depth alone, p: a pair."""
+    return "".join("d" if pair.colour is None else "c" if pair.depth is None else "p" for pair in bench.pairs)
+
+
+def play(bench: Bench, first: int, colour: bool = True, depth: bool = True, frames: int = 30) -> None:
+    """Thirty frames a second from a second on."""
+    for k in range(frames):
+        bench.now = 100.0 + first + k / 30
+        stamp = round((first + k / 30) * SECOND)
+        if depth:
+            bench.depth(stamp)
+        if colour:
+            bench.colour(stamp)
+
+
+def test_one_topic_that_is_listened_to_alone_gives_every_image() -> None:
+    bench = Bench(alone_after=0.0)
+    for k in range(1, 5):
+        bench.depth(k * SECOND)
+    assert kinds(bench) == "dddd"
+    assert bench.stamps == [k * SECOND for k in range(1, 5)]
+
+
+def test_while_both_come_no_image_goes_alone() -> None:
+    bench = Bench(alone_after=0.5)
+    play(bench, 1)
+    play(bench, 2)
+    assert kinds(bench) == 60 * "p"
+
+
+@pytest.mark.parametrize(("dead", "alone"), [("depth", "c"), ("colour", "d")])
+def test_when_a_topic_dies_the_other_goes_on_alone_and_back_again(dead: str, alone: str) -> None:
+    bench = Bench(alone_after=0.5)
+    play(bench, 1)
+    play(bench, 2, **{dead: False})
+    play(bench, 3)
+    said = kinds(bench)
+    between = said.strip("p")
+    assert said.startswith(30 * "p")
+    assert said.endswith(29 * "p")
+    assert set(between) == {alone}
+    assert 14 <= len(between) <= 16  # after half a second of waiting
+    assert bench.stamps == sorted(set(bench.stamps))
+
+
+def test_of_images_that_never_pair_depth_goes_on_alone() -> None:
+    bench = Bench(max_offset=0.001, alone_after=0.5)
+    for k in range(60):
+        bench.now = 100 + k / 30
+        bench.colour(SECOND + k * 33 * MS)
+        bench.depth(SECOND + k * 33 * MS + 9 * MS)
+    assert set(kinds(bench)) == {"d"}
+    assert len(bench.pairs) > 40
+
+
+def test_a_partner_that_comes_late_makes_no_second_frame_of_an_image() -> None:
+    bench = Bench(alone_after=0.5)
+    bench.depth(SECOND)
+    bench.now += 1
+    bench.depth(2 * SECOND)
+    bench.colour(2 * SECOND)
+    assert (kinds(bench), bench.stamps) == ("d", [2 * SECOND])
+
+
+def test_after_both_were_silent_nothing_goes_alone() -> None:
+    bench = Bench(alone_after=0.5)
+    for stamp in (1, 10, 20):
+        bench.now = 100.0 + stamp
+        bench.colour(stamp * SECOND)
+        bench.depth(stamp * SECOND)
+    assert kinds(bench) == "ppp"
+
+
+def test_time_going_back_counts_for_single_images_too() -> None:
+    bench = Bench(alone_after=0.0)
+    for stamp in (10 * SECOND, 11 * SECOND, 2 * SECOND, 3 * SECOND):
+        bench.depth(stamp)
+    assert bench.stamps == [10 * SECOND, 11 * SECOND, 2 * SECOND, 3 * SECOND]
+    assert len(bench.jumps) == 1

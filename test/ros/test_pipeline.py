@@ -35,10 +35,18 @@ class Estimator:
 
     def __init__(self) -> None:
         self.before: Callable[[], None] = lambda: None
+        self.notice = ""
+        self.counters = {"people too little to see": 3}
+        self.resets = 0
+        self.frames: list[RgbdFrame] = []
 
     def estimate(self, frame: RgbdFrame, clock: StageClock | None = None) -> Skeletons:
         self.before()
+        self.frames.append(frame)
         return people("abcde", stamp_ns=frame.stamp_ns)
+
+    def reset(self) -> None:
+        self.resets += 1
 
 
 class Bench:
@@ -48,7 +56,7 @@ class Bench:
         self.config, self.now = NodeConfig(), 0
         self.published: list[Skeletons] = []
         self.lines: list[str] = []
-        self.error = self.warning = self.lines.append
+        self.error = self.warning = self.info = self.lines.append
         self.statistics = Statistics()
         self.estimator: Any = Estimator()
         decoder = FrameDecoder()
@@ -59,10 +67,10 @@ class Bench:
             lambda: self.config, lambda: self.now, self.statistics, Reporter(self, self.statistics),
         )  # fmt: skip
 
-    def process(self, stamp_ns: int, depth: int = 2000) -> None:
+    def process(self, stamp_ns: int, depth: int = 2000, without: str = "") -> None:
         self.now = max(self.now, stamp_ns + 40_000_000)
-        colour_image = image("rgb8", np.zeros((HEIGHT, WIDTH, 3), np.uint8))
-        depth_image = image("16UC1", np.full((HEIGHT, WIDTH), depth, np.uint16))
+        colour_image = image("rgb8", np.zeros((HEIGHT, WIDTH, 3), np.uint8)) if without != "colour" else None
+        depth_image = image("16UC1", np.full((HEIGHT, WIDTH), depth, np.uint16)) if without != "depth" else None
         self.pipeline.process(Pair(colour_image, depth_image, stamp_ns, 0))
 
 
@@ -133,6 +141,7 @@ def test_reset_gives_new_ids_from_the_next_frame(bench: Bench) -> None:
     bench.process(SECOND + 66_000_000)
     first, second, third = (found.ids for found in bench.published)
     assert first == second != third
+    assert bench.estimator.resets == 1
 
 
 def test_changed_tracker_settings_count_from_the_next_frame_and_keep_the_ids(bench: Bench) -> None:
@@ -157,3 +166,34 @@ def test_depth_without_a_reading_is_counted_and_still_looked_at(bench: Bench) ->
     assert len(bench.published) == 1
     assert bench.statistics.drops == {"empty_depth": 1}
     assert bench.statistics.values["depth valid (%)"] == 0.0
+
+
+@pytest.mark.parametrize("absent", ["colour", "depth"])
+def test_an_image_that_came_alone_is_a_frame(bench: Bench, absent: str) -> None:
+    bench.process(SECOND, without=absent)
+    (frame,) = bench.estimator.frames
+    assert getattr(frame, absent) is None
+    assert (frame.stamp_ns, frame.frame_id) == (SECOND, FRAME)
+    assert bench.statistics.drops == {}
+    assert len(bench.published) == 1
+
+
+def test_what_the_estimator_lacks_is_said_once_until_it_recovers(bench: Bench) -> None:
+    bench.process(SECOND)
+    bench.estimator.notice = "no depth image: rgb takes over"
+    bench.process(2 * SECOND)
+    bench.process(3 * SECOND)
+    assert bench.statistics.texts["notice"] == "no depth image: rgb takes over"
+    bench.estimator.notice = ""
+    bench.process(4 * SECOND)
+    assert bench.lines == ["no depth image: rgb takes over", "no longer: no depth image: rgb takes over"]
+    assert "notice" not in bench.statistics.texts
+    bench.estimator.notice = "no depth image: rgb takes over"
+    bench.process(5 * SECOND)
+    assert len(bench.lines) == 3
+
+
+def test_the_modality_in_use_and_what_was_left_out_are_told(bench: Bench) -> None:
+    bench.process(SECOND)
+    assert bench.statistics.texts["modality in use"] == "lookup"
+    assert bench.statistics.values["estimator: people too little to see"] == 3

@@ -122,6 +122,7 @@ class PoseNode(ManagedNode):
             return
         self._tracker.configure(self.config.track)
         self._tracker.reset()
+        self._estimator.reset()
         self._statistics.clear()
         self._session = Session(
             self, self._estimator, self._tracker, self._outputs, lambda: self.config, self._statistics

@@ -36,6 +36,10 @@ class InputConfig:
     )  # fmt: skip
     queue_size: int = parameter(10, "messages kept per topic while waiting for their partner", low=1, high=100,
                                 read_only=True)  # fmt: skip
+    alone_after: float = parameter(
+        0.5, "seconds; in modality auto, an image is used alone when the other has not come for so long",
+        low=0.05, high=60.0, read_only=True,
+    )  # fmt: skip
     timeout: float = parameter(
         3.0, "seconds without a frame until one warning says what is missing", low=0.1, high=60.0
     )

@@ -37,30 +37,40 @@ class FrameDecoder:
         self.depth_info: CameraInfo | None = None
 
     def decode(self, pair: Pair) -> RgbdFrame:
-        """Decode a pair.
+        """Decode a pair, or an image that came alone.
 
         Raises:
             BadInputError: something about it is not usable; says what, and what to do.
         """
         frame_id = _common_frame(pair)
-        camera = self._camera(frame_id)
-        with _blame("colour_image"):
-            colour = self._colour(pair.colour)
-        _require_size("colour", colour.shape, camera)
-        with _blame("depth_image"):
-            depth = _depth(pair.depth, camera)
-        _require_size("depth", depth.shape, camera)
+        camera = self._camera(pair, frame_id)
+        colour, depth = None, None
+        if pair.colour is not None:
+            with _blame("colour_image"):
+                colour = self._colour(pair.colour)
+            _require_size("colour", colour.shape, camera)
+        if pair.depth is not None:
+            with _blame("depth_image"):
+                depth = _depth(pair.depth, camera)
+            _require_size("depth", depth.shape, camera)
         return RgbdFrame(stamp_ns=pair.stamp_ns, frame_id=frame_id, camera=camera, depth=depth, colour=colour)
 
-    def _camera(self, frame_id: str) -> Camera:
-        """The calibration that colour and depth share: that of colour, or of depth where colour has none."""
+    def _camera(self, pair: Pair, frame_id: str) -> Camera:
+        """The calibration of the images.
+
+        Colour and depth share one: that of colour, or of depth where colour has none. An image that
+        came alone has its own, or the other's where it has none.
+        """
         infos = {"color": self.colour_info, "depth": self.depth_info}
         known = {name: info for name, info in infos.items() if info is not None}
         if not known:
             raise BadInputError(
                 "no_camera_info", "no camera_info has come, neither for colour nor for depth; "
-                "remap color/camera_info to the driver's topic"
+                "remap color/camera_info or depth/camera_info to the driver's topic"
             )  # fmt: skip
+        if pair.colour is None or pair.depth is None:
+            own = "color" if pair.depth is None else "depth"
+            known = {own: known[own]} if own in known else known
         cameras = {name: self._parse(name, info) for name, info in known.items()}
         for name, info in known.items():
             _require_frame(f"{name}/camera_info", info.header.frame_id, frame_id)
@@ -133,17 +143,20 @@ def _blame(reason: str) -> Iterator[None]:
 
 
 def _common_frame(pair: Pair) -> str:
-    frame_id = str(pair.colour.header.frame_id)
+    name, image = ("colour", pair.colour) if pair.colour is not None else ("depth", pair.depth)
+    assert image is not None  # a pair has at least one
+    frame_id = str(image.header.frame_id)
     if not frame_id:
-        raise BadInputError("frame_id", "the colour image has no frame_id; the driver must name its optical frame")
-    _require_frame("depth", pair.depth.header.frame_id, frame_id)
+        raise BadInputError("frame_id", f"the {name} image has no frame_id; the driver must name its optical frame")
+    if pair.colour is not None and pair.depth is not None:
+        _require_frame("depth", pair.depth.header.frame_id, frame_id)
     return frame_id
 
 
 def _require_frame(what: str, found: str, expected: str) -> None:
     if found != expected:
         raise BadInputError(
-            "frame_id", f"{what} is in frame '{found}', colour in '{expected}'; use the driver's depth registered "
+            "frame_id", f"{what} is in frame '{found}', the image in '{expected}'; use the driver's depth registered "
             "to colour (RealSense: align_depth.enable:=true), and the camera_info that belongs to it"
         )  # fmt: skip
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from unipose_ros.ros.config import NodeConfig
+from unipose_ros.ros.inputs import NAMES, awaited
 from unipose_ros.ros.messages import time_message
 from unipose_ros.ros.statistics import Statistics
 
@@ -44,7 +45,9 @@ def build_diagnostics(
 
 
 def _input_status(condition: Condition, statistics: Statistics, config: NodeConfig) -> DiagnosticStatus:
-    values = {f"{name} rate (Hz)": f"{statistics.rate(f'{name}_received'):.1f}" for name in ("color", "depth")}
+    needs = config.model.needs
+    wanted = [name for name, needed in zip(NAMES, (needs.colour, needs.depth), strict=True) if needed]
+    values = {f"{name} rate (Hz)": f"{statistics.rate(f'{name}_received'):.1f}" for name in wanted}
     values["pair rate (Hz)"] = f"{statistics.rate('paired'):.1f}"
     offset = statistics.percentiles().get("pair_offset")
     if offset is not None:
@@ -62,7 +65,7 @@ def _input_level(
     if condition.state != "active":
         return DiagnosticStatus.OK, condition.state
     if condition.waited > config.input.timeout:
-        return DiagnosticStatus.STALE, f"no pair of colour and depth for {condition.waited:.1f} s"
+        return DiagnosticStatus.STALE, f"no {awaited(config.model.needs)} for {condition.waited:.1f} s"
     # A frame overtaken by a newer one is how the node keeps up, not a fault of the input.
     bad = {reason: count for reason, count in drops.items() if reason != "overtaken"}
     if bad and statistics.age("bad_input") < config.input.timeout:
@@ -75,6 +78,7 @@ def _skeleton_status(condition: Condition, statistics: Statistics, config: NodeC
     values = {
         "modality": config.model.modality,
         "runtime": condition.runtime,
+        **statistics.texts,
         "publish rate (Hz)": f"{rate:.1f}",
     }
     values |= {name: f"{value:.0f}" for name, value in statistics.values.items() if not name.startswith("depth")}
@@ -95,6 +99,9 @@ def _skeleton_level(
     limits = config.diagnostics
     if statistics.age("published") > config.input.timeout:
         return DiagnosticStatus.STALE, "no skeletons are published"
+    notice = statistics.texts.get("notice")
+    if notice:
+        return DiagnosticStatus.WARN, notice
     if latency is not None and latency[1] > 1e3 * limits.max_latency:
         return DiagnosticStatus.WARN, f"latency p95 {latency[1]:.0f} ms is above diagnostics.max_latency"
     if 0.0 < rate < limits.min_rate:

@@ -10,12 +10,16 @@ import message_filters
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
+from unipose_ros.modality import Needs
 from unipose_ros.ros.config import InputConfig
 from unipose_ros.ros.decode import FrameDecoder
 from unipose_ros.ros.pairing import Pair, Pairing
 from unipose_ros.ros.reporter import Reporter
 from unipose_ros.ros.statistics import Statistics
 from unipose_ros.ros.streams import StreamRecord, sensor_qos, subscribe
+
+#: What the parameters and the diagnostics call the two images.
+NAMES = ("color", "depth")
 
 
 def input_topics(node: Node, config: InputConfig) -> tuple[tuple[str, type], tuple[str, type]]:
@@ -39,6 +43,7 @@ class Inputs:
     """Subscribes on construction, unsubscribes on :meth:`close`. Used from the executor's thread.
 
     Args:
+        needs: which images are subscribed to, and whether one may go alone.
         decoder: is given the calibrations as they come.
         on_pair: takes a pair and returns at once.
         on_jump: is told that time went back, with the reason.
@@ -48,6 +53,7 @@ class Inputs:
         self,
         node: Node,
         config: InputConfig,
+        needs: Needs,
         decoder: FrameDecoder,
         on_pair: Callable[[Pair], None],
         on_jump: Callable[[str], None],
@@ -60,18 +66,22 @@ class Inputs:
         self._reporter = reporter
         self._deliver = on_pair
         self._last_pair = time.monotonic()
-        (colour, colour_type), (depth, depth_type) = input_topics(node, config)
-        self._records = (StreamRecord(colour), StreamRecord(depth))
+        self._needs = needs
+        topics = input_topics(node, config)
+        records = StreamRecord(topics[0][0]), StreamRecord(topics[1][0])
         self.pairing = Pairing(
-            self._records, self._on_pair, on_jump, reporter, config.max_pair_offset, config.queue_size
-        )
-        self._images: list[message_filters.Subscriber] = []
+            records, self._on_pair, on_jump, reporter, config.max_pair_offset, config.queue_size,
+            alone_after=_alone_after(needs, config),
+        )  # fmt: skip
+        self._streams: list[tuple[StreamRecord, message_filters.Subscriber]] = []
         self._infos: list[Any] = []
-        receivers = self._counted("color", self.pairing.add_colour), self._counted("depth", self.pairing.add_depth)
+        receivers = self.pairing.add_colour, self.pairing.add_depth
         try:
-            self._images.append(subscribe(node, colour_type, colour, receivers[0], reporter))
-            self._images.append(subscribe(node, depth_type, depth, receivers[1], reporter))
-            self._infos = [self._subscribe_info("color"), self._subscribe_info("depth")]
+            for i, wanted in enumerate((needs.colour, needs.depth)):
+                if wanted:
+                    receive = self._counted(NAMES[i], receivers[i])
+                    self._streams.append((records[i], subscribe(node, topics[i][1], topics[i][0], receive, reporter)))
+            self._infos = [self._subscribe_info(name) for name in NAMES]
         except Exception:
             # An override of the QoS that cannot be: leave no half of the subscriptions behind.
             self.close()
@@ -79,7 +89,7 @@ class Inputs:
 
     def close(self) -> None:
         """Drop all subscriptions."""
-        for subscription in [*(image.sub for image in self._images), *self._infos]:
+        for subscription in [*(image.sub for _, image in self._streams), *self._infos]:
             self._node.destroy_subscription(subscription)
 
     def watch(self, timeout: float) -> float:
@@ -108,15 +118,29 @@ class Inputs:
         self._deliver(pair)
 
     def _diagnosis(self, waited: float) -> str:
-        lines = [f"no pair of colour and depth for {waited:.1f} s"]
-        lines += [record.describe(image.sub) for record, image in zip(self._records, self._images, strict=True)]
-        stamps = [record.last_stamp_ns for record in self._records]
-        if all(stamp is not None for stamp in stamps):
-            lines.append(f"the last stamps are {abs(stamps[0] - stamps[1]) / 1e6:.1f} ms apart")  # type: ignore[operator]
-        silent = [record.topic for record in self._records if record.count == 0]
+        records = [record for record, _ in self._streams]
+        lines = [f"no {awaited(self._needs)} for {waited:.1f} s"]
+        lines += [record.describe(image.sub) for record, image in self._streams]
+        stamps = [record.last_stamp_ns for record in records if record.last_stamp_ns is not None]
+        if len(stamps) == 2:
+            lines.append(f"the last stamps are {abs(stamps[0] - stamps[1]) / 1e6:.1f} ms apart")
+        silent = [record.topic for record in records if record.count == 0]
         if silent:
             lines.append(f"nothing came on {' and '.join(silent)}: check the remapping with 'ros2 topic list', and "
                          "the publisher's QoS with 'ros2 topic info -v'")  # fmt: skip
-        else:
+        elif len(records) == 2:
             lines.append("if the driver stamps its images far apart, set input.max_pair_offset")
         return "; ".join(lines)
+
+
+def awaited(needs: Needs) -> str:
+    """What a frame is made of, for warnings."""
+    if needs.colour and needs.depth:
+        return "image of colour or depth" if needs.either else "pair of colour and depth"
+    return "image of colour" if needs.colour else "image of depth"
+
+
+def _alone_after(needs: Needs, config: InputConfig) -> float | None:
+    if not (needs.colour and needs.depth):
+        return 0.0
+    return config.alone_after if needs.either else None

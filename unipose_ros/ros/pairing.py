@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,14 +21,14 @@ class Pair:
     """One frame as it came from the topics.
 
     Attributes:
-        colour: ``Image`` or ``CompressedImage``.
-        depth: ``Image``, ``CompressedImage`` or ``PointCloud2``.
-        stamp_ns: acquisition time of the colour image.
+        colour: ``Image`` or ``CompressedImage``; ``None`` where depth came alone.
+        depth: ``Image``, ``CompressedImage`` or ``PointCloud2``; ``None`` where colour came alone.
+        stamp_ns: acquisition time of the colour image, or of depth where it came alone.
         offset_ns: how much later the depth image was taken.
     """
 
-    colour: Any
-    depth: Any
+    colour: Any | None
+    depth: Any | None
     stamp_ns: int
     offset_ns: int
 
@@ -45,6 +46,9 @@ class Pairing:
         on_jump: called when stamps go back; must call :meth:`restart`. The first message of the new time follows.
         reporter: counts what is refused and says why, once.
         max_offset: seconds; 0 for half of the measured frame period.
+        alone_after: seconds; an image is delivered alone when the other topic has been silent, or no pair has
+            come, for so long. 0: the other topic is not listened to. ``None``: images never go alone.
+        clock: seconds that only go forward.
     """
 
     def __init__(
@@ -55,6 +59,8 @@ class Pairing:
         reporter: Reporter,
         max_offset: float = 0.0,
         queue_size: int = 10,
+        alone_after: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._records = records
         self._on_pair = on_pair
@@ -62,6 +68,8 @@ class Pairing:
         self._reporter = reporter
         self._max_offset = max_offset
         self._queue_size = queue_size
+        self._alone_after = alone_after
+        self._clock = clock
         self.restart()
 
     @property
@@ -73,6 +81,10 @@ class Pairing:
         """Forget all queued messages and begin with equal stamps again."""
         self._slop: float | None = None
         self._unpaired = [0, 0]
+        # Since when each topic's images have come without one of the other topic, and without a pair.
+        self._without_partner: list[float | None] = [None, None]
+        self._without_pair: list[float | None] = [None, None]
+        self._delivered_ns = -1
         self._connect()
 
     def add_colour(self, message: Any) -> None:
@@ -110,9 +122,28 @@ class Pairing:
             # The partner will jump too; that is the same event.
             self._records[1 - index].forget_time()
             self._on_jump(f"stamps on {record.topic} went back")
+        self._take_time(index)
         self._unpaired[index] += 1
         self._inputs[index].signalMessage(message)
         self._relax()
+        if self._goes_alone(index):
+            colour, depth = (message, None) if index == 0 else (None, message)
+            self._deliver(Pair(colour, depth, stamp_to_ns(stamp), 0))
+
+    def _take_time(self, index: int) -> None:
+        now = self._clock()
+        self._without_partner[1 - index] = None
+        for waits in (self._without_partner, self._without_pair):
+            if waits[index] is None:
+                waits[index] = now
+
+    def _goes_alone(self, index: int) -> bool:
+        """Whether to wait no longer for a partner; of two images that never pair, depth says more."""
+        if self._alone_after is None:
+            return False
+        waits = [self._without_partner[index], self._without_pair[index] if index == 1 else None]
+        now = self._clock()
+        return any(since is not None and now - since >= self._alone_after for since in waits)
 
     def _relax(self) -> None:
         """Accept near stamps when equal ones do not come although both topics are alive."""
@@ -132,5 +163,12 @@ class Pairing:
 
     def _paired(self, colour: Any, depth: Any) -> None:
         self._unpaired = [0, 0]
+        self._without_pair = [None, None]
         stamp = stamp_to_ns(colour.header.stamp)
-        self._on_pair(Pair(colour, depth, stamp, stamp_to_ns(depth.header.stamp) - stamp))
+        self._deliver(Pair(colour, depth, stamp, stamp_to_ns(depth.header.stamp) - stamp))
+
+    def _deliver(self, pair: Pair) -> None:
+        """Hand a frame over, unless one as new went already: then one of this pair's images went alone."""
+        if pair.stamp_ns > self._delivered_ns:
+            self._delivered_ns = pair.stamp_ns
+            self._on_pair(pair)

@@ -56,6 +56,7 @@ class Pipeline:
         self._statistics = statistics
         self._reporter = reporter
         self._reset = threading.Event()
+        self._notice = ""
         # A frame begun under an older number is not published any more.
         self._generation = 0
         self._closed = False
@@ -85,19 +86,18 @@ class Pipeline:
 
     def _process(self, pair: Pair) -> None:
         config, clock, generation = self._config(), StageClock(), self._generation
+        self._forget_if_told()
         with clock.stage("decode"):
             frame = self._decoder.decode(pair)
         self._check(frame)
         found = self._estimator.estimate(frame, clock)
+        self._tell_notice()
         if generation != self._generation:
             return
         with clock.stage("track"):
             if config.track is not self._track:
                 self._track = config.track
                 self._tracker.configure(self._track)
-            if self._reset.is_set():
-                self._reset.clear()
-                self._tracker.reset()
             people = self._tracker.update(found)
         if self._closed or generation != self._generation:
             return
@@ -106,19 +106,42 @@ class Pipeline:
             self._publish(frame, people, self._estimator.last_keypoints, config)
         self._account(pair, people, clock, latency)
 
+    def _forget_if_told(self) -> None:
+        if self._reset.is_set():
+            self._reset.clear()
+            self._estimator.reset()
+            self._tracker.reset()
+
     def _check(self, frame: RgbdFrame) -> None:
-        """Say it when a frame carries no depth at all; it is still looked at, and nobody is found."""
-        share = float(np.count_nonzero(frame.depth) / frame.depth.size) if frame.depth is not None else 0.0
+        """Say it when a frame carries no depth at all; it is still looked at."""
+        if frame.depth is None:
+            return
+        share = float(np.count_nonzero(frame.depth) / frame.depth.size)
         self._statistics.set("depth valid (%)", 100 * share)
         if share == 0.0:
             self._statistics.drop("empty_depth")
             self._reporter.note("empty_depth", "depth has no reading anywhere (all 0, NaN or inf): is the sensor "
                                 "covered, or the scene out of its range?")  # fmt: skip
 
+    def _tell_notice(self) -> None:
+        """Say once that the estimator cannot do its best, and once that it can again."""
+        notice, before = self._estimator.notice, self._notice
+        if notice == before:
+            return
+        self._notice = notice
+        if notice:
+            self._reporter.note(notice, notice)
+        else:
+            self._reporter.recovered(before, f"no longer: {before}")
+        self._statistics.say("notice", notice)
+
     def _account(self, pair: Pair, people: Skeletons, clock: StageClock, latency: float) -> None:
         self._statistics.tick("published")
         self._statistics.durations({**clock.milliseconds, "latency": latency, "pair_offset": abs(pair.offset_ns) / 1e6})
         self._statistics.set("people", len(people))
+        self._statistics.say("modality in use", people.modality)
+        for reason, count in self._estimator.counters.items():
+            self._statistics.set(f"estimator: {reason}", count)
         for event, count in self._tracker.counters.items():
             self._statistics.set(f"tracker: {event}", count)
         if abs(latency) > _CLOCK_GAP_MS:

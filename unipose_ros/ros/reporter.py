@@ -47,6 +47,11 @@ class Reporter:
         if self._first(reason):
             self._logger.warning(text)
 
+    def recovered(self, reason: str, text: str) -> None:
+        """What was noted is over; the next time it is said again."""
+        self.forget(reason)
+        self._logger.info(text)
+
     def forget(self, reason: str) -> None:
         """Say it again the next time."""
         with self._lock:

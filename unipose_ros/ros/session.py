@@ -46,7 +46,9 @@ class Session:
         )
         self._worker: Worker[Pair] = Worker(self._pipeline.process)
         try:
-            self._inputs = Inputs(node, config().input, decoder, self._on_pair, self.restart, statistics, reporter)
+            self._inputs = Inputs(
+                node, config().input, config().model.needs, decoder, self._on_pair, self.restart, statistics, reporter
+            )
         except Exception:
             self._worker.stop()
             raise

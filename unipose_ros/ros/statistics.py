@@ -33,6 +33,7 @@ class Statistics:
         self._ticks: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_WINDOW))
         self._durations: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_WINDOW))
         self._values: dict[str, float] = {}
+        self._texts: dict[str, str] = {}
 
     def drop(self, reason: str) -> int:
         """Count an input that did not become a result; returns how often this reason has been met."""
@@ -55,6 +56,19 @@ class Statistics:
         """Note a momentary value, such as the number of people."""
         with self._lock:
             self._values[name] = value
+
+    def say(self, name: str, text: str) -> None:
+        """Note a momentary state in words; empty ends it."""
+        with self._lock:
+            self._texts.pop(name, None)
+            if text:
+                self._texts[name] = text
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The last words noted under each name."""
+        with self._lock:
+            return dict(self._texts)
 
     @property
     def values(self) -> dict[str, float]:
