@@ -80,6 +80,20 @@ def test_colour_is_registered_to_depth(sequence: Path) -> None:
     assert (colour[0, 0] == 0).all()  # no depth, no place in the colour picture
 
 
+def test_colour_comes_out_of_the_video(files: ModuleType, tmp_path: Path) -> None:
+    folder = files.write(tmp_path)
+    path = files.write_video(folder)
+    (clip,) = open_panoptic(tmp_path, colour=None)
+    for n in (2, 0, 1):
+        colour = clip.frame_at(n).colour
+        assert colour is not None
+        assert (colour[150:270, 40:180] < 30).all()
+        assert np.abs(colour[150:270, 330:480, 0].astype(int) - 80 * (n + 1)).max() < 25
+    path.write_bytes(b"no video")
+    with pytest.raises(DataError, match=r"kinect_50_01\.mp4: no readable video; download it again"):
+        clip.frame_at(0)
+
+
 @pytest.mark.parametrize("sense", ["toolbox", "local_to_color"])
 def test_the_reading_of_m_color_is_found(files: ModuleType, tmp_path: Path, sense: str) -> None:
     m_color = files.rigid(files.rotation(1, 2.0), (0.06, 0.0, 0.20))

@@ -2,8 +2,8 @@
 
 ROOT/SEQ/ holds ``calibration_SEQ.json``, ``kcalibration_SEQ.json``, ``ksynctables_SEQ.json``,
 ``hdPose3d_stage1_coco19/body3DScene_%08d.json``, ``kinect_shared_depth/KINECTNODE%d/depthdata.dat``
-and, for colour, ``kinectImgs/50_%02d/50_%02d_%08d.jpg``. Layout, synchronisation and geometry are
-those of the panoptic-toolbox.
+and, for colour, ``kinectImgs/50_%02d/50_%02d_%08d.jpg``, from 1, or the ``kinectVideos/kinect_50_%02d.mp4``
+that they are extracted from. Layout, synchronisation and geometry are those of the panoptic-toolbox.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from unipose_training.data.json_files import array_of, read_json, value_of
 from unipose_training.data.labels import FIRST_STAMP_NS, IndexedClip, true_skeletons
 from unipose_training.data.panoptic_calibration import KinectCalibration, read_calibration
 from unipose_training.data.pictures import read_colour_file
+from unipose_training.data.videos import read_video_frame
 
 #: A joint counts when its confidence is above this.
 MIN_CONFIDENCE = 0.1
@@ -128,9 +129,7 @@ class PanopticClip(IndexedClip):
         return to_metres(np.ascontiguousarray(stored[:, ::-1], np.uint16))  # stored as in a mirror
 
     def _colour(self, index: int, depth: NDArray[np.float32]) -> NDArray[np.uint8]:
-        name = f"50_{self._node:02d}"
-        folder = _picture_folder(self._sequence, self._node)
-        picture = read_colour_file(folder / f"{name}_{self._moments[index].colour + 1:08d}.jpg")
+        picture = _read_picture(self._sequence, self._node, self._moments[index].colour)
         points = depth_to_points(self._calibration.depth, depth).astype(np.float64)
         pixels = np.nan_to_num(self._calibration.depth_to_colour_pixels(points), nan=-1).astype(np.float32)
         return np.asarray(cv2.remap(picture, pixels[..., 0], pixels[..., 1], cv2.INTER_LINEAR), np.uint8)
@@ -159,7 +158,7 @@ def open_panoptic(
     """Clips of all sequences and Kinects there are, or of the one sequence or Kinect named.
 
     Args:
-        colour: read it; ``None``: of those Kinects whose pictures are there.
+        colour: read it; ``None``: of those Kinects whose pictures or videos are there.
 
     Raises:
         DataError: there is nothing, or something is missing or damaged.
@@ -235,8 +234,23 @@ def _picture_folder(sequence: Path, node: int) -> Path:
     return sequence / "kinectImgs" / f"50_{node:02d}"
 
 
+def _video(sequence: Path, node: int) -> Path:
+    return sequence / "kinectVideos" / f"kinect_50_{node:02d}.mp4"
+
+
 def _has_pictures(sequence: Path, node: int) -> bool:
-    return any(_picture_folder(sequence, node).glob("*.jpg"))
+    return any(_picture_folder(sequence, node).glob("*.jpg")) or _video(sequence, node).exists()
+
+
+def _read_picture(sequence: Path, node: int, number: int) -> NDArray[np.uint8]:
+    """Colour picture ``number`` from 0: where it was extracted to, else out of the video."""
+    path, video = _picture_folder(sequence, node) / f"50_{node:02d}_{number + 1:08d}.jpg", _video(sequence, node)
+    if path.exists() or not video.exists():
+        return read_colour_file(path)
+    picture = read_video_frame(video, number)
+    if picture is None:
+        raise DataError(f"{video}: ends before frame {number}; download it again")
+    return picture
 
 
 def _read_times(sequence: Path, node: int) -> KinectTimes:

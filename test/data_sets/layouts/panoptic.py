@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import cv2
+import imageio_ffmpeg
 import numpy as np
 
 SEQUENCE = "170101_tiny"
@@ -113,9 +114,28 @@ def _write_colour(folder: Path) -> None:
     place = folder / "kinectImgs" / "50_01"
     place.mkdir(parents=True)
     for number in (1, 2, 3):
-        picture = np.zeros((1080, 1920, 3), np.uint8)
-        picture[:, 950:] = (0, 0, 80 * number)  # BGR: red right of the optical axis
-        cv2.imwrite(str(place / f"50_01_{number:08d}.jpg"), picture)
+        cv2.imwrite(str(place / f"50_01_{number:08d}.jpg"), cv2.cvtColor(colour(number), cv2.COLOR_RGB2BGR))
+
+
+def colour(number: int) -> np.ndarray:
+    """Picture ``number`` from 1: red right of the optical axis, brighter in each."""
+    picture = np.zeros((1080, 1920, 3), np.uint8)
+    picture[:, 950:] = (80 * number, 0, 0)
+    return picture
+
+
+def write_video(folder: Path) -> Path:
+    """The same pictures as a video, in place of them."""
+    path = folder / "kinectVideos" / "kinect_50_01.mp4"
+    path.parent.mkdir()
+    writer = imageio_ffmpeg.write_frames(
+        str(path), (1920, 1080), fps=29.97, codec="libx264", macro_block_size=1, output_params=["-preset", "ultrafast"]
+    )
+    writer.send(None)
+    for number in (1, 2, 3):
+        writer.send(np.ascontiguousarray(colour(number)))
+    writer.close()
+    return path
 
 
 def _dump(path: Path, record: object) -> None:
