@@ -98,7 +98,7 @@ class DetectorNoise:
         length = np.exp(median + table[:, 5] * rng.standard_normal(confidences.shape))
         length = np.minimum(length, self.largest)
         angle = rng.uniform(-np.pi, np.pi, confidences.shape)
-        return length[..., None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+        return np.asarray(length[..., None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1))
 
     def swaps(self, rng: np.random.Generator, people: int) -> tuple[NDArray[np.intp], Mask]:
         """(N, 17) which keypoint is reported for each, and (N, 17) where it is one of the other side."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -202,7 +202,7 @@ class LabelSource:
 
 def _unknown_cameras(pixels: Array, images: Array) -> Sightings:
     """Labelled people; their joints and gravity are not known and set to nothing in particular."""
-    people, labelled = len(pixels), np.isfinite(pixels).all(axis=-1)
+    people, labelled = len(pixels), np.asarray(np.isfinite(pixels).all(axis=-1))
     focal = NOMINAL_FOCAL * images.max(axis=1)
     return Sightings(
         joints=np.zeros((people, len(COCO23), 3)),
@@ -241,6 +241,6 @@ class PairDataset(Dataset[PairBatch]):
         return PairBatch(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
 
-def whole(batch: PairBatch) -> PairBatch:
+def whole(batch: Any) -> Any:
     """Collates what is a batch already."""
     return batch

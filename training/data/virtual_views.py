@@ -61,7 +61,7 @@ def posed_joints(bank: BodyBank, bodies: int, seed: int) -> NDArray[np.float32]:
     tensors, poses = to_tensors(bank), torch.arange(len(bank.poses)).repeat(bodies)
     who = torch.from_numpy(rng.integers(len(bank.people), size=len(poses)))
     parts = []
-    for body, pose in zip(who.split(256), poses.split(256), strict=True):
+    for body, pose in zip(torch.split(who, 256), torch.split(poses, 256), strict=True):
         none = torch.zeros(len(pose))
         parts.append(pose_people(tensors, body, pose, torch.zeros(len(pose), 3), none).joints)
     return torch.cat(parts).numpy().astype(np.float32)
@@ -118,7 +118,7 @@ def _draw(rng: np.random.Generator, poses: NDArray[np.float32], views: Viewpoint
     joints = world @ looking.transpose(0, 2, 1)
     depth = np.where(joints[:, :17, 2:] > _NEAREST, joints[:, :17, 2:], np.nan)
     pixels = joints[:, :17, :2] / depth * focal[:, None, None] + centre[:, None]
-    inside = ((pixels > 0) & (pixels < image[:, None] - 1)).all(axis=-1)
+    inside = np.asarray(((pixels > 0) & (pixels < image[:, None] - 1)).all(axis=-1))
     return Sightings(joints, pixels, inside, np.column_stack([focal, focal, centre]), image, gravity=-looking[:, :, 2])
 
 

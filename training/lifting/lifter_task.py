@@ -58,14 +58,17 @@ class LifterTask(Task):
         ratios: (K, 2) mean and standard deviation of each bone's part of the length of all bones.
     """
 
+    bones: Tensor
+    ratios: Tensor
+    points: Tensor
+
     def __init__(self, config: LifterConfig, weights: LifterWeights, ratios: Tensor) -> None:
         super().__init__()
         self.network = LifterNetwork(config)
         self.critic = PoseCritic(BONES)
         self._weights = weights
-        self.register_buffer("bones", BONES, persistent=False)
-        self.register_buffer("ratios", ratios, persistent=False)
-        self.register_buffer("points", landmarks_of_joints(), persistent=False)
+        for name, table in (("bones", BONES), ("ratios", ratios), ("points", landmarks_of_joints())):
+            self.register_buffer(name, table, persistent=False)
 
     def trained(self) -> nn.Module:
         """The network."""

@@ -47,4 +47,4 @@ class RefinerTask(Task):
 
     def _refine(self, batch: PairBatch) -> tuple[Tensor, Tensor]:
         values = batch.inputs[:, :REFINER_INPUT]
-        return values.unflatten(-1, (-1, 3))[..., :2], self.network(values)
+        return values.reshape(len(values), -1, 3)[..., :2], self.network(values)

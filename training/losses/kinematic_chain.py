@@ -6,6 +6,7 @@ bodies are like: how long bones are to each other, and which angles they form.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -77,7 +78,8 @@ def adversarial_loss(critic: PoseCritic, predicted: Tensor, real: Tensor, streng
         predicted, real: (B, J, 3), (C, J, 3).
         strength: of the gradient that reaches ``predicted``.
     """
-    judged = critic(cast(Tensor, _Reverse.apply(predicted, strength)))
+    reverse: Callable[[Tensor, float], Tensor] = _Reverse.apply
+    judged = critic(reverse(predicted, strength))
     return softplus(judged).mean() + softplus(-critic(real)).mean()
 
 

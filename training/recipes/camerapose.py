@@ -114,7 +114,7 @@ def run(config: CameraPoseRecipe, output: Path) -> Outcome:
     outcome = teach(
         task,
         training_loader(training, config.run, whole),
-        validation and validation_loader(validation, config.run, whole),
+        None if validation is None else validation_loader(validation, config.run, whole),
         config.run,
         output,
     )

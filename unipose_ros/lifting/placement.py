@@ -84,7 +84,8 @@ def place_people(evidence: Evidence, size_spread: float) -> Placement:
         matrix, right = _normal_equations(evidence, distance, size_spread)
         solution = np.linalg.solve(matrix, right[..., None])[..., 0]
         distance = np.maximum(solution[:, 2], _NEAREST)
-    return Placement(solution[:, :3], solution[:, 3], np.linalg.inv(matrix))
+    covariances = np.asarray(np.linalg.inv(matrix), np.float64)
+    return Placement(np.asarray(solution[:, :3], np.float64), np.asarray(solution[:, 3], np.float64), covariances)
 
 
 def _normal_equations(evidence: Evidence, distance: FloatArray, size_spread: float) -> tuple[FloatArray, FloatArray]:
@@ -104,7 +105,7 @@ def _normal_equations(evidence: Evidence, distance: FloatArray, size_spread: flo
 def _ray_rows(evidence: Evidence, distance: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """``x - a z = 0`` and ``y - b z = 0`` of the joint at ``s p + t`` on the ray (a, b, 1): (N, 2J, 4)."""
     people, joints = evidence.pose.shape[:2]
-    there = np.isfinite(evidence.rays).all(axis=-1)
+    there = np.asarray(np.isfinite(evidence.rays).all(axis=-1))
     slope = np.where(there[..., None], evidence.rays[..., :2], 0.0)
     pose = np.where(there[..., None], evidence.pose, 0.0)
     rows = np.zeros((people, joints, 2, 4))

@@ -55,6 +55,6 @@ class RefinerNetwork(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """(B, REFINER_INPUT) -> (B, 17, 2) keypoints on the scaled plane."""
-        given = values.unflatten(-1, (KEYPOINTS, 3))[..., :2]
-        moves: Tensor = self.moves(self.trunk(values)).unflatten(-1, (KEYPOINTS, 2))
-        return given + moves
+        given = values.reshape(-1, KEYPOINTS, 3)[..., :2]
+        moves: Tensor = self.moves(self.trunk(values))
+        return given + moves.reshape(-1, KEYPOINTS, 2)
