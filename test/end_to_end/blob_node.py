@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -44,6 +44,8 @@ class BlobEstimator:
     modality = "lookup"
     last_keypoints = None
     runtime = "blobs on cpu"
+    notice = ""
+    counters: ClassVar[dict[str, int]] = {}
 
     def __init__(self, config: Any) -> None:
         self._delay = float(os.environ.get("BLOB_DELAY", "0"))
@@ -70,6 +72,9 @@ class BlobEstimator:
         confidences = np.where(status == JointStatus.MISSING, 0, 0.9).astype(np.float32)
         scores = np.full(people, 0.9, np.float32)
         return Skeletons(frame.stamp_ns, frame.frame_id, self.modality, positions, confidences, status, scores)
+
+    def reset(self) -> None:
+        """Nothing is remembered."""
 
     def close(self) -> None:
         """Nothing to release."""

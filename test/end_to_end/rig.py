@@ -37,13 +37,16 @@ PATIENCE = 15.0
 
 
 @contextmanager
-def ros_process(*arguments: str, module: str = "", **environment: str) -> Iterator[subprocess.Popen[str]]:
+def ros_process(
+    *arguments: str, module: str = "", script: str = "blob_node.py", **environment: str
+) -> Iterator[subprocess.Popen[str]]:
     """A process that is ended whatever happens; see :func:`output` for what it prints.
 
     Args:
-        module: to run; the pose node with an estimator that needs no network by default.
+        module: to run instead of the script.
+        script: of this folder; the pose node with an estimator that needs no network by default.
     """
-    program = ["-m", module] if module else [str(HERE / "blob_node.py")]
+    program = ["-m", module] if module else [str(HERE / script)]
     with tempfile.NamedTemporaryFile("w+", prefix="unipose_test_", suffix=".log") as log:
         process = subprocess.Popen(
             [sys.executable, *program, *arguments],

@@ -1,0 +1,64 @@
+"""The node listens to what its modality needs, and in ``auto`` survives the death of either image."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from rig import Rig, camera_info, colour_message, depth_message, diagnostics, output, ros_process, scene
+
+pytestmark = [pytest.mark.e2e, pytest.mark.ros, pytest.mark.slow]
+
+
+def node(modality: str) -> tuple[str, ...]:
+    parameters = {"model.modality": modality, "input.alone_after": "0.4", "diagnostics.period": "0.2"}
+    return ("--ros-args", *(part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")))
+
+
+def stream(rig: Rig, images: str, until: Callable[[], object], what: str) -> None:
+    """Publish frames, about fifteen a second, until something has come about."""
+    colour, depth = scene(80)
+    depth = np.where(colour[..., 1] < 60, 2000, depth).astype(np.uint16)
+    end = time.monotonic() + 20
+    while not until():
+        assert time.monotonic() < end, f"waited 20 s for {what}"
+        stamp = time.time_ns()
+        for name in images.split():
+            message = colour_message(stamp, colour) if name == "color" else depth_message(stamp, depth)
+            rig.publish(f"{name}/camera_info", camera_info())
+            rig.publish(f"{name}/image", message)
+        time.sleep(0.06)
+
+
+def last(rig: Rig) -> tuple[str, int]:
+    """Modality and number of people of the newest message."""
+    messages = rig.received["skeletons"]
+    return (messages[-1].modality, len(messages[-1].skeletons)) if messages else ("", 0)
+
+
+def test_auto_survives_the_death_of_either_image_and_recovers(rig: Rig) -> None:
+    with ros_process(*node("auto"), script="seeing_node.py") as process:
+        stream(rig, "color depth", lambda: last(rig) == ("points", 1), "points")
+        stream(rig, "color", lambda: last(rig) == ("rgb", 1), "rgb without depth")
+        values = diagnostics(rig, "skeletons", lambda v, s: v.get("modality in use") == "rgb" and s.level == b"\x01")
+        assert "rgb takes over" in values["message"]
+        stream(rig, "color depth", lambda: last(rig) == ("points", 1), "points again")
+        diagnostics(rig, "skeletons", lambda v, s: v.get("modality in use") == "points" and "notice" not in v)
+        before = len(rig.received["skeletons"])
+        stream(rig, "depth", lambda: len(rig.received["skeletons"]) > before + 10, "points without colour")
+        assert last(rig) == ("points", 1)
+        said = output(process)
+        assert said.count("rgb takes over") == 2  # when it began, and when it was over
+        assert "no longer: no depth image" in said
+        assert "no colour image" in said
+
+
+@pytest.mark.parametrize(("modality", "image"), [("points", "depth"), ("rgb", "color")])
+def test_one_image_is_all_that_a_modality_needs(rig: Rig, modality: str, image: str) -> None:
+    with ros_process(*node(modality), script="seeing_node.py"):
+        stream(rig, image, lambda: last(rig) == (modality, 1), "somebody")
+        other = {"depth": "color", "color": "depth"}[image]
+        assert rig.node.count_subscribers(f"{image}/image") == 1
+        assert rig.node.count_subscribers(f"{other}/image") == 0
