@@ -34,6 +34,7 @@ RECIPES: dict[str, Recipe] = {
     "finder": Recipe("unipose_training.recipes.finder", "find people in depth images"),
     "point_teacher": Recipe("unipose_training.recipes.point_teacher", "points network from 2D keypoints and depth"),
     "supervised": Recipe("unipose_training.recipes.supervised", "points, depth or rgb network with 3D truth"),
+    "wsp": Recipe("unipose_training.recipes.wsp", "rgb network's first lesson: which of two points is nearer"),
 }
 
 

@@ -23,24 +23,11 @@ from unipose_training.data.json_files import array_of, read_json, value_of
 from unipose_training.data.labels import Labels2D, joint_status
 
 #: MPII's 16 joints in their order.
-MPII_JOINTS = [
-    "right_ankle",
-    "right_knee",
-    "right_hip",
-    "left_hip",
-    "left_knee",
-    "left_ankle",
-    "pelvis",
-    "thorax",
-    "upper_neck",
-    "head_top",
-    "right_wrist",
-    "right_elbow",
-    "right_shoulder",
-    "left_shoulder",
-    "left_elbow",
-    "left_wrist",
-]
+_MPII_NAMES = (
+    "right_ankle right_knee right_hip left_hip left_knee left_ankle pelvis thorax upper_neck head_top "
+    "right_wrist right_elbow right_shoulder left_shoulder left_elbow left_wrist"
+)
+MPII_JOINTS = tuple(_MPII_NAMES.split())
 _LABELLED, _VISIBLE = 1, 2
 
 

@@ -1,0 +1,152 @@
+"""Recipe ``wsp``: which of two points is nearer, as a first lesson for the colour network.
+
+Source of the idea: Qiu et al., Weakly-supervised pre-training for 3D human pose estimation via
+perspective knowledge (arXiv 2211.11983). Rules, loss weights and schedule are ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from torch.utils.data import ConcatDataset, Dataset
+
+from unipose_ros.networks.anchor_to_joint import AnchorNetwork, AnchorNetworkConfig
+from unipose_ros.networks.registry import save_network
+from unipose_ros.networks.rgb import SIZES
+from unipose_ros.networks.weights import WeightsRecord
+from unipose_ros.skeletons import ITOP15
+from unipose_training.data.errors import DataError
+from unipose_training.engine.batches import training_loader, validation_loader
+from unipose_training.engine.outcome import Outcome
+from unipose_training.engine.seeds import seed_everything
+from unipose_training.engine.settings import RunSettings
+from unipose_training.engine.teach import teach
+from unipose_training.relative_depth.files import read_orders
+from unipose_training.relative_depth.scenes import Kind, OrderSettings
+from unipose_training.relative_depth.task import OrderLoss, WspTask
+from unipose_training.relative_depth.windows import OrderBatch, PictureOrders, StoreOrders, joined
+from unipose_training.samples.choice import part_of_clips, split_rows
+from unipose_training.samples.store import SampleStore
+from unipose_training.samples.window_augment import WindowAugmentation
+
+#: Of the network that is begun, and of the file of its weights.
+NAME = "rgb"
+
+
+@dataclass(frozen=True)
+class WspConfig:
+    """What the first lesson is, and how it is taught.
+
+    Attributes:
+        samples: folder of a sample store with colour; "" for none.
+        orders: JSON of ``unipose relative-depth``; "" for none.
+        size: of the network.
+        pixels: of the window's side; 0 for what the size has.
+        part: of the store's clips that teach.
+        validate_clips: every so many clips, one is kept for validation; of the label file's people as well.
+        least_confidence: people whom the 2D network is less sure of teach nothing.
+        order: what says the order in the store.
+        loss: weights of the terms.
+        augmentation: how windows are changed.
+        run: how the run is driven.
+
+    Raises:
+        ValueError: a value is out of range, or there is nothing to learn from.
+    """
+
+    samples: str = ""
+    orders: str = ""
+    size: str = "tiny"
+    pixels: int = 0
+    part: float = 1.0
+    validate_clips: int = 20
+    least_confidence: float = 0.2
+    order: OrderSettings = field(default_factory=OrderSettings)
+    loss: OrderLoss = field(default_factory=OrderLoss)
+    augmentation: WindowAugmentation = field(default_factory=WindowAugmentation)
+    run: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        if not (self.samples or self.orders):
+            raise ValueError("samples and orders are both empty; name a sample store, a label file, or both")
+        if self.size not in SIZES:
+            raise ValueError(f"size = {self.size}: use one of {', '.join(SIZES)}")
+        if not 0 < self.part <= 1:
+            raise ValueError(f"part = {self.part}: must be within (0, 1]")
+        if self.validate_clips < 2:
+            raise ValueError(f"validate_clips = {self.validate_clips}: keep one in at least 2")
+
+    @property
+    def network(self) -> AnchorNetworkConfig:
+        """Sizes of the network."""
+        chosen = SIZES[self.size]
+        return replace(chosen, size=self.pixels) if self.pixels else chosen
+
+
+def run(config: WspConfig, output: Path) -> Outcome:
+    """Teach; ``output`` gets the engine's files and, when the run is finished, ``rgb.safetensors``.
+
+    Its depths are in order, not in metres: go on with a recipe that has 3D labels or pseudo labels.
+
+    Raises:
+        DataError: samples or label file cannot be read.
+        TrainingError: see :func:`unipose_training.engine.teach.teach`.
+    """
+    training, validation, about = data_of(config)
+    seed_everything(config.run.seed)
+    task = WspTask(AnchorNetwork(config.network), config.loss, config.augmentation)
+    outcome = teach(
+        task,
+        training_loader(training, config.run, joined),
+        validation_loader(validation, config.run, joined),
+        config.run,
+        output,
+    )
+    if outcome.finished:
+        save_network(output / f"{NAME}.safetensors", task.trained(), config.network, _record(config, about, outcome))
+    return outcome
+
+
+def data_of(config: WspConfig) -> tuple[Dataset[OrderBatch], Dataset[OrderBatch], str]:
+    """What teaches, what validates, and what the former is, in words.
+
+    Stores validate by the truth where they have it, else by their own labels.
+    """
+    training: list[Dataset[OrderBatch]] = []
+    validation: list[Dataset[OrderBatch]] = []
+    about = []
+    if config.samples:
+        store = SampleStore(Path(config.samples))
+        rows, kept = split_rows(store, config.validate_clips, config.least_confidence)
+        rows = part_of_clips(store, rows, config.part)
+        judge: Kind = "truth" if np.isfinite(store["truth"][kept]).any() else config.order.kind
+        training.append(StoreOrders(store, rows, config.order.kind, config.order))
+        validation.append(StoreOrders(store, kept, judge, config.order))
+        about.append(f"{len(rows)} people in frames of {store.folder.name}, {config.order.kind} order")
+    if config.orders:
+        pictures = read_orders(Path(config.orders))
+        kept_pictures = pictures[:: config.validate_clips]
+        others = [picture for number, picture in enumerate(pictures) if number % config.validate_clips]
+        if not others:
+            raise DataError(f"{config.orders}: {len(pictures)} pictures; too few to train and validate")
+        training.append(PictureOrders(others, config.network.size))
+        validation.append(PictureOrders(kept_pictures, config.network.size))
+        about.append(f"{len(others)} pictures of {Path(config.orders).name}, order by perspective")
+    return ConcatDataset(training), ConcatDataset(validation), "; ".join(about) + "; no 3D labels"
+
+
+def _record(config: WspConfig, about: str, outcome: Outcome) -> WeightsRecord:
+    size = config.network.size
+    return WeightsRecord(
+        network=NAME,
+        config={},
+        joint_set=ITOP15.name,
+        input=f"(3, {size}, {size}) colour window, see codecs.colour_image; depths are in order, not in metres",
+        training_data=about,
+        licence="Apache-2.0; trained from scratch",
+        metrics={
+            f"validation {name}": round(value, 4) for name, value in outcome.figures.items() if np.isfinite(value)
+        },
+    )
