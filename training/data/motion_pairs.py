@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -13,10 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from unipose_ros.codecs.keypoints import NOMINAL_FOCAL, View, lifter_input, turns_to_people, view_rays
+from unipose_ros.codecs.keypoints import (
+    NOMINAL_FOCAL,
+    View,
+    lifter_input,
+    plane_to_rays,
+    refiner_input,
+    turns_to_axis,
+    view_rays,
+)
 from unipose_ros.skeletons import COCO17, COCO23, ITOP15, convert_joints
 from unipose_training.data.coco import CocoPictures
-from unipose_training.data.detector_noise import DetectorNoise
 from unipose_training.data.errors import DataError
 from unipose_training.data.virtual_views import Sightings, Viewpoints, draw_sightings
 
@@ -54,18 +61,28 @@ class PairBatch(NamedTuple):
     paired: Tensor
 
 
+class Detector(Protocol):
+    """Sees keypoints falsely."""
+
+    def detect(self, rng: np.random.Generator, pixels: Array) -> tuple[Array, Array]:
+        """True pixels (N, 17, 2) -> what it says, and its (N, 17) confidences."""
+        ...
+
+
 @dataclass(frozen=True)
 class Observation:
     """What the lifter gets to see of the truth.
 
     Attributes:
-        noise: of the detector; ``None`` for true keypoints.
+        noise: the detector; ``None`` for true keypoints.
+        repair: a refiner: REFINER_INPUT numbers of each person -> (N, 17, 2) on the scaled plane.
         clean: share of people whose keypoints are true all the same, with confidence 1.
         threshold: keypoints of lower confidence are not seen; drawn from this range for every person.
         unknown: share of people of whom K is not told.
     """
 
-    noise: DetectorNoise | None = None
+    noise: Detector | None = None
+    repair: Callable[[NDArray[np.float32]], Array] | None = None
     clean: float = 0.0
     threshold: tuple[float, float] = (0.1, 0.3)
     unknown: float = 0.0
@@ -78,9 +95,13 @@ def observe(rng: np.random.Generator, people: Sightings, observation: Observatio
     guess = NOMINAL_FOCAL * people.image.max(axis=1)
     focal = np.where(known, people.intrinsics[:, 0], guess)
     centre = np.where(known[:, None], people.intrinsics[:, 2:], (people.image - 1) / 2)
-    view = view_rays(_directions(pixels, focal, centre), seen, known)
+    directions = _directions(pixels, focal, centre)
+    view = view_rays(directions, seen, known)
+    if observation.repair is not None:
+        repaired = plane_to_rays(view, observation.repair(refiner_input(view, confidences, seen)))
+        view = view_rays(repaired / repaired[..., 2:], seen, known)
     truth = _directions(people.pixels, focal, centre) @ view.turns.transpose(0, 2, 1)
-    turns = _true_turns(view, pixels, seen, people)
+    turns = _true_turns(view, people, focal, centre)
     joints = _joints15(people.joints) @ turns.transpose(0, 2, 1)
     gravity = np.einsum("nij,nj->ni", turns, people.gravity)
     tensor = torch.from_numpy
@@ -116,12 +137,12 @@ def _directions(pixels: Array, focal: Array, centre: Array) -> Array:
     return np.concatenate([plane, np.ones_like(plane[..., :1])], axis=-1)
 
 
-def _true_turns(view: View, pixels: Array, seen: Mask, people: Sightings) -> Array:
-    """The turn to the person with the true K, also where the lifter is told a guess."""
-    if view.known.all():
-        return view.turns
-    directions = _directions(pixels, people.intrinsics[:, 0], people.intrinsics[:, 2:])
-    return turns_to_people(directions, seen)
+def _true_turns(view: View, people: Sightings, focal: Array, centre: Array) -> Array:
+    """The turn to the same middle with the true K, also where the lifter is told a guess."""
+    middle = view.turns[:, 2:]
+    pixels = middle[..., :2] / middle[..., 2:] * focal[:, None, None] + centre[:, None]
+    true = _directions(pixels, people.intrinsics[:, 0], people.intrinsics[:, 2:])
+    return np.where(view.known[:, None, None], view.turns, turns_to_axis(true[:, 0]))
 
 
 def _joints15(joints: Array) -> Array:

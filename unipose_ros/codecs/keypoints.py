@@ -118,6 +118,11 @@ def plane_to_pixels(camera: Camera, view: View, plane: NDArray[np.floating]) -> 
 
     Places far off the plane's middle may lie behind the real camera: NaN.
     """
+    return np.asarray(project(camera, plane_to_rays(view, plane)), np.float32)
+
+
+def plane_to_rays(view: View, plane: NDArray[np.floating]) -> FloatArray:
+    """(N, J, 2) places on the scaled plane -> (N, J, 3) viewing rays of the real camera, of any length."""
     flat = np.asarray(plane, np.float64) * view.sizes[:, None, None]
-    directions = np.concatenate([flat, np.ones_like(flat[..., :1])], axis=-1) @ view.turns
-    return np.asarray(project(camera, directions), np.float32)
+    result: FloatArray = np.concatenate([flat, np.ones_like(flat[..., :1])], axis=-1) @ view.turns
+    return result
