@@ -13,7 +13,8 @@ import pytest
 from unipose_ros.camera import project
 from unipose_ros.frame import JointStatus
 from unipose_training.data.errors import DataError
-from unipose_training.data.ntu import SampleName, depth_to_colour_homography, fitted_camera, open_ntu
+from unipose_training.data.fitted_camera import fit_neighbour
+from unipose_training.data.ntu import SampleName, fitted_camera, open_ntu
 from unipose_training.data.ntu_skeleton import read_skeleton_file
 
 
@@ -102,11 +103,39 @@ def test_listed_samples_have_no_skeletons(files: ModuleType, root: Path) -> None
     assert len(list(clip.frames())) == 2  # the depth is of use all the same
 
 
-def test_homography_to_colour(skeleton: Path) -> None:
-    matrix = depth_to_colour_homography(read_skeleton_file(skeleton))
-    np.testing.assert_allclose(matrix / matrix[2, 2], [[2.9, 0, 200], [0, 2.9, -50], [0, 0, 1]], atol=1e-2)
-    with pytest.raises(DataError, match="0 joints do not determine it"):
-        depth_to_colour_homography([])
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_colour_is_registered_to_depth(files: ModuleType, tmp_path: Path, mirrored: bool) -> None:
+    """Mirror, focal length and the distance between the two cameras at once: joints keep their shade."""
+    files.write(tmp_path, mirrored=mirrored)
+    name = files.NAMES[0]
+    files.write_video(tmp_path, name, mirrored)
+    clip = next(clip for clip in open_ntu(tmp_path, colour=None) if clip.name == name)
+    for n in range(2):
+        frame, labels = clip.frame_at(n), clip.kinect_labels_at(n)
+        assert frame.colour is not None
+        assert labels is not None
+        u, v = np.rint(labels.pixels[0]).astype(int).T
+        found = frame.colour[v, u, 0].astype(int)
+        right = np.abs(found - [files.shade(k) for k in range(25)]) <= 4
+        assert right.sum() >= 21  # spots may cover each other
+
+
+def test_colour_is_there_where_there_is_a_video(files: ModuleType, tmp_path: Path) -> None:
+    files.write(tmp_path)
+    files.write_video(tmp_path, files.NAMES[0], frames=1)
+    colours = {clip.name: [frame.colour for frame in clip.frames()] for clip in open_ntu(tmp_path, colour=None)}
+    assert colours[files.NAMES[0]][0] is not None
+    assert colours[files.NAMES[0]][1] is None  # the video ends a frame earlier
+    assert colours[files.NAMES[1]] == [None, None]
+    assert open_ntu(tmp_path)[0].frame_at(0).colour is None
+    with pytest.raises(DataError, match=r"S001C002P001R001A001_rgb\.avi: not found"):
+        next(clip for clip in open_ntu(tmp_path, colour=True) if clip.name == files.NAMES[1]).frame_at(0)
+
+
+def test_a_camera_beside_is_right_where_the_points_are() -> None:
+    points = np.random.default_rng(0).uniform([-1, -1, 3], [1, 1, 3], (50, 3))
+    pixels = points[:, :2] * [350, -350] + [960, 540]
+    np.testing.assert_allclose(fit_neighbour(points, pixels).project(points), pixels, atol=1e-6)
 
 
 @pytest.mark.parametrize(

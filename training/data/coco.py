@@ -91,6 +91,11 @@ class CocoPictures:
     def __len__(self) -> int:
         return len(self._images)
 
+    @property
+    def image_ids(self) -> frozenset[int]:
+        """COCO's numbers of all pictures."""
+        return frozenset(int(image["id"]) for image in self._images)
+
     def __getitem__(self, index: int) -> CocoPicture:
         image, path = self._images[index], self._labels_path
         image_id = int(image["id"])

@@ -9,6 +9,7 @@ frames
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,9 @@ _JOINTS = 25
 _BODY_VALUES, _JOINT_VALUES = 10, 12
 #: Kinect's trackingState of a joint that was seen; 1 is inferred, 0 not tracked.
 TRACKED = 2
+#: Setup, camera, performer, replication, action.
+SAMPLE_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
+_MISSING = "NTU_RGBD_samples_with_missing_skeletons.txt"
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,3 +112,16 @@ class _Lines:
 
     def _wrong(self, text: str) -> DataError:
         return DataError(f"{self._path}, line {self._next}: {text}; unpack nturgb+d_skeletons again")
+
+
+def missing_skeletons(root: Path) -> frozenset[str]:
+    """Names of the samples without skeletons.
+
+    Raises:
+        DataError: the list is not there; it is published beside the data set.
+    """
+    path = root / _MISSING
+    if not path.exists():
+        raise DataError(f"{path}: not found; take it from the repository shahroudy/NTURGB-D")
+    words = path.read_text(encoding="utf-8", errors="replace").split()
+    return frozenset(word for word in words if SAMPLE_NAME.fullmatch(word))

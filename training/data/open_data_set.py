@@ -44,7 +44,7 @@ def _panoptic(root: Path, subset: str) -> Sequence[IndexedClip]:
 
 
 def _ntu(root: Path, subset: str) -> Sequence[IndexedClip]:
-    return open_ntu(root, subset or "all", masked=(root / "nturgb+d_depth_masked").is_dir())
+    return open_ntu(root, subset or "all", masked=(root / "nturgb+d_depth_masked").is_dir(), colour=None)
 
 
 def _3dhp(root: Path, subset: str) -> Sequence[IndexedClip]:

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +26,7 @@ from unipose_training.data.json_files import array_of, read_json, value_of
 from unipose_training.data.labels import FIRST_STAMP_NS, IndexedClip, true_skeletons
 from unipose_training.data.panoptic_calibration import KinectCalibration, read_calibration
 from unipose_training.data.pictures import read_colour_file
+from unipose_training.data.registration import registered_colour
 from unipose_training.data.videos import read_video_frame
 
 #: A joint counts when its confidence is above this.
@@ -131,8 +131,7 @@ class PanopticClip(IndexedClip):
     def _colour(self, index: int, depth: NDArray[np.float32]) -> NDArray[np.uint8]:
         picture = _read_picture(self._sequence, self._node, self._moments[index].colour)
         points = depth_to_points(self._calibration.depth, depth).astype(np.float64)
-        pixels = np.nan_to_num(self._calibration.depth_to_colour_pixels(points), nan=-1).astype(np.float32)
-        return np.asarray(cv2.remap(picture, pixels[..., 0], pixels[..., 1], cv2.INTER_LINEAR), np.uint8)
+        return registered_colour(picture, self._calibration.depth_to_colour_pixels(points))
 
     def _require_depth(self) -> None:
         camera = self._calibration.depth

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import imageio_ffmpeg
 import numpy as np
 
 NAMES = ("S001C001P001R001A001", "S001C002P001R001A001", "S001C001P003R001A002")
@@ -26,6 +27,34 @@ def stored_pixels(xyz: np.ndarray, mirrored: bool) -> np.ndarray:
     return np.stack([u, CY - FY * xyz[:, 1] / xyz[:, 2]], axis=1)
 
 
+def stored_colour_pixels(xyz: np.ndarray, mirrored: bool) -> np.ndarray:
+    """colorX, colorY: the colour camera stands 5 cm beside the other."""
+    sign = 1 if mirrored else -1
+    u = 960 + sign * 1060 * (xyz[:, 0] + 0.05) / xyz[:, 2]
+    return np.stack([u, 540 - 1058 * xyz[:, 1] / xyz[:, 2]], axis=1)
+
+
+def shade(joint: int) -> int:
+    """Brightness of a joint's spot in the videos."""
+    return 100 + 6 * joint
+
+
+def write_video(root: Path, name: str, mirrored: bool = True, frames: int = 2) -> Path:
+    """Colour of a sample: every joint is a spot of its own shade."""
+    path = root / "nturgb+d_rgb" / f"{name}_rgb.avi"
+    path.parent.mkdir(exist_ok=True)
+    writer = imageio_ffmpeg.write_frames(str(path), (1920, 1080), fps=30, codec="mpeg4", quality=9, macro_block_size=1)
+    writer.send(None)
+    for frame in range(frames):
+        picture = np.zeros((1080, 1920, 3), np.uint8)
+        pixels = stored_colour_pixels(joints(name, frame), mirrored)
+        for n, (u, v) in enumerate(np.rint(pixels).astype(int).tolist()):
+            cv2.circle(picture, (u, v), 9, (shade(n),) * 3, -1)
+        writer.send(picture)
+    writer.close()
+    return path
+
+
 def write(root: Path, mirrored: bool = True, wrong_labels: int = 0) -> None:
     """All samples: masked depth with a blob of 3x3 pixels at every joint, and skeletons."""
     (root / "nturgb+d_skeletons").mkdir(parents=True)
@@ -37,7 +66,7 @@ def write(root: Path, mirrored: bool = True, wrong_labels: int = 0) -> None:
             xyz = joints(name, frame)
             uv = stored_pixels(xyz, mirrored)
             _write_depth(folder / f"MDepth-{frame + 1:08d}.png", xyz, uv)
-            lines += _body_lines(xyz, uv, wrong_labels)
+            lines += _body_lines(xyz, uv, stored_colour_pixels(xyz, mirrored), wrong_labels)
         if name != MISSING:
             (root / "nturgb+d_skeletons" / f"{name}.skeleton").write_text("\n".join(lines) + "\n")
     text = f"These samples have missing skeletons:\n{MISSING}\n"
@@ -51,12 +80,11 @@ def _write_depth(path: Path, xyz: np.ndarray, uv: np.ndarray) -> None:
     cv2.imwrite(str(path), picture)
 
 
-def _body_lines(xyz: np.ndarray, uv: np.ndarray, wrong_labels: int) -> list[str]:
+def _body_lines(xyz: np.ndarray, uv: np.ndarray, in_colour: np.ndarray, wrong_labels: int) -> list[str]:
     lines = ["1", "72057594037931101 0 1 1 1 1 0 0.02 -0.23 2", "25"]
-    for n, (point, pixel) in enumerate(zip(xyz, uv, strict=True)):
+    for n, (point, pixel, colour) in enumerate(zip(xyz, uv, in_colour, strict=True)):
         shown = pixel + (50 if n < wrong_labels else 0)
         state = 1 if n == 24 else 2
-        colour = pixel * 2.9 + [200, -50]
         values = [*point, *shown, *colour, 1.0, 0.0, 0.0, 0.0]
         lines.append(" ".join(f"{value:.7g}" for value in values) + f" {state}")
     return lines
