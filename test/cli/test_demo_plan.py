@@ -9,6 +9,8 @@ import pytest
 
 from unipose_ros.cli import demo as demo_module
 from unipose_ros.cli.demo_run import isolation, plan
+from unipose_ros.modality import Needs
+from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RecordingError, RgbdTopics, Topic
 from unipose_ros.recordings.topics import detect_topics
 from unipose_ros.recordings.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD
@@ -65,6 +67,40 @@ def test_a_cloud_stands_in_for_depth() -> None:
     assert playing.remap["/points"] == "/points"
 
 
+@pytest.mark.parametrize(
+    ("needs", "played"),
+    [
+        (Needs(colour=False, depth=True), {"/depth/image", "/color/camera_info", "/depth/camera_info"}),
+        (Needs(colour=True, depth=False), {"/color/image", "/color/camera_info", "/depth/camera_info"}),
+    ],
+)
+def test_images_that_the_modality_does_not_look_at_are_not_played(needs: Needs, played: set[str]) -> None:
+    bag = topics(color__image=IMAGE, color__camera_info=CAMERA_INFO, depth__image=IMAGE, depth__camera_info=CAMERA_INFO)
+    playing = plan(bag, detect_topics(bag), needs)
+    assert set(playing.remap.values()) == set(playing.inputs) == played
+
+
+def test_the_demo_shows_what_there_are_weights_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def absent(*_: object) -> Path:
+        raise WeightsError("not here; fetch them")
+
+    monkeypatch.setattr(demo_module, "weights_file", lambda *_: tmp_path)
+    monkeypatch.setattr(demo_module, "verified_file", lambda *_: tmp_path)
+    assert demo_module.available_modalities() == (["points", "lookup"], [])
+    monkeypatch.setattr(demo_module, "verified_file", absent)
+    assert demo_module.available_modalities() == (["points"], ["without 'lookup': not here; fetch them"])
+    monkeypatch.setattr(demo_module, "weights_file", absent)
+    with pytest.raises(WeightsError, match="without 'points'"):
+        demo_module.available_modalities()
+
+
+def test_an_unknown_modality_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert demo_module.main(["--modality", "sonar", "--output", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert "modality = 'sonar': there is auto, depth, lookup, points, rgb" in error
+    assert not (tmp_path / "out").exists()
+
+
 def test_traffic_stays_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ROS_DOMAIN_ID", raising=False)
     environment = isolation()
@@ -88,7 +124,8 @@ def test_an_earlier_output_is_replaced(tmp_path: Path) -> None:
 
 
 def test_no_recording_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert demo_module.main(["--bag", str(tmp_path / "nowhere"), "--output", str(tmp_path / "out")]) == 1
+    arguments = ["--bag", str(tmp_path / "nowhere"), "--output", str(tmp_path / "out"), "--modality", "points"]
+    assert demo_module.main(arguments) == 1
     error = capsys.readouterr().err
     assert "nowhere" in error
     assert "Traceback" not in error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from unipose_ros.cli import doctor
@@ -36,6 +37,22 @@ def test_missing_weights_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch, tm
     (finding,) = doctor.check_weights()
     assert finding.level == "warn"
     assert "unipose fetch movenet" in finding.detail
+
+
+def test_shipped_weights_are_told_with_their_records(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    from unipose_ros.learned import build
+    from unipose_ros.networks.weights import WeightsRecord, save_weights
+
+    record = WeightsRecord("depth", {}, "itop15", "windows", "rendered people", "", {"synth MPJPE (mm)": 71.25})
+    save_weights(tmp_path / "depth.safetensors", {"a": np.zeros(3)}, record)
+    (tmp_path / "rgb.safetensors").write_bytes(b"no weights")
+    monkeypatch.setattr(
+        build, "_shipped", lambda name: path if (path := tmp_path / f"{name}.safetensors").exists() else None
+    )
+    points, depth, rgb, finder = doctor.check_shipped_weights()
+    assert depth == Finding("ok", "weights depth", "trained on rendered people; synth MPJPE (mm) 71.25")
+    assert (points.level, rgb.level, finder.level) == ("warn", "warn", "warn")
+    assert "rgb.safetensors is no complete" in rgb.detail
 
 
 def test_no_network_runtime_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:

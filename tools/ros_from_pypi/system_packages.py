@@ -74,7 +74,7 @@ def fetch_movenet(place: Place, console: Console) -> None:
     try:
         place.run([place.venv / "bin" / "unipose", "fetch", "movenet", "--quiet"])
     except SetupError as error:
-        consequence = "the modality `lookup` and `make demo` do not work"
+        consequence = "the modalities `lookup` and `rgb` do not work, and `make demo` shows `points` alone"
         if shutil.which("npm") is None:
             raise Missing(
                 f"npm, with which MoveNet's weights are fetched: {consequence}; "

@@ -1,7 +1,8 @@
 """``unipose demo``: play a recording into the node over DDS, and show what comes out.
 
-Leaves in the output folder: ``summary.json``, ``demo.png``, ``demo.mp4``, ``output_bag`` (what the
-node published) and ``logs``.
+Without ``--modality``, ``points`` runs and, where MoveNet's weights are, ``lookup`` after it, and the
+pictures show both. Leaves in the output folder: ``summary.json``, ``demo.png``, ``demo.mp4``, for every
+modality ``<modality>/output_bag`` (what the node published), and ``logs``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,15 @@ from tqdm import tqdm
 
 from unipose_ros.cli.demo_output import read_durations, read_skeleton_messages
 from unipose_ros.cli.demo_pictures import write_pictures
-from unipose_ros.cli.demo_run import DemoRun, plan, run_demo
+from unipose_ros.cli.demo_run import DemoRun, Playing, plan, run_demo
 from unipose_ros.cli.options import add_topic_options, chosen_topics
 from unipose_ros.cli.processes import ProcessError
 from unipose_ros.cli.summary import Received, summarise
+from unipose_ros.estimator import EstimatorConfig, EstimatorError
 from unipose_ros.frame import Skeletons
+from unipose_ros.learned.build import weights_file
+from unipose_ros.networks.movenet_files import ONNX, verified_file
+from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import BagReader, RecordingError, RgbdRecording, RgbdTopics
 from unipose_ros.resources import resource_path
 
@@ -33,12 +38,15 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     chosen = chosen_topics(options)
     try:
-        summary = demo(options.bag or resource_path("demo", "walk"), options.output, options.modality, chosen)
-    except (ProcessError, RecordingError) as error:
+        modalities, notes = ([options.modality], []) if options.modality else available_modalities()
+        for note in notes:
+            print(f"unipose demo: {note}", file=sys.stderr)
+        summary = demo(options.bag or resource_path("demo", "walk"), options.output, modalities, chosen)
+    except (EstimatorError, ProcessError, RecordingError, WeightsError) as error:
         print(f"unipose demo: {error}", file=sys.stderr)
         return 1
     print(json.dumps(summary, indent=2))
-    print(f"pictures, recording and logs are in {options.output}")
+    print(f"pictures, recordings and logs are in {options.output}")
     return 0
 
 
@@ -50,29 +58,60 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", type=Path, default=Path("demo_output"), help="folder, replaced (default: %(default)s)"
     )
-    parser.add_argument("--modality", default="lookup", help="how joints are found (default: %(default)s)")
+    parser.add_argument("--modality", help="show this one alone: points, depth, rgb, auto or lookup")
     add_topic_options(parser)
     return parser
 
 
-def demo(bag: Path, folder: Path, modality: str, chosen: RgbdTopics) -> dict[str, Any]:
-    """Run the demo into an emptied folder and write its files.
+def available_modalities() -> tuple[list[str], list[str]]:
+    """What can be shown with the weights that this machine has, and what to know about the rest.
 
     Raises:
+        WeightsError: there are none at all.
+    """
+    checks: dict[str, Callable[[], Path]] = {
+        "points": lambda: weights_file(EstimatorConfig(modality="points"), "points"),
+        "lookup": lambda: verified_file(ONNX),
+    }
+    found: list[str] = []
+    notes: list[str] = []
+    for name, check in checks.items():
+        try:
+            check()
+            found.append(name)
+        except WeightsError as error:
+            notes.append(f"without '{name}': {error}")
+    if not found:
+        raise WeightsError("; ".join(notes))
+    return found, notes
+
+
+def demo(bag: Path, folder: Path, modalities: Sequence[str], chosen: RgbdTopics) -> dict[str, Any]:
+    """Run the demo into an emptied folder and write its files.
+
+    Args:
+        modalities: played one after the other and shown one above the other.
+
+    Raises:
+        EstimatorError: a modality is unknown.
         ProcessError: a process failed or did not end in time.
         RecordingError: the recording cannot be used.
     """
+    needs = {modality: EstimatorConfig(modality=modality).needs for modality in modalities}
     with BagReader(bag) as reader:
         recording = RgbdRecording(reader, chosen)
-        playing = plan(reader.topics, recording.topics)
-        stamps = [frame.stamp_ns for frame in recording.frames()]
+        playing = {modality: plan(reader.topics, recording.topics, needs[modality]) for modality in modalities}
+        stamps = recording.stamps()
         truth = {s.stamp_ns: s for s in recording.truth()} if recording.topics.truth else {}
     if not stamps:
         raise RecordingError(f"{bag}: it holds no usable frame: {dict(recording.dropped)}")
     _empty(folder)
-    run = _run_with_bar(bag, playing, modality, folder)
-    received = read_skeleton_messages(run.output, run.offset_ns)
-    summary = _summary(bag, run, stamps, received, truth)
+    summary: dict[str, Any] = {"bag": bag.name, "frame_rate_hz": round(_rate(stamps), 2), "modalities": {}}
+    received: dict[str, list[Received]] = {}
+    for modality in modalities:
+        run = _run_with_bar(bag, playing[modality], modality, folder)
+        received[modality] = read_skeleton_messages(run.output, run.offset_ns)
+        summary["modalities"][modality] = _summary(run, stamps, received[modality], truth)
     summary["files"] = _pictures(bag, chosen, folder, stamps, received)
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     return summary
@@ -87,8 +126,8 @@ def _empty(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _run_with_bar(bag: Path, playing: Any, modality: str, folder: Path) -> DemoRun:
-    with tqdm(total=100, desc="playing", unit="%", bar_format="{l_bar}{bar}| {elapsed}") as bar:
+def _run_with_bar(bag: Path, playing: Playing, modality: str, folder: Path) -> DemoRun:
+    with tqdm(total=100, desc=f"playing, {modality}", unit="%", bar_format="{l_bar}{bar}| {elapsed}") as bar:
 
         def advance(share: float) -> None:
             bar.update(int(100 * share) - bar.n)
@@ -96,14 +135,10 @@ def _run_with_bar(bag: Path, playing: Any, modality: str, folder: Path) -> DemoR
         return run_demo(bag, playing, modality, folder, advance)
 
 
-def _summary(
-    bag: Path, run: DemoRun, stamps: list[int], received: list[Received], truth: dict[int, Skeletons]
-) -> dict[str, Any]:
+def _summary(run: DemoRun, stamps: list[int], received: list[Received], truth: dict[int, Skeletons]) -> dict[str, Any]:
     published, stages = read_durations(run.output)
-    modality = received[0].skeletons.modality if received else None
-    head = {"bag": bag.name, "modality": modality, "frame_rate_hz": round(_rate(stamps), 2)}
     played = {key: run.player[key] for key in ("late_ms", "seconds")}
-    return head | summarise(stamps, received, published, stages, truth) | {"player": played}
+    return summarise(stamps, received, published, stages, truth) | {"player": played}
 
 
 def _rate(stamps: Sequence[int]) -> float:
@@ -111,9 +146,11 @@ def _rate(stamps: Sequence[int]) -> float:
 
 
 def _pictures(
-    bag: Path, chosen: RgbdTopics, folder: Path, stamps: list[int], received: list[Received]
+    bag: Path, chosen: RgbdTopics, folder: Path, stamps: list[int], received: dict[str, list[Received]]
 ) -> dict[str, str]:
-    by_stamp = {message.stamp_ns: message for message in received}
+    by_stamp = {
+        modality: {message.stamp_ns: message for message in messages} for modality, messages in received.items()
+    }
     with BagReader(bag) as reader:
         frames = tqdm(RgbdRecording(reader, chosen).frames(), total=len(stamps), desc="drawing", unit="frame")
         return write_pictures(folder, frames, by_stamp, _rate(stamps))

@@ -16,8 +16,10 @@ from unipose_ros.pictures.overlay import background, draw_skeletons
 from unipose_ros.pictures.video import write_video
 from unipose_ros.pictures.view3d import point_of_view, render_scene, side_view
 
-_PANEL_HEIGHT = 600
-_SCENE_WIDTH = 720
+#: Height of a row, with one modality and with more; the scene is wider than high.
+_PANEL_HEIGHT = {1: 600}
+_LOWER_PANEL = 440
+_SCENE_SHAPE = 1.2
 _HEADER = 44
 _YAW_RANGE = (0.55, 0.95)
 _PITCH = 0.3
@@ -27,25 +29,28 @@ _GROUND = (14, 15, 19)
 
 
 def write_pictures(
-    folder: Path, frames: Iterable[RgbdFrame], received: Mapping[int, Received], fps: float
+    folder: Path, frames: Iterable[RgbdFrame], received: Mapping[str, Mapping[int, Received]], fps: float
 ) -> dict[str, str]:
     """Write ``demo.mp4`` with all frames and ``demo.png`` with the one that shows most.
 
     Args:
         frames: the recording's frames in order; taken one at a time.
-        received: the node's messages by stamp; a frame without one is shown without people.
+        received: for every modality the node's messages by stamp; a frame without one is shown without people.
 
     Returns:
         File names by kind; empty when there was no frame.
     """
-    target, distance = point_of_view([message.skeletons for message in received.values()])
-    best = _best_stamp(received)
+    everything = [message.skeletons for messages in received.values() for message in messages.values()]
+    target, distance = point_of_view(everything)
+    best = _best_stamp(next(iter(received.values()), {}))
+    turns = max(1, *(len(messages) for messages in received.values()))
     still: list[Image] = []
 
     def panels() -> Iterator[Image]:
         for number, frame in enumerate(frames):
-            yaw = _YAW_RANGE[0] + (_YAW_RANGE[1] - _YAW_RANGE[0]) * number / max(1, len(received))
-            panel = compose(frame, received.get(frame.stamp_ns), target, distance, yaw)
+            yaw = _YAW_RANGE[0] + (_YAW_RANGE[1] - _YAW_RANGE[0]) * number / turns
+            messages = {modality: by_stamp.get(frame.stamp_ns) for modality, by_stamp in received.items()}
+            panel = compose(frame, messages, target, distance, yaw)
             if frame.stamp_ns == best or not still:
                 still[:] = [panel]
             yield panel
@@ -57,27 +62,37 @@ def write_pictures(
 
 
 def compose(
-    frame: RgbdFrame, message: Received | None, target: NDArray[np.floating], distance: float, yaw: float
+    frame: RgbdFrame,
+    messages: Mapping[str, Received | None],
+    target: NDArray[np.floating],
+    distance: float,
+    yaw: float,
 ) -> Image:
-    """One panel: colour with skeletons, the scene from the side, a line of text above."""
-    skeletons = message.skeletons if message else Skeletons.empty(frame.stamp_ns, frame.frame_id, "")
-    width = round(frame.camera.width * _PANEL_HEIGHT / frame.camera.height / 2) * 2
-    colour = np.asarray(cv2.resize(background(frame), (width, _PANEL_HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
-    draw_skeletons(colour, skeletons, frame.camera)
-    view = side_view(target, distance, yaw, _PITCH, _SCENE_WIDTH, _PANEL_HEIGHT)
-    scene = render_scene(frame, skeletons, view)
-    body = np.hstack([colour, scene])
-    return np.vstack([_header(body.shape[1], message), body])
+    """One panel: for every modality colour with skeletons, the scene from the side, a line of text above."""
+    height = _PANEL_HEIGHT.get(len(messages), _LOWER_PANEL)
+    width = round(frame.camera.width * height / frame.camera.height / 2) * 2
+    plain = np.asarray(cv2.resize(background(frame), (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    view = side_view(target, distance, yaw, _PITCH, round(height * _SCENE_SHAPE / 2) * 2, height)
+    rows: list[Image] = []
+    for modality, message in messages.items():
+        skeletons = message.skeletons if message else Skeletons.empty(frame.stamp_ns, frame.frame_id, "")
+        colour = plain.copy()
+        draw_skeletons(colour, skeletons, frame.camera)
+        body = np.hstack([colour, render_scene(frame, skeletons, view)])
+        rows += [_header(body.shape[1], modality, message), body]
+    return np.vstack(rows)
 
 
-def _header(width: int, message: Received | None) -> Image:
+def _header(width: int, modality: str, message: Received | None) -> Image:
     bar = np.full((_HEADER, width, 3), _GROUND, np.uint8)
     cv2.putText(bar, "unipose_ros", (16, 29), cv2.FONT_HERSHEY_DUPLEX, 0.7, _TEXT, 1, cv2.LINE_AA)
-    text = "no message for this frame"
+    text = f"{modality}   no message for this frame"
     if message is not None:
         count = len(message.skeletons)
         noun = "person" if count == 1 else "people"
-        text = f"{message.skeletons.modality}   {count} {noun}   {message.latency_ms:.0f} ms after acquisition"
+        used = message.skeletons.modality
+        name = modality if used == modality else f"{modality}: {used}"
+        text = f"{name}   {count} {noun}   {message.latency_ms:.0f} ms after acquisition"
     cv2.putText(bar, text, (190, 28), cv2.FONT_HERSHEY_SIMPLEX, 0.55, _QUIET, 1, cv2.LINE_AA)
     return bar
 

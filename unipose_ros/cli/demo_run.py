@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from unipose_ros.cli.processes import Child, ProcessError, Processes
+from unipose_ros.modality import Needs
 from unipose_ros.recordings import BagReader, RgbdTopics, Topic
 from unipose_ros.resources import resource_path
 
@@ -20,6 +21,7 @@ OUTPUTS = ("/skeletons", "/markers", "/tf", "/diagnostics")
 _START_TIMEOUT = 60.0
 #: Diagnostics come once a second; after this the last ones cover the whole run.
 _LAST_DIAGNOSTICS = 2.0
+_BOTH = Needs(colour=True, depth=True)
 _COMPRESSED = "sensor_msgs/msg/CompressedImage"
 
 
@@ -53,23 +55,24 @@ class Playing:
     node_arguments: tuple[str, ...]
 
 
-def plan(bag_topics: dict[str, Topic], topics: RgbdTopics) -> Playing:
+def plan(bag_topics: dict[str, Topic], topics: RgbdTopics, needs: Needs = _BOTH) -> Playing:
     """Map the topics of a recording to those of the node.
 
     Args:
-        topics: roles found in the recording; colour must be among them.
+        topics: roles found in the recording.
+        needs: images that the node listens to; the others are not played.
     """
     remap: dict[str, str] = {}
     parameters: dict[str, str] = {}
-    if topics.colour:
+    if topics.colour and needs.colour:
         compressed = bag_topics[topics.colour].type == _COMPRESSED
         parameters["input.color_transport"] = "compressed" if compressed else "raw"
         remap[topics.colour] = "/color/image" + ("/compressed" if compressed else "")
-    if topics.depth:
+    if topics.depth and needs.depth:
         compressed = bag_topics[topics.depth].type == _COMPRESSED
         parameters["input.depth_transport"] = "compressedDepth" if compressed else "raw"
         remap[topics.depth] = "/depth/image" + ("/compressedDepth" if compressed else "")
-    elif topics.points:
+    elif topics.points and needs.depth:
         parameters["input.source"] = "points"
         remap[topics.points] = "/points"
     extra: list[str] = []
@@ -97,7 +100,8 @@ def run_demo(bag: Path, playing: Playing, modality: str, folder: Path, progress:
     """Play a recording into the node in real time.
 
     Args:
-        folder: where the output's recording and the logs go.
+        folder: the output's recording goes into a folder in it that is named after the modality, its logs
+            into ``logs``.
         progress: told the share played so far, from 0 to 1.
 
     Raises:
@@ -105,8 +109,9 @@ def run_demo(bag: Path, playing: Playing, modality: str, folder: Path, progress:
     """
     with BagReader(bag) as reader:
         seconds = reader.duration_ns / 1e9
-    output = folder / "output_bag"
-    with Processes(folder / "logs", isolation()) as processes:
+    output = folder / modality / "output_bag"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with Processes(folder / "logs" / modality, isolation()) as processes:
         recorder = processes.start_module("recorder", "unipose_ros.nodes.recorder", _recorder_arguments(output))
         node = processes.start_module("node", "unipose_ros.nodes.pose_node", _node_arguments(playing, modality))
         _wait_for_outputs(processes, recorder)
@@ -142,7 +147,9 @@ def _wait_for_outputs(processes: Processes, recorder: Child) -> None:
     while not all(f"recording '{topic}'" in recorder.output for topic in OUTPUTS):
         processes.check()
         if time.monotonic() > deadline:
-            raise ProcessError(f"the node's topics did not appear within {_START_TIMEOUT:.0f} s; see logs/node.log")
+            raise ProcessError(
+                f"the node's topics did not appear within {_START_TIMEOUT:.0f} s; see {processes.logs / 'node.log'}"
+            )
         time.sleep(0.1)
 
 

@@ -103,9 +103,26 @@ def check_weights() -> Iterator[Finding]:
     try:
         load_movenet()
     except (WeightsError, BackendError) as error:
-        yield Finding("warn", "movenet", str(error))
+        yield Finding("warn", "movenet", f"{error}; the modalities lookup and rgb need it")
     else:
         yield Finding("ok", "movenet", "converted weights load")
+
+
+def check_shipped_weights() -> Iterator[Finding]:
+    """The trained networks that come with the package, and what their records say."""
+    from unipose_ros.estimator import EstimatorConfig
+    from unipose_ros.learned.build import weights_file
+    from unipose_ros.networks.weights import WeightsError, load_weights
+
+    for name in ("points", "depth", "rgb", "finder"):
+        try:
+            _, record = load_weights(weights_file(EstimatorConfig(), name), name)
+        except WeightsError as error:
+            yield Finding("warn", f"weights {name}", str(error))
+            continue
+        measured = ", ".join(f"{key} {value:.4g}" for key, value in sorted(record.metrics.items()))
+        about = filter(None, (f"trained on {record.training_data}", measured))
+        yield Finding("ok", f"weights {name}", "; ".join(about))
 
 
 def check_dds() -> Iterator[Finding]:
@@ -126,5 +143,6 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_packages,
     check_gpu,
     check_weights,
+    check_shipped_weights,
     check_dds,
 )

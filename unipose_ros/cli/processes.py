@@ -44,12 +44,12 @@ class Processes:
     """
 
     def __init__(self, log_folder: Path, environment: Mapping[str, str]) -> None:
-        self._log_folder = log_folder
+        self.logs = log_folder
         self._environment = {**os.environ, **environment}
         self._children: list[Child] = []
 
     def __enter__(self) -> Processes:
-        self._log_folder.mkdir(parents=True, exist_ok=True)
+        self.logs.mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(
@@ -60,7 +60,7 @@ class Processes:
 
     def start_module(self, name: str, module: str, arguments: Sequence[str]) -> Child:
         """Run ``python -m module arguments`` with this Python; its output goes to ``name.log``."""
-        log = self._log_folder / f"{name}.log"
+        log = self.logs / f"{name}.log"
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],

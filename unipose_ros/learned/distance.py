@@ -25,11 +25,12 @@ _BONES = (
 _STARTS = np.array([COCO17.index(start) for start, _, _ in _BONES])
 _ENDS = np.array([COCO17.index(end) for _, end, _ in _BONES])
 _LENGTHS = np.array([length for _, _, length in _BONES])
-#: A bone looks at most as long as it is: the true distance is among the nearest that bones allow.
-#: Part of the bones (by length) that may say a nearer one, for keypoints are not exact.
+#: A bone looks at most as long as it is, so the true distance is among the nearest that bones allow;
+#: not the nearest, for keypoints are not exact and people are not average. This part of the bones (by
+#: length) says a nearer one: on 129 rendered people seen by MoveNet the median error is then least.
 _NEARER = 0.25
-#: Standard deviation of the distance as a part of it.
-_SPREAD = 0.12
+#: Standard deviation of the distance as a part of it; measured on the same people.
+_SPREAD = 0.09
 
 
 def size_distance(camera: Camera, pixels: NDArray[np.floating], seen: NDArray[np.bool_]) -> tuple[float, float]:

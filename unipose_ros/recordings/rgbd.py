@@ -91,6 +91,11 @@ class RgbdRecording:
             if frame is not None:
                 yield frame
 
+    def stamps(self) -> list[int]:
+        """Stamps of the frames in their order, without a look at the images; some may prove undecodable."""
+        self.dropped.clear()
+        return sorted(self._pair()[str(self._depth_topic or self.topics.colour)])
+
     def truth(self) -> Iterator[Skeletons]:
         """True skeletons, where the recording has them.
 
