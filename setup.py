@@ -24,6 +24,7 @@ TRAIN = [
     "torch>=2.4",
 ]
 ONNX = ["onnx>=1.16", "onnxruntime>=1.18"]
+RAY = ["ray[data]>=2.10"]  # labelling on a cluster
 DEV = ["hypothesis>=6.100", "import-linter>=2.1", "mypy>=1.14", "pre-commit>=3.5", "pytest>=7.4", "ruff>=0.9"]
 
 
@@ -68,6 +69,6 @@ setup(
         "scipy>=1.10",
         "tqdm>=4.64",
     ],
-    extras_require={"train": TRAIN + ONNX, "onnx": ONNX, "dev": DEV},
+    extras_require={"train": TRAIN + ONNX, "onnx": ONNX, "ray": RAY, "dev": DEV},
     entry_points={"console_scripts": ["unipose = unipose_ros.cli.main:main"]},
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,12 @@ import numpy as np
 import pytest
 
 from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.keypoints import Keypoints2D
+from unipose_training.data.coco import CocoPictures
 from unipose_training.data.errors import DataError
 from unipose_training.data.itop import open_itop
 from unipose_training.data.open_data_set import DATA_SETS, open_data_set
+from unipose_training.evaluation.coco_run import judge_coco
 from unipose_training.evaluation.command import main
 
 Layout = Callable[[str], ModuleType]
@@ -73,6 +77,52 @@ def test_predictions_with_a_known_answer(
     assert "# ITOP side test: theirs.npy" in (root.parent / "out" / "itop.md").read_text()
 
 
+@pytest.fixture
+def coco(layout: Layout, tmp_path: Path) -> Path:
+    layout("coco").write(tmp_path / "coco")
+    return tmp_path / "coco"
+
+
+def test_a_results_file_by_cocos_figures(coco: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = CocoPictures(coco)[0].people
+    perfect = np.column_stack([np.nan_to_num(labels.pixels[0]), np.ones(17)]).ravel().tolist()
+    rows = [{"image_id": 7, "category_id": 1, "keypoints": perfect, "score": 0.9}]
+    (tmp_path / "theirs.json").write_text(json.dumps(rows))
+    arguments = ["--dataset", "coco", "--root", str(coco), "--predictions", str(tmp_path / "theirs.json")]
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "COCO keypoints, val2017: theirs.json; 3 pictures, 2 people with keypoints" in printed
+    # One of two people is found: precision 1 up to half the recalls, 51 of 101.
+    assert "| AP | 50.5 | 50.5 | 50.5 | - | - |" in printed
+    assert "| AR | 50.0 | 50.0 | 50.0 | - | - |" in printed
+    assert (tmp_path / "out" / "coco.md").read_text() in printed
+    rows[0]["image_id"] = 8
+    (tmp_path / "theirs.json").write_text(json.dumps(rows))
+    assert main(arguments) == 1
+    assert "predictions are of picture 8, which val2017 does not have" in capsys.readouterr().err
+
+
+def test_a_network_by_cocos_figures(coco: Path, tmp_path: Path) -> None:
+    people = {picture.image_id: picture.people for picture in CocoPictures(coco)}
+
+    def oracle(image: np.ndarray) -> Keypoints2D:
+        """Pictures of this layout are grey, as bright as their number says."""
+        known = people[min(people, key=lambda number: abs(number - int(image[0, 0, 0])))]
+        pixels = np.nan_to_num(known.pixels)
+        confidences = np.ones(pixels.shape[:2], np.float32)
+        return Keypoints2D(pixels, confidences, confidences[:, 0], np.zeros((len(pixels), 4), np.float32))
+
+    options = argparse.Namespace(
+        root=coco, subset="", limit=None, output=tmp_path / "out", predictions=None, device="cpu"
+    )
+    text = judge_coco(options, oracle)
+    assert "MoveNet MultiPose; 3 pictures, 2 people with keypoints" in text
+    assert "| AR | 100.0 | 100.0 | 100.0 | - | - |" in text
+    assert len(json.loads((tmp_path / "out" / "coco_results.json").read_text())) == 3
+    options.limit = 1
+    assert "; 1 pictures, 1 people with keypoints" in judge_coco(options, oracle)
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -80,7 +130,9 @@ def test_predictions_with_a_known_answer(
         (["--dataset", "itop"], "go together"),
         (["--root", "x"], "go together"),
         (["bag", "--dataset", "itop", "--root", "x"], "without recordings"),
-        (["--predictions", "x.npy"], "--predictions are scored for --dataset itop"),
+        (["--predictions", "x.npy"], "go together"),
+        (["--dataset", "coco"], "go together"),
+        (["--dataset", "ntu", "--root", "x", "--predictions", "y"], "are scored for --dataset itop or coco"),
         (["--dataset", "itop", "--root", "nowhere"], "ITOP_side_test_labels.h5: not found"),
         (["--dataset", "itop", "--root", "nowhere", "--subset", "side"], "split = ''"),
     ],

@@ -228,7 +228,7 @@ def test_a_worker_that_is_killed_is_explained(tmp_path: Path, shards: Shards, bl
 
 def test_ray_is_asked_for_when_it_is_absent(monkeypatch: pytest.MonkeyPatch, plan: Plan) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(DataError, match=r"pip install 'ray\[data\]', or use --engine processes"):
+    with pytest.raises(DataError, match=r"pip install 'unipose_ros\[ray\]', or use --engine processes"):
         list(on_ray([], plan, 2))
 
 
@@ -259,7 +259,7 @@ def test_what_ray_is_told(tmp_path: Path, shards: Shards, plan: Plan, monkeypatc
 
 @pytest.mark.slow
 def test_ray_labels_like_processes(tmp_path: Path, shards: Shards, plan: Plan) -> None:
-    ray = pytest.importorskip("ray", reason="Ray is an optional extra: pip install 'ray[data]'")
+    ray = pytest.importorskip("ray", reason="Ray is an optional extra: pip install 'unipose_ros[ray]'")
     pytest.importorskip("ray.data")
     paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     ray.init(num_cpus=2, include_dashboard=False, runtime_env={"env_vars": {"PYTHONPATH": paths}})

@@ -28,8 +28,9 @@ from unipose_training.data.errors import DataError
 from unipose_training.evaluation.data_sets import (
     add_data_set_options,
     data_set_clips,
+    has_own_judge,
+    judge_alone,
     judge_itop_frames,
-    judge_predictions,
 )
 from unipose_training.evaluation.errors import EvaluationError
 from unipose_training.evaluation.replay import ReplayedFrame
@@ -61,8 +62,8 @@ def main(argv: Sequence[str], estimator: PoseEstimator | None = None) -> int:
     options = _parser().parse_args(argv)
     command = shlex.join(["unipose", "evaluate", *argv])
     try:
-        if options.predictions is not None:
-            print(judge_predictions(options))
+        if has_own_judge(options):
+            print(judge_alone(options))
             return 0
         with _logged_once("unipose_ros.recordings"):
             _evaluate(options, estimator, command)

@@ -15,20 +15,42 @@ from unipose_training.data.itop import ItopFile
 from unipose_training.data.labels import IndexedClip
 from unipose_training.data.open_data_set import DATA_SETS, open_data_set
 from unipose_training.data.predictions import COORDINATES, align_predictions, read_predictions
+from unipose_training.evaluation.coco_run import judge_coco
 from unipose_training.evaluation.errors import EvaluationError
 from unipose_training.evaluation.itop_protocol import ItopScore, protocol_report, score_itop
 from unipose_training.evaluation.joint_sets import in_joint_set
 from unipose_training.evaluation.replay import ReplayedFrame
 
+#: Pictures without depth or camera: judged in 2D.
+_COCO = "coco"
+
 
 def add_data_set_options(parser: argparse.ArgumentParser) -> None:
     """What names a data set, and predictions for it."""
     group = parser.add_argument_group("data sets, instead of recordings")
-    group.add_argument("--dataset", choices=sorted(DATA_SETS), help="in its publishers' own files")
+    group.add_argument("--dataset", choices=sorted([*DATA_SETS, _COCO]), help="in its publishers' own files")
     group.add_argument("--root", type=Path, metavar="DIR", help="folder of the data set")
     group.add_argument("--subset", default="", help="part of it, such as side/test of itop (docs/datasets.md)")
-    group.add_argument("--predictions", type=Path, metavar="FILE", help="score these joints for itop instead")
+    group.add_argument("--predictions", type=Path, metavar="FILE", help="score these instead, for itop or coco")
     group.add_argument("--coordinates", choices=COORDINATES, default="", help="of the predictions; default by suffix")
+
+
+def has_own_judge(options: argparse.Namespace) -> bool:
+    """Whether :func:`judge_alone` judges what the options name, without replaying clips."""
+    return options.predictions is not None or options.dataset == _COCO
+
+
+def judge_alone(options: argparse.Namespace) -> str:
+    """The data set's own tables for COCO's pictures or for a file of predictions.
+
+    Raises:
+        EvaluationError: the options do not go together.
+        DataError: a file cannot be read, or the files do not belong together.
+        WeightsError: MoveNet is judged, and its weights are absent.
+    """
+    if options.dataset is None or options.root is None or options.recordings:
+        raise EvaluationError("--dataset and --root go together, and without recordings")
+    return judge_coco(options) if options.dataset == _COCO else judge_predictions(options)
 
 
 def data_set_clips(options: argparse.Namespace) -> Sequence[IndexedClip]:
@@ -54,8 +76,8 @@ def judge_predictions(options: argparse.Namespace) -> str:
         EvaluationError: the options name no ITOP.
         DataError: a file cannot be read, or the two do not belong together.
     """
-    if options.dataset != "itop" or options.root is None:
-        raise EvaluationError("--predictions are scored for --dataset itop with --root DIR")
+    if options.dataset != "itop":
+        raise EvaluationError("--predictions are scored for --dataset itop or coco with --root DIR")
     view, split = _view_and_split(options.subset)
     file = ItopFile.open(options.root, view, split)
     score = score_itop(*align_predictions(read_predictions(options.predictions, options.coordinates), file))

@@ -29,7 +29,8 @@ def depth_picture(camera: Camera, depth: NDArray[np.float32]) -> NDArray[np.uint
     Returns:
         (H, W, 3) uint8, three times the same; near is bright, no reading is black.
     """
-    known = cv2.medianBlur(np.nan_to_num(depth, posinf=0, neginf=0), 5)  # fills single holes, drops flying pixels
+    finite = np.nan_to_num(depth, posinf=0, neginf=0)
+    known = np.asarray(cv2.medianBlur(finite, 5), np.float32)  # fills single holes, drops flying pixels
     seen = known > 0
     if not seen.any():
         return np.zeros((*depth.shape, 3), np.uint8)

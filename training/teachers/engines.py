@@ -102,7 +102,7 @@ def _ray() -> Any:
         import ray.data
     except ImportError as error:
         raise DataError(
-            f"--engine ray needs Ray Data ({error}); pip install 'ray[data]', or use --engine processes"
+            f"--engine ray needs Ray Data ({error}); pip install 'unipose_ros[ray]', or use --engine processes"
         ) from error
     return ray
 
