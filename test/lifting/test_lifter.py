@@ -9,9 +9,10 @@ from unipose_ros.camera import Camera, CameraError, project
 from unipose_ros.codecs.keypoints import LIFTER_INPUT, REFINER_INPUT, view_keypoints
 from unipose_ros.frame import JointStatus
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.lifting import KeypointRefiner, Lifter, LiftingConfig
+from unipose_ros.lifting import KeypointRefiner, Lifter, LiftingConfig, load_lifter
 from unipose_ros.networks.lifter import Lifted, LifterConfig, LifterNetwork, rotation_of_columns
 from unipose_ros.networks.refiner import RefinerConfig, RefinerNetwork
+from unipose_ros.resources import ResourceError, resource_path
 from unipose_ros.skeletons import COCO17, COCO23, ITOP15, convert_joints
 
 CAMERA = Camera(fx=525, fy=525, cx=320, cy=240, width=640, height=480)
@@ -214,3 +215,24 @@ def test_refiner_starts_near_doing_nothing_and_refuses_other_joints():
     with pytest.raises(ValueError, match="coco17"):
         KeypointRefiner(network)(Keypoints2D.empty(ITOP15))
     assert len(KeypointRefiner(network)(Keypoints2D.empty())) == 0
+
+
+def shipped(name: str) -> bool:
+    try:
+        return resource_path("weights", f"{name}.safetensors").is_file()
+    except ResourceError:
+        return False
+
+
+@pytest.mark.skipif(not (shipped("lifter") and shipped("refiner")), reason="the package's weights are not there")
+@pytest.mark.parametrize("place", [(0.0, 0.1, 2.5), (0.8, 0.2, 4.0)])
+def test_the_shipped_lifter_sees_a_standing_person_stand(place):
+    coco = standing(place)
+    truth, _ = convert_joints(np.concatenate([coco, np.full((6, 3), np.nan)])[None], COCO23, ITOP15)
+    skeletons = load_lifter().lift(keypoints_of(coco), CAMERA)
+    relative = [poses[0] - poses[0, HIPS].mean(axis=0) for poses in (skeletons.positions, truth)]
+    assert np.linalg.norm(relative[0] - relative[1], axis=-1).mean() < 0.12
+    # Distance is as uncertain as the person's size, and the covariance says so.
+    off = skeletons.positions[0, 8] - truth[0, 8]
+    assert abs(off[2]) < 3.5 * np.sqrt(skeletons.covariances[0, 8, 5])
+    assert np.abs(off[:2]).max() < 0.15

@@ -95,7 +95,7 @@ class CameraPoseRecipe:
         """What the networks get to see of the people."""
         if not self.noisy:
             return Observation(unknown=self.unknown)
-        return Observation(DetectorNoise(), self.clean, unknown=self.unknown)
+        return Observation(DetectorNoise(), clean=self.clean, unknown=self.unknown)
 
 
 def run(config: CameraPoseRecipe, output: Path) -> Outcome:
