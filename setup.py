@@ -16,11 +16,13 @@ RESOURCES = ("config", "demo", "launch", "rviz", "weights")
 TRAIN = [
     "anny>=0.6.2",
     "h5py>=3.8",
+    "lightning-fabric>=2.4",
     "matplotlib>=3.7",
     "motmetrics>=1.4",
     "open3d>=0.19",
     "pybullet>=3.2.7; python_version < '3.12'",  # its motions; later Pythons have no wheel
     "safetensors>=0.4",
+    "tensorboard>=2.14",
     "torch>=2.4",
 ]
 ONNX = ["onnx>=1.16", "onnxruntime>=1.18"]
