@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -15,10 +16,11 @@ from unipose_ros.codecs.point_cloud import PointCloudConfig
 from unipose_ros.networks.point_cloud import SIZES, PointNetwork
 from unipose_ros.networks.registry import save_network
 from unipose_ros.networks.weights import WeightsRecord, fill_module, load_weights
-from unipose_ros.skeletons import ITOP15
+from unipose_ros.skeletons import COCO17, ITOP15
 from unipose_training.engine.outcome import Outcome
-from unipose_training.samples.augment import NO_AUGMENTATION, PointAugmentation, augment_points, draw_change
+from unipose_training.samples.augment import NO_AUGMENTATION, Change, PointAugmentation, augment_points, draw_change
 from unipose_training.samples.batch import PersonBatch
+from unipose_training.samples.painting import painted
 from unipose_training.samples.settings import SampleSettings
 from unipose_training.samples.thinning import thinned
 
@@ -53,7 +55,11 @@ def ask(network: PointNetwork, batch: PersonBatch, augmentation: PointAugmentati
     change = draw_change(len(points), augmentation, generator, points.device)
     if augmentation != NO_AUGMENTATION:
         points = augment_points(points, config.centres, augmentation, generator)
+    seen = points
     points = change.apply(points)
+    if config.paint:
+        shown = torch.rand(len(points), generator=generator) >= augmentation.unpainted
+        points = torch.cat([points, _swapped(painted(seen, batch, shown.to(points.device)), change)], dim=-1)
     single = config.frames == 1
     with _attention_on(points.device):
         votes = network(points.flatten(0, 1)[:, None] if single else points)
@@ -61,6 +67,12 @@ def ask(network: PointNetwork, batch: PersonBatch, augmentation: PointAugmentati
     joints = change.undo(votes.joints.float().reshape(*shape, *votes.joints.shape[-2:]))
     scales = change.swap(votes.log_scales.float().reshape(*shape, -1, 1))[..., 0]
     return Said(joints + batch.centres[:, None, None], scales - change.scales.log()[:, None, None])
+
+
+def _swapped(paint: Tensor, change: Change) -> Tensor:
+    """(B, T, N, 17) paint, left and right exchanged for those who were mirrored."""
+    order = torch.tensor(COCO17.mirror, device=paint.device)
+    return torch.where(change.mirrored[:, None, None, None], paint[..., order], paint)
 
 
 def _attention_on(device: torch.device) -> AbstractContextManager[None]:
@@ -99,21 +111,26 @@ def point_samples(size: str, with_depth: bool) -> SampleSettings:
     return SampleSettings(points=points, with_depth=with_depth, with_colour=False)
 
 
-def start_from(size: str, frames: int, initial: str) -> PointNetwork:
+def start_from(size: str, frames: int, initial: str, paint: bool = False) -> PointNetwork:
     """A network to be taught.
 
     Args:
         size: one of ``networks.point_cloud.SIZES``.
         frames: of a clip; a network of single frames stays one.
         initial: weights to begin with; "" begins anew.
+        paint: it sees the 2D network's keypoints on the points. Weights of a network that does not
+            are a good beginning: paint then means nothing to it at first.
 
     Raises:
         WeightsError: the weights are absent, damaged or of another size.
     """
     config = SIZES[size]
-    network = PointNetwork(replace(config, frames=min(config.frames, frames)))
+    config = replace(config, frames=min(config.frames, frames), paint=len(COCO17) if paint else 0)
+    network = PointNetwork(config)
     if initial:
-        tensors, _ = load_weights(Path(initial), NAME)
+        tensors, record = load_weights(Path(initial), NAME)
+        if paint and not record.config.get("paint"):
+            tensors["edge.0.weight"] = np.pad(tensors["edge.0.weight"], [(0, 0), (0, config.paint)])
         fill_module(network, tensors)
     return network
 

@@ -7,6 +7,7 @@ truth, validation reports the distance to it; nothing is learned or chosen from 
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -27,7 +28,7 @@ from unipose_training.recipes.unlabelled_terms import UnlabelledSettings, unlabe
 from unipose_training.samples.augment import NO_AUGMENTATION, PointAugmentation
 from unipose_training.samples.batch import PersonBatch, PersonDataset, as_is
 from unipose_training.samples.choice import split_rows
-from unipose_training.samples.source import SampleSource, open_samples, require_labels
+from unipose_training.samples.source import SampleSource, open_labelled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,7 @@ class PointTeacherConfig(SampleSource):
         size: of the network, one of ``networks.point_cloud.SIZES``.
         frames: of a clip; 3 or more for the terms over time.
         joints: what the 2D network's joints mean: ``keypoints`` for COCO's, ``itop`` for ITOP's.
+        paint: the network sees the 2D network's keypoints on the points (cross-modality).
         initial: weights to begin with; "" begins anew.
         validate_clips: every so many clips, one is kept for validation.
         least_confidence: people whom the 2D network is less sure of teach nothing.
@@ -53,6 +55,7 @@ class PointTeacherConfig(SampleSource):
     size: str = "xs"
     frames: int = 1
     joints: Literal["keypoints", "itop"] = "keypoints"
+    paint: bool = False
     initial: str = ""
     validate_clips: int = 20
     least_confidence: float = 0.2
@@ -85,8 +88,7 @@ class PointTeacherTask(Task):
     def __init__(self, network: PointNetwork, config: PointTeacherConfig, stored_centres: int) -> None:
         super().__init__()
         self.network = network
-        self.averaged = PointNetwork(network.config).requires_grad_(False)
-        self.averaged.load_state_dict(network.state_dict())
+        self.averaged = copy.deepcopy(network).requires_grad_(False)
         self._config = config
         self._centres = stored_centres
         self._priors = keypoint_priors() if config.joints == "keypoints" else itop_priors()
@@ -126,10 +128,10 @@ def run(config: PointTeacherConfig, output: Path) -> Outcome:
     """
     with_depth = config.loss.terms.free_space > 0
     settings = point_samples(config.size, with_depth)
-    store = require_labels(open_samples(config, output, settings, max(1, config.run.workers)))
+    store = open_labelled(config, output, settings, max(1, config.run.workers))
     training, validation = split_rows(store, config.validate_clips, config.least_confidence)
     seed_everything(config.run.seed)
-    network = start_from(config.size, config.frames, config.initial)
+    network = start_from(config.size, config.frames, config.initial, config.paint)
     task = PointTeacherTask(network, config, store.centres)
     inputs = ("points", "depth") if with_depth else ("points",)
     outcome = teach(

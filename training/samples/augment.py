@@ -30,6 +30,7 @@ class PointAugmentation:
         holes: balls whose points are missing, at most: what something hides.
         hole_radius: metres of the largest.
         cut: probability that one side of a plane through the person is missing.
+        unpainted: probability that nothing is painted on the points, of a network that sees paint.
 
     Raises:
         ValueError: a value is out of range.
@@ -45,18 +46,19 @@ class PointAugmentation:
     holes: int = 1
     hole_radius: float = 0.3
     cut: float = 0.1
+    unpainted: float = 0.3
 
     def __post_init__(self) -> None:
         for name in ("yaw", "tilt", "shift", "noise", "holes", "hole_radius"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"augmentation.{name} = {getattr(self, name)}: must be at least 0")
-        for name in ("mirror", "scale", "drop", "cut"):
+        for name in ("mirror", "scale", "drop", "cut", "unpainted"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"augmentation.{name} = {getattr(self, name)}: must be within [0, 1]")
 
 
 #: Nothing is changed.
-NO_AUGMENTATION = PointAugmentation(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+NO_AUGMENTATION = PointAugmentation(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 class Change(NamedTuple):

@@ -33,7 +33,7 @@ class PointCloudConfig:
         max_pixels: a larger crop is read at every second (third, ...) pixel.
         min_points: fewer points than this are nobody.
         paint: channels of 2D confidence per point; 0 for points alone.
-        paint_spread: how far a keypoint shines, as a part of the box's height.
+        paint_spread: how far a keypoint shines at the person's distance, in metres.
 
     Raises:
         ValueError: a value is out of range.
@@ -48,7 +48,7 @@ class PointCloudConfig:
     max_pixels: int = 20000
     min_points: int = 64
     paint: int = 0
-    paint_spread: float = 0.03
+    paint_spread: float = 0.05
 
     def __post_init__(self) -> None:
         for name in ("points", "centres", "min_points", "max_pixels", "reach", "cell", "paint_spread"):
@@ -125,7 +125,7 @@ def encode_person(
     centre = unproject(frame.camera, (np.asarray(box[:2], np.float64) + box[2:]) / 2, distance).astype(np.float32)
     features = points - centre
     if paint is not None:
-        spread = config.paint_spread * float(box[3] - box[1])
+        spread = config.paint_spread * frame.camera.fy / distance
         features = np.concatenate([features, _painted(frame.camera, points, paint, spread)], axis=1)
     return PointSample(features, centre)
 
@@ -176,7 +176,10 @@ def _grown(
 
 
 def _painted(camera: Camera, points: FloatArray, paint: Paint, spread: float) -> FloatArray:
-    """(N, C) confidence of each keypoint, fading with the pixels between it and the point."""
+    """(N, C) confidence of each keypoint, fading with the pixels between it and the point.
+
+    Points painted with a 2D network's answers: RGB-D fusion (ICIP 2021) does so with heat maps.
+    """
     apart = project(camera, points)[:, None] - np.asarray(paint.pixels, np.float64)
     shine = np.exp(-0.5 * (apart**2).sum(axis=-1) / spread**2) * paint.confidences
     return np.asarray(np.nan_to_num(shine), np.float32)

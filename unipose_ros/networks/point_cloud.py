@@ -67,8 +67,12 @@ class PointNetworkConfig:
                 raise ValueError(f"point network: {name} = {getattr(self, name)}, but there are {self.points} points")
 
 
-#: ``xs`` for robots without a GPU, and for training without one; ``s`` for robots, ``l`` to teach.
+#: ``nano`` for trials, ``xs`` for robots without a GPU and for training without one, ``s`` for robots,
+#: ``l`` to teach.
 SIZES = {
+    "nano": PointNetworkConfig(
+        points=512, centres=32, neighbours=16, radius=0.3, edge=(32,), width=128, layers=2, heads=2, hidden=256
+    ),
     "xs": PointNetworkConfig(
         points=1024, centres=64, neighbours=24, radius=0.22, edge=(64,), width=192, layers=3, heads=3, hidden=384
     ),
