@@ -17,7 +17,7 @@ from unipose_ros.keypoints import Keypoints2D
 from unipose_training.data.coco import CocoPictures
 from unipose_training.data.errors import DataError
 from unipose_training.data.itop import open_itop
-from unipose_training.data.open_data_set import DATA_SETS, open_data_set
+from unipose_training.data.open_data_set import DATA_SETS, clips_for, open_data_set
 from unipose_training.evaluation.coco_run import judge_coco
 from unipose_training.evaluation.command import main
 
@@ -178,3 +178,17 @@ def test_subsets_by_name(layout: Layout, tmp_path: Path) -> None:
         open_data_set("mpi-inf-3dhp", tmp_path, "train")
     with pytest.raises(DataError, match="data set 'other' is unknown"):
         open_data_set("other", tmp_path)
+
+
+def test_the_usual_splits(layout: Layout, tmp_path: Path) -> None:
+    files = layout("itop")
+    for split in ("train", "test"):
+        files.write(tmp_path, split=split)
+        assert {clip.subset for clip in clips_for("itop", tmp_path, split)} == {f"side/{split}"}
+    with pytest.raises(DataError, match="itop has no split 'validation', but train, test"):
+        clips_for("itop", tmp_path, "validation")
+    with pytest.raises(DataError, match="data set 'itops' is unknown"):
+        clips_for("itops", tmp_path, "train")
+    layout("ntu").write(tmp_path / "ntu")
+    names = [clip.name for split in ("train", "test") for clip in clips_for("ntu", tmp_path / "ntu", split)]
+    assert sorted(names) == sorted(layout("ntu").NAMES)

@@ -33,6 +33,17 @@ def test_one_clip_a_kinect(sequence: Path) -> None:
     assert clip.losses() == {}
 
 
+def test_sequences_are_split_as_published(files: ModuleType, tmp_path: Path) -> None:
+    folder = files.write(tmp_path)
+    assert [clip.subset for clip in open_panoptic(tmp_path, "train")] == [files.SEQUENCE]
+    with pytest.raises(DataError, match=r"no folder test/hdPose3d_stage1_coco19"):
+        open_panoptic(tmp_path, "test")
+    for path in folder.glob("*.json"):
+        path.rename(folder / path.name.replace(files.SEQUENCE, "160906_pizza1"))
+    folder.rename(tmp_path / "160906_pizza1")
+    assert [clip.subset for clip in open_panoptic(tmp_path, "test")] == ["160906_pizza1"]
+
+
 def test_depth_is_flipped(files: ModuleType, sequence: Path) -> None:
     (clip,) = open_panoptic(sequence.parent)
     for n, frame in enumerate(clip.frames()):

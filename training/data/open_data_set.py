@@ -19,7 +19,7 @@ def open_data_set(name: str, root: Path, subset: str = "") -> Sequence[IndexedCl
 
     Args:
         name: one of :data:`DATA_SETS`.
-        subset: which part, in the data set's own words: ``side/test`` (itop), a sequence or
+        subset: which part, in the data set's own words: ``side/test`` (itop), ``test``, a sequence or
             ``SEQ/50_01`` (panoptic), ``xsub_test`` (ntu), ``test`` (3dpw); "" takes the part that
             results are published for, or all.
 
@@ -29,6 +29,17 @@ def open_data_set(name: str, root: Path, subset: str = "") -> Sequence[IndexedCl
     if name not in DATA_SETS:
         raise DataError(f"data set '{name}' is unknown; clips can be had of {', '.join(sorted(DATA_SETS))}")
     return DATA_SETS[name](root, subset)
+
+
+def clips_for(name: str, root: Path, split: str) -> Sequence[IndexedClip]:
+    """Clips of ``train``, ``validation`` or ``test``, as results are published for the data set.
+
+    Raises:
+        DataError: as :func:`open_data_set`; or nobody trains on, validates on or tests on it.
+    """
+    if name in DATA_SETS and split not in _SPLITS[name]:
+        raise DataError(f"{name} has no split '{split}', but {', '.join(_SPLITS[name])}; a part can be named by subset")
+    return open_data_set(name, root, _SPLITS[name][split] if name in DATA_SETS else "")
 
 
 def _itop(root: Path, subset: str) -> Sequence[IndexedClip]:
@@ -63,4 +74,13 @@ DATA_SETS: dict[str, Callable[[Path, str], Sequence[IndexedClip]]] = {
     "ntu": _ntu,
     "mpi-inf-3dhp": _3dhp,
     "3dpw": _3dpw,
+}
+
+#: What the usual words mean: split -> subset. ITOP's ``side/val`` is a part of its training split.
+_SPLITS: dict[str, dict[str, str]] = {
+    "itop": {"train": "side/train", "test": "side/test"},
+    "panoptic": {"train": "train", "test": "test"},
+    "ntu": {"train": "xsub_train", "test": "xsub_test"},
+    "mpi-inf-3dhp": {"test": "test"},
+    "3dpw": {"train": "train", "validation": "validation", "test": "test"},
 }

@@ -38,6 +38,10 @@ IDENTITY_TOLERANCE = 1e-3
 #: Farthest apart that a label and its images may be, and the images from each other, milliseconds.
 MAX_DEPTH_MS, MAX_COLOUR_MS, MAX_BETWEEN_MS = 17.0, 30.0, 6.5
 
+#: Sequences that multi-person papers test on since VoxelPose (Tu et al., ECCV 2020); the others are to be trained on.
+TEST_SEQUENCES = ("160422_haggling1", "160906_band4", "160906_ian5", "160906_pizza1")
+SPLITS = ("train", "test")
+
 _POSES = "hdPose3d_stage1_coco19"
 #: Frames that decide the reading of M_color.
 _SAMPLES = 10
@@ -157,12 +161,13 @@ def open_panoptic(
     """Clips of all sequences and Kinects there are, or of the one sequence or Kinect named.
 
     Args:
+        sequence: its name, ``train`` or ``test`` for those of a split, or "" for all.
         colour: read it; ``None``: of those Kinects whose pictures or videos are there.
 
     Raises:
         DataError: there is nothing, or something is missing or damaged.
     """
-    folders = sorted(path.parent for path in root.glob(f"*/{_POSES}") if sequence in ("", path.parent.name))
+    folders = sorted(path.parent for path in root.glob(f"*/{_POSES}") if _is_chosen(path.parent.name, sequence))
     if not folders:
         raise DataError(f"{root}: no folder {sequence or 'SEQ'}/{_POSES}; give the folder that holds the sequences")
     clips = []
@@ -172,6 +177,12 @@ def open_panoptic(
             with_colour = _has_pictures(folder, number) if colour is None else colour
             clips.append(PanopticClip(folder, number, labels, with_colour, convention))
     return clips
+
+
+def _is_chosen(name: str, wanted: str) -> bool:
+    if wanted in SPLITS:
+        return (name in TEST_SEQUENCES) == (wanted == "test")
+    return wanted in ("", name)
 
 
 def read_bodies(path: Path) -> tuple[NDArray[np.float64], tuple[str, ...]]:

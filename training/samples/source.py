@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unipose_training.data.errors import DataError
-from unipose_training.data.open_data_set import open_data_set
+from unipose_training.data.open_data_set import clips_for, open_data_set
 from unipose_training.samples.build import build_store
 from unipose_training.samples.labels import LabelFiles
 from unipose_training.samples.settings import SampleSettings
 from unipose_training.samples.store import TRUTH, SampleStore
 
 _log = logging.getLogger(__name__)
-
-#: The part of a data set that teaches, where the part that results are published for is another.
-_TRAINING_PARTS = {"itop": "side/train", "ntu": "xsub_train", "3dpw": "train"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +25,7 @@ class SampleSource:
         data: a data set, of which a store is built first, in the run's folder.
         root: folder of the data set's own files.
         subset: part of it, in its own words; "" for what is meant to be trained on.
-        labels: folder of what a 2D network saw in it (``unipose label``); nothing: its 3D truth is used.
+        label_folder: what a 2D network saw in the data set (``unipose label``); nothing: its 3D truth is used.
 
     Raises:
         ValueError: neither or both of samples and data are named, or data without root.
@@ -38,15 +35,15 @@ class SampleSource:
     data: str = ""
     root: Path | None = None
     subset: str = ""
-    labels: Path | None = None
+    label_folder: Path | None = None
 
     def __post_init__(self) -> None:
         if (self.samples is None) == (not self.data):
             raise ValueError("samples, data: name one of them: samples=STORE, or data=NAME root=DIR")
         if bool(self.data) != (self.root is not None):
             raise ValueError("data, root: a data set needs both, as in data=itop root=DIR")
-        if self.labels is not None and not self.data:
-            raise ValueError(f"labels = {self.labels}: a store has its own; labels belong to data=NAME")
+        if self.label_folder is not None and not self.data:
+            raise ValueError(f"label_folder = {self.label_folder}: a store has its own labels; it belongs to data=NAME")
 
 
 def open_samples(source: SampleSource, output: Path, settings: SampleSettings, workers: int = 1) -> SampleStore:
@@ -65,10 +62,27 @@ def open_samples(source: SampleSource, output: Path, settings: SampleSettings, w
     return store
 
 
+def open_labelled(source: SampleSource, output: Path, settings: SampleSettings, workers: int = 1) -> SampleStore:
+    """:func:`open_samples` for recipes that promise to read no 3D labels.
+
+    Raises:
+        DataError: as there, or a data set is named without labels, or a store's keypoints are projected truth.
+    """
+    if source.data and source.label_folder is None:
+        raise DataError(
+            f"data = {source.data}: this recipe learns from what a 2D network saw; make labels with "
+            f"'unipose label --dataset {source.data} ...' and name them with label_folder=DIR"
+        )
+    return require_labels(open_samples(source, output, settings, workers))
+
+
 def _built(source: SampleSource, folder: Path, settings: SampleSettings, workers: int) -> SampleStore:
     assert source.root is not None
-    clips = open_data_set(source.data, source.root, source.subset or _TRAINING_PARTS.get(source.data, ""))
-    labels = None if source.labels is None else LabelFiles.of_clips(source.labels, clips)
+    if source.subset:
+        clips = open_data_set(source.data, source.root, source.subset)
+    else:
+        clips = clips_for(source.data, source.root, "train")
+    labels = None if source.label_folder is None else LabelFiles.of_clips(source.label_folder, clips)
     teacher = None if labels is None else labels.teacher
     return build_store(clips, labels, folder, settings, workers, teacher=teacher, damaged=_warn)
 
