@@ -13,7 +13,7 @@ import pytest
 
 from unipose_ros.camera import Camera, project
 from unipose_ros.cli.main import main as unipose
-from unipose_ros.estimator import EstimatorConfig, PoseEstimator
+from unipose_ros.estimator import EstimatorConfig, PoseEstimator, WeightsConfig
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.networks.keypoints_2d import load_movenet
 from unipose_ros.networks.weights import WeightsError
@@ -22,7 +22,7 @@ from unipose_ros.recordings.messages import camera_info, depth_image, image
 from unipose_ros.recordings.skeleton_messages import skeleton_array
 from unipose_ros.resources import ResourceError, resource_path
 from unipose_ros.skeletons import COCO17, ITOP15, convert_joints
-from unipose_training.evaluation.command import main
+from unipose_training.evaluation.command import _parser, estimator_config, main
 
 CAMERA = Camera(130.0, 130.0, 79.5, 59.5, 160, 120)
 FRAMES = 6
@@ -197,6 +197,25 @@ def test_what_cannot_be_used_gets_one_line(record, judge, capsys, arguments: lis
     status, _ = judge(*bag, *arguments)
     assert status == 1
     assert re.fullmatch(r"unipose evaluate: .*no.*\n", capsys.readouterr().err)
+
+
+def test_the_options_describe_the_estimator() -> None:
+    given = ["--modality", "points", "--device", "cuda:1", "--backend", "torch", "--finder", "clusters"]
+    files = ["--weights", "points=a.safetensors", "--weights", "finder=b.safetensors"]
+    config = estimator_config(_parser().parse_args([*given, *files]))
+    assert (config.modality, config.device, config.backend, config.people.finder) == (
+        "points", "cuda:1", "torch", "clusters",
+    )  # fmt: skip
+    assert config.weights == WeightsConfig(points="a.safetensors", finder="b.safetensors")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--device", "tpu"], ["--weights", "nose=a"], ["--weights", "a.safetensors"], ["--weights", "rgb="]]
+)
+def test_an_estimator_that_cannot_be_gets_one_line(record, tmp_path: Path, capsys, arguments: list[str]) -> None:
+    assert main([str(record()), "--output", str(tmp_path / "out"), *arguments]) == 1
+    error = capsys.readouterr().err
+    assert re.fullmatch(r"unipose evaluate: [^\n]*(use auto, cpu|one of points, depth, rgb, finder)[^\n]*\n", error)
 
 
 def test_an_output_that_is_a_file_is_refused_before_the_work(record, tmp_path: Path, detector, capsys) -> None:

@@ -13,14 +13,24 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 from tqdm import tqdm
 
-from unipose_ros.backends import BackendError
+from unipose_ros.backends import BACKENDS, BackendError
 from unipose_ros.cli.options import add_topic_options, chosen_topics, positive
-from unipose_ros.estimator import MODALITIES, EstimatorConfig, EstimatorError, PoseEstimator, build_estimator
+from unipose_ros.estimator import (
+    MODALITIES,
+    EstimatorConfig,
+    EstimatorError,
+    PoseEstimator,
+    WeightsConfig,
+    build_estimator,
+)
 from unipose_ros.networks.weights import WeightsError
+from unipose_ros.people import PeopleConfig
+from unipose_ros.people.selection import FINDERS
 from unipose_ros.recordings import RecordingError
 from unipose_ros.skeletons import JOINT_SETS, JointSetError, get_joint_set
 from unipose_training.data.clips import Clip, open_clips
@@ -121,7 +131,16 @@ def _parser() -> argparse.ArgumentParser:
         help="poses of cameras that saw the same scene: 'name: [4x4 by rows]'",
     )
     add("--no-video", action="store_true", help="do not write comparison.mp4")
-    add("--device", default="auto", help="where networks run: auto, cpu or cuda (default: %(default)s)")
+    add("--device", default="auto", help="where networks run: auto, cpu, cuda or cuda:N (default: %(default)s)")
+    add("--backend", choices=("auto", *BACKENDS), default="auto", help="what runs networks (default: %(default)s)")
+    add("--finder", choices=FINDERS, default="auto", help="who says where people are (default: %(default)s)")
+    add(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="weights to use instead of the shipped ones; NAME: points, depth, rgb or finder",
+    )
     add_topic_options(parser)
     add_data_set_options(parser)
     return parser
@@ -133,7 +152,7 @@ def _evaluate(options: argparse.Namespace, estimator: PoseEstimator | None, comm
     joint_set = get_joint_set(options.joint_set) if options.joint_set else None
     _make_folder(options.output)
     total = sum(min(len(clip), options.limit or len(clip)) for clip in clips)
-    config = EstimatorConfig(modality=options.modality, device=options.device)
+    config = estimator_config(options)
     with (
         closing(estimator or build_estimator(config)) as judged,
         tqdm(total=total, desc="judging", unit="frame") as bar,
@@ -147,6 +166,26 @@ def _evaluate(options: argparse.Namespace, estimator: PoseEstimator | None, comm
     if options.dataset == "itop":
         print(judge_itop_frames(options, frames, results.modality))
     print(f"report, metrics and video are in {options.output}")
+
+
+def estimator_config(options: argparse.Namespace) -> EstimatorConfig:
+    """What the options say about the estimator.
+
+    Raises:
+        EstimatorError: a value cannot be used.
+    """
+    files = dict(text.partition("=")[::2] for text in options.weights)
+    known = [field.name for field in fields(WeightsConfig)]
+    for name, file in files.items():
+        if name not in known or not file:
+            raise EstimatorError(f"--weights {name}={file}: give NAME=FILE with NAME one of {', '.join(known)}")
+    return EstimatorConfig(
+        modality=options.modality,
+        backend=options.backend,
+        device=options.device,
+        weights=WeightsConfig(**files),
+        people=PeopleConfig(finder=options.finder),
+    )
 
 
 def _recorded_clips(options: argparse.Namespace) -> list[Clip]:
