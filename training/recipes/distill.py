@@ -2,7 +2,7 @@
 
 Stage B of UniPose (arXiv 2509.23376), re-implemented from its abstract: the answers of the point
 network are pseudo truth for anchor-to-joint networks. With ``partners``, several networks learn
-side by side and follow each other's averages. With ``label_fraction``, true joints replace the answers in a
+side by side and follow each other's averages. With ``labels``, true joints replace the answers in a
 part of the clips. The numbers are ours.
 """
 
@@ -38,7 +38,7 @@ from unipose_training.samples.augment import PointAugmentation
 from unipose_training.samples.batch import PersonDataset, as_is
 from unipose_training.samples.choice import Rows, part_of_clips, split_rows
 from unipose_training.samples.settings import SampleSettings
-from unipose_training.samples.source import SampleSource, open_samples, require_labels
+from unipose_training.samples.source import SampleSource, open_labelled
 from unipose_training.samples.store import SampleStore
 from unipose_training.samples.window_augment import WindowAugmentation
 from unipose_training.samples.window_keypoints import KeypointNoise
@@ -63,7 +63,7 @@ class DistillConfig(SampleSource):
         initial: weights to begin with, such as those of a pre-training; "" begins anew.
         partners: networks that learn beside the student, and their weights: points, depth or rgb.
         agreement: weight of the distance to what the others' averages say; 0 with partners lets them learn alone.
-        label_fraction: part of the training clips whose true joints replace the teacher's answers.
+        labels: part of the training clips whose true joints replace the teacher's answers.
         validate_clips: every so many clips, one is kept for validation.
         least_confidence: people whom the 2D network is less sure of teach nothing.
         average: part of the moving average of the weights that a step keeps; the average is what is saved.
@@ -84,7 +84,7 @@ class DistillConfig(SampleSource):
     initial: str = ""
     partners: dict[str, str] = field(default_factory=dict)
     agreement: float = 0.5
-    label_fraction: float = 0.0
+    labels: float = 0.0
     validate_clips: int = 20
     least_confidence: float = 0.2
     average: float = 0.998
@@ -106,7 +106,7 @@ class DistillConfig(SampleSource):
                 raise ValueError(f"partners.{name}: a {self.student} student learns beside {others}")
         if not self.agreement >= 0:
             raise ValueError(f"agreement = {self.agreement}: a weight must be at least 0")
-        for name in ("label_fraction", "least_confidence"):
+        for name in ("labels", "least_confidence"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: must be within [0, 1]")
         if self.validate_clips < 2:
@@ -123,7 +123,7 @@ def run(config: DistillConfig, output: Path) -> Outcome:
         TrainingError: see :func:`unipose_training.engine.teach.teach`.
         WeightsError: weights that were named cannot be used.
     """
-    store = require_labels(open_samples(config, output, _samples(config), max(1, config.run.workers)))
+    store = open_labelled(config, output, _samples(config), max(1, config.run.workers))
     training, validation = split_rows(store, config.validate_clips, config.least_confidence)
     answers = teacher_answers(store, load_teacher(config.teacher), _device(config.run))
     lesson, kept = _lesson(store, answers, training, config)
@@ -165,8 +165,8 @@ def _lesson(
     kept = kept_by_rule(answers.evidence, config.rules)
     weights = answer_weights(kept, answers.log_scales, config.rules)
     labelled = torch.zeros(len(store), dtype=torch.bool)
-    if config.label_fraction:
-        labelled[torch.from_numpy(part_of_clips(store, training, config.label_fraction, config.run.seed))] = True
+    if config.labels:
+        labelled[torch.from_numpy(part_of_clips(store, training, config.labels, config.run.seed))] = True
     parts = {name: round(float(good[training].float().mean()), 4) for name, good in kept.items()}
     _log.info("answers that fulfil the rules: %s", ", ".join(f"{name} {100 * p:.0f} %" for name, p in parts.items()))
     return Lesson(answers.joints, answers.log_scales, weights, labelled), parts
@@ -207,7 +207,7 @@ def _write_figures(output: Path, config: DistillConfig, outcome: Outcome, people
         "network": config.student,
         "size": config.size,
         "lifting": config.lifting,
-        "label_fraction": config.label_fraction,
+        "labels": config.labels,
         "training_samples": people,
         "kept_by_rule": kept,
         "steps": outcome.step,
@@ -219,7 +219,7 @@ def _write_figures(output: Path, config: DistillConfig, outcome: Outcome, people
 def _save(output: Path, config: DistillConfig, store: SampleStore, task: DistillTask, outcome: Outcome) -> None:
     teacher = f"a points network ({Path(config.teacher).name})" if config.teacher else "keypoints lifted by depth"
     about = f"frames of {config.data or store.folder.name}, labelled by {teacher}"
-    about += f"; true joints in {100 * config.label_fraction:g} % of the clips" if config.label_fraction else "; no 3D labels"
+    about += f"; true joints in {100 * config.labels:g} % of the clips" if config.labels else "; no 3D labels"
     for name, voice in task.voices.items():
         network = voice.averaged
         if isinstance(network, PointNetwork):

@@ -17,7 +17,6 @@ from tqdm import tqdm
 from unipose_ros.networks.point_cloud import PointNetwork
 from unipose_ros.networks.registry import load_network
 from unipose_ros.skeletons import ITOP15
-from unipose_training.data.errors import DataError
 from unipose_training.losses.body_priors import itop_priors
 from unipose_training.recipes.point_task import NAME, ask
 from unipose_training.recipes.pseudo_truth import (
@@ -68,14 +67,11 @@ def load_teacher(weights: str) -> Teacher:
 
     Raises:
         WeightsError: the file cannot be used.
-        DataError: it looks at painted points, which stores do not have.
     """
     if not weights:
         return Teacher()
     network, record = load_network(Path(weights), NAME)
     assert isinstance(network, PointNetwork)
-    if network.config.paint:
-        raise DataError(f"{weights}: looks at painted points; a teacher has to go by points alone")
     return Teacher(network, record.sha256)
 
 
