@@ -18,22 +18,22 @@ from unipose_training.engine.task import Task
 from unipose_training.engine.teach import teach
 
 SETTINGS = RunSettings(
-    steps=60,
-    batch=8,
+    steps=24,
+    batch=4,
     learning_rate=1e-2,
     warm_up_steps=5,
     accelerator="cpu",
     threads=1,
-    log_every=10,
+    log_every=4,
     validate_every=0,
-    checkpoint_every=20,
+    checkpoint_every=8,
 )
 
 
 class Sums(Dataset[tuple[Tensor, Tensor]]):
     """Four numbers, blurred anew each time, and their sum; ``broken`` ones are NaN."""
 
-    def __init__(self, size: int = 50, broken: frozenset[int] = frozenset()) -> None:
+    def __init__(self, size: int = 30, broken: frozenset[int] = frozenset()) -> None:
         self.numbers = torch.randn(size, 4, generator=torch.Generator().manual_seed(1))
         self.numbers[sorted(broken)] = torch.nan
 

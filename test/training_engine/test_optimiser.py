@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+from torch import nn
+
+from unipose_training.engine.errors import TrainingError
+from unipose_training.engine.optimiser import learning_rate_at, make_optimiser
+from unipose_training.engine.settings import RunSettings
+
+SETTINGS = RunSettings(steps=110, warm_up_steps=10, learning_rate=2.0)
+
+
+def test_the_rate_grows_in_a_line_and_falls_along_a_cosine() -> None:
+    assert learning_rate_at(0, SETTINGS) == pytest.approx(0.2)
+    assert learning_rate_at(9, SETTINGS) == pytest.approx(2.0)
+    assert learning_rate_at(10, SETTINGS) == pytest.approx(2.0)
+    assert learning_rate_at(60, SETTINGS) == pytest.approx(1.0)
+    assert 0 < learning_rate_at(109, SETTINGS) < 1e-3
+
+
+def test_a_constant_rate_stays() -> None:
+    settings = RunSettings(steps=110, warm_up_steps=0, learning_rate=2.0, schedule="constant")
+    assert {learning_rate_at(step, settings) for step in range(110)} == {2.0}
+
+
+def test_only_matrices_decay_and_frozen_weights_are_left_out() -> None:
+    task = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3), nn.Linear(3, 1).requires_grad_(False))
+    decaying, other = make_optimiser(task, SETTINGS).param_groups
+    assert decaying["params"] == [task[0].weight]
+    assert decaying["weight_decay"] == 0.01
+    assert {id(p) for p in other["params"]} == {id(p) for p in (task[0].bias, task[1].weight, task[1].bias)}
+    assert other["weight_decay"] == 0
+
+
+def test_nothing_to_learn_is_refused() -> None:
+    with pytest.raises(TrainingError, match="Linear has no parameter that requires a gradient"):
+        make_optimiser(nn.Linear(1, 1).requires_grad_(False), SETTINGS)
