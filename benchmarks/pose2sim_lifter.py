@@ -38,7 +38,7 @@ _SUBPIXELS = 64
 #: A keypoint takes part in triangulation from this confidence on, and in three views or more.
 _SURE, _VIEWS = 0.3, 3
 #: A triangulated joint is believed up to this mean reprojection error in pixels.
-_AGREE = 12.0
+_AGREE = 30.0
 _HIPS = [ITOP15.index("left_hip"), ITOP15.index("right_hip")]
 
 

@@ -120,6 +120,14 @@ def test_fewer_than_six_keypoints_are_nobody():
         assert len(Lifter(Oracle(coco)).lift(few, CAMERA)) == people
 
 
+def test_a_face_alone_is_nobody_however_few_keypoints_are_asked_for():
+    coco = standing()
+    given = keypoints_of(coco)
+    face = np.where(np.arange(17) < 6, 0.9, 0.01)[None].astype(np.float32)
+    lifter = Lifter(Oracle(coco), LiftingConfig(min_keypoints=2))
+    assert len(lifter.lift(Keypoints2D(given.pixels, face, given.scores, given.boxes), CAMERA)) == 0
+
+
 def test_what_is_outside_the_image_or_doubted_is_missing_and_not_invented():
     coco = standing()
     given = keypoints_of(coco)

@@ -36,6 +36,8 @@ _UPPER = np.triu_indices(3)
 _DIAGONAL = 4.0
 #: A keypoint of this confidence or more is as exact as the 2D network gets; the power is lookup's.
 _SHARP, _BLUR = 0.6, -1.5
+#: A face alone, or with one shoulder, does not say how far away it is.
+_LEAST_PLACES = 3
 #: Joints without keypoints of their own, and the places in BODY13 of what they lie between.
 _BETWEEN = {"neck": tuple(body.SHOULDERS), "torso": (*body.SHOULDERS, *body.HIPS)}
 
@@ -133,7 +135,7 @@ class Lifter:
         """
         self._check(keypoints, camera, depth)
         seen = seen_keypoints(keypoints, camera.width, camera.height, self._config.people)
-        enough = seen.sum(axis=1) >= self._config.min_keypoints
+        enough = (seen.sum(axis=1) >= self._config.min_keypoints) & (_places(seen) >= _LEAST_PLACES)
         keypoints, seen = keypoints.select(enough), seen[enough]
         if len(keypoints) == 0:
             return Skeletons.empty(stamp_ns, frame_id, modality)
@@ -205,6 +207,11 @@ class Lifter:
             depths=unknown,
             depth_spreads=np.ones_like(unknown),
         )
+
+
+def _places(seen: Mask) -> NDArray[np.int64]:
+    """(N, 17) seen keypoints -> (N,) how many different places they are; a face is one."""
+    return np.asarray(seen[:, 5:].sum(axis=1) + seen[:, :5].any(axis=1), np.int64)
 
 
 def support(there: Mask, confidences: FloatArray) -> tuple[Mask, FloatArray]:
