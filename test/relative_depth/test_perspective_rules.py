@@ -121,7 +121,7 @@ def test_every_word_about_a_turning_body_is_true(
 def test_ears(turn_: float, left: bool, right: bool, order: int | None) -> None:
     visible = SEEN.copy()
     visible[0, within.EARS] = left, right
-    found = within.turned_head(np.array([turn_]), visible, 0.5)
+    found = within.turned_head(np.array([turn_]), visible, ~visible, 0.5)
     np.testing.assert_array_equal(found, [[np.nan if order is None else order]])
 
 
@@ -132,9 +132,9 @@ def test_nose_and_ears(front: int, nose_seen: bool, order: int | None) -> None:
     visible = SEEN.copy()
     visible[0, within.NOSE] = nose_seen
     expected = np.nan if order is None else order
-    found = within.nose_and_ears(np.array([float(front)]), np.array([0.1]), visible, 0.5)
+    found = within.nose_and_ears(np.array([float(front)]), np.array([0.1]), visible, ~visible, 0.5)
     np.testing.assert_array_equal(found, [[expected, expected]])
-    assert np.isnan(within.nose_and_ears(np.array([float(front)]), np.array([0.6]), visible, 0.5)).all()
+    assert np.isnan(within.nose_and_ears(np.array([float(front)]), np.array([0.6]), visible, ~visible, 0.5)).all()
 
 
 def test_joints_bend_one_way() -> None:
@@ -154,10 +154,11 @@ def test_arms_before_and_behind_the_trunk(body: FloatArray, photograph: Photogra
     pixels = photograph(body, (0, 0, 4), yaw)[None]
     visible = SEEN.copy()
     visible[0, wrist] = seen
-    found = within.arms_and_trunk(pixels, visible, np.array([2.0]))
+    found = within.arms_and_trunk(pixels, visible, ~visible, np.array([2.0]))
     pairs = within.TRUNK_PAIRS
     np.testing.assert_array_equal(found[0, pairs[:, 0] == wrist], [1.0 if seen else -1.0] * 4)
     assert np.isnan(found[0, pairs[:, 0] == elbow]).all()
+    assert np.isnan(within.arms_and_trunk(pixels, ~SEEN, ~SEEN, np.array([2.0]))).all()
 
 
 def test_nothing_is_said_of_keypoints_that_are_not_labelled(body: FloatArray, photograph: Photograph) -> None:
@@ -175,7 +176,7 @@ def test_nothing_is_said_of_keypoints_that_are_not_labelled(body: FloatArray, ph
 def test_what_hides_what_counts_only_where_it_is_told(body: FloatArray, photograph: Photograph) -> None:
     body[COCO17.index("left_wrist")] = 0.0
     people = labels(photograph(body, (0, 0, 4)))
-    told, untold = (perspective_pairs(people, SETTINGS, visibility=known) for known in (True, False))
+    told, untold = (perspective_pairs(people, SETTINGS, certain=np.full((1, 17), known)) for known in (True, False))
     assert (told.first[:, 1] == COCO17.index("left_wrist")).sum() == 4
     assert not (untold.first[:, 1] == COCO17.index("left_wrist")).any()
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from unipose_training.relative_depth.files import OrderedPicture
 from unipose_training.relative_depth.perspective import perspective_pairs
 from unipose_training.relative_depth.settings import PerspectiveSettings
@@ -72,7 +74,8 @@ class Assembly:
         for source in self.sources:
             tally = self.tallies[source.name] = Tally()
             for picture in read_keypoint_pictures(source.labels, source.pictures):
-                pairs = perspective_pairs(picture.people, self.settings, visibility=picture.visibility)
+                certain = np.full(picture.people.status.shape, picture.visibility)
+                pairs = perspective_pairs(picture.people, self.settings, certain=certain)
                 tally.pictures += 1
                 if not len(pairs):
                     continue

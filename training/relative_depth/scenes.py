@@ -29,22 +29,26 @@ _ITOP_OF = np.array([ITOP15.landmarks.index(mark) if mark in ITOP15.landmarks el
 class KeypointTrust:
     """What a 2D network's confidences mean for perspective.
 
+    The defaults are MoveNet's: of elbows and wrists before or behind a trunk, those above 0.6 were in
+    front of it in 96 of 100 cases and those below 0.3 behind it in 82, and between them anything goes.
+
     Attributes:
         labelled: a keypoint of less is left out.
-        visible: a keypoint of less counts as hidden.
+        hidden: a keypoint of less is hidden.
+        visible: a keypoint of at least this is seen.
 
     Raises:
         ValueError: they are not in order within [0, 1].
     """
 
     labelled: float = 0.2
-    visible: float = 0.4
+    hidden: float = 0.3
+    visible: float = 0.6
 
     def __post_init__(self) -> None:
-        if not 0 <= self.labelled <= self.visible <= 1:
-            raise ValueError(
-                f"labelled = {self.labelled}, visible = {self.visible}: give 0 <= labelled <= visible <= 1"
-            )
+        if not 0 <= self.labelled <= self.hidden <= self.visible <= 1:
+            values = f"labelled = {self.labelled}, hidden = {self.hidden}, visible = {self.visible}"
+            raise ValueError(f"{values}: each must be at least the one before, within [0, 1]")
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,8 @@ def perspective_of_rows(store: SampleStore, rows: NDArray[np.integer[Any]], sett
     pixels = np.where(labelled[..., None], keypoints[..., :2], np.nan).astype(np.float32)
     status = joint_status(labelled, confidences >= settings.trust.visible)
     people = Labels2D(pixels, status, ("",) * len(rows), COCO17)
-    return perspective_pairs(people, settings.perspective, np.clip(confidences, 0, 1))
+    certain = (confidences < settings.trust.hidden) | (confidences >= settings.trust.visible)
+    return perspective_pairs(people, settings.perspective, np.clip(confidences, 0, 1), certain)
 
 
 def scene_of_labels(people: Labels2D, pairs: DepthPairs) -> OrderedScene:

@@ -70,20 +70,20 @@ def head_turns(pixels: FloatArray, scales: FloatArray) -> FloatArray:
     return beside / (scales * NOSE_LENGTH)
 
 
-def turned_head(turns: FloatArray, visible: BoolArray, zone: float) -> FloatArray:
+def turned_head(turns: FloatArray, visible: BoolArray, hidden: BoolArray, zone: float) -> FloatArray:
     """Left and right ear.
 
     Args:
         turns: from :func:`head_turns`.
-        visible: (N, 17).
-        zone: no word below this turn, or below half of it when one ear hides the other.
+        visible, hidden: (N, 17).
+        zone: no word below this turn, or below half of it when the farther ear is hidden.
 
     Returns:
         (N, 1) of :data:`EAR_PAIR`; NaN also where the nearer ear would be hidden and the other is not.
     """
-    left, right = visible[:, EARS[0]], visible[:, EARS[1]]
+    left, right = EARS
     nearer = -np.sign(turns)
-    seen = np.where(left & ~right, 1.0, np.where(right & ~left, -1.0, 0.0))
+    seen = np.where(visible[:, left] & hidden[:, right], 1.0, 0.0) - (visible[:, right] & hidden[:, left])
     limit = np.where(seen == nearer, zone / 2, zone)
     return np.where((np.abs(turns) > limit) & (seen != -nearer), nearer, np.nan)[:, None]
 
@@ -100,20 +100,22 @@ def facings(pixels: FloatArray, scales: FloatArray) -> FloatArray:
     return np.asarray((pixels[:, left, 0] - pixels[:, right, 0]) / (scales * SHOULDER_WIDTH))
 
 
-def nose_and_ears(fronts: FloatArray, turns: FloatArray, visible: BoolArray, zone: float) -> FloatArray:
+def nose_and_ears(
+    fronts: FloatArray, turns: FloatArray, visible: BoolArray, hidden: BoolArray, zone: float
+) -> FloatArray:
     """The nose against both ears of a head that looks towards the camera, or away from it.
 
     Args:
         fronts: (N,) 1 from the front, -1 from behind, NaN not known.
         turns: from :func:`head_turns`.
-        visible: (N, 17). From the front nose and eyes must be seen, from behind the nose must not.
+        visible, hidden: (N, 17). From the front nose and eyes must be seen, from behind the nose must be hidden.
         zone: a head turned farther has one ear in front of its nose.
 
     Returns:
         (N, 2) of :data:`NOSE_PAIRS`.
     """
     face = visible[:, NOSE] & visible[:, EYES].all(axis=1)
-    agrees = np.where(fronts > 0, face, ~visible[:, NOSE])
+    agrees = np.where(fronts > 0, face, hidden[:, NOSE])
     order = np.where(agrees & (np.abs(turns) < zone), fronts, np.nan)
     return np.repeat(order[:, None], 2, axis=1)
 
@@ -138,10 +140,11 @@ def bent_limbs(lengths: FloatArray, fronts: FloatArray, settings: PerspectiveSet
     return np.concatenate([forearms, shins, thighs], axis=1)
 
 
-def arms_and_trunk(pixels: FloatArray, visible: BoolArray, margins: FloatArray) -> FloatArray:
+def arms_and_trunk(pixels: FloatArray, visible: BoolArray, hidden: BoolArray, margins: FloatArray) -> FloatArray:
     """Elbows and wrists within the outline of the trunk: those that are seen are in front of it, hidden ones behind.
 
     Args:
+        visible, hidden: (N, 17); of a keypoint that is neither nothing is said.
         margins: (N,) pixels within the outline.
 
     Returns:
@@ -156,5 +159,6 @@ def arms_and_trunk(pixels: FloatArray, visible: BoolArray, margins: FloatArray) 
         )[:, None]
         # On one side of all edges: left of them from the front, right from behind.
         inside = (depth > margins[:, None, None]).all(axis=-1) | (depth < -margins[:, None, None]).all(axis=-1)
-    order = np.where(inside, np.where(visible[:, _ARM_JOINTS], 1.0, -1.0), np.nan)
+    order = np.where(visible[:, _ARM_JOINTS], 1.0, np.where(hidden[:, _ARM_JOINTS], -1.0, np.nan))
+    order = np.where(inside, order, np.nan)
     return np.repeat(order, len(OUTLINE), axis=1)
