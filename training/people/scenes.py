@@ -74,19 +74,16 @@ def label_scene(
         pixels=view.to_padded(people.pixels),
         seen=seen,
         distances=found.distances[there],
-        doubts=_doubts(keypoints, people, found.boxes[~there], view),
+        doubts=_doubts(keypoints, people, view),
         source=source,
     )
 
 
-def _doubts(
-    keypoints: Keypoints2D, people: Keypoints2D, without_depth: NDArray[np.float32], view: Letterbox
-) -> NDArray[np.float32]:
+def _doubts(keypoints: Keypoints2D, people: Keypoints2D, view: Letterbox) -> NDArray[np.float32]:
     """Boxes of detections that are no people but may be, in the view's pixels."""
     believed = np.isin(keypoints.scores, people.scores)
     unsure = keypoints.boxes[(keypoints.scores >= _DOUBTFUL_SCORE) & ~believed]
-    corners = np.concatenate([unsure, without_depth]).reshape(-1, 2, 2)
-    return np.asarray(view.to_padded(corners), np.float32).reshape(-1, 4)
+    return np.asarray(view.to_padded(unsure.reshape(-1, 2, 2)), np.float32).reshape(-1, 4)
 
 
 def read_scenes(clip: Clip, labels: Path, config: PeopleConfig, focal: float) -> Iterator[Scene]:
