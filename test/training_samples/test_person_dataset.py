@@ -45,7 +45,7 @@ def test_inputs_are_read_on_demand(store: SampleStore) -> None:
     assert batch.colour.shape == (1, 1, 3, 32, 32)
     assert batch.depth.max() == pytest.approx(4.5)
     assert PersonDataset(store)[0].depth.numel() == 0
-    with pytest.raises(ValueError, match="inputs .'dept'. are unknown"):
+    with pytest.raises(ValueError, match=r"'dept'.* unknown"):
         PersonDataset(store, inputs=("dept",))
 
 

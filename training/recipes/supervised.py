@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.codecs.colour_image import ColourImageConfig
 from unipose_ros.codecs.depth_image import DepthImageConfig
 from unipose_ros.networks.anchor_to_joint import AnchorNetwork
 from unipose_ros.networks.point_cloud import PointNetwork
@@ -26,10 +27,13 @@ from unipose_training.engine.outcome import Outcome
 from unipose_training.engine.seeds import seed_everything
 from unipose_training.engine.settings import RunSettings
 from unipose_training.engine.teach import teach
+from unipose_training.recipes.point_task import point_samples
 from unipose_training.recipes.supervised_task import SupervisedPoints, SupervisedWeights, SupervisedWindows
 from unipose_training.samples.augment import PointAugmentation
 from unipose_training.samples.batch import PersonDataset, as_is
 from unipose_training.samples.choice import Rows, part_of_clips, split_rows
+from unipose_training.samples.settings import SampleSettings
+from unipose_training.samples.source import SampleSource, open_samples
 from unipose_training.samples.store import SampleStore
 from unipose_training.samples.window_augment import WindowAugmentation
 
@@ -37,12 +41,11 @@ from unipose_training.samples.window_augment import WindowAugmentation
 _INPUTS = {"points": "points", "depth": "depth", "rgb": "colour"}
 
 
-@dataclass(frozen=True)
-class SupervisedConfig:
-    """What is taught on true joints, and how.
+@dataclass(frozen=True, kw_only=True)
+class SupervisedConfig(SampleSource):
+    """What is taught on true joints, and how. The samples have truth and the network's input.
 
     Attributes:
-        samples: folder of a sample store with truth and the network's input.
         network: which.
         size: of it; see ``SIZES`` in ``networks.point_cloud``, ``networks.depth`` and ``networks.rgb``.
         frames: of a clip (points).
@@ -58,7 +61,6 @@ class SupervisedConfig:
         ValueError: a value is out of range.
     """
 
-    samples: Path
     network: Literal["points", "depth", "rgb"] = "points"
     size: str = "xs"
     frames: int = 1
@@ -72,6 +74,7 @@ class SupervisedConfig:
     run: RunSettings = field(default_factory=RunSettings)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         sizes = get_network(self.network).sizes
         if self.size not in sizes:
             raise ValueError(f"size = {self.size}: {self.network} has {', '.join(sizes)}")
@@ -93,7 +96,7 @@ def run(config: SupervisedConfig, output: Path) -> Outcome:
         TrainingError: see :func:`unipose_training.engine.teach.teach`.
         WeightsError: ``initial`` cannot be used.
     """
-    store = SampleStore(config.samples)
+    store = open_samples(config, output, _samples(config), max(1, config.run.workers))
     training, validation = chosen_rows(store, config)
     seed_everything(config.run.seed)
     network = _network(config, store)
@@ -108,8 +111,23 @@ def run(config: SupervisedConfig, output: Path) -> Outcome:
     )
     _write_figures(output, config, outcome, len(training))
     if outcome.finished:
-        save_network(output / f"{config.network}.safetensors", task.trained(), network.config, _record(config, outcome))
+        record = _record(config, config.data or store.folder.name, outcome)
+        save_network(output / f"{config.network}.safetensors", task.trained(), network.config, record)
     return outcome
+
+
+def _samples(config: SupervisedConfig) -> SampleSettings:
+    """How people are cut out where the recipe builds its samples itself."""
+    if config.network == "points":
+        return point_samples(config.size, with_depth=False)
+    size = get_network(config.network).sizes[config.size].size
+    return SampleSettings(
+        depth=DepthImageConfig(size=size),
+        colour=ColourImageConfig(size=size),
+        with_points=False,
+        with_depth=config.network == "depth",
+        with_colour=config.network == "rgb",
+    )
 
 
 def chosen_rows(store: SampleStore, config: SupervisedConfig) -> tuple[Rows, Rows]:
@@ -169,14 +187,14 @@ def _write_figures(output: Path, config: SupervisedConfig, outcome: Outcome, peo
     (output / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def _record(config: SupervisedConfig, outcome: Outcome) -> WeightsRecord:
+def _record(config: SupervisedConfig, origin: str, outcome: Outcome) -> WeightsRecord:
     sizes = {"points": "points in metres", "depth": "window of depth", "rgb": "window of colour"}
     return WeightsRecord(
         network=config.network,
         config={},
         joint_set=ITOP15.name,
         input=f"{sizes[config.network]} about the person; see codecs",
-        training_data=f"true joints of {100 * config.labels:g} % of the clips of {config.samples.name}",
+        training_data=f"true joints of {100 * config.labels:g} % of the clips of {origin}",
         licence="Apache-2.0; trained from scratch",
         metrics={f"validation {name}": round(value, 4) for name, value in outcome.figures.items()},
     )

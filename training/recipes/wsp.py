@@ -28,6 +28,7 @@ from unipose_training.relative_depth.scenes import Kind, OrderSettings
 from unipose_training.relative_depth.task import OrderLoss, WspTask
 from unipose_training.relative_depth.windows import OrderBatch, PictureOrders, StoreOrders, joined
 from unipose_training.samples.choice import part_of_clips, split_rows
+from unipose_training.samples.source import require_labels
 from unipose_training.samples.store import SampleStore
 from unipose_training.samples.window_augment import WindowAugmentation
 
@@ -119,6 +120,8 @@ def data_of(config: WspConfig) -> tuple[Dataset[OrderBatch], Dataset[OrderBatch]
     about = []
     if config.samples:
         store = SampleStore(Path(config.samples))
+        if config.order.kind != "truth":
+            require_labels(store)
         rows, kept = split_rows(store, config.validate_clips, config.least_confidence)
         rows = part_of_clips(store, rows, config.part)
         judge: Kind = "truth" if np.isfinite(store["truth"][kept]).any() else config.order.kind
