@@ -33,7 +33,7 @@ class WindowAugmentation:
         zoom: part by which the window is larger or smaller, at most.
         scale: part by which a person is larger or smaller, at most (depth alone: in colour nothing shows it).
         distance: part by which the person's distance is wrong, at most (depth alone).
-        noise: of a pixel: up to so many times that of a depth camera, or a tenth of the range of colours.
+        noise: of a pixel: up to so many times that of a depth camera, or a twentieth of the range of colours.
         holes: part of the depth that is missing, at most.
         erase: probability of a rectangle before the person.
         light: part by which brightness, contrast and each colour change, at most.
@@ -124,7 +124,7 @@ def disturb_colour(windows: Windows, settings: WindowAugmentation) -> Windows:
         coarse = interpolate(avg_pool2d(image, 2), size=image.shape[-2:], mode="bilinear", align_corners=False)
         image = torch.where(happens(settings.blur), coarse, image)
     image = (image - 127.5) * (1 + even(1)) * (1 + 0.5 * even(3)) + 127.5 * (1 + even(1))
-    much = 25.5 * settings.noise * torch.rand(people, 1, 1, 1, device=device)
+    much = 12.75 * settings.noise * torch.rand(people, 1, 1, 1, device=device)
     image = image + much * torch.randn_like(image)
     before = 255 * torch.rand(people, 3, 1, 1, device=device)
     image = torch.where(_rectangles(image, settings.erase), before, image)
