@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
+import torch
 from torch import nn
 
 from unipose_training.engine.errors import TrainingError
-from unipose_training.engine.optimiser import learning_rate_at, make_optimiser
+from unipose_training.engine.optimiser import learning_rate_at, make_optimiser, set_learning_rate
 from unipose_training.engine.settings import RunSettings
 
 SETTINGS = RunSettings(steps=110, warm_up_steps=10, learning_rate=2.0)
@@ -35,3 +38,26 @@ def test_only_matrices_decay_and_frozen_weights_are_left_out() -> None:
 def test_nothing_to_learn_is_refused() -> None:
     with pytest.raises(TrainingError, match="Linear has no parameter that requires a gradient"):
         make_optimiser(nn.Linear(1, 1).requires_grad_(False), SETTINGS)
+
+
+def test_muon_goes_on_from_what_was_kept() -> None:
+    settings = RunSettings(optimiser="muon", steps=6, warm_up_steps=0)
+    samples = torch.randn(6, 5, 128, generator=torch.Generator().manual_seed(0))
+
+    def learn(task: nn.Module, optimiser: torch.optim.Optimizer, steps: range) -> None:
+        for step in steps:
+            set_learning_rate(optimiser, learning_rate_at(step, settings))
+            optimiser.zero_grad()
+            (task(samples[step]) ** 2).sum().backward()
+            optimiser.step()
+
+    task = nn.Sequential(nn.Linear(128, 128), nn.Linear(128, 1))
+    optimiser = make_optimiser(task, settings)
+    learn(task, optimiser, range(3))
+    again = copy.deepcopy(task)
+    resumed = make_optimiser(again, settings)
+    resumed.load_state_dict(copy.deepcopy(optimiser.state_dict()))
+    learn(task, optimiser, range(3, 6))
+    learn(again, resumed, range(3, 6))
+    assert len(optimiser.param_groups) == 3
+    assert all(torch.equal(one, other) for one, other in zip(task.parameters(), again.parameters(), strict=True))
