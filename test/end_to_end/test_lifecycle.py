@@ -8,7 +8,7 @@ import pytest
 from lifecycle_msgs.msg import Transition
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, SetParameters
-from rig import Rig, end, output, ros_process, shoot
+from rig import Rig, diagnostics, end, output, ros_process, shoot
 
 from unipose_ros.msg import Skeleton
 
@@ -67,6 +67,7 @@ def test_a_failed_configuration_leaves_nothing_and_can_be_repeated(rig: Rig) -> 
         assert rig.state() == "unconfigured"
         assert topics(rig) == before
         assert "unipose fetch movenet" in output(process)
+        diagnostics(rig, "skeletons", lambda v, s: s.level == b"\x02" and "unipose fetch movenet" in s.message)
         assert rig.change_state(Transition.TRANSITION_CONFIGURE)
         assert rig.change_state(Transition.TRANSITION_ACTIVATE)
         rig.connected()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+from lifecycle_msgs.msg import Transition
 from rig import Rig, camera_info, colour_message, depth_message, diagnostics, output, ros_process, scene
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ros, pytest.mark.slow]
@@ -62,3 +65,14 @@ def test_one_image_is_all_that_a_modality_needs(rig: Rig, modality: str, image: 
         other = {"depth": "color", "color": "depth"}[image]
         assert rig.node.count_subscribers(f"{image}/image") == 1
         assert rig.node.count_subscribers(f"{other}/image") == 0
+
+
+def test_weights_that_cannot_be_used_leave_the_node_unconfigured(rig: Rig, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.safetensors"
+    bad.write_bytes(pickle.dumps({"weight": 1}))
+    arguments = (*node("points"), "-p", "autostart:=false", "-p", f"model.weights.points:={bad}")
+    with ros_process(*arguments, module="unipose_ros.nodes.pose_node") as process:
+        assert not rig.change_state(Transition.TRANSITION_CONFIGURE)
+        assert rig.state() == "unconfigured"
+        diagnostics(rig, "skeletons", lambda v, s: s.level == b"\x02" and "is a pickle" in s.message)
+        assert "bad.safetensors is a pickle" in output(process)

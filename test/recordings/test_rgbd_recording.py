@@ -143,6 +143,13 @@ def frames_of(path: Path, **options: object) -> tuple[list, RgbdRecording]:
         return list(recording.frames()), recording
 
 
+def test_stamps_are_known_without_a_look_at_the_images(rgbd_bag: Callable[..., Path]) -> None:
+    with BagReader(rgbd_bag([0, 1, 2, 5], [0, 2, 3, 5])) as reader:
+        recording = RgbdRecording(reader)
+        assert recording.stamps() == [frame.stamp_ns for frame in recording.frames()]
+        assert len(recording.stamps()) == 3
+
+
 def test_frames_carry_what_was_recorded(
     rgbd_bag: Callable[..., Path], colour: np.ndarray, depth: np.ndarray, camera: Camera
 ) -> None:

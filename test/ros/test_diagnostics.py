@@ -111,3 +111,10 @@ def test_only_topics_that_are_listened_to_are_reported(
     incoming, _ = statuses(running, Condition("/unipose", "active", waited=10.0), modality)
     assert awaited in incoming.message
     assert {name for name in ("color", "depth") if f"{name} rate (Hz)" in values(incoming)} == heard
+
+
+def test_a_network_that_cannot_be_loaded_is_an_error() -> None:
+    fault = "cannot configure: points.safetensors is damaged"
+    incoming, outgoing = statuses(Statistics(), Condition("/unipose", "unconfigured", fault=fault))
+    assert incoming.level == OK
+    assert (outgoing.level, outgoing.message) == (DiagnosticStatus.ERROR, fault)

@@ -169,7 +169,7 @@ class PoseNode(ManagedNode):
     def _publish_diagnostics(self) -> None:
         waited = self._session.watch() if self._session is not None else 0.0
         runtime = self._estimator.runtime if self._estimator is not None else ""
-        condition = Condition(self.get_fully_qualified_name(), self.condition, waited, runtime)
+        condition = Condition(self.get_fully_qualified_name(), self.condition, waited, runtime, self.fault)
         now = self.get_clock().now().nanoseconds
         self._diagnostics.publish(build_diagnostics(now, condition, self._statistics, self.config))
 

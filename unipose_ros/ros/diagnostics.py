@@ -26,12 +26,14 @@ class Condition:
         state: of the life cycle, or ``disabled``.
         waited: seconds since the last pair of images; 0 while not active.
         runtime: what runs the networks, and where; empty while none is loaded.
+        fault: why the node could not be configured or activated; empty when it could.
     """
 
     name: str
     state: str
     waited: float = 0.0
     runtime: str = ""
+    fault: str = ""
 
 
 def build_diagnostics(
@@ -94,6 +96,8 @@ def _skeleton_status(condition: Condition, statistics: Statistics, config: NodeC
 def _skeleton_level(
     condition: Condition, rate: float, latency: tuple[float, float] | None, statistics: Statistics, config: NodeConfig
 ) -> tuple[bytes, str]:
+    if condition.fault:
+        return DiagnosticStatus.ERROR, condition.fault
     if condition.state != "active":
         return DiagnosticStatus.OK, condition.state
     limits = config.diagnostics

@@ -27,6 +27,8 @@ class ManagedNode(LifecycleNode):
     def __init__(self, name: str, **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
         self._guard_change_state()
+        #: Why the last transition did not succeed; empty when it did.
+        self.fault = ""
         self.wants_autostart = bool(
             self.declare_parameter(
                 "autostart",
@@ -77,10 +79,12 @@ class ManagedNode(LifecycleNode):
 
     def guard(self, action: str, callback: Callable[[], None]) -> TransitionCallbackReturn:
         """Run a transition's work; an exception becomes a logged FAILURE instead of a silent error state."""
+        self.fault = ""
         try:
             callback()
         except Exception as error:
-            self.get_logger().error(f"cannot {action}: {error}")
+            self.fault = f"cannot {action}: {error}"
+            self.get_logger().error(self.fault)
             return TransitionCallbackReturn.FAILURE
         return TransitionCallbackReturn.SUCCESS
 
