@@ -63,10 +63,11 @@ def _bump(columns: NDArray[np.float64], rows: NDArray[np.float64], centre: Float
     cell = (np.rint((centre - (STRIDE - 1) / 2) / STRIDE)).clip(0, [len(columns) - 1, len(rows) - 1]).astype(int)
     sigma = STRIDE * float(np.clip(spread, _LEAST, _MOST))
     across, down = columns - columns[cell[0]], rows - rows[cell[1]]
-    return np.exp(-(across[None] ** 2 + down[:, None] ** 2) / (2 * sigma**2)).astype(np.float32)
+    return np.asarray(np.exp(-(across[None] ** 2 + down[:, None] ** 2) / (2 * sigma**2)), np.float32)
 
 
 def _sides(columns: NDArray[np.float64], rows: NDArray[np.float64], box: FloatArray, metres: float) -> FloatArray:
     """(4, h, w) metres from each cell to the box's left, upper, right and lower side."""
     across, down = np.meshgrid(columns, rows)
-    return (metres * np.stack([across - box[0], down - box[1], box[2] - across, box[3] - down])).astype(np.float32)
+    sides = np.stack([across - box[0], down - box[1], box[2] - across, box[3] - down])
+    return np.asarray(metres * sides, np.float32)
