@@ -78,12 +78,16 @@ def test_depth_that_flickers_about_the_limit_does_not_switch_to_and_fro(machine:
     ]  # fmt: skip
 
 
-def test_nothing_to_look_at_is_an_error(tiny: Tiny, tmp_path: Path) -> None:
-    path = write_weights(tmp_path, "points")
-    files = WeightsConfig(points=str(path), rgb=str(tmp_path / "absent.safetensors"))
+@pytest.fixture
+def nothing_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unipose_ros.learned.build._shipped", lambda name: None)
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+def test_nothing_to_look_at_is_an_error(tmp_path: Path) -> None:
+    files = WeightsConfig(points=str(write_weights(tmp_path, "points")))
     machine = PoseEstimator(EstimatorConfig("auto", "torch", "cpu", 1, files), finder=Finder(box(80)))
-    assert "no rgb:" in machine.runtime
-    assert "absent.safetensors" in machine.runtime
+    assert "no rgb: no weights of 'rgb'" in machine.runtime
     with pytest.raises(EstimatorError, match="no depth"):
         machine.estimate(replace(standing(80), depth=None))
     blind = machine.estimate(replace(standing(80), depth=np.zeros((120, 160), np.float32)))
@@ -91,15 +95,33 @@ def test_nothing_to_look_at_is_an_error(tiny: Tiny, tmp_path: Path) -> None:
     assert "hardly any reading" in machine.notice
 
 
-def test_rgb_alone_is_better_than_nothing(tiny: Tiny, tmp_path: Path) -> None:
-    files = WeightsConfig(points=str(tmp_path / "absent.safetensors"), rgb=str(write_weights(tmp_path, "rgb")))
+@pytest.mark.usefixtures("nothing_shipped")
+def test_rgb_alone_is_better_than_nothing(tmp_path: Path) -> None:
+    files = WeightsConfig(rgb=str(write_weights(tmp_path, "rgb")))
     machine = PoseEstimator(EstimatorConfig("auto", "torch", "cpu", 1, files), detector)
     found = machine.estimate(standing(80))
     assert (len(found), found.modality) == (1, "rgb")
     assert "'points' is not there" in machine.notice
 
 
-def test_with_neither_it_says_why(tmp_path: Path) -> None:
-    files = WeightsConfig(points=str(tmp_path / "no_points"), rgb=str(tmp_path / "no_rgb"))
-    with pytest.raises(WeightsError, match=r"no_points.*no_rgb"):
-        PoseEstimator(EstimatorConfig("auto", "torch", "cpu", 1, files), detector)
+@pytest.mark.usefixtures("nothing_shipped")
+def test_without_movenet_points_go_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNIPOSE_CACHE", str(tmp_path / "empty"))
+    files = WeightsConfig(**{name: str(write_weights(tmp_path, name)) for name in ("points", "rgb")})
+    machine = PoseEstimator(EstimatorConfig("auto", "torch", "cpu", 1, files), finder=Finder(box(80)))
+    assert "no rgb: MoveNet's weights are absent" in machine.runtime
+    assert machine.estimate(standing(80)).modality == "points"
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+def test_with_neither_it_says_why() -> None:
+    with pytest.raises(WeightsError, match=r"neither points \(.*points.*\) nor rgb \(.*rgb"):
+        PoseEstimator(EstimatorConfig("auto", "torch", "cpu"), detector)
+
+
+@pytest.mark.parametrize("bad", ["points", "rgb"])
+def test_weights_that_were_named_must_be_usable(tmp_path: Path, bad: str) -> None:
+    files = {name: str(write_weights(tmp_path, name)) for name in ("points", "rgb")}
+    Path(files[bad]).write_bytes(b"no weights")
+    with pytest.raises(WeightsError, match=f"{bad}.safetensors is no complete"):
+        PoseEstimator(EstimatorConfig("auto", "torch", "cpu", 1, WeightsConfig(**files)), detector, Finder())

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tiny_networks import Finder, box, standing, write_weights
+from tiny_networks import TINY, Finder, box, record, standing, write_weights
 
 from unipose_ros.backends import BackendError, trained
 from unipose_ros.backends.trained import load_trained
 from unipose_ros.estimator import EstimatorConfig, PoseEstimator, WeightsConfig
+from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.learned.build import Parts, build_finder
+from unipose_ros.networks.finder import FinderConfig, FinderNetwork
+from unipose_ros.networks.registry import save_network
 from unipose_ros.networks.weights import WeightsError
+from unipose_ros.people import PeopleConfig, PeopleFinder
+from unipose_ros.people.clusters import Clusters
+from unipose_ros.people.heat_map import HeatMap
+from unipose_ros.people.keypoint_boxes import KeypointBoxes
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Tiny = Callable[..., EstimatorConfig]
@@ -92,3 +101,39 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("UNIPOSE_CACHE", str(tmp_path / "file"))
     with pytest.raises(BackendError, match="set UNIPOSE_CACHE, or use backend torch"):
         load_trained(write_weights(tmp_path, "depth"), "depth", "onnx", "cpu", 1)
+
+
+def test_networks_that_want_keypoints_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="local = 2: this network wants 2D keypoints"):
+        build(write_weights(tmp_path, "depth", replace(TINY["depth"], local=2)), "depth")
+
+
+def test_people_are_found_by_what_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finder = tmp_path / "finder.safetensors"
+    network = FinderNetwork(FinderConfig(widths=(4, 4, 4, 4, 4), head_width=4))
+    save_network(finder, network, network.config, record("finder", joint_set=""))
+
+    def found_by(wanted: str, finder: str = "") -> PeopleFinder:
+        files, people = WeightsConfig(finder=finder), PeopleConfig(finder=wanted)
+        config = EstimatorConfig("points", "torch", "cpu", 1, files, people)
+        return build_finder(config, Parts(lambda image: Keypoints2D.empty()))
+
+    monkeypatch.setattr("unipose_ros.learned.build._shipped", lambda name: None)
+    assert isinstance(found_by("auto"), Clusters)
+    assert isinstance(found_by("auto", str(finder)), HeatMap)
+    assert isinstance(found_by("heatmap", str(finder)), HeatMap)
+    assert isinstance(found_by("clusters", str(finder)), Clusters)
+    assert isinstance(found_by("keypoints"), KeypointBoxes)
+    with pytest.raises(WeightsError, match=r"model\.weights\.finder"):
+        found_by("heatmap")
+
+
+def test_the_finder_exported_once_takes_every_cameras_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNIPOSE_CACHE", str(tmp_path / "cache"))
+    network = FinderNetwork(FinderConfig(widths=(4, 4, 4, 4, 4), head_width=4))
+    path = tmp_path / "finder.safetensors"
+    save_network(path, network, network.config, record("finder", joint_set=""))
+    by_onnx, by_torch = (load_trained(path, "finder", backend, "cpu", 1).run for backend in ("onnx", "torch"))
+    for height, width in ((96, 128), (160, 64)):
+        image = np.random.default_rng(0).random((1, 2, height, width), np.float32)
+        np.testing.assert_allclose(by_onnx(image)[0], by_torch(image)[0], atol=1e-4)

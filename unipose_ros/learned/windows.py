@@ -16,7 +16,7 @@ from unipose_ros.frame import RgbdFrame
 from unipose_ros.learned.distance import size_distance
 from unipose_ros.learned.reader import Joints, recorded
 from unipose_ros.networks.spread import LEAST_SPREAD, sized_spread
-from unipose_ros.networks.weights import WeightsRecord
+from unipose_ros.networks.weights import WeightsError, WeightsRecord
 from unipose_ros.people import PeopleConfig, Proposals, seen_keypoints
 
 FloatArray = NDArray[np.float64]
@@ -28,9 +28,14 @@ _UPPER = np.triu_indices(3)
 
 
 class DepthReader:
-    """Windows for an :class:`~unipose_ros.networks.anchor_to_joint.AnchorNetwork` that looks at depth."""
+    """Windows for an :class:`~unipose_ros.networks.anchor_to_joint.AnchorNetwork` that looks at depth.
+
+    Raises:
+        WeightsError: the record lacks a size, or the network wants keypoints, too.
+    """
 
     def __init__(self, record: WeightsRecord) -> None:
+        _refuse_keypoints(record)
         self._config = DepthImageConfig(size=recorded(record, "size"))
 
     def encode(self, frame: RgbdFrame, people: Proposals, person: int) -> WindowSample | None:
@@ -70,9 +75,13 @@ class ColourReader:
 
     Args:
         people: which keypoints are believed, where the distance is to be told from them.
+
+    Raises:
+        WeightsError: the record lacks a size, or the network wants keypoints, too.
     """
 
     def __init__(self, record: WeightsRecord, people: PeopleConfig) -> None:
+        _refuse_keypoints(record)
         self._config = ColourImageConfig(size=recorded(record, "size"))
         self._people = people
 
@@ -110,6 +119,19 @@ class ColourReader:
         # Laplace's variance is 2 s^2 in each of three coordinates.
         scales = np.sqrt(said.scales**2 + spreads[:, None] ** 2 * (along**2).sum(axis=-1) / 6)
         return Joints(said.positions, scales.astype(np.float32), covariances.astype(np.float32))
+
+
+def _refuse_keypoints(record: WeightsRecord) -> None:
+    """The lifting variant would run without its keypoints, and worse than it was trained to.
+
+    Raises:
+        WeightsError: the network is one.
+    """
+    if record.config.get("local", 0):
+        raise WeightsError(
+            f"weights record of {record.network}: local = {record.config['local']}: this network wants 2D keypoints "
+            "beside the window, which is for training and evaluation; train one with local = 0"
+        )
 
 
 def read_windows(samples: Sequence[WindowSample], outputs: Sequence[NDArray[Any]]) -> Joints:
