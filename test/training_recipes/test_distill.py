@@ -27,7 +27,7 @@ from unipose_training.recipes.distill import DistillConfig, run
 from unipose_training.recipes.distill_task import DistillTask, Lesson
 from unipose_training.recipes.point_task import Said
 from unipose_training.recipes.teacher_answers import Teacher, teacher_answers
-from unipose_training.recipes.voices import PointVoice, Target, TermShares, WindowVoice, scale_term
+from unipose_training.recipes.voices import PointVoice, Target, TermShares, WindowVoice, scale_term, true_target
 from unipose_training.samples.augment import NO_AUGMENTATION as SAME_POINTS
 from unipose_training.samples.batch import PersonBatch, PersonDataset
 from unipose_training.samples.store import TRUTH, SampleStore, StoredClip, StoreWriter, stacked
@@ -106,8 +106,7 @@ def batch_of(store: SampleStore) -> PersonBatch:
 
 
 def truth_of(batch: PersonBatch) -> Target:
-    joints = batch.truth[:, -1]
-    return Target(joints, torch.full(joints.shape[:2], -torch.inf), torch.ones(joints.shape[:2]))
+    return true_target(batch.truth[:, -1], torch.ones(1))
 
 
 def depth_voice(kind: type[WindowVoice] = WindowVoice, local: int = 0) -> WindowVoice:
@@ -164,7 +163,7 @@ def test_a_student_that_repeats_its_teacher_is_as_sure_as_the_teacher() -> None:
     target = Target(torch.zeros(1, 1, 3), torch.tensor([[-2.0]]), torch.ones(1, 1))
     losses = []
     for scale in (-2.3, -2.0, -1.7):
-        losses.append(scale_term(Said(torch.zeros(1, 1, 1, 3), torch.full((1, 1, 1), scale)), target).item())
+        losses.append(scale_term(torch.zeros(1, 1, 3), torch.full((1, 1), scale), target).item())
     assert losses[1] == min(losses)
 
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import nn
 
 from unipose_ros.codecs.colour_image import ColourImageConfig
 from unipose_ros.codecs.depth_image import DepthImageConfig
@@ -23,7 +25,6 @@ from unipose_ros.networks.point_cloud import PointNetwork
 from unipose_ros.networks.registry import get_network, load_network, save_network
 from unipose_ros.networks.weights import WeightsRecord, fill_module, load_weights
 from unipose_ros.skeletons import ITOP15
-from unipose_training.data.errors import DataError
 from unipose_training.engine.batches import training_loader, validation_loader
 from unipose_training.engine.outcome import Outcome
 from unipose_training.engine.seeds import seed_everything
@@ -130,10 +131,11 @@ def run(config: DistillConfig, output: Path) -> Outcome:
     seed_everything(config.run.seed)
     task = DistillTask(_voices(store, config), lesson, config.student, config.agreement, config.average)
     inputs = [_INPUTS[name] for name in task.voices]
+    sizes = _window_sizes(task.voices)
     outcome = teach(
         task,
-        training_loader(PersonDataset(store, training, inputs), config.run, as_is),
-        validation_loader(PersonDataset(store, validation, inputs), config.run, as_is),
+        training_loader(PersonDataset(store, training, inputs, sizes=sizes), config.run, as_is),
+        validation_loader(PersonDataset(store, validation, inputs, sizes=sizes), config.run, as_is),
         config.run,
         output,
     )
@@ -179,7 +181,7 @@ def _voices(store: SampleStore, config: DistillConfig) -> dict[str, Voice]:
     if config.initial:
         tensors, _ = load_weights(Path(config.initial), config.student)
         fill_module(network, tensors)
-    networks = {config.student: network}
+    networks: dict[str, nn.Module] = {config.student: network}
     networks |= {name: load_network(Path(weights), name)[0] for name, weights in config.partners.items()}
     voices: dict[str, Voice] = {}
     for name, each in networks.items():
@@ -187,19 +189,15 @@ def _voices(store: SampleStore, config: DistillConfig) -> dict[str, Voice]:
             voices[name] = PointVoice(each, config.points, store.centres, config.loss)
         else:
             assert isinstance(each, AnchorNetwork)
-            depth = DepthImageConfig(size=_window_size(store, name, each)) if name == "depth" else None
+            depth = DepthImageConfig(size=each.config.size) if name == "depth" else None
             voices[name] = WindowVoice(each, config.windows, depth, config.keypoints, config.loss)
     return voices
 
 
-def _window_size(store: SampleStore, name: str, network: AnchorNetwork) -> int:
-    stored = int(store[_INPUTS[name]].shape[1])
-    if stored != network.config.size:
-        raise DataError(
-            f"{store.folder}: its {name} windows have {stored} pixels, the network takes {network.config.size}; "
-            "build the samples with as many"
-        )
-    return stored
+def _window_sizes(voices: Mapping[str, Voice]) -> dict[str, int]:
+    """Pixels that the networks take, by the name of the store's input."""
+    networks = {name: voice.network for name, voice in voices.items()}
+    return {_INPUTS[name]: each.config.size for name, each in networks.items() if isinstance(each, AnchorNetwork)}
 
 
 def _write_figures(output: Path, config: DistillConfig, outcome: Outcome, people: int, kept: dict[str, float]) -> None:

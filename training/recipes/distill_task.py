@@ -65,7 +65,8 @@ class DistillTask(Task):
 
     def training_loss(self, batch: PersonBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """See :meth:`Voice.learn`, and :func:`unipose_training.losses.agreement.agreement_loss`."""
-        target, said, terms = self.target(batch), {}, {}
+        target, said = self.target(batch), {}
+        terms: dict[str, Tensor] = {}
         for name, voice in self.voices.items():
             said[name], learned = voice.learn(batch, target)
             alone = len(self.voices) == 1

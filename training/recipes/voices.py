@@ -15,8 +15,9 @@ from unipose_ros.networks.point_cloud import PointNetwork
 from unipose_ros.skeletons import ITOP15
 from unipose_training.losses.agreement import follow
 from unipose_training.losses.anchors import anchor_regression_loss, informative_anchor_loss
+from unipose_training.losses.joints import joint_loss
 from unipose_training.losses.likelihood import laplace_loss
-from unipose_training.losses.reduction import known, length, robust, weighted_mean
+from unipose_training.losses.reduction import known
 from unipose_training.recipes.point_task import Said, ask
 from unipose_training.samples.augment import NO_AUGMENTATION as SAME_POINTS
 from unipose_training.samples.augment import PointAugmentation
@@ -39,7 +40,7 @@ class Target(NamedTuple):
     """What B people's joints are taken to be.
 
     Attributes:
-        joints: (B, J, 3) metres in the camera's frame; NaN unknown.
+        joints: (B, J, 3) metres in the camera's frame; NaN unknown. Of clips, (B, T, J, 3), and so on.
         log_scales: (B, J) log of how far that may be wrong, in metres; minus infinity for the truth.
         weights: (B, J).
     """
@@ -47,6 +48,16 @@ class Target(NamedTuple):
     joints: Tensor
     log_scales: Tensor
     weights: Tensor
+
+
+def true_target(truth: Tensor, weights: Tensor) -> Target:
+    """True joints (B, J, 3), with nothing wrong about them.
+
+    Args:
+        weights: of a shape that fits (B, J).
+    """
+    ones = torch.ones_like(truth[..., 0])
+    return Target(truth, -torch.inf * ones, weights * ones)
 
 
 @dataclass(frozen=True)
@@ -80,9 +91,9 @@ class Voice(nn.Module):
     network: nn.Module
     averaged: nn.Module
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, shares: TermShares) -> None:
         super().__init__()
-        self.network = network
+        self.network, self._shares = network, shares
         self.averaged = copy.deepcopy(network).requires_grad_(False)
 
     def train(self, mode: bool = True) -> Voice:
@@ -94,6 +105,9 @@ class Voice(nn.Module):
     def follow(self, decay: float) -> None:
         """The average takes a step towards the network."""
         follow(self.averaged, self.network, decay)
+
+    def _scale(self, said: Said, target: Target) -> Tensor:
+        return self._shares.scale * scale_term(said.joints[:, 0], said.log_scales[:, 0], target)
 
     def learn(self, batch: PersonBatch, target: Target) -> tuple[Said, dict[str, Tensor]]:
         """What the network says of a batch that was changed at random, and the terms that teach it."""
@@ -117,15 +131,14 @@ class PointVoice(Voice):
     def __init__(
         self, network: PointNetwork, augmentation: PointAugmentation, stored_centres: int, shares: TermShares
     ) -> None:
-        super().__init__(network)
-        self._augmentation, self._centres, self._shares = augmentation, stored_centres, shares
+        super().__init__(network, shares)
+        self._augmentation, self._centres = augmentation, stored_centres
 
     def learn(self, batch: PersonBatch, target: Target) -> tuple[Said, dict[str, Tensor]]:
         """See :class:`Voice`."""
         said = _last(ask(self.network, batch, self._augmentation, self._centres))
-        joints, there = known(target.joints)
-        near = weighted_mean(robust(length(said.joints[:, 0] - joints), 0.05), target.weights * there.all(-1))
-        return said, {"joints": near, "scale": self._shares.scale * scale_term(said, target)}
+        near = joint_loss(said.joints[:, 0], target.joints, target.weights)
+        return said, {"joints": near, "scale": self._scale(said, target)}
 
     @torch.no_grad()
     def recall(self, batch: PersonBatch) -> Said:
@@ -154,8 +167,8 @@ class WindowVoice(Voice):
         shares: TermShares,
     ) -> None:
         # Convolutions on the CPU are faster so, and no slower elsewhere.
-        super().__init__(network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]  # torch's stubs
-        self._augmentation, self._depth, self._noise, self._shares = augmentation, depth, noise, shares
+        super().__init__(network.to(memory_format=torch.channels_last), shares)  # type: ignore[call-overload]  # torch's stubs
+        self._augmentation, self._depth, self._noise = augmentation, depth, noise
         self.register_buffer("mirror", torch.tensor(ITOP15.mirror), persistent=False)
 
     def learn(self, batch: PersonBatch, target: Target) -> tuple[Said, dict[str, Tensor]]:
@@ -166,8 +179,7 @@ class WindowVoice(Voice):
         disturb = disturb_colour if self._depth is None else disturb_depth
         votes = self._look(self.network, batch, disturb(windows, self._augmentation), warp, self._noise)
         said = self._said(votes, windows, warp)
-        scale = self._shares.scale * scale_term(said, target)
-        return said, {**self._anchor_terms(votes, windows, warp, target), "scale": scale}
+        return said, {**self._anchor_terms(votes, windows, warp, target), "scale": self._scale(said, target)}
 
     @torch.no_grad()
     def recall(self, batch: PersonBatch) -> Said:
@@ -208,19 +220,28 @@ class WindowVoice(Voice):
     def _said(self, votes: AnchorVotes, windows: Windows, warp: Warp) -> Said:
         """(B, 1, J, 3) joints of the person as it was, and the scales."""
         joints = unwarp_joints(to_camera(votes.pixels, votes.depths, windows), warp, self.mirror)
-        scales = swapped(votes.log_scales, warp, self.mirror) - warp.growth.log()[:, None]
+        scales = unwarp_scales(votes.log_scales, warp, self.mirror)
         return Said(joints[:, None], scales[:, None])
 
 
-def scale_term(said: Said, target: Target) -> Tensor:
+def scale_term(joints: Tensor, log_scales: Tensor, target: Target) -> Tensor:
     """Laplace's likelihood of what is left to the target, and of what the target itself may be wrong.
 
     It moves the scales, not the joints. A student that repeats its teacher is no surer than the teacher.
+
+    Args:
+        joints: (..., J, 3) metres.
+        log_scales: (..., J) of a coordinate in metres.
+        target: with the same sides.
     """
-    joints, there = known(target.joints)
-    apart = (said.joints[:, 0].detach() - joints).abs()
-    apart = torch.hypot(apart, target.log_scales.exp()[..., None])
-    return laplace_loss(apart, said.log_scales[:, 0, :, None], (target.weights * there.all(-1))[..., None])
+    places, there = known(target.joints)
+    apart = torch.hypot((joints.detach() - places).abs(), target.log_scales.exp()[..., None])
+    return laplace_loss(apart, log_scales[..., None], (target.weights * there.all(-1))[..., None])
+
+
+def unwarp_scales(log_scales: Tensor, warp: Warp, mirror: Tensor) -> Tensor:
+    """(B, J) log scales of the changed person -> those of the person as it was."""
+    return swapped(log_scales, warp, mirror) - warp.growth.log()[:, None]
 
 
 def swapped(values: Tensor, warp: Warp, mirror: Tensor) -> Tensor:

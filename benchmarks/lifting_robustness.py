@@ -1,0 +1,124 @@
+"""What one wrong keypoint does to networks of the lifting variant; prints a table.
+
+    python benchmarks/lifting_robustness.py --samples SAMPLES RUN/depth.safetensors [RUN/rgb.safetensors ...]
+
+Of everybody in the clips kept for validation, one keypoint that the 2D network found is displaced by
+60 pixels of the picture, in a direction drawn at random; its confidence stays. ``2D alone`` is what any lifter
+does at least that puts a joint on its keypoint's viewing ray: there, at the depth it had before. A network
+without the lifting variant does not look at keypoints.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from unipose_ros.codecs.depth_image import DepthImageConfig
+from unipose_ros.networks.anchor_to_joint import AnchorNetwork
+from unipose_ros.networks.registry import load_network
+from unipose_training.recipes.voices import TermShares, WindowVoice
+from unipose_training.samples.batch import PersonBatch, PersonDataset
+from unipose_training.samples.choice import split_rows
+from unipose_training.samples.store import SampleStore
+from unipose_training.samples.window_augment import NO_AUGMENTATION
+from unipose_training.samples.window_keypoints import NO_NOISE
+
+_BATCH = 32
+#: A keypoint below this confidence is not displaced: it counted little before.
+_FOUND = 0.3
+
+
+class Displaced(NamedTuple):
+    """What happened to the joint whose keypoint was displaced, in millimetres, (B,) each.
+
+    Attributes:
+        moved: how far the joint went.
+        before, after: its distance from the truth.
+    """
+
+    moved: Tensor
+    before: Tensor
+    after: Tensor
+
+
+def main() -> None:
+    """Print one row per network."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", nargs="+", type=Path)
+    parser.add_argument("--samples", type=Path, required=True)
+    parser.add_argument("--validate-clips", type=int, default=20, help="as in training (default: 20)")
+    parser.add_argument("--pixels", type=float, default=60.0, help="how far keypoints are displaced (default: 60)")
+    parser.add_argument("--limit", type=int, help="only so many people")
+    options = parser.parse_args()
+    store = SampleStore(options.samples)
+    rows = split_rows(store, options.validate_clips)[1][: options.limit]
+    print("| network | joint moves, median | error before | error after |\n|---|---|---|---|")
+    for index, path in enumerate(options.weights):
+        voice, name = _voice(path)
+        people = PersonDataset(store, rows, ["colour" if name == "rgb" else "depth"])
+        parts = [measured(voice, *each, options.pixels) for each in _batches(people)]
+        if not index:
+            _print("2D alone", [alone for alone, _ in parts])
+        kind = "lifting" if voice.network.config.local else "without keypoints"
+        _print(f"{path.parent.name}/{name}, {kind}", [network for _, network in parts])
+
+
+def measured(
+    voice: WindowVoice, batch: PersonBatch, joints: Tensor, shifts: Tensor, pixels: float
+) -> tuple[Displaced, Displaced]:
+    """2D alone, and the network.
+
+    Args:
+        joints: (B,) whose keypoint is displaced.
+        shifts: (B, 2) directions.
+    """
+    people = torch.arange(len(joints))
+    wrong = batch.pixels.clone()
+    wrong[people, -1, joints] += pixels * shifts
+    truth = batch.truth[people, -1, joints]
+    lifted = batch.lifted[people, -1, joints]
+    across = pixels * shifts * lifted[:, 2:] / batch.camera[:, -1, :2]
+    beside = lifted + torch.cat([across, torch.zeros(len(joints), 1)], dim=-1)
+    right = voice.recall(batch).joints[people, 0, joints]
+    misled = voice.recall(batch._replace(pixels=wrong)).joints[people, 0, joints]
+    return _compared(lifted, beside, truth), _compared(right, misled, truth)
+
+
+def _compared(before: Tensor, after: Tensor, truth: Tensor) -> Displaced:
+    return Displaced(*(1000 * apart.norm(dim=-1) for apart in (after - before, before - truth, after - truth)))
+
+
+def _voice(path: Path) -> tuple[WindowVoice, str]:
+    name = "rgb" if path.stem == "rgb" else "depth"
+    network, _ = load_network(path, name)
+    assert isinstance(network, AnchorNetwork)
+    depth = DepthImageConfig(size=network.config.size) if name == "depth" else None
+    return WindowVoice(network, NO_AUGMENTATION, depth, NO_NOISE, TermShares()).eval(), name
+
+
+def _batches(people: PersonDataset) -> Iterator[tuple[PersonBatch, Tensor, Tensor]]:
+    """Batches with one found joint of everybody, the same for every network, and a direction."""
+    generator = torch.Generator().manual_seed(0)
+    for start in range(0, len(people), _BATCH):
+        batch = people.__getitems__(range(start, min(start + _BATCH, len(people))))
+        known = batch.truth[:, -1].isfinite().all(-1) & batch.lifted[:, -1].isfinite().all(-1)
+        found = (batch.trust[:, -1] >= _FOUND) & known
+        whole = found.any(-1)
+        joints = torch.multinomial(found.float() + 1e-9, 1, generator=generator)[:, 0]
+        angles = 2 * torch.pi * torch.rand(len(joints), generator=generator)
+        batch = PersonBatch(*(value[whole] if len(value) else value for value in batch))
+        yield batch, joints[whole], torch.stack([angles.cos(), angles.sin()], dim=-1)[whole]
+
+
+def _print(name: str, parts: list[Displaced]) -> None:
+    moved, before, after = (torch.cat(values) for values in zip(*parts, strict=True))
+    print(f"| {name} | {moved.median():.0f} mm | {before.mean():.0f} mm | {after.mean():.0f} mm |")
+
+
+if __name__ == "__main__":
+    main()
