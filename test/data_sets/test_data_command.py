@@ -25,14 +25,25 @@ def _write(layout: Layout, dataset: str, root: Path) -> None:
             folder = root / "mpi_inf_3dhp_test_set" / "TS1" / "imageSequence"
             (folder / f"img_{n:06d}.jpg").write_bytes((folder / "img_000001.jpg").read_bytes())
         return
-    layout({"3dpw": "threedpw"}.get(dataset, dataset)).write(root)
+    files = layout({"3dpw": "threedpw"}.get(dataset, dataset))
+    files.write(root)
+    if dataset == "ntu":
+        files.write_video(root, files.NAMES[0])
 
 
 #: Words that must be in the output, of each data set.
 EXPECTED = {
     "itop": ["side test frames", "10501  differs", "side test valid frames", "4863  differs", "3D to 2D 0."],
     "panoptic": ["sequences", "Kinects", "labelled moments with images          3", "cm behind the surface"],
-    "ntu": ["samples with depth", "56880  differs", "302  differs", "stored as in a mirror", "f 365.6, 365.4"],
+    "ntu": [
+        "samples with depth",
+        "56880  differs",
+        "302  differs",
+        "stored as in a mirror",
+        "f 365.6, 365.4",
+        "of these with colour                         1",
+        "colour camera fitted, 0.00 px off",
+    ],
     "coco": ["val2017 pictures", "3       5000  differs", "val2017 persons with keypoints"],
     "human36m": ["train sequences, all cameras         40", "test sequences, all cameras          12", "3D to 2D 0.0"],
     "mpi-inf-3dhp": ["test sequences", "test frames that count          9       2929  differs"],

@@ -51,7 +51,7 @@ def _valid_itop(clips: list[itop.ItopClip], samples: int) -> list[Panel]:
 
 def inventory_panoptic(root: Path, samples: int) -> Inventory:
     """Every sequence and Kinect that is there. The studio publishes no totals for a choice of sequences."""
-    clips = panoptic.open_panoptic(root)
+    clips = panoptic.open_panoptic(root, colour=None)
     counts = [Count("sequences", len({clip.subset for clip in clips})), Count("Kinects", len(clips))]
     counts += [Count("labelled moments with images", sum(len(clip) for clip in clips))]
     remarks = [f"{clip.name}: {number} {why}" for clip in clips for why, number in clip.losses().items()]
@@ -65,11 +65,12 @@ def inventory_panoptic(root: Path, samples: int) -> Inventory:
 def inventory_ntu(root: Path, samples: int) -> Inventory:
     """Samples, skeletons, and how well each camera could be fitted."""
     masked = (root / "nturgb+d_depth_masked").is_dir()
-    clips = ntu.open_ntu(root, masked=masked)
+    clips = ntu.open_ntu(root, masked=masked, colour=None)
     skeletons = len(list((root / "nturgb+d_skeletons").glob("*.skeleton")))
     missing = ntu.missing_skeletons(root)
     counts = (
         Count("samples with depth", len(clips), ntu.PUBLISHED_SAMPLES),
+        Count("of these with colour", sum(clip.has_colour for clip in clips)),
         Count("skeleton files", skeletons),
         Count("samples listed as without skeletons", len(missing), ntu.PUBLISHED_MISSING),
     )
@@ -80,6 +81,8 @@ def inventory_ntu(root: Path, samples: int) -> Inventory:
         f"{c.residual_px:.2f} px off{', stored as in a mirror' if c.mirrored else ''}"
         for name, c in sorted(cameras.items())
     )
+    beside = {clip.subset: ntu.fitted_colour_camera(root, clip.subset) for clip in chosen if clip.has_colour}
+    remarks += tuple(f"{name}: colour camera fitted, {c.residual_px:.2f} px off" for name, c in sorted(beside.items()))
     return Inventory(counts, remarks, tuple(_ntu_panel(clip) for clip in chosen))
 
 

@@ -101,6 +101,11 @@ class NtuClip(IndexedClip):
         """Fitted when first asked for."""
         return fitted_camera(self._root, self.subset)
 
+    @property
+    def has_colour(self) -> bool:
+        """Whether frames have colour."""
+        return self._video is not None
+
     def frame_at(self, index: int) -> RgbdFrame:
         """Depth, and colour registered to it where there is a video; masked depth is 0 outside people."""
         path = self._pictures[index]
