@@ -118,6 +118,9 @@ def test_two_clips_of_one_name_are_refused(tmp_path: Path, shards: Shards, plan:
         label(clips, tmp_path / "out", plan, 1, in_processes)
 
 
+UNREADABLE = "unreadable frames, the first: second.png: no picture"
+
+
 class TwoFrames(IndexedClip):
     """The second of its frames cannot be read."""
 
@@ -136,12 +139,13 @@ def test_frames_that_cannot_be_read_are_counted(tmp_path: Path, shards: Shards, 
     camera = next(iter(open_clips(path)[0].frames())).camera
     job = Job(TwoFrames(camera), tmp_path / "pair.keypoints.npz")
     seen = Labeller(Plan(blob.BlobTeacher(), render_depth=True))(job)
-    assert (seen.frames, seen.problem, dict(seen.losses)) == (1, "", {"unreadable: second.png: no picture": 1})
+    assert (seen.frames, seen.problem, dict(seen.losses)) == (1, "", {UNREADABLE: 1})
     assert dict(read_keypoints(job.path).losses) == dict(seen.losses)
     job.path.unlink()
     unseen = Labeller(Plan(blob.BlobTeacher()))(job)
-    assert "nothing to look at" in unseen.problem
-    assert "show depth with --render-depth" in unseen.problem
+    assert unseen.problem == (
+        f"nothing to look at: 1 frames without colour, 1 {UNREADABLE}; show depth with --render-depth"
+    )
     assert not job.path.exists()
 
 

@@ -65,10 +65,15 @@ class Plan:
         if self.every < 1:
             raise DataError(f"every is {self.every}; look at each frame with 1, at each second with 2")
 
+    @property
+    def picture(self) -> str:
+        """What the teacher is shown."""
+        return "depth" if self.render_depth else "colour"
+
     def identity(self) -> Teacher:
         """The teacher, and what it is shown."""
         teacher = self.teacher.identity()
-        shown = {"every": self.every, "picture": "depth" if self.render_depth else "colour"}
+        shown = {"every": self.every, "picture": self.picture}
         return replace(teacher, settings={**teacher.settings, **shown})
 
 
@@ -121,17 +126,19 @@ class Labeller:
         for frame in _chosen_frames(clip, self._plan.every, lost):
             picture = _picture(frame, self._plan.render_depth)
             if picture is None:
-                lost["frames without the picture that the teacher looks at"] += 1
+                lost[f"frames without {self._plan.picture}"] += 1
                 continue
             stamps.append(frame.stamp_ns)
             found.append(self._detector(picture))
         if not stamps and lost:
-            raise DataError(f"{clip.name}: nothing to look at ({_listed(lost)}); {self._remedy()}")
+            raise DataError(f"nothing to look at: {_listed(lost)}{self._remedy(lost)}")
         losses = {**clip.losses(), **lost}
         return KeypointLabels.of_frames(clip.name, self._teacher, stamps, found, losses)
 
-    def _remedy(self) -> str:
-        return "label without --render-depth" if self._plan.render_depth else "show depth with --render-depth"
+    def _remedy(self, lost: Mapping[str, int]) -> str:
+        if f"frames without {self._plan.picture}" not in lost:
+            return ""
+        return "; label without --render-depth" if self._plan.render_depth else "; show depth with --render-depth"
 
 
 def _chosen_frames(clip: Clip, every: int, lost: Counter[str]) -> Iterator[RgbdFrame]:
@@ -139,11 +146,13 @@ def _chosen_frames(clip: Clip, every: int, lost: Counter[str]) -> Iterator[RgbdF
     if not isinstance(clip, IndexedClip):
         yield from islice(clip.frames(), 0, None, every)
         return
+    first = ""
     for index in range(0, len(clip), every):
         try:
             frame = clip.frame_at(index)
         except DataError as error:
-            lost[f"unreadable: {error}"] += 1
+            first = first or f"unreadable frames, the first: {error}"
+            lost[first] += 1
             continue
         yield frame
 
