@@ -29,6 +29,7 @@ from unipose_training.relative_depth.task import OrderLoss, WspTask
 from unipose_training.relative_depth.windows import OrderBatch, PictureOrders, StoreOrders, joined
 from unipose_training.samples.choice import part_of_clips, split_rows
 from unipose_training.samples.source import require_labels
+from unipose_training.samples.source import require_labels
 from unipose_training.samples.store import SampleStore
 from unipose_training.samples.window_augment import WindowAugmentation
 
@@ -41,8 +42,8 @@ class WspConfig:
     """What the first lesson is, and how it is taught.
 
     Attributes:
-        samples: folder of a sample store with colour; "" for none.
-        orders: JSON of ``unipose relative-depth``; "" for none.
+        samples: folder of a sample store with colour, labelled by a 2D network.
+        orders: JSON of ``unipose relative-depth``; one of the two has to be there.
         size: of the network.
         pixels: of the window's side; 0 for what the size has.
         part: of the store's clips that teach.
@@ -57,8 +58,8 @@ class WspConfig:
         ValueError: a value is out of range, or there is nothing to learn from.
     """
 
-    samples: str = ""
-    orders: str = ""
+    samples: Path | None = None
+    orders: Path | None = None
     size: str = "tiny"
     pixels: int = 0
     part: float = 1.0
@@ -71,7 +72,7 @@ class WspConfig:
 
     def __post_init__(self) -> None:
         if not (self.samples or self.orders):
-            raise ValueError("samples and orders are both empty; name a sample store, a label file, or both")
+            raise ValueError("samples, orders: name a sample store, a label file, or both")
         if self.size not in SIZES:
             raise ValueError(f"size = {self.size}: use one of {', '.join(SIZES)}")
         if not 0 < self.part <= 1:
@@ -92,7 +93,7 @@ def run(config: WspConfig, output: Path) -> Outcome:
     Its depths are in order, not in metres: go on with a recipe that has 3D labels or pseudo labels.
 
     Raises:
-        DataError: samples or label file cannot be read.
+        DataError: samples or label file cannot be read, or the samples' keypoints are projected truth.
         TrainingError: see :func:`unipose_training.engine.teach.teach`.
     """
     training, validation, about = data_of(config)
@@ -119,9 +120,7 @@ def data_of(config: WspConfig) -> tuple[Dataset[OrderBatch], Dataset[OrderBatch]
     validation: list[Dataset[OrderBatch]] = []
     about = []
     if config.samples:
-        store = SampleStore(Path(config.samples))
-        if config.order.kind != "truth":
-            require_labels(store)
+        store = require_labels(SampleStore(Path(config.samples)))
         rows, kept = split_rows(store, config.validate_clips, config.least_confidence)
         rows = part_of_clips(store, rows, config.part)
         judge: Kind = "truth" if np.isfinite(store["truth"][kept]).any() else config.order.kind
@@ -129,14 +128,14 @@ def data_of(config: WspConfig) -> tuple[Dataset[OrderBatch], Dataset[OrderBatch]
         validation.append(StoreOrders(store, kept, judge, config.order))
         about.append(f"{len(rows)} people in frames of {store.folder.name}, {config.order.kind} order")
     if config.orders:
-        pictures = read_orders(Path(config.orders))
+        pictures = read_orders(config.orders)
         kept_pictures = pictures[:: config.validate_clips]
         others = [picture for number, picture in enumerate(pictures) if number % config.validate_clips]
         if not others:
             raise DataError(f"{config.orders}: {len(pictures)} pictures; too few to train and validate")
         training.append(PictureOrders(others, config.network.size))
         validation.append(PictureOrders(kept_pictures, config.network.size))
-        about.append(f"{len(others)} pictures of {Path(config.orders).name}, order by perspective")
+        about.append(f"{len(others)} pictures of {config.orders.name}, order by perspective")
     return ConcatDataset(training), ConcatDataset(validation), "; ".join(about) + "; no 3D labels"
 
 

@@ -62,7 +62,7 @@ class LiveLabels:
 
     def __call__(self, clip: Clip) -> Labels:
         """The network is built once in each process."""
-        detector = _built(self.plan)
+        detector = _built(self.plan)  # type: ignore[arg-type]  # plans are frozen dataclasses, which protocols cannot say
 
         def look(frame: RgbdFrame) -> Keypoints2D | None:
             return None if frame.colour is None else detector(frame.colour)

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, project
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
+from unipose_ros.lookup.body import body_pixels
 from unipose_ros.skeletons import COCO17, ITOP15
 from unipose_training.evaluation.joint_sets import in_joint_set
 from unipose_training.evaluation.matching import MIN_VISIBLE_JOINTS
 from unipose_training.samples.rectify import rectified
-from unipose_training.samples.rows import POINTED, Found, Row, cut_out, trunk_distance
+from unipose_training.samples.rows import POINTED, Found, Row, cut_out, surface_distance
 from unipose_training.samples.settings import SampleSettings
 
 _BONES = np.array([(bone.parent, bone.child) for bone in ITOP15.bones])
@@ -40,20 +41,23 @@ def truth_rows(raw: RgbdFrame, truth: Skeletons, settings: SampleSettings) -> Fo
 def _row(
     frame: RgbdFrame, people: Skeletons, keypoints: Skeletons, person: int, settings: SampleSettings
 ) -> Row | None:
-    joints, status = people.positions[person], people.status[person]
-    visible = status == JointStatus.MEASURED
+    assert frame.depth is not None
+    joints, visible = people.positions[person], people.status[person] == JointStatus.MEASURED
     pixels = project(frame.camera, joints).astype(np.float32)
     box = _box(frame.camera, pixels)
     if visible.sum() < MIN_VISIBLE_JOINTS or box is None:
         return None
-    inputs = cut_out(frame, box, trunk_distance(joints, status), settings)
+    seen = _all_keypoints(frame.camera, keypoints, person)
+    there = seen[None, :, 2] > 0
+    body, _, _ = body_pixels(seen[None, :, :2], seen[None, :, 2], there)
+    inputs = cut_out(frame, box, surface_distance(frame.depth, body[0]), settings)
     if inputs is None:
         return None
     return {
         **inputs,
         **_nothing_lifted(),
         **_projected(pixels, visible),
-        "keypoints": _all_keypoints(frame.camera, keypoints, person),
+        "keypoints": seen,
         "score": np.array(1, np.float32),
         "size": np.array(_size(joints), np.float32),
         "truth": joints,
