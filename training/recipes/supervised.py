@@ -102,10 +102,11 @@ def run(config: SupervisedConfig, output: Path) -> Outcome:
     network = _network(config, store)
     task = _task(network, config, store)
     inputs = (_INPUTS[config.network],)
+    pixels = {inputs[0]: network.config.size} if isinstance(network, AnchorNetwork) else None
     outcome = teach(
         task,
-        training_loader(PersonDataset(store, training, inputs, config.frames), config.run, as_is),
-        validation_loader(PersonDataset(store, validation, inputs, config.frames), config.run, as_is),
+        training_loader(PersonDataset(store, training, inputs, config.frames, pixels), config.run, as_is),
+        validation_loader(PersonDataset(store, validation, inputs, config.frames, pixels), config.run, as_is),
         config.run,
         output,
     )
@@ -153,11 +154,6 @@ def _network(config: SupervisedConfig, store: SampleStore) -> PointNetwork | Anc
     sizes = kind.sizes[config.size]
     if config.network == "points":
         sizes = replace(sizes, frames=min(sizes.frames, config.frames))
-    elif (stored := store[_INPUTS[config.network]].shape[1]) != sizes.size:
-        raise DataError(
-            f"{store.folder}: its windows have {stored} pixels, size '{config.size}' takes {sizes.size}; "
-            "build the samples with as many"
-        )
     network = kind.module(sizes)
     assert isinstance(network, PointNetwork | AnchorNetwork)
     if config.initial:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from unipose_training.data.errors import DataError
 from unipose_training.samples.store import SampleStore
 
 #: Inputs that a batch may hold; each costs reading.
@@ -74,6 +75,11 @@ class PersonDataset(Dataset[PersonBatch]):
         rows: which rows of the store, all by default.
         inputs: some of :data:`INPUTS`.
         frames: T; earlier frames of a person are those that the store links.
+        sizes: pixels of a side of "depth" and "colour", each a divisor of the stored one; as stored by default.
+
+    Raises:
+        ValueError: an unknown input.
+        DataError: the stored windows cannot be shown with so many pixels.
     """
 
     def __init__(
@@ -82,11 +88,13 @@ class PersonDataset(Dataset[PersonBatch]):
         rows: NDArray[np.integer[Any]] | None = None,
         inputs: Sequence[str] = ("points",),
         frames: int = 1,
+        sizes: Mapping[str, int] | None = None,
     ) -> None:
         if unknown := set(inputs) - set(INPUTS):
             raise ValueError(f"inputs {sorted(unknown)} are unknown; use some of {', '.join(INPUTS)}")
         self._store, self._inputs, self._frames = store, tuple(inputs), frames
         self._rows = np.arange(len(store)) if rows is None else np.asarray(rows, np.int64)
+        self._steps = {name: _step(store, name, (sizes or {}).get(name)) for name in inputs if name != "points"}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -147,10 +155,12 @@ class PersonDataset(Dataset[PersonBatch]):
         """Windows, and the pinhole camera that would see them."""
         if name not in self._inputs:
             return torch.zeros(0), torch.zeros(0)
-        picture = self._store[name][rows]
+        picture, step = self._store[name][rows], self._steps[name]
         window, camera = self._store[f"{name}_window"][rows], self._store["camera"][rows]
-        size = picture.shape[3 if name == "colour" else -1]
-        return torch.from_numpy(np.ascontiguousarray(picture)), torch.from_numpy(window_camera(camera, window, size))
+        seen = window_camera(camera, window, picture.shape[3])
+        shrink = shrunk_colour if name == "colour" else shrunk_depth
+        picture, seen = shrink(picture, seen, step) if step > 1 else (picture, seen)
+        return torch.from_numpy(np.ascontiguousarray(picture)), torch.from_numpy(seen)
 
 
 def window_camera(camera: NDArray[np.floating], window: NDArray[np.floating], size: int) -> NDArray[np.float32]:
@@ -167,6 +177,39 @@ def window_camera(camera: NDArray[np.floating], window: NDArray[np.floating], si
     scale = size / window[..., 2:]
     middle = (camera[..., 2:] - window[..., :2]) * scale + (size - 1) / 2
     return np.concatenate([camera[..., :2] * scale, middle], axis=-1).astype(np.float32)
+
+
+def shrunk_depth(
+    picture: NDArray[np.uint16], camera: NDArray[np.float32], step: int
+) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
+    """(..., S, S) depths, every so manyth of them: mixed depths would be places where nothing is."""
+    first = step // 2
+    return picture[..., first::step, first::step], _shrunk_camera(camera, step, first)
+
+
+def shrunk_colour(
+    picture: NDArray[np.uint8], camera: NDArray[np.float32], step: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """(..., S, S, 3) colours, means of squares."""
+    *before, rows, columns, channels = picture.shape
+    squares = picture.reshape(*before, rows // step, step, columns // step, step, channels)
+    means = np.rint(squares.mean(axis=(-4, -2), dtype=np.float32)).astype(np.uint8)
+    return means, _shrunk_camera(camera, step, (step - 1) / 2)
+
+
+def _shrunk_camera(camera: NDArray[np.float32], step: int, first: float) -> NDArray[np.float32]:
+    """(..., 4) intrinsics of every so manyth pixel, of which ``first`` is the first."""
+    return ((camera - np.array([0, 0, first, first])) / step).astype(np.float32)
+
+
+def _step(store: SampleStore, name: str, wanted: int | None) -> int:
+    stored = int(store[name].shape[1])
+    if stored % (wanted or stored):
+        raise DataError(
+            f"{store.folder}: its {name} windows have {stored} pixels, {wanted} are wanted; "
+            "build the samples with as many, or a multiple"
+        )
+    return stored // (wanted or stored)
 
 
 def as_is(batch: Any) -> Any:
