@@ -67,7 +67,8 @@ def draw_placing(scene: Scene, size: tuple[int, int], rng: np.random.Generator) 
     if len(scene) and rng.random() < 0.8:
         source = scene.pixels[rng.integers(len(scene)), _TRUNK].mean(axis=0)
     target = rng.uniform(0.1, 0.9, 2) * size
-    zoom = float(np.exp(rng.uniform(np.log(0.6), np.log(1.8))))
+    # Recordings show few people within two metres; a robot meets many there.
+    zoom = float(np.exp(rng.uniform(np.log(0.6), np.log(2.5))))
     turn = float(np.deg2rad(rng.normal(0, 5)))
     u, v = (float(value) for value in source)
     return Placing(zoom, turn, bool(rng.random() < 0.5), (u, v), (float(target[0]), float(target[1])))
