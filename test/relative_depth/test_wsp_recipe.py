@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,11 +13,16 @@ import torch
 from unipose_ros.codecs.crop import Window
 from unipose_ros.networks.anchor_to_joint import AnchorNetwork, AnchorNetworkConfig, anchor_pixels
 from unipose_ros.networks.registry import load_network
-from unipose_ros.skeletons import ITOP15
+from unipose_ros.resources import resource_path
+from unipose_ros.skeletons import COCO17, ITOP15
+from unipose_training.data.errors import DataError
+from unipose_training.data.labels import Labels2D
+from unipose_training.engine.configuration import load_config
 from unipose_training.engine.settings import RunSettings
 from unipose_training.losses.ordinal import ordinal_loss
 from unipose_training.recipes import run_recipe
-from unipose_training.recipes.wsp import WspConfig
+from unipose_training.recipes.wsp import WspConfig, data_of
+from unipose_training.relative_depth.files import OrderedPicture, write_orders
 from unipose_training.relative_depth.pairs import DepthPairs
 from unipose_training.relative_depth.scenes import OrderedScene
 from unipose_training.relative_depth.task import (
@@ -193,7 +199,7 @@ def store(folder: Path, rows: int = 4) -> Path:
 
 def test_the_recipe_leaves_weights_to_go_on_from(tmp_path: Path) -> None:
     config = WspConfig(
-        samples=str(store(tmp_path / "store")), pixels=64, validate_clips=2,
+        samples=store(tmp_path / "store"), pixels=64, validate_clips=2,
         run=RunSettings(steps=2, batch=2, warm_up_steps=0, threads=1, accelerator="cpu"),
     )  # fmt: skip
     outcome = run_recipe("wsp", config, tmp_path / "run")
@@ -203,6 +209,26 @@ def test_the_recipe_leaves_weights_to_go_on_from(tmp_path: Path) -> None:
     assert isinstance(network, AnchorNetwork)
     assert network.config.size == 64
     assert "measured order; no 3D labels" in record.training_data
+
+
+def test_a_store_and_a_label_file_teach_together(tmp_path: Path) -> None:
+    people = Labels2D(np.zeros((1, 17, 2), np.float32), np.zeros((1, 17), np.uint8), ("",), COCO17)
+    people.pixels[0, [9, 10]] = [[30, 10], [10, 10]]  # the wrists
+    people.status[0, [9, 10]] = 2
+    ends = np.array([[0, 9]], np.int32), np.array([[0, 10]], np.int32)
+    pairs = DepthPairs(*ends, np.array([1], np.int8), np.ones(1, np.float32))
+    cv2.imwrite(str(tmp_path / "p.png"), np.zeros((40, 40, 3), np.uint8))
+    pictures = [OrderedPicture(tmp_path / "p.png", (40, 40), people, pairs)] * 2
+    write_orders(tmp_path / "orders.json", pictures)
+    config = WspConfig(samples=store(tmp_path / "store"), orders=tmp_path / "orders.json", pixels=32, validate_clips=2)
+    data = data_of(config)
+    batch = joined([data.training[0], data.training[len(data.training) - 1]])  # type: ignore[arg-type]
+    assert batch.image.shape == (2, 3, 64, 64)
+    assert batch.joints[-1].tolist() == [LEFT, RIGHT]
+    assert "1 pictures of orders.json" in data.about
+    write_orders(tmp_path / "orders.json", pictures[:1])
+    with pytest.raises(DataError, match="too few to train"):
+        data_of(config)
 
 
 def test_orders_of_a_frame_include_everybody(tmp_path: Path) -> None:
@@ -217,9 +243,16 @@ def test_orders_of_a_frame_include_everybody(tmp_path: Path) -> None:
     assert batch.farther.tolist() == [-0.5, 0.0, -0.5, 0.5, 0.0, -0.5]
 
 
+def test_the_shipped_configuration_is_the_recipes() -> None:
+    config = load_config(WspConfig, resource_path("config", "training", "wsp.yaml"), ["orders=a.json"])
+    assert (config.loss.anchors, config.loss.order) == (1.0, 0.1)
+    assert config.network.size == 224
+
+
 @pytest.mark.parametrize(("given", "text"), [
-    ({}, "samples and orders are both empty"), ({"orders": "a", "size": "huge"}, "size = huge"),
-    ({"orders": "a", "part": 0.0}, "part = 0.0"), ({"orders": "a", "validate_clips": 1}, "validate_clips = 1"),
+    ({}, "samples, orders: name"), ({"orders": Path("a"), "size": "huge"}, "size = huge"),
+    ({"orders": Path("a"), "part": 0.0}, "part = 0.0"),
+    ({"orders": Path("a"), "validate_clips": 1}, "validate_clips = 1"),
 ])  # fmt: skip
 def test_configurations_name_what_is_wrong(given: dict[str, object], text: str) -> None:
     with pytest.raises(ValueError, match=text):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from torch.utils.data import ConcatDataset, Dataset
@@ -28,7 +29,6 @@ from unipose_training.relative_depth.scenes import Kind, OrderSettings
 from unipose_training.relative_depth.task import OrderLoss, WspTask
 from unipose_training.relative_depth.windows import OrderBatch, PictureOrders, StoreOrders, joined
 from unipose_training.samples.choice import part_of_clips, split_rows
-from unipose_training.samples.source import require_labels
 from unipose_training.samples.source import require_labels
 from unipose_training.samples.store import SampleStore
 from unipose_training.samples.window_augment import WindowAugmentation
@@ -111,32 +111,49 @@ def run(config: WspConfig, output: Path) -> Outcome:
     return outcome
 
 
-def data_of(config: WspConfig) -> tuple[Dataset[OrderBatch], Dataset[OrderBatch], str]:
-    """What teaches, what validates, and what the former is, in words.
+class _Data(NamedTuple):
+    """What teaches, what validates, and what the former is, in words."""
+
+    training: Dataset[OrderBatch]
+    validation: Dataset[OrderBatch]
+    about: str
+
+
+def data_of(config: WspConfig) -> _Data:
+    """Everything that a configuration names.
 
     Stores validate by the truth where they have it, else by their own labels.
     """
-    training: list[Dataset[OrderBatch]] = []
-    validation: list[Dataset[OrderBatch]] = []
-    about = []
+    parts, size = [], config.network.size
     if config.samples:
-        store = require_labels(SampleStore(Path(config.samples)))
-        rows, kept = split_rows(store, config.validate_clips, config.least_confidence)
-        rows = part_of_clips(store, rows, config.part)
-        judge: Kind = "truth" if np.isfinite(store["truth"][kept]).any() else config.order.kind
-        training.append(StoreOrders(store, rows, config.order.kind, config.order))
-        validation.append(StoreOrders(store, kept, judge, config.order))
-        about.append(f"{len(rows)} people in frames of {store.folder.name}, {config.order.kind} order")
+        store = require_labels(SampleStore(config.samples))
+        parts.append(_stored(store, config))
+        size = store["colour"].shape[1]  # windows of one batch are alike; the task makes them the network's
     if config.orders:
-        pictures = read_orders(config.orders)
-        kept_pictures = pictures[:: config.validate_clips]
-        others = [picture for number, picture in enumerate(pictures) if number % config.validate_clips]
-        if not others:
-            raise DataError(f"{config.orders}: {len(pictures)} pictures; too few to train and validate")
-        training.append(PictureOrders(others, config.network.size))
-        validation.append(PictureOrders(kept_pictures, config.network.size))
-        about.append(f"{len(others)} pictures of {config.orders.name}, order by perspective")
-    return ConcatDataset(training), ConcatDataset(validation), "; ".join(about) + "; no 3D labels"
+        parts.append(_pictures(config.orders, size, config.validate_clips))
+    about = "; ".join(part.about for part in parts) + "; no 3D labels"
+    return _Data(ConcatDataset([p.training for p in parts]), ConcatDataset([p.validation for p in parts]), about)
+
+
+def _stored(store: SampleStore, config: WspConfig) -> _Data:
+    rows, kept = split_rows(store, config.validate_clips, config.least_confidence)
+    rows = part_of_clips(store, rows, config.part)
+    judge: Kind = "truth" if np.isfinite(store["truth"][kept]).any() else config.order.kind
+    about = f"{len(rows)} people in frames of {store.folder.name}, {config.order.kind} order"
+    training, validation = (
+        StoreOrders(store, chosen, kind, config.order) for chosen, kind in ((rows, config.order.kind), (kept, judge))
+    )
+    return _Data(training, validation, about)
+
+
+def _pictures(path: Path, size: int, every: int) -> _Data:
+    pictures = read_orders(path)
+    kept = pictures[every - 1 :: every]
+    training = [picture for number, picture in enumerate(pictures) if number % every != every - 1]
+    if not (training and kept):
+        raise DataError(f"{path}: {len(pictures)} pictures; too few to train and to validate on one in {every}")
+    about = f"{len(training)} pictures of {path.name}, order by perspective"
+    return _Data(PictureOrders(training, size), PictureOrders(kept, size), about)
 
 
 def _record(config: WspConfig, about: str, outcome: Outcome) -> WeightsRecord:

@@ -127,4 +127,4 @@ def _as_coco(rows: NDArray[np.float64], names: Sequence[str], ids: Sequence[str]
     status = joint_status(labelled, values[..., 2] >= _VISIBLE if visibility else labelled)
     pixels = np.where(labelled[..., None], values[..., :2], np.nan).astype(np.float32)
     kept = np.flatnonzero((status != JointStatus.MISSING).any(axis=1))
-    return Labels2D(pixels[kept], status[kept], tuple(ids[person] for person in kept), COCO17)
+    return Labels2D(pixels[kept], status[kept], tuple(ids[int(person)] for person in kept), COCO17)

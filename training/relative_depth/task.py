@@ -67,6 +67,8 @@ class WspTask(Task):
     so that several people in a window can be ordered. Votes are counted from the same map later.
     """
 
+    _mirror: Tensor
+
     def __init__(self, network: AnchorNetwork, loss: OrderLoss, augmentation: WindowAugmentation) -> None:
         super().__init__()
         self.network, self._loss, self._augmentation = network, loss, augmentation

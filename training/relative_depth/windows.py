@@ -58,7 +58,7 @@ def window_of(image: NDArray[np.uint8], window: Window, person: int, scene: Orde
         person: of the scene, whom it is about.
     """
     pixels = window.to_window(scene.pixels)
-    inside = ((pixels >= -0.5) & (pixels < window.size - 0.5)).all(axis=-1)  # NaN is not inside
+    inside = np.asarray(((pixels >= -0.5) & (pixels < window.size - 0.5)).all(axis=-1))  # NaN is not inside
     pairs = scene.pairs
     ends = np.stack([pairs.first, pairs.second], axis=1)
     kept = np.flatnonzero(inside[ends[..., 0], ends[..., 1]].all(axis=1))
@@ -114,7 +114,8 @@ class StoreOrders(Dataset[OrderBatch]):
         start, end = int(self._starts[row]), int(self._ends[row])
         scene = scene_of_rows(self._store, np.arange(start, end), self._kind, self._settings)
         image = np.array(self._store["colour"][row])
-        return window_of(image, Window(*map(float, self._store["colour_window"][row]), len(image)), row - start, scene)
+        u, v, width, height = map(float, self._store["colour_window"][row])
+        return window_of(image, Window(u, v, width, height, len(image)), row - start, scene)
 
 
 class PictureOrders(Dataset[OrderBatch]):
