@@ -103,6 +103,14 @@ def test_a_wall_behind_the_person_is_no_reading_of_it():
     assert (wall.status == JointStatus.INFERRED).all()
 
 
+def test_furniture_in_front_of_the_person_is_no_reading_of_it():
+    coco = standing()
+    lifter = Lifter(Oracle(coco, scale=0.2))
+    table = np.full((480, 640), 1.2, np.float32)
+    near = lifter.lift(keypoints_of(coco), CAMERA, table)
+    np.testing.assert_allclose(near.positions, lifter.lift(keypoints_of(coco), CAMERA).positions)
+
+
 def test_a_depth_image_without_readings_changes_nothing():
     coco = standing()
     lifter = Lifter(Oracle(coco))

@@ -20,6 +20,8 @@ _AGREE = 0.25
 _GAP, _RADIUS, _LEAST_PIXELS = 0.03, 0.05, 2.0
 #: Readings more than so many standard deviations from where the picture puts the person are of something else.
 _GATE = 3.0
+#: However little the picture says, nobody is nearer or farther than it says by more than this part: furniture is.
+_FARTHEST = 0.3
 
 
 def joint_readings(
@@ -46,20 +48,21 @@ def joint_readings(
     people = len(pixels)
     depths, errors = np.full((people, len(ITOP15)), np.nan), np.ones((people, len(ITOP15)))
     middle = np.nanmedian(np.where(np.isfinite(pixels[..., 0]), expected, np.nan), axis=1)
-    near, far = (middle + sign * (_GATE * spreads + _AGREE) for sign in (-1, 1))
+    gate = np.minimum(_GATE * spreads, _FARTHEST * middle) + _AGREE
+    near, far = middle - gate, middle + gate
     radii = np.maximum(_RADIUS * np.array([camera.fx, camera.fy]) / middle[:, None], _LEAST_PIXELS)
     surfaces = find_surfaces(depth, pixels, radii, np.maximum(near, 0.05), far, _GAP)
     read = surfaces.depths[..., 0] + body.SURFACE_OFFSETS
     off = read - expected
-    good = np.abs(off - _crowd(off, spreads)) <= _AGREE
+    good = np.abs(off - _crowd(off, gate)) <= _AGREE
     depths[:, BODY_PLACES] = np.where(good, read, np.nan)
     errors[:, BODY_PLACES] = np.hypot(body.SURFACE_SPREADS, np.nan_to_num(surfaces.spreads[..., 0]))
     return depths, errors
 
 
-def _crowd(off: FloatArray, spreads: FloatArray) -> FloatArray:
+def _crowd(off: FloatArray, gate: FloatArray) -> FloatArray:
     """(N, 1) the shift of a person that most readings agree on; NaN where none is believable."""
-    close = np.abs(off) <= _GATE * spreads[:, None] + _AGREE
+    close = np.abs(off) <= gate[:, None]
     agree = np.abs(off[:, :, None] - off[:, None]) <= _AGREE
     votes = np.where(close, (agree & close[:, None]).sum(axis=-1), -1)
     best = votes.argmax(axis=1)
