@@ -17,9 +17,8 @@ from unipose_ros.codecs.point_cloud import encode_person
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.lookup import lift_people
-from unipose_ros.lookup.body import BODY13, HIPS, SHOULDERS, body_pixels
+from unipose_ros.lookup.body import BODY13, body_pixels
 from unipose_ros.lookup.convert import to_skeletons
-from unipose_ros.lookup.patches import reference_depths
 from unipose_ros.people import seen_keypoints, select_people
 from unipose_ros.skeletons import ITOP15
 from unipose_training.evaluation.matching import match_people
@@ -31,6 +30,7 @@ Row = dict[str, NDArray[Any]]
 #: ITOP joints that a 2D network points at, and where they are among the lifted 13. Neck and torso
 #: have no keypoint: a network learns them from shoulders and hips.
 POINTED = np.array([ITOP15.index(name) for name in ITOP15.joints if name not in ("neck", "torso")])
+_TRUNK = [ITOP15.index(name) for name in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")]
 _AMONG_13 = np.array([BODY13.landmarks.index(ITOP15.landmarks[joint]) for joint in POINTED])
 
 
@@ -89,7 +89,7 @@ def _row(
     lifted = to_skeletons(people, frame.stamp_ns, frame.frame_id, "lookup")
     pixels, confidences, there = body_pixels(keypoints.pixels, keypoints.confidences, seen)
     box = _box(keypoints.pixels[0][seen[0]])
-    inputs = cut_out(frame, box, surface_distance(frame.depth, pixels[0]), settings)
+    inputs = cut_out(frame, box, trunk_distance(lifted.positions[0], lifted.status[0]), settings)
     if inputs is None:
         return None
     return {
@@ -103,14 +103,17 @@ def _box(pixels: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.concatenate([pixels.min(axis=0), pixels.max(axis=0)]).astype(np.float32)
 
 
-def surface_distance(depth: NDArray[np.float32], pixels: NDArray[np.float64]) -> float:
-    """Metres along z of the person's surface, as finders of people say it at run time; NaN where none is read.
+def trunk_distance(positions: NDArray[np.floating], status: NDArray[np.uint8]) -> float:
+    """Metres along z at which a person is cut out: that of the (15, 3) joints which are MEASURED.
 
-    Args:
-        depth: (H, W) metres.
-        pixels: (13, 2) joints of ``BODY13``; NaN not seen.
+    Those of the trunk if there are any. At run time the finder's surface and the trunk's depth behind
+    it give the same (:mod:`unipose_ros.learned.places`).
     """
-    return float(reference_depths(depth, pixels[None, [*SHOULDERS, *HIPS]], pixels[None])[0])
+    for joints in (_TRUNK, list(range(len(ITOP15)))):
+        sure = [joint for joint in joints if status[joint] == JointStatus.MEASURED]
+        if sure:
+            return float(np.median(positions[sure, 2]))
+    return float(np.nanmedian(positions[:, 2]))
 
 
 def cut_out(frame: RgbdFrame, box: NDArray[np.float32], distance: float, settings: SampleSettings) -> Row | None:

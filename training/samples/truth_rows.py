@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, project
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
-from unipose_ros.lookup.body import body_pixels
 from unipose_ros.skeletons import COCO17, ITOP15
 from unipose_training.evaluation.joint_sets import in_joint_set
 from unipose_training.evaluation.matching import MIN_VISIBLE_JOINTS
 from unipose_training.samples.rectify import rectified
-from unipose_training.samples.rows import POINTED, Found, Row, cut_out, surface_distance
+from unipose_training.samples.rows import POINTED, Found, Row, cut_out, trunk_distance
 from unipose_training.samples.settings import SampleSettings
 
 _BONES = np.array([(bone.parent, bone.child) for bone in ITOP15.bones])
@@ -41,23 +40,20 @@ def truth_rows(raw: RgbdFrame, truth: Skeletons, settings: SampleSettings) -> Fo
 def _row(
     frame: RgbdFrame, people: Skeletons, keypoints: Skeletons, person: int, settings: SampleSettings
 ) -> Row | None:
-    assert frame.depth is not None
-    joints, visible = people.positions[person], people.status[person] == JointStatus.MEASURED
+    joints, status = people.positions[person], people.status[person]
+    visible = status == JointStatus.MEASURED
     pixels = project(frame.camera, joints).astype(np.float32)
     box = _box(frame.camera, pixels)
     if visible.sum() < MIN_VISIBLE_JOINTS or box is None:
         return None
-    seen = _all_keypoints(frame.camera, keypoints, person)
-    there = seen[None, :, 2] > 0
-    body, _, _ = body_pixels(seen[None, :, :2], seen[None, :, 2], there)
-    inputs = cut_out(frame, box, surface_distance(frame.depth, body[0]), settings)
+    inputs = cut_out(frame, box, trunk_distance(joints, status), settings)
     if inputs is None:
         return None
     return {
         **inputs,
         **_nothing_lifted(),
         **_projected(pixels, visible),
-        "keypoints": seen,
+        "keypoints": _all_keypoints(frame.camera, keypoints, person),
         "score": np.array(1, np.float32),
         "size": np.array(_size(joints), np.float32),
         "truth": joints,
