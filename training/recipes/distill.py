@@ -15,8 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from unipose_ros.codecs.colour_image import ColourImageConfig
 from unipose_ros.codecs.depth_image import DepthImageConfig
@@ -31,6 +32,7 @@ from unipose_training.engine.seeds import seed_everything
 from unipose_training.engine.settings import RunSettings
 from unipose_training.engine.teach import teach
 from unipose_training.recipes.distill_task import DistillTask, Lesson
+from unipose_training.recipes.fusion import fused
 from unipose_training.recipes.point_task import save_points
 from unipose_training.recipes.pseudo_truth import TrustRules, answer_weights, kept_by_rule
 from unipose_training.recipes.teacher_answers import Answers, load_teacher, teacher_answers
@@ -61,6 +63,7 @@ class DistillConfig(SampleSource):
         size: of it; see ``SIZES`` in ``networks.depth`` and ``networks.rgb``.
         lifting: 2D keypoints vote as well.
         teacher: weights of a points network; "" takes the joints that modality ``lookup`` lifted.
+        fuse: joints that were lifted from sure keypoints count beside the teacher's.
         initial: weights to begin with, such as those of a pre-training; "" begins anew.
         partners: networks that learn beside the student, and their weights: points, depth or rgb.
         agreement: weight of the distance to what the others' averages say; 0 with partners lets them learn alone.
@@ -82,6 +85,7 @@ class DistillConfig(SampleSource):
     size: str = "tiny"
     lifting: bool = False
     teacher: str = ""
+    fuse: bool = True
     initial: str = ""
     partners: dict[str, str] = field(default_factory=dict)
     agreement: float = 0.5
@@ -171,7 +175,15 @@ def _lesson(
         labelled[torch.from_numpy(part_of_clips(store, training, config.labels, config.run.seed))] = True
     parts = {name: round(float(good[training].float().mean()), 4) for name, good in kept.items()}
     _log.info("answers that fulfil the rules: %s", ", ".join(f"{name} {100 * p:.0f} %" for name, p in parts.items()))
-    return Lesson(answers.joints, answers.log_scales, weights, labelled), parts
+    return Lesson(*_targets(store, answers, config.fuse), weights, labelled), parts
+
+
+def _targets(store: SampleStore, answers: Answers, fuse: bool) -> tuple[Tensor, Tensor]:
+    """(N, J, 3) joints to be learned and (N, J) their log scales."""
+    if not fuse:
+        return answers.joints, answers.log_scales
+    names = ("lifted", "lifted_variance", "lifted_confidence")
+    return fused(answers.joints, answers.log_scales, *(torch.from_numpy(np.array(store[name])) for name in names))
 
 
 def _voices(store: SampleStore, config: DistillConfig) -> dict[str, Voice]:
