@@ -138,10 +138,14 @@ def frames_of(folder: Path, every: int) -> Iterator[tuple[RgbdFrame, Skeletons]]
 
 @torch.no_grad()
 def networks(store: SampleStore, weights: list[Path], most: int) -> Iterator[str]:
-    """One row per network, of its depth map at the joints' places and of the joints that it votes for."""
-    _, rows = split_rows(store, 20)
+    """One row per network, of its depth map at the joints' places and of the joints that it votes for.
+
+    The first row knows no picture: every joint is as far from the person's surface as it usually is.
+    """
+    training, rows = split_rows(store, 20)
     rows = rows[:: max(1, len(rows) // most)]
     people = StoreOrders(store, rows, "truth", OrderSettings())
+    yield from _usual(store, training, people)
     for path in weights:
         network, _ = load_network(path, "rgb")
         assert isinstance(network, AnchorNetwork)
@@ -159,6 +163,18 @@ def networks(store: SampleStore, weights: list[Path], most: int) -> Iterator[str
                 order = (depths[:, 1] - depths[:, 0]).sign()[chosen]
                 found.add(f"{path.parent.name}, {name}", order.numpy(), batch.farther[chosen].numpy())
         yield from found.rows()
+
+
+def _usual(store: SampleStore, training: NDArray[np.integer], people: StoreOrders) -> Iterator[str]:
+    z = np.where(store["lifted_status"] == JointStatus.MEASURED, store["lifted"][..., 2], np.nan)
+    usual = torch.from_numpy(np.nan_to_num(np.nanmean((z - store["distance"][:, None])[training], axis=0)))
+    found = Found(people=len(people))
+    for batch in DataLoader(people, 16, collate_fn=joined):
+        depths = usual[batch.joints[batch.own]]
+        found.add(
+            "usual depths, within", (depths[:, 1] - depths[:, 0]).sign().numpy(), batch.farther[batch.own].numpy()
+        )
+    yield from found.rows()
 
 
 def main() -> None:
