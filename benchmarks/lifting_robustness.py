@@ -60,7 +60,8 @@ def main() -> None:
     print("| network | joint moves, median | error before | error after |\n|---|---|---|---|")
     for index, path in enumerate(options.weights):
         voice, name = _voice(path)
-        people = PersonDataset(store, rows, ["colour" if name == "rgb" else "depth"])
+        window = "colour" if name == "rgb" else "depth"
+        people = PersonDataset(store, rows, [window], sizes={window: voice.network.config.size})
         parts = [measured(voice, *each, options.pixels) for each in _batches(people)]
         if not index:
             _print("2D alone", [alone for alone, _ in parts])

@@ -81,11 +81,13 @@ def row(random: np.random.Generator) -> dict[str, np.ndarray]:
     }
 
 
-def build(folder: Path, teacher: str = "a 2D network") -> SampleStore:
+def build(folder: Path, teacher: str = "a 2D network", blind: bool = False) -> SampleStore:
     random = np.random.default_rng(0)
     writer = StoreWriter(folder, {"points": {"centres": 8}}, {"name": teacher})
     for clip in range(CLIPS):
         rows = stacked([row(random) for _ in range(ROWS)])
+        if blind:
+            rows["truth"], rows["visible"] = np.full_like(rows["truth"], np.nan), np.zeros_like(rows["visible"])
         writer.append(StoredClip(f"clip{clip}", "single", ROWS, ROWS, 0), rows)
     return SampleStore(folder)
 
@@ -310,6 +312,15 @@ def test_a_run_leaves_a_network_and_its_figures(store: SampleStore, tmp_path: Pa
         "ray_pixels", "unsupported", "leg_asymmetry", "bone_deviation", "scale_quantile",
     }  # fmt: skip
     assert figures["validation"]["teacher_mm"] < 60
+
+
+@pytest.mark.usefixtures("small_sizes", "one_thread")
+def test_truth_is_not_read_in_training(store: SampleStore, tmp_path: Path) -> None:
+    hashes = []
+    for name, samples in (("seen", store), ("blind", build(tmp_path / "store", blind=True))):
+        run(config(samples, lifting=True), tmp_path / name)
+        hashes.append(load_network(tmp_path / name / "depth.safetensors", "depth")[1].sha256)
+    assert hashes[0] == hashes[1]
 
 
 @pytest.mark.usefixtures("small_sizes", "one_thread")
