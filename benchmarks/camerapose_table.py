@@ -78,14 +78,14 @@ def figures(lifter: torch.nn.Module, batch: PairBatch) -> str:
 
 
 def observations(
-    noise: Any, repair: Callable[[NDArray[np.float32]], NDArray[np.float64]] | None, detected: str
+    noise: Any, repair: Callable[[NDArray[np.float32]], NDArray[np.float64]] | None, detected: str, trusting: bool
 ) -> Iterator[tuple[str, Observation]]:
     """Clean, detected, and refined 2D."""
     seen = (0.2, 0.2)
     yield "clean", Observation()
-    yield detected, Observation(noise, threshold=seen)
+    yield detected, Observation(noise, threshold=seen, trusting=trusting)
     if repair is not None:
-        yield f"{detected}, refined", Observation(noise, repair, threshold=seen)
+        yield f"{detected}, refined", Observation(noise, repair, threshold=seen, trusting=trusting)
 
 
 def main() -> None:
@@ -95,6 +95,9 @@ def main() -> None:
     parser.add_argument("--heldout", type=Path, required=True, help="body bank of other people and motions")
     parser.add_argument("--refiner", type=Path)
     parser.add_argument("--detections", type=Path)
+    parser.add_argument(
+        "--trusting", action="store_true", help="the lifter was taught with true keypoints (noisy=false)"
+    )
     parser.add_argument("--people", type=int, default=2000)
     given = parser.parse_args()
     lifter, _ = load_network(given.lifter, "lifter")
@@ -103,10 +106,10 @@ def main() -> None:
     print("| cameras | 2D | MPJPE | PA-MPJPE | tilt |\n|---|---|---|---|---|")
     for name, views in VIEWS.items():
         people = draw_sightings(np.random.default_rng(5), poses, views, given.people)
-        print_rows(name, lifter, people, observations(DetectorNoise(), repair, "noisy"))
+        print_rows(name, lifter, people, observations(DetectorNoise(), repair, "noisy", given.trusting))
     if given.detections is not None:
         people, recorded = recorded_people(given.detections)
-        print_rows("rendered", lifter, people, observations(recorded, repair, "MoveNet"))
+        print_rows("rendered", lifter, people, observations(recorded, repair, "MoveNet", given.trusting))
 
 
 def print_rows(name: str, lifter: torch.nn.Module, people: Sightings, seen: Iterator[tuple[str, Observation]]) -> None:

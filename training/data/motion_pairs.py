@@ -79,6 +79,8 @@ class Observation:
         clean: share of people whose keypoints are true all the same, with confidence 1.
         threshold: keypoints of lower confidence are not seen; drawn from this range for every person.
         unknown: share of people of whom K is not told.
+        trusting: the lifter is told that every keypoint is sure, as one that was taught with true keypoints
+            expects; those that a refiner has filled in count too.
     """
 
     noise: Detector | None = None
@@ -86,6 +88,7 @@ class Observation:
     clean: float = 0.0
     threshold: tuple[float, float] = (0.1, 0.3)
     unknown: float = 0.0
+    trusting: bool = False
 
 
 def observe(rng: np.random.Generator, people: Sightings, observation: Observation, paired: bool) -> PairBatch:
@@ -99,7 +102,9 @@ def observe(rng: np.random.Generator, people: Sightings, observation: Observatio
     view = view_rays(directions, seen, known)
     if observation.repair is not None:
         repaired = plane_to_rays(view, observation.repair(refiner_input(view, confidences, seen)))
+        seen = seen | observation.trusting
         view = view_rays(repaired / repaired[..., 2:], seen, known)
+    confidences = np.where(observation.trusting, 1.0, confidences)
     truth = _directions(people.pixels, focal, centre) @ view.turns.transpose(0, 2, 1)
     turns = _true_turns(view, people, focal, centre)
     joints = _joints15(people.joints) @ turns.transpose(0, 2, 1)
