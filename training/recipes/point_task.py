@@ -54,7 +54,9 @@ def ask(network: PointNetwork, batch: PersonBatch, augmentation: PointAugmentati
     points = thinned(batch.points, stored_centres, config.points, config.centres, generator)
     change = draw_change(len(points), augmentation, generator, points.device)
     if augmentation != NO_AUGMENTATION:
-        points = augment_points(points, config.centres, augmentation, generator)
+        whole, points = points, augment_points(points, config.centres, augmentation, generator)
+        following = torch.rand(len(points), generator=generator) < augmentation.follow
+        change = change.follow(whole, points, following.to(points.device))
     seen = points
     points = change.apply(points)
     if config.paint:

@@ -29,7 +29,8 @@ class PointAugmentation:
         noise: metres of normal noise on every point.
         holes: balls whose points are missing, at most: what something hides.
         hole_radius: metres of the largest.
-        cut: probability that one side of a plane through the person is missing.
+        cut: probability that one side of a plane through the person is missing, the lower one mostly.
+        follow: probability that the origin is the middle of what is left, as where a box is drawn around it.
         unpainted: probability that nothing is painted on the points, of a network that sees paint.
 
     Raises:
@@ -46,19 +47,20 @@ class PointAugmentation:
     holes: int = 1
     hole_radius: float = 0.3
     cut: float = 0.1
+    follow: float = 0.5
     unpainted: float = 0.3
 
     def __post_init__(self) -> None:
         for name in ("yaw", "tilt", "shift", "noise", "holes", "hole_radius"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"augmentation.{name} = {getattr(self, name)}: must be at least 0")
-        for name in ("mirror", "scale", "drop", "cut", "unpainted"):
+        for name in ("mirror", "scale", "drop", "cut", "follow", "unpainted"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"augmentation.{name} = {getattr(self, name)}: must be within [0, 1]")
 
 
 #: Nothing is changed.
-NO_AUGMENTATION = PointAugmentation(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+NO_AUGMENTATION = PointAugmentation(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 class Change(NamedTuple):
@@ -92,6 +94,17 @@ class Change(NamedTuple):
         order = torch.tensor(ITOP15.mirror, device=values.device)
         chosen = self.mirrored.reshape(-1, *[1] * (values.dim() - 1))
         return torch.where(chosen, values.index_select(-2, order), values)
+
+    def follow(self, before: Tensor, after: Tensor, chosen: Tensor) -> Change:
+        """The change with its origin where a box around the points that are left would have it.
+
+        Args:
+            before, after: (B, T, N, 3) metres about the centre.
+            chosen: (B,) bool, whose origin moves.
+        """
+        moved = _middle(after) - _middle(before)
+        moved = torch.where(chosen[:, None], moved, 0.0)
+        return self._replace(shifts=self.shifts + (self.turned @ moved[..., None])[..., 0])
 
     @property
     def scales(self) -> Tensor:
@@ -155,10 +168,10 @@ def _kept(points: Tensor, settings: PointAugmentation, generator: torch.Generato
 def _cut_off(points: Tensor, probability: float, generator: torch.Generator) -> Tensor:
     """(B, T, N) bool: beyond a plane that hides the legs, one side, or whatever it meets."""
     people = len(points)
-    normal = torch.nn.functional.normalize(
-        torch.randn(people, 1, 1, 3, generator=generator) * torch.tensor([1, 1, 0.3]), dim=-1
-    )
-    offset = 0.1 + 0.5 * torch.rand(people, 1, 1, generator=generator)
+    # The picture's lower border and tables hide more people than what stands beside them.
+    directions = torch.randn(people, 1, 1, 3, generator=generator) * torch.tensor([1, 1, 0.3])
+    normal = torch.nn.functional.normalize(directions + torch.tensor([0.0, 1.0, 0.0]), dim=-1)
+    offset = 0.6 * torch.rand(people, 1, 1, generator=generator)
     happens = torch.rand(people, 1, 1, generator=generator) < probability
     return happens & ((points * normal).sum(-1) > offset)
 
@@ -173,6 +186,13 @@ def _refilled(points: Tensor, kept: Tensor, generator: torch.Generator) -> Tenso
     again = torch.arange(kept.shape[-1]).expand_as(order) % left
     source = torch.where(kept, torch.arange(kept.shape[-1]).expand_as(order), order.gather(-1, again))
     return points.gather(2, source[..., None].expand_as(points))
+
+
+def _middle(points: Tensor) -> Tensor:
+    """(B, T, N, 3) -> (B, 3) the middle of the last frame's extent across the view; no change along it."""
+    last = points[:, -1]
+    middle = (last.amin(1) + last.amax(1)) / 2
+    return middle * torch.tensor([1.0, 1.0, 0.0], device=points.device)
 
 
 def _turn(axis: int, angles: Tensor) -> Tensor:

@@ -199,7 +199,7 @@ def shrunk_colour(
 
 def _shrunk_camera(camera: NDArray[np.float32], step: int, first: float) -> NDArray[np.float32]:
     """(..., 4) intrinsics of every so manyth pixel, of which ``first`` is the first."""
-    return ((camera - np.array([0, 0, first, first])) / step).astype(np.float32)
+    return np.asarray((camera - np.array([0, 0, first, first])) / step, np.float32)
 
 
 def _step(store: SampleStore, name: str, wanted: int | None) -> int:
