@@ -69,7 +69,7 @@ def test_a_part_of_the_labels_is_a_part_of_the_clips(walks: Path, store: SampleS
 
 
 def test_windows_of_another_size_are_refused(walks: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="its windows have 48 pixels, size 'tiny' takes 192"):
+    with pytest.raises(DataError, match="windows have 48 pixels, 192 are wanted"):
         run(config(walks, network="depth", size="tiny"), tmp_path)
 
 
