@@ -26,7 +26,8 @@ class OrderLoss:
     """What the terms count.
 
     Attributes:
-        anchors: the anchors, and their votes, meet in the joint; in pixels.
+        anchors: the anchors, and their votes, meet in the joint; in parts of the window's side, as pixels
+            would drown the other term.
         order: points are in order.
         unit: metres that the depth branch's difference is counted in; two units are a clear order.
         margin: in units.
@@ -79,9 +80,10 @@ class WspTask(Task):
         changed = augmented(resized(batch, self.network.config.size), self._augmentation, self._mirror)
         said = ask(self.network, changed)
         depths = depths_at(said.depths, changed) / self._loss.unit
+        apart = informative_anchor_loss(said.votes.surround, changed.pixels, changed.trust)
+        apart = apart + informative_anchor_loss(said.votes.pixels, changed.pixels, changed.trust)
         terms = {
-            "anchors": informative_anchor_loss(said.votes.surround, changed.pixels, changed.trust)
-            + informative_anchor_loss(said.votes.pixels, changed.pixels, changed.trust),
+            "anchors": apart / self.network.config.size,
             "order": ordinal_loss(depths[:, 0], depths[:, 1], changed.order, changed.weights, self._loss.margin),
         }
         return self._loss.anchors * terms["anchors"] + self._loss.order * terms["order"], terms
