@@ -57,7 +57,7 @@ class EstimatorConfig:
         EstimatorError: a value is unknown or out of range.
     """
 
-    modality: str = "lookup"
+    modality: str = "points"
     backend: str = field(default="auto", metadata={"choices": ("auto", "onnx", "torch")})
     device: str = "auto"
     threads: int = 2

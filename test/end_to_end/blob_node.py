@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import cv2
 import numpy as np
+from rclpy.parameter import Parameter
 
 from unipose_ros.camera import Camera, unproject
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
@@ -95,4 +96,6 @@ def blobs(frame: RgbdFrame) -> list[np.ndarray]:
 
 
 if __name__ == "__main__":
-    sys.exit(run(lambda: PoseNode(estimator_factory=BlobEstimator)))
+    # Blobs are red and have a distance: the node is to bring colour and depth.
+    modality = Parameter("model.modality", value=BlobEstimator.modality)
+    sys.exit(run(lambda: PoseNode(estimator_factory=BlobEstimator, parameter_overrides=[modality])))

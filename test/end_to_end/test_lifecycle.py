@@ -8,7 +8,7 @@ import pytest
 from lifecycle_msgs.msg import Transition
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, SetParameters
-from rig import Rig, diagnostics, end, output, ros_process, shoot
+from rig import PATIENCE, Rig, diagnostics, end, output, ros_process, shoot
 
 from unipose_ros.msg import Skeleton
 
@@ -105,7 +105,7 @@ def test_a_start_that_cannot_be_ends_with_one_line(
 ) -> None:
     options = [word for argument in arguments for word in ("-p", argument)]
     with ros_process("--ros-args", *options, **environment) as process:
-        assert process.wait(15) == 1
+        assert process.wait(PATIENCE) == 1
         assert words in output(process)
         assert "Traceback" not in output(process)
 

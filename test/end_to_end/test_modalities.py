@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
-from rig import Rig, camera_info, colour_message, depth_message, diagnostics, output, ros_process, scene
+from rig import PATIENCE, Rig, camera_info, colour_message, depth_message, diagnostics, output, ros_process, scene
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ros, pytest.mark.slow]
 
@@ -24,9 +24,9 @@ def stream(rig: Rig, images: str, until: Callable[[], object], what: str) -> Non
     """Publish frames, about fifteen a second, until something has come about."""
     colour, depth = scene(80)
     depth = np.where(colour[..., 1] < 60, 2000, depth).astype(np.uint16)
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while not until():
-        assert time.monotonic() < end, f"waited 20 s for {what}"
+        assert time.monotonic() < end, f"waited {PATIENCE} s for {what}"
         stamp = time.time_ns()
         for name in images.split():
             message = colour_message(stamp, colour) if name == "color" else depth_message(stamp, depth)

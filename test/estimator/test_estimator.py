@@ -17,6 +17,8 @@ from unipose_ros.skeletons import COCO23, ITOP15
 from unipose_ros.timing import StageClock
 
 CAMERA = Camera(525.0, 525.0, 319.5, 239.5, 640, 480)
+#: The modality that takes keypoints that are brought along.
+LOOKUP = EstimatorConfig(modality="lookup")
 #: (17, 2) pixels of somebody who faces a camera at 2.5 m: COCO order, the left side at larger u.
 PIXELS = np.array(
     [
@@ -62,7 +64,7 @@ def frame() -> RgbdFrame:
 
 
 def estimator(found: Keypoints2D, config: EstimatorConfig | None = None) -> PoseEstimator:
-    return PoseEstimator(config or EstimatorConfig(), Detector(found))
+    return PoseEstimator(config or LOOKUP, Detector(found))
 
 
 def test_a_person_comes_out_with_the_frames_stamp(frame: RgbdFrame) -> None:
@@ -94,7 +96,7 @@ def test_stages_are_timed_and_keypoints_kept(frame: RgbdFrame) -> None:
 
 def test_the_detector_sees_the_colour_image(frame: RgbdFrame) -> None:
     detector = Detector(keypoints(0))
-    PoseEstimator(EstimatorConfig(), detector).estimate(frame)
+    PoseEstimator(LOOKUP, detector).estimate(frame)
     assert detector.images[0] is frame.colour
 
 
@@ -119,7 +121,7 @@ def test_a_frame_that_lacks_an_image_is_refused(frame: RgbdFrame) -> None:
 
 def test_warming_up_runs_the_network_once_at_the_cameras_size() -> None:
     detector = Detector(Keypoints2D.empty())
-    PoseEstimator(EstimatorConfig(), detector).warm_up(CAMERA)
+    PoseEstimator(LOOKUP, detector).warm_up(CAMERA)
     assert [image.shape for image in detector.images] == [(480, 640, 3)]
 
 
@@ -136,9 +138,9 @@ def test_a_detector_of_other_joints_is_refused(frame: RgbdFrame) -> None:
 
 
 def test_settings_reach_the_parts(frame: RgbdFrame) -> None:
-    strict = EstimatorConfig(people=PeopleConfig(min_score=0.95))
+    strict = replace(LOOKUP, people=PeopleConfig(min_score=0.95))
     assert len(estimator(keypoints(0), strict).estimate(frame)) == 0
-    dolls_only = EstimatorConfig(lookup=LookupConfig(min_size=0.1, max_size=0.3))
+    dolls_only = replace(LOOKUP, lookup=LookupConfig(min_size=0.1, max_size=0.3))
     assert len(estimator(keypoints(0), dolls_only).estimate(frame)) == 0
 
 

@@ -22,7 +22,7 @@ PLAUSIBLE = {"elbow": (0.2, 0.42), "hand": (0.17, 0.38), "knee": (0.35, 0.56), "
 @pytest.fixture(scope="module")
 def estimator() -> PoseEstimator:
     try:
-        return build_estimator(EstimatorConfig(device="cpu"))
+        return build_estimator(EstimatorConfig(modality="lookup", device="cpu"))
     except WeightsError as error:
         pytest.skip(str(error))
 

@@ -6,6 +6,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
@@ -20,7 +21,7 @@ from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import BagWriter
 from unipose_ros.recordings.messages import camera_info, depth_image, image
 from unipose_ros.recordings.skeleton_messages import skeleton_array
-from unipose_ros.resources import ResourceError, resource_path
+from unipose_ros.resources import resource_path
 from unipose_ros.skeletons import COCO17, ITOP15, convert_joints
 from unipose_training.evaluation.command import _parser, estimator_config, main
 
@@ -82,7 +83,7 @@ def record(tmp_path: Path, people, standing: np.ndarray):
 def judge(detector, tmp_path: Path):
     def run(*arguments: object) -> tuple[int, Path]:
         output = tmp_path / "out"
-        estimator = PoseEstimator(EstimatorConfig(), detector)
+        estimator = PoseEstimator(EstimatorConfig(modality="lookup"), detector)
         return main([*map(str, arguments), "--output", str(output)], estimator), output
 
     return run
@@ -221,7 +222,7 @@ def test_an_estimator_that_cannot_be_gets_one_line(record, tmp_path: Path, capsy
 def test_an_output_that_is_a_file_is_refused_before_the_work(record, tmp_path: Path, detector, capsys) -> None:
     (tmp_path / "taken").write_text("")
     arguments = [str(record()), "--output", str(tmp_path / "taken")]
-    assert main(arguments, PoseEstimator(EstimatorConfig(), detector)) == 1
+    assert main(arguments, PoseEstimator(EstimatorConfig(modality="lookup"), detector)) == 1
     assert "taken: cannot be made" in capsys.readouterr().err
 
 
@@ -230,16 +231,29 @@ def test_a_limit_of_nothing_is_refused(judge) -> None:
         judge("walk", "--limit", 0)
 
 
+def evaluate_demo(output: Path, *options: str) -> Any:
+    """Figures of the shipped recording's first frames."""
+    bag = str(resource_path("demo", "walk"))
+    assert unipose(["evaluate", bag, "--limit", "20", "--no-video", "--output", str(output), *options]) == 0
+    return json.loads((output / "metrics.json").read_text())
+
+
+@pytest.mark.slow
+def test_the_shipped_recording_with_the_shipped_weights(tmp_path: Path) -> None:
+    figures = evaluate_demo(tmp_path / "out")
+    assert figures["modality"] == "points"
+    assert figures["accuracy"]["people"]["recall"] > 0.9
+    assert figures["accuracy"]["overall"]["median_mm"] < 150
+
+
 @pytest.mark.weights
 @pytest.mark.slow
-def test_the_shipped_recording_with_the_real_network(tmp_path: Path) -> None:
+def test_the_shipped_recording_with_the_2d_network(tmp_path: Path) -> None:
     try:
         load_movenet()
-        bag = resource_path("demo", "walk")
-    except (ResourceError, WeightsError) as error:
+    except WeightsError as error:
         pytest.skip(str(error))
-    assert unipose(["evaluate", str(bag), "--limit", "20", "--no-video", "--output", str(tmp_path / "out")]) == 0
-    accuracy = json.loads((tmp_path / "out" / "metrics.json").read_text())["accuracy"]
+    accuracy = evaluate_demo(tmp_path / "out", "--modality", "lookup")["accuracy"]
     assert accuracy["people"]["recall"] > 0.95
     assert accuracy["overall"]["median_mm"] < 50
     assert accuracy["pck"]["map"][accuracy["pck"]["thresholds_m"].index(0.1)] > 0.8

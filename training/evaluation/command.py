@@ -119,7 +119,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="BAG",
         help="rosbag2 recordings, shards, or folders of them",
     )
-    add("--modality", choices=sorted(MODALITIES), default="lookup", help="what to judge (default: %(default)s)")
+    default = EstimatorConfig.modality
+    add("--modality", choices=sorted(MODALITIES), default=default, help="what to judge (default: %(default)s)")
     add("--output", type=Path, default=Path("evaluation"), help="folder for the results (default: %(default)s)")
     add("--no-tracking", action="store_true", help="judge each frame for itself: no ids, no smoothing")
     add("--limit", type=positive, metavar="N", help="at most the first N frames of each recording")
