@@ -122,3 +122,16 @@ def test_points_that_are_not_there_are_asked_for_in_vain(count: int, centres: in
 def test_settings_out_of_range_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         PointAugmentation(**wrong)
+
+
+def test_the_origin_follows_what_is_left() -> None:
+    before = torch.tensor([[[[-0.2, -0.9, 0.0], [0.2, 0.9, 0.3], [0.0, 0.1, 0.1]]]])
+    after = torch.tensor([[[[-0.2, -0.9, 0.0], [0.0, 0.1, 0.1], [0.0, 0.1, 0.1]]]])
+    change = draw_change(1, replace(NO_AUGMENTATION, yaw=30.0, mirror=1.0), torch.Generator().manual_seed(3))
+    moved = change.follow(before, after, torch.tensor([True]))
+    # Across the view the middle is at (-0.1, -0.4); nothing moves along it.
+    assert torch.allclose(moved.apply(torch.tensor([[[-0.1, -0.4, 0.0]]])), torch.zeros(1, 1, 3), atol=1e-6)
+    assert torch.allclose(moved.undo(moved.apply(after)[..., :3].repeat(1, 1, 5, 1)), change.undo(
+        change.apply(after).repeat(1, 1, 5, 1)), atol=1e-6)  # fmt: skip
+    stays = change.follow(before, after, torch.tensor([False]))
+    assert torch.equal(stays.shifts, change.shifts)

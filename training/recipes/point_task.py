@@ -61,7 +61,7 @@ def ask(network: PointNetwork, batch: PersonBatch, augmentation: PointAugmentati
     points = change.apply(points)
     if config.paint:
         shown = torch.rand(len(points), generator=generator) >= augmentation.unpainted
-        points = torch.cat([points, _swapped(painted(seen, batch, shown.to(points.device)), change)], dim=-1)
+        points = torch.cat([points, swap_paint(painted(seen, batch, shown.to(points.device)), change)], dim=-1)
     single = config.frames == 1
     with _attention_on(points.device):
         votes = network(points.flatten(0, 1)[:, None] if single else points)
@@ -71,7 +71,7 @@ def ask(network: PointNetwork, batch: PersonBatch, augmentation: PointAugmentati
     return Said(joints + batch.centres[:, None, None], scales - change.scales.log()[:, None, None])
 
 
-def _swapped(paint: Tensor, change: Change) -> Tensor:
+def swap_paint(paint: Tensor, change: Change) -> Tensor:
     """(B, T, N, 17) paint, left and right exchanged for those who were mirrored."""
     order = torch.tensor(COCO17.mirror, device=paint.device)
     return torch.where(change.mirrored[:, None, None, None], paint[..., order], paint)
