@@ -47,7 +47,8 @@ def packages() -> list[str]:
 def data_files() -> list[tuple[str, list[str]]]:
     """Everything that :func:`unipose_ros.resources.resource_path` finds, by folder."""
     files: dict[str, list[str]] = {SHARE: ["package.xml"]}
-    for path in sorted(path for folder in RESOURCES for path in Path(folder).rglob("*") if path.is_file()):
+    there = sorted(path for folder in RESOURCES for path in Path(folder).rglob("*") if path.is_file())
+    for path in (path for path in there if "__pycache__" not in path.parts):
         files.setdefault(f"{SHARE}/{path.parent}", []).append(str(path))
     return list(files.items())
 

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from unipose_ros import resources
+from unipose_ros.networks.weights import load_weights
 from unipose_ros.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +73,30 @@ def test_the_version_is_that_of_package_xml() -> None:
 
 def test_a_checkout_finds_its_own_files() -> None:
     assert resources.resource_path("config", "fastdds.xml") == ROOT / "config" / "fastdds.xml"
+
+
+@pytest.mark.parametrize("network", ["points", "depth", "rgb", "finder", "lifter", "refiner"])
+def test_weights_are_shipped_small_and_whole(network: str) -> None:
+    path = resources.resource_path("weights", f"{network}.safetensors")
+    assert path == ROOT / "weights" / f"{network}.safetensors"
+    assert path.stat().st_size <= 12_000_000
+    _, record = load_weights(path, network)
+    assert record.training_data
+    assert record.licence
+
+
+def test_weights_and_the_other_resources_are_installed_every_way() -> None:
+    installed = (ROOT / "CMakeLists.txt").read_text()
+    (folders,) = re.findall(r"install\(DIRECTORY (.+) DESTINATION share/\$\{PROJECT_NAME\}\s", installed)
+    packed = re.findall(r"^graft (\w+)$", (ROOT / "MANIFEST.in").read_text(), re.MULTILINE)
+    code = "from setuptools import distutils; made = distutils.core.run_setup('setup.py', stop_after='init'); "
+    code += "print(*[file for _, files in made.data_files for file in files])"
+    listed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for folder in ("config", "demo", "launch", "rviz", "weights"):
+        assert folder in folders.split()
+        assert folder in packed
+        files = {str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob("*") if path.is_file()}
+        assert {file for file in files if "__pycache__" not in file} <= set(listed.split())
 
 
 @pytest.mark.parametrize("library", ["lib/python3.12/site-packages", "local/lib/python3.10/dist-packages"])

