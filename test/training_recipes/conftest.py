@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
-import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from unipose_ros.networks.point_cloud import SIZES, PointNetworkConfig
-from unipose_training.samples.build import build_store
-from unipose_training.samples.labels import LabelFiles
 
 TESTS = Path(__file__).resolve().parents[1]
 
 
-def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
-def walkers() -> ModuleType:
+def walkers(load_module: Callable[[Path], ModuleType]) -> ModuleType:
     """Clips of somebody who walks."""
-    return _load(TESTS / "training_samples" / "walkers.py")
+    return load_module(TESTS / "training_samples" / "walkers.py")
 
 
 @pytest.fixture(scope="session")
-def itop_layout() -> ModuleType:
+def itop_layout(load_module: Callable[[Path], ModuleType]) -> ModuleType:
     """Writes ITOP's files."""
-    return _load(TESTS / "data_sets" / "layouts" / "itop.py")
+    return load_module(TESTS / "data_sets" / "layouts" / "itop.py")
 
 
 @pytest.fixture(scope="session")
 def walks(walkers: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with ``clips/``, ``labels/`` and, built of them, ``store/``: three clips of four frames."""
-    folder = tmp_path_factory.mktemp("walks")
-    clips = walkers.write_clips(folder)
-    labels = LabelFiles.of_clips(folder / "labels", clips)
-    build_store(clips, labels, folder / "store", walkers.SETTINGS, progress=False, teacher=labels.teacher)
-    return folder
+    return walkers.write_store(tmp_path_factory.mktemp("walks"))
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.skeletons import COCO17, COCO23
 from unipose_training.data.keypoint_files import KeypointLabels, Teacher, keypoint_path, write_keypoints
 from unipose_training.data.shards import LabelledFrame, ShardClip, write_shard
+from unipose_training.samples.build import build_store
+from unipose_training.samples.labels import LabelFiles
 from unipose_training.samples.settings import SampleSettings
 
 CAMERA = Camera(fx=180, fy=175, cx=99.5, cy=79.5, width=200, height=160)
@@ -91,6 +93,14 @@ def keypoints(camera: Camera, person: np.ndarray) -> Keypoints2D:
 def write_clips(folder: Path, clips: int = 3, frames: int = 4, camera: Camera = CAMERA) -> list[ShardClip]:
     """Shards in ``clips/`` and their labels in ``labels/``."""
     return [_write_clip(folder, clip, frames, camera) for clip in range(clips)]
+
+
+def write_store(folder: Path) -> Path:
+    """Clips, their labels, and the samples of both in ``store/``; returns the folder of all three."""
+    clips = write_clips(folder)
+    labels = LabelFiles.of_clips(folder / "labels", clips)
+    build_store(clips, labels, folder / "store", SETTINGS, progress=False, teacher=labels.teacher)
+    return folder
 
 
 def _write_clip(folder: Path, clip: int, frames: int, camera: Camera) -> ShardClip:

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unipose_ros.backends import BackendError
-from unipose_ros.cli.options import add_topic_options, chosen_topics, positive
+from unipose_ros.cli.options import add_topic_options, positive
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RecordingError
-from unipose_training.data.clips import Clip, open_clips
+from unipose_training.data.clip_options import add_clip_options, chosen_clips
+from unipose_training.data.clips import Clip
 from unipose_training.data.errors import DataError
 from unipose_training.data.keypoint_files import Teacher
-from unipose_training.data.open_data_set import DATA_SETS, open_data_set
 from unipose_training.engine.configuration import load_config
 from unipose_training.engine.errors import TrainingError
 from unipose_training.samples.build import LabelSource, build_store
@@ -51,7 +51,11 @@ def main(argv: Sequence[str]) -> int:
 
 def _build(options: argparse.Namespace, damaged: dict[str, str]) -> SampleStore:
     settings = load_config(SampleSettings, None, options.set)
-    clips = _clips(options, damaged)
+
+    def report(name: str, why: str) -> None:
+        damaged[name] = why
+
+    clips = chosen_clips(options, report)
     labels, teacher = _labels(options, clips)
     return build_store(
         clips,
@@ -60,21 +64,8 @@ def _build(options: argparse.Namespace, damaged: dict[str, str]) -> SampleStore:
         settings,
         options.workers,
         teacher=teacher,
-        damaged=lambda name, why: damaged.update({name: why}),
+        damaged=report,
     )
-
-
-def _clips(options: argparse.Namespace, damaged: dict[str, str]) -> list[Clip]:
-    if (options.dataset is None) != (options.root is None) or bool(options.paths) == bool(options.dataset):
-        raise DataError("name recordings, or a data set with --dataset and --root")
-    if options.dataset:
-        return list(open_data_set(options.dataset, options.root, options.subset))
-
-    def report(place: Path, error: Exception) -> None:
-        damaged[str(place)] = str(error)
-
-    topics = chosen_topics(options)
-    return [clip for path in options.paths for clip in open_clips(path, topics, report)]
 
 
 def _labels(options: argparse.Namespace, clips: Sequence[Clip]) -> tuple[LabelSource | None, Teacher | None]:
@@ -105,10 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         "unipose samples", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("paths", nargs="*", type=Path, metavar="PATH", help="rosbag2 recordings, shards, or folders of them")
-    add("--dataset", choices=sorted(DATA_SETS), help="instead of PATH: a data set in its publishers' own files")
-    add("--root", type=Path, metavar="DIR", help="folder of the data set")
-    add("--subset", default="", help="part of it, such as side/train of itop (docs/datasets.md)")
+    add_clip_options(parser)
     people = parser.add_mutually_exclusive_group(required=True)
     people.add_argument("--labels", type=Path, metavar="DIR", help="what a 2D network saw: folder of unipose label")
     people.add_argument("--teacher", choices=sorted(_TEACHERS), help="let a 2D network look at colour now")

@@ -19,13 +19,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from unipose_ros.backends import BackendError
-from unipose_ros.cli.options import add_topic_options, chosen_topics, positive
+from unipose_ros.cli.options import add_topic_options, positive
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RecordingError
-from unipose_training.data.clips import Clip, open_clips
+from unipose_training.data.clip_options import add_clip_options, chosen_clips
+from unipose_training.data.clips import Clip
 from unipose_training.data.errors import DataError
 from unipose_training.data.keypoint_files import SUFFIX
-from unipose_training.data.open_data_set import DATA_SETS, open_data_set
 from unipose_training.teachers.engines import ENGINES, Engine
 from unipose_training.teachers.labelling import Outcome, Plan, jobs_for, unfinished
 from unipose_training.teachers.movenet import MoveNetTeacher
@@ -57,12 +57,16 @@ class Report:
     def add(self, outcome: Outcome) -> None:
         """Count a clip."""
         if outcome.problem:
-            self.damaged[outcome.clip] = outcome.problem
+            self.set_aside(outcome.clip, outcome.problem)
             return
         self.labelled += 1
         self.frames += outcome.frames
         self.people += outcome.people
         self.losses = dict(Counter(self.losses) + Counter(outcome.losses))
+
+    def set_aside(self, clip: str, problem: str) -> None:
+        """Note a clip that cannot be labelled."""
+        self.damaged[clip] = problem
 
     def __str__(self) -> str:
         lines = [
@@ -84,7 +88,7 @@ def main(argv: Sequence[str]) -> int:
     report = Report()
     try:
         plan = Plan(MoveNetTeacher(options.device), options.every, options.render_depth)
-        clips = _clips(options, report)
+        clips = chosen_clips(options, report.set_aside)
         label(clips, options.output, plan, options.workers, ENGINES[options.engine], report)
     except _REFUSALS as error:
         print(f"unipose label: {error}", file=sys.stderr)
@@ -134,28 +138,12 @@ def _sole_use(folder: Path) -> Iterator[None]:
         yield
 
 
-def _clips(options: argparse.Namespace, report: Report) -> list[Clip]:
-    if (options.dataset is None) != (options.root is None) or bool(options.paths) == bool(options.dataset):
-        raise DataError("name recordings, or a data set with --dataset and --root")
-    if options.dataset:
-        return list(open_data_set(options.dataset, options.root, options.subset))
-
-    def damaged(place: Path, error: Exception) -> None:
-        report.damaged[str(place)] = str(error)
-
-    topics = chosen_topics(options)
-    return [clip for path in options.paths for clip in open_clips(path, topics, damaged)]
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "unipose label", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("paths", nargs="*", type=Path, metavar="PATH", help="rosbag2 recordings, shards, or folders of them")
-    add("--dataset", choices=sorted(DATA_SETS), help="instead of PATH: a data set in its publishers' own files")
-    add("--root", type=Path, metavar="DIR", help="folder of the data set")
-    add("--subset", default="", help="part of it, such as side/train of itop (docs/datasets.md)")
+    add_clip_options(parser)
     add("--output", type=Path, required=True, metavar="DIR", help="folder for the labels")
     add("--workers", type=positive, default=1, metavar="N", help="that label side by side (default: %(default)s)")
     add("--engine", choices=sorted(ENGINES), default="processes", help="who runs them (default: %(default)s)")

@@ -25,32 +25,15 @@ class Lookup:
         detector: 2D network that puts out COCO-17 keypoints.
     """
 
+    notice = ""
+
     def __init__(self, detector: KeypointDetector, people: PeopleConfig, config: LookupConfig) -> None:
         self._detector: KeypointDetector | None = detector
-        self._runtime = str(getattr(detector, "runtime", type(detector).__name__))
+        self.runtime = str(getattr(detector, "runtime", type(detector).__name__))
         self._people = people
         self._config = config
-        self._last: Keypoints2D | None = None
-
-    @property
-    def last_keypoints(self) -> Keypoints2D | None:
-        """The people of the last frame that were lifted, as the 2D network saw them."""
-        return self._last
-
-    @property
-    def runtime(self) -> str:
-        """What runs the detector, and where, if it says so."""
-        return self._runtime
-
-    @property
-    def notice(self) -> str:
-        """Nothing."""
-        return ""
-
-    @property
-    def counters(self) -> Mapping[str, int]:
-        """Nothing is counted."""
-        return {}
+        self.last_keypoints: Keypoints2D | None = None
+        self.counters: Mapping[str, int] = {}
 
     def warm_up(self, frame: RgbdFrame) -> None:
         """Look at an empty frame."""
@@ -74,9 +57,10 @@ class Lookup:
             raise EstimatorError(f"the detector puts out '{found.joint_set.name}'; modality '{NAME}' needs 'coco17'")
         with clock.stage("lift"):
             camera = frame.camera
-            self._last = select_people(found, camera.width, camera.height, self._people)
-            seen = seen_keypoints(self._last, camera.width, camera.height, self._people)
-            lifted = lift_people(camera, frame.depth, self._last, seen, self._config)
+            people = select_people(found, camera.width, camera.height, self._people)
+            seen = seen_keypoints(people, camera.width, camera.height, self._people)
+            self.last_keypoints = people
+            lifted = lift_people(camera, frame.depth, people, seen, self._config)
             return to_skeletons(lifted, frame.stamp_ns, frame.frame_id, NAME)
 
     def reset(self) -> None:
