@@ -19,6 +19,8 @@ from unipose_training.data.check import (
     spread,
 )
 from unipose_training.data.errors import DataError
+from unipose_training.data.ntu_cameras import fitted_colour_camera
+from unipose_training.data.ntu_skeleton import missing_skeletons
 
 #: A root and how many samples to draw.
 Inventorise = Callable[[Path, int], Inventory]
@@ -67,7 +69,7 @@ def inventory_ntu(root: Path, samples: int) -> Inventory:
     masked = (root / "nturgb+d_depth_masked").is_dir()
     clips = ntu.open_ntu(root, masked=masked, colour=None)
     skeletons = len(list((root / "nturgb+d_skeletons").glob("*.skeleton")))
-    missing = ntu.missing_skeletons(root)
+    missing = missing_skeletons(root)
     counts = (
         Count("samples with depth", len(clips), ntu.PUBLISHED_SAMPLES),
         Count("of these with colour", sum(clip.has_colour for clip in clips)),
@@ -81,7 +83,7 @@ def inventory_ntu(root: Path, samples: int) -> Inventory:
         f"{c.residual_px:.2f} px off{', stored as in a mirror' if c.mirrored else ''}"
         for name, c in sorted(cameras.items())
     )
-    beside = {clip.subset: ntu.fitted_colour_camera(root, clip.subset) for clip in chosen if clip.has_colour}
+    beside = {clip.subset: fitted_colour_camera(root, clip.subset) for clip in chosen if clip.has_colour}
     remarks += tuple(f"{name}: colour camera fitted, {c.residual_px:.2f} px off" for name, c in sorted(beside.items()))
     return Inventory(counts, remarks, tuple(_ntu_panel(clip) for clip in chosen))
 

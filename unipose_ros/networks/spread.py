@@ -20,4 +20,5 @@ def sized_spread(spread: Array, least: Array, scales: Array) -> Array:
     """
     whole = spread + least
     mean = (whole[..., 0] + whole[..., 3] + whole[..., 5]) / 3
-    return whole * (2 * scales**2 / mean)[..., None]
+    sized: Array = whole * (2 * scales**2 / mean)[..., None]
+    return sized
