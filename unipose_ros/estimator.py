@@ -12,6 +12,7 @@ from unipose_ros.camera import Camera
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
 from unipose_ros.learned.build import Parts, build_auto, build_depth, build_points, build_rgb, load_detector
+from unipose_ros.learned.good_windows import RgbConfig
 from unipose_ros.lookup import LookupConfig
 from unipose_ros.lookup.modality import Lookup
 from unipose_ros.modality import EstimatorError, Modality, Needs
@@ -30,12 +31,14 @@ class WeightsConfig:
         depth: of modality ``depth``; empty for the shipped file.
         rgb: of modality ``rgb``; empty for the shipped file.
         finder: of the network that finds people in depth; empty for the shipped file.
+        lifter: of the network that lifts keypoints in modality ``rgb``; empty for the shipped file.
     """
 
     points: str = ""
     depth: str = ""
     rgb: str = ""
     finder: str = ""
+    lifter: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class EstimatorConfig:
         weights: files of the trained networks.
         people: what counts as a person.
         lookup: settings of modality ``lookup``.
+        rgb: when modality ``rgb`` trusts its image network.
 
     Raises:
         EstimatorError: a value is unknown or out of range.
@@ -64,6 +68,7 @@ class EstimatorConfig:
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     people: PeopleConfig = field(default_factory=PeopleConfig)
     lookup: LookupConfig = field(default_factory=LookupConfig)
+    rgb: RgbConfig = field(default_factory=RgbConfig)
 
     def __post_init__(self) -> None:
         if self.modality not in MODALITIES:

@@ -52,10 +52,10 @@ def test_rgb_takes_over_when_depth_dies_and_gives_back(machine: PoseEstimator, d
     fallen = machine.estimate(replace(standing(80, stamp_ns=1_033_000_000), depth=dead))
     assert (len(fallen), fallen.modality) == (1, "rgb")
     assert "rgb takes over" in machine.notice
-    # By its size the person is 3 m away; that is less sure than depth, above all along the ray.
+    # By the keypoints the person is 3 m away; that is less sure than depth, above all along the ray.
     np.testing.assert_allclose(fallen.positions[..., 2], 3.0, atol=0.5)
     assert fallen.covariances is not None
-    assert (fallen.covariances[0, :, 5] > 2 * fallen.covariances[0, :, 0]).all()
+    assert (fallen.covariances[0, :, 5] > 1.5 * fallen.covariances[0, :, 0]).all()
     back = machine.estimate(standing(80, stamp_ns=1_066_000_000))
     assert (back.modality, machine.notice) == ("points", "")
 

@@ -11,6 +11,7 @@ from unipose_ros.camera import Camera
 from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator, WeightsConfig
 from unipose_ros.frame import JointStatus, RgbdFrame
 from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.learned.good_windows import RgbConfig
 from unipose_ros.lookup import LookupConfig
 from unipose_ros.people import PeopleConfig
 from unipose_ros.skeletons import COCO23, ITOP15
@@ -147,7 +148,7 @@ def test_settings_reach_the_parts(frame: RgbdFrame) -> None:
 def test_the_configuration_survives_a_round_trip_through_plain_data() -> None:
     config = EstimatorConfig(threads=3, lookup=LookupConfig(patch_radius=0.04))
     plain = asdict(config)
-    groups = {"people": PeopleConfig, "lookup": LookupConfig, "weights": WeightsConfig}
+    groups = {"people": PeopleConfig, "lookup": LookupConfig, "weights": WeightsConfig, "rgb": RgbConfig}
     again = EstimatorConfig(**{**plain, **{name: group(**plain[name]) for name, group in groups.items()}})
     assert again == config
 

@@ -99,7 +99,9 @@ class Auto:
             self._notice = "modality 'points' is not there: rgb is used"
             return self._rgb, frame
         self._notice = f"{what}: rgb takes over, distances are less exact"
-        return self._rgb, replace(frame, depth=None)
+        # The few readings that are left may still say how far away somebody is.
+        left = frame.depth is not None and bool((np.nan_to_num(frame.depth) > 0).any())
+        return self._rgb, frame if left else replace(frame, depth=None)
 
     def _has_depth(self, frame: RgbdFrame) -> bool:
         if frame.depth is None:

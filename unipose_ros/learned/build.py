@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unipose_ros.backends.trained import Trained, load_trained
 from unipose_ros.keypoints import KeypointDetector
 from unipose_ros.learned.auto import Auto
+from unipose_ros.learned.lifted import LiftAside, Lifted
 from unipose_ros.learned.modality import Learned
 from unipose_ros.learned.places import Places
 from unipose_ros.learned.points import PointsReader
@@ -18,9 +20,11 @@ from unipose_ros.networks.movenet_files import movenet_dir
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.people import PeopleFinder
 from unipose_ros.resources import ResourceError, resource_path
+from unipose_ros.skeletons import ITOP15
 
 if TYPE_CHECKING:
     from unipose_ros.estimator import EstimatorConfig
+    from unipose_ros.lifting import Lifter
 
 
 @dataclass(frozen=True)
@@ -59,15 +63,27 @@ def build_depth(config: EstimatorConfig, parts: Parts) -> Modality:
 
 
 def build_rgb(config: EstimatorConfig, parts: Parts) -> Modality:
-    """People's windows of the colour image; the 2D network finds them.
+    """People's windows of the colour image, and the lifter where they show too little; the 2D network finds people.
+
+    Where nothing was named for one of the two and none is shipped, the other does all.
 
     Raises:
-        WeightsError, BackendError: network or finder cannot be loaded.
+        WeightsError, BackendError: network, lifter or finder cannot be loaded.
     """
-    trained = load_network_of(config, "rgb")
-    reader = ColourReader(trained.record, config.people)
+    no_network, no_lifter = _absence(config, "rgb"), _lifter_absence(config)
+    if no_network and no_lifter:
+        raise WeightsError(f"{no_network}; and the lifter is absent, too: {no_lifter}")
+    lifter = None if no_lifter else _load_lifter(config)
     places = Places(parts.finder or keypoint_finder(config, parts), config.people)
-    return Learned("rgb", config.needs_of("rgb"), trained, reader, places, config.people)
+    if no_network:
+        assert lifter is not None
+        return Lifted("rgb", lifter, places, f"no image network: {no_network}")
+    trained = load_network_of(config, "rgb")
+    # The lifter says ITOP's joints; a network of others has to do without.
+    fits = lifter is not None and trained.record.joint_set == ITOP15.name
+    aside = LiftAside("rgb", lifter, config.rgb, config.people) if lifter is not None and fits else None
+    reader = ColourReader(trained.record, config.people, lifter)
+    return Learned("rgb", config.needs_of("rgb"), trained, reader, places, config.people, aside)
 
 
 def build_auto(config: EstimatorConfig, parts: Parts) -> Modality:
@@ -77,7 +93,7 @@ def build_auto(config: EstimatorConfig, parts: Parts) -> Modality:
         WeightsError: there are weights for neither, or those that there are cannot be used.
         BackendError: the device or backend asked for is not there.
     """
-    no_points, no_rgb = _absence(config, "points"), _absence(config, "rgb") or _movenet_absence(parts)
+    no_points, no_rgb = _absence(config, "points"), _rgb_absence(config, parts)
     if no_points and no_rgb:
         raise WeightsError(f"modality 'auto' has neither points ({no_points}) nor rgb ({no_rgb})")
     points = None if no_points else build_points(config, parts)
@@ -94,6 +110,26 @@ def _absence(config: EstimatorConfig, name: str) -> str:
     except WeightsError as error:
         return str(error)
     return ""
+
+
+def _rgb_absence(config: EstimatorConfig, parts: Parts) -> str:
+    absent = _absence(config, "rgb")
+    return (absent if _lifter_absence(config) else "") or _movenet_absence(parts)
+
+
+def _lifter_absence(config: EstimatorConfig) -> str:
+    """Why there is no lifter: only torch runs it. A named one must be there."""
+    without_torch = not config.weights.lifter and find_spec("torch") is None
+    return "torch is not installed" if without_torch else _absence(config, "lifter")
+
+
+def _load_lifter(config: EstimatorConfig) -> Lifter:
+    from unipose_ros.lifting import LiftingConfig, load_lifter
+
+    settings = LiftingConfig(people=config.people)
+    # Refined keypoints halve the lifter's bias towards distances that are too short.
+    refine = _shipped("refiner") is not None
+    return load_lifter(weights_file(config, "lifter"), settings, refine, config.threads)
 
 
 def _movenet_absence(parts: Parts) -> str:

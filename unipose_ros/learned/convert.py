@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,6 +44,23 @@ def to_skeletons(
         covariances=np.where(sound[..., None], said.covariances, np.nan).astype(np.float32),
         joint_set=joint_set,
     )
+
+
+def merge(parts: Sequence[Skeletons]) -> Skeletons:
+    """People of one frame that were found in several ways, best score first, untracked.
+
+    Args:
+        parts: at least one, all of the same frame, modality and joints, with covariances unless empty.
+    """
+    filled = [part for part in parts if len(part)]
+    if len(filled) < 2:
+        return (filled or list(parts))[0]
+    names = ("positions", "confidences", "status", "scores", "covariances")
+    arrays = {name: np.concatenate([getattr(part, name) for part in filled]) for name in names}
+    order = np.argsort(-arrays["scores"], kind="stable")
+    first = filled[0]
+    ordered: dict[str, Any] = {name: array[order] for name, array in arrays.items()}
+    return Skeletons(first.stamp_ns, first.frame_id, first.modality, **ordered, joint_set=first.joint_set)
 
 
 def _seen(

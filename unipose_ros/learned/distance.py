@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, rays
+from unipose_ros.frame import RgbdFrame
+from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.lookup import body
-from unipose_ros.skeletons import COCO17
+from unipose_ros.skeletons import COCO17, ITOP15
+
+if TYPE_CHECKING:
+    from unipose_ros.lifting import Lifter
 
 _BONES = (
     ("left_shoulder", "left_elbow", body.LIMB_LENGTHS[0, 0]),
@@ -31,6 +38,7 @@ _LENGTHS = np.array([length for _, _, length in _BONES])
 _NEARER = 0.25
 #: Standard deviation of the distance as a part of it; measured on the same people.
 _SPREAD = 0.09
+_TRUNK = [ITOP15.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
 
 
 def size_distance(camera: Camera, pixels: NDArray[np.floating], seen: NDArray[np.bool_]) -> tuple[float, float]:
@@ -51,3 +59,19 @@ def size_distance(camera: Camera, pixels: NDArray[np.floating], seen: NDArray[np
     below = np.cumsum(weights[order])
     distance = float(distances[order[np.searchsorted(below, _NEARER * below[-1])]])
     return distance, _SPREAD * distance
+
+
+def lifted_distance(lifter: Lifter, frame: RgbdFrame, keypoints: Keypoints2D) -> tuple[float, float]:
+    """Distance along z of one person's trunk in metres by the lifter's pose, and its standard deviation.
+
+    Depth readings of the frame are fused in. NaN where the person shows too few keypoints, or no trunk.
+    """
+    found = lifter.lift(keypoints, frame.camera, frame.depth)
+    if len(found) == 0 or found.covariances is None:
+        return float("nan"), float("nan")
+    seen = np.flatnonzero(np.isfinite(found.positions[0, _TRUNK, 2]))
+    if len(seen) == 0:
+        return float("nan"), float("nan")
+    joints = np.array(_TRUNK)[seen]
+    spread = np.sqrt(found.covariances[0, joints, 5].mean())
+    return float(found.positions[0, joints, 2].mean()), float(spread)

@@ -3,22 +3,59 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Generic
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unipose_ros.backends import device_kind
 from unipose_ros.backends.trained import Trained
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.learned.convert import to_skeletons
+from unipose_ros.learned.convert import merge, to_skeletons
 from unipose_ros.learned.places import Places, usable
 from unipose_ros.learned.reader import Reader, Sample, recorded_joints, recorded_temperature
 from unipose_ros.modality import EstimatorError, Needs
 from unipose_ros.people import PeopleConfig, Proposals
 from unipose_ros.timing import StageClock
+
+
+class Aside(Protocol):
+    """Another way to skeletons, for people whom the network cannot judge well."""
+
+    @property
+    def runtime(self) -> str:
+        """What runs it, and where."""
+        ...
+
+    def takes(self, frame: RgbdFrame, people: Proposals) -> NDArray[np.bool_]:
+        """(N,) people whom it judges better."""
+        ...
+
+    def __call__(self, frame: RgbdFrame, people: Proposals) -> Skeletons:
+        """Their skeletons, with the network's joints."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class _Looked(Generic[Sample]):
+    """People of one frame who can be judged.
+
+    Attributes:
+        people: those whom the network judges.
+        samples: what it is shown of each.
+        aside: those who go the other way.
+        keypoints: all of them as a 2D network sees them, where they were found by one.
+    """
+
+    people: Proposals
+    samples: list[Sample]
+    aside: Proposals
+    keypoints: Keypoints2D | None
+
+    def __len__(self) -> int:
+        return len(self.samples) + len(self.aside)
 
 
 class Learned(Generic[Sample]):
@@ -31,45 +68,38 @@ class Learned(Generic[Sample]):
         reader: cuts out for it, and reads its answers.
         places: where people are.
         config: what counts as a person.
+        aside: another way for some of them; ``None`` to let the network judge all.
 
     Raises:
         WeightsError: the network's record does not fit.
     """
 
+    notice = ""
+
     def __init__(
-        self, name: str, needs: Needs, trained: Trained, reader: Reader[Sample], places: Places, config: PeopleConfig
+        self,
+        name: str,
+        needs: Needs,
+        trained: Trained,
+        reader: Reader[Sample],
+        places: Places,
+        config: PeopleConfig,
+        aside: Aside | None = None,
     ) -> None:
         self._name = name
         self._needs = needs
         self._trained: Trained | None = trained
-        self._runtime = f"{trained.run.description}; people by {places.runtime}"
+        beside = f"; {aside.runtime}" if aside else ""
+        self.runtime = f"{trained.run.description}; people by {places.runtime}{beside}"
+        self._aside = aside
         self._reader = reader
         self._places = places
         self._config = config
         self._joint_set = recorded_joints(trained.record)
         self._temperature = recorded_temperature(trained.record)
-        self._last: Keypoints2D | None = None
-        self._counters: Counter[str] = Counter()
-
-    @property
-    def last_keypoints(self) -> Keypoints2D | None:
-        """The people of the last frame as a 2D network saw them, where they were found by one."""
-        return self._last
-
-    @property
-    def runtime(self) -> str:
-        """What runs network and finder, and where."""
-        return self._runtime
-
-    @property
-    def notice(self) -> str:
-        """Nothing."""
-        return ""
-
-    @property
-    def counters(self) -> Mapping[str, int]:
-        """People who were proposed and left out, and joints that were no numbers."""
-        return self._counters
+        self.last_keypoints: Keypoints2D | None = None
+        #: People who were proposed and left out, and joints that were no numbers.
+        self.counters: Counter[str] = Counter()
 
     def warm_up(self, frame: RgbdFrame) -> None:
         """Run the finder, and the network: on CUDA with every number of people that can come."""
@@ -87,16 +117,20 @@ class Learned(Generic[Sample]):
         """
         self._needs.check(frame, self._name)
         trained = self._loaded()
-        people, samples = self._look(frame, clock)
-        self._last = people.keypoints
-        if samples:
+        looked = self._look(frame, clock)
+        self.last_keypoints = looked.keypoints
+        parts = [Skeletons.empty(frame.stamp_ns, frame.frame_id, self._name, self._joint_set)]
+        if looked.samples:
             with clock.stage("network"):
-                outputs = trained.run(self._reader.stack(samples))
+                outputs = trained.run(self._reader.stack(looked.samples))
             with clock.stage("lift"):
-                found = self._put_back(frame, people, samples, outputs)
-        else:
-            found = Skeletons.empty(frame.stamp_ns, frame.frame_id, self._name, self._joint_set)
-        self._places.remember(frame, found)
+                parts.append(self._put_back(frame, looked.people, looked.samples, outputs))
+        if self._aside is not None and len(looked.aside):
+            with clock.stage("lift"):
+                parts.append(self._aside(frame, looked.aside))
+        found = merge(parts)
+        # The other way wants keypoints, which only a search gives: then nobody is remembered.
+        self._places.remember(frame, parts[0] if len(looked.aside) else found)
         return found
 
     def reset(self) -> None:
@@ -113,37 +147,46 @@ class Learned(Generic[Sample]):
             raise EstimatorError("the estimator is closed; build another one")
         return self._trained
 
-    def _look(self, frame: RgbdFrame, clock: StageClock) -> tuple[Proposals, list[Sample]]:
-        """People and their samples: where they were last, unless it is time to search or one of them is gone."""
+    def _look(self, frame: RgbdFrame, clock: StageClock) -> _Looked[Sample]:
+        """People where they were last, unless it is time to search or one of them is gone."""
         known = self._places.remembered(frame)
         if known is not None:
             with clock.stage("crop"):
-                people, samples = self._cut_out(frame, known)
-            if len(people) == len(known):
-                return people, samples
+                looked = self._cut_out(frame, known)
+            if len(looked) == len(known):
+                return looked
         with clock.stage("people"):
             found = self._places.search(frame)
         with clock.stage("crop"):
-            people, samples = self._cut_out(frame, found)
-        self._count("people too little to see", len(found) - len(people))
-        return people, samples
+            looked = self._cut_out(frame, found)
+        self._count("people too little to see", len(found) - len(looked))
+        return looked
 
-    def _cut_out(self, frame: RgbdFrame, people: Proposals) -> tuple[Proposals, list[Sample]]:
+    def _cut_out(self, frame: RgbdFrame, people: Proposals) -> _Looked[Sample]:
         """Those of whom there is enough to look at, and their samples."""
-        people = people.select(usable(people, frame.camera, with_distance=self._needs.depth))
-        samples = [self._reader.encode(frame, people, person) for person in range(len(people))]
-        there = np.array([sample is not None for sample in samples], np.bool_)
-        return people.select(there), [sample for sample in samples if sample is not None]
+        aside = np.zeros(len(people), np.bool_) if self._aside is None else self._aside.takes(frame, people)
+        fit = usable(people, frame.camera, with_distance=self._needs.depth) & ~aside
+        samples = [self._reader.encode(frame, people, int(person)) for person in np.flatnonzero(fit)]
+        fit[fit] = [sample is not None for sample in samples]
+        return _Looked(
+            people=people.select(fit),
+            samples=[sample for sample in samples if sample is not None],
+            aside=people.select(aside),
+            keypoints=people.select(fit | aside).keypoints,
+        )
 
     def _put_back(
         self, frame: RgbdFrame, people: Proposals, samples: list[Sample], outputs: tuple[Any, ...]
     ) -> Skeletons:
         said = self._reader.read(samples, outputs)
         said = replace(said, scales=said.scales * np.float32(self._temperature))
+        if not self._needs.depth and people.keypoints is not None:
+            # What colour shows is judged by colour: depth can be as good as dead.
+            frame = replace(frame, depth=None)
         found = to_skeletons(frame, people, said, self._joint_set, self._name, self._config)
         self._count("joints not finite", int((found.status == JointStatus.MISSING).sum()))
         return found
 
     def _count(self, reason: str, number: int) -> None:
         if number:
-            self._counters[reason] += number
+            self.counters[reason] += number

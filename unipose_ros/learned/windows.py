@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,14 @@ from unipose_ros.codecs.anchors import WindowSample
 from unipose_ros.codecs.colour_image import ColourImageConfig, encode_colour
 from unipose_ros.codecs.depth_image import DepthImageConfig, encode_depth
 from unipose_ros.frame import RgbdFrame
-from unipose_ros.learned.distance import size_distance
+from unipose_ros.learned.distance import lifted_distance, size_distance
 from unipose_ros.learned.reader import Joints, recorded
 from unipose_ros.networks.spread import LEAST_SPREAD, sized_spread
 from unipose_ros.networks.weights import WeightsError, WeightsRecord
 from unipose_ros.people import PeopleConfig, Proposals, seen_keypoints
+
+if TYPE_CHECKING:
+    from unipose_ros.lifting import Lifter
 
 FloatArray = NDArray[np.float64]
 
@@ -75,28 +78,39 @@ class ColourReader:
 
     Args:
         people: which keypoints are believed, where the distance is to be told from them.
+        lifter: says how far away people are, also from few depth readings or none; ``None`` to go by the finder's
+            distance, or by their size.
 
     Raises:
         WeightsError: the record lacks a size, or the network wants keypoints, too.
     """
 
-    def __init__(self, record: WeightsRecord, people: PeopleConfig) -> None:
+    def __init__(self, record: WeightsRecord, people: PeopleConfig, lifter: Lifter | None = None) -> None:
         _refuse_keypoints(record)
         self._config = ColourImageConfig(size=recorded(record, "size"))
         self._people = people
+        self._lifter = lifter
 
     def encode(self, frame: RgbdFrame, people: Proposals, person: int) -> ColourSample | None:
         """The person's window; ``None`` where neither depth nor size tells a distance."""
-        distance, spread = float(people.distances[person]), 0.0
-        if not np.isfinite(distance):
-            if people.keypoints is None:
-                return None
-            keypoints, camera = people.keypoints.select(np.array([person])), frame.camera
-            seen = seen_keypoints(keypoints, camera.width, camera.height, self._people)
-            distance, spread = size_distance(camera, keypoints.pixels[0], seen[0])
+        distance, spread = self._distance(frame, people, person)
         if not distance > 0:
             return None
         return ColourSample(encode_colour(frame, people.boxes[person], distance, self._config), spread)
+
+    def _distance(self, frame: RgbdFrame, people: Proposals, person: int) -> tuple[float, float]:
+        """Of one person, and its standard deviation; NaN where it is not known."""
+        keypoints = None if people.keypoints is None else people.keypoints.select(np.array([person]))
+        if keypoints is not None and self._lifter is not None:
+            distance, spread = lifted_distance(self._lifter, frame, keypoints)
+            if np.isfinite(distance):
+                return distance, spread
+        distance = float(people.distances[person])
+        if np.isfinite(distance) or keypoints is None:
+            return distance, 0.0
+        camera = frame.camera
+        (seen,) = seen_keypoints(keypoints, camera.width, camera.height, self._people)
+        return size_distance(camera, keypoints.pixels[0], seen)
 
     def blank(self, people: int) -> NDArray[np.float32]:
         """An input of so many people with nothing to see."""

@@ -134,15 +134,23 @@ class Lifter:
             ValueError: another joint set, or a depth image of another size.
         """
         self._check(keypoints, camera, depth)
-        seen = seen_keypoints(keypoints, camera.width, camera.height, self._config.people)
-        enough = (seen.sum(axis=1) >= self._config.min_keypoints) & (_places(seen) >= _LEAST_PLACES)
-        keypoints, seen = keypoints.select(enough), seen[enough]
+        enough = self.liftable(keypoints, camera)
+        keypoints = keypoints.select(enough)
         if len(keypoints) == 0:
             return Skeletons.empty(stamp_ns, frame_id, modality)
+        seen = self._seen(keypoints, camera)
         if self._refiner is not None:
             keypoints = self._refiner(keypoints, camera)
         poses = self.relative(keypoints, camera, seen)
         return self._placed(keypoints, camera, depth, seen, poses, (stamp_ns, frame_id, modality))
+
+    def liftable(self, keypoints: Keypoints2D, camera: Camera) -> Mask:
+        """(N,) people who show enough keypoints to be lifted."""
+        seen = self._seen(keypoints, camera)
+        return np.asarray((seen.sum(axis=1) >= self._config.min_keypoints) & (_places(seen) >= _LEAST_PLACES))
+
+    def _seen(self, keypoints: Keypoints2D, camera: Camera) -> Mask:
+        return seen_keypoints(keypoints, camera.width, camera.height, self._config.people)
 
     @staticmethod
     def _check(keypoints: Keypoints2D, camera: Camera, depth: NDArray[np.float32] | None) -> None:
