@@ -82,9 +82,9 @@ def place(scene: Scene, placing: Placing, ratio: float, size: tuple[int, int]) -
         size: width and height of the window.
     """
     matrix = _matrix(placing, ratio)
-    part = _warp(scene.part.astype(np.float32) / 255, matrix, size)
+    part = _warp(scene.part.astype(np.float32) / np.float32(255), matrix, size)
     valid = (scene.part > 0).astype(np.float32)
-    total, covered = _warp((scene.depth * valid).astype(np.float32), matrix, size), _warp(valid, matrix, size)
+    total, covered = _warp(scene.depth * valid, matrix, size), _warp(valid, matrix, size)
     depth = np.where(part > 0.02, total / np.maximum(covered, 1e-3) / placing.zoom, 0)
     image = np.stack([depth, np.where(part > 0.02, part, 0)]).astype(np.float32)
     return _label(scene, matrix, image, placing.zoom)
