@@ -15,6 +15,7 @@ from unipose_ros.camera import project
 from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator, WeightsConfig
 from unipose_ros.frame import JointStatus, RgbdFrame
 from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.learned.points import PointsReader
 from unipose_ros.modality import Needs
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.people import PeopleConfig, Proposals
@@ -233,3 +234,30 @@ def test_runtime_names_network_and_finder(tiny: Tiny) -> None:
     assert "torch" in runtime
     assert "cpu" in runtime
     assert "people by a list" in runtime
+
+
+@pytest.mark.parametrize(("by_keypoints", "looks"), [(False, 2), (True, 1)])
+def test_whom_depth_alone_has_found_is_looked_at_more_closely(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, by_keypoints: bool, looks: int
+) -> None:
+    finder = Finder(box(40))
+    if by_keypoints:
+        pixels, sure = np.full((1, 17, 2), (40, 60), np.float32), np.ones((1, 17), np.float32)
+        finder.said = replace(finder.said, keypoints=Keypoints2D(pixels, sure, sure[:, 0], finder.said.boxes))
+    machine = PoseEstimator(tiny("points"), finder=finder)
+    cut_out = PointsReader.encode
+    boxes: list[np.ndarray] = []
+
+    def noted(reader: PointsReader, frame: RgbdFrame, people: Proposals, person: int) -> object:
+        boxes.append(people.boxes[person])
+        return cut_out(reader, frame, people, person)
+
+    monkeypatch.setattr(PointsReader, "encode", noted)
+    found = machine.estimate(standing(40))
+    assert len(found) == 1
+    assert len(boxes) == looks
+    np.testing.assert_array_equal(boxes[0], box(40))
+    if looks == 2:
+        first = project(CAMERA, found.positions[0])
+        # An untrained network says the same joints again, so the second box is around them.
+        np.testing.assert_allclose(boxes[1], [*first.min(axis=0), *first.max(axis=0)], atol=6)

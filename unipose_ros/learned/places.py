@@ -66,7 +66,7 @@ class Places:
         """Take note of who was found in a frame, and where."""
         self._age += 1
         self._stamp_ns = frame.stamp_ns
-        self._known = _around(frame.camera, people)
+        self._known = around(frame.camera, people, _MOVED)
 
     def reset(self) -> None:
         """Forget everybody."""
@@ -94,16 +94,20 @@ def usable(people: Proposals, camera: Camera, with_distance: bool) -> NDArray[np
     return np.asarray(there, np.bool_)
 
 
-def _around(camera: Camera, people: Skeletons) -> Proposals:
-    """Boxes around joints, and the distance of the trunk's."""
+def around(camera: Camera, people: Skeletons, grown: float = 0.0) -> Proposals:
+    """Boxes around joints, and the distance of the trunk's.
+
+    Args:
+        grown: part of its sides by which a box is larger on each.
+    """
     if not len(people):
         return Proposals.empty()
     joints = people.joint_set
     pixels = project(camera, people.positions)
     low = np.where(np.isfinite(pixels), pixels, np.inf).min(axis=1)
     high = np.where(np.isfinite(pixels), pixels, -np.inf).max(axis=1)
-    grown = _MOVED * (high - low)
+    margin = grown * (high - low)
     trunk = [i for i, place in enumerate(joints.landmarks) if place.endswith(("_shoulder", "_hip"))]
     distances = np.nanmedian(people.positions[:, trunk or slice(None), 2], axis=1)
-    boxes = np.concatenate([low - grown, high + grown], axis=1)
+    boxes = np.concatenate([low - margin, high + margin], axis=1)
     return Proposals(boxes.astype(np.float32), distances.astype(np.float32), people.scores)

@@ -39,7 +39,7 @@ class HeatMapConfig:
         ValueError: a value is out of range.
     """
 
-    min_score: float = 0.3
+    min_score: float = 0.35
     max_people: int = 20
     reach: float = 0.15
 
