@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unipose_ros.camera import Camera, project
+from unipose_ros.camera import Camera, project, unproject
 from unipose_ros.codecs.point_cloud import (
     Paint,
     PointCloudConfig,
@@ -44,7 +44,8 @@ def test_points_are_where_the_depth_image_says() -> None:
     assert (pixels <= BOX[2:] + 0.5).all()
     expected = 2.9 + (pixels[:, 0] - 260) / 120 * 0.2
     assert np.abs(points[:, 2] - expected).max() < 1e-3
-    assert np.abs(np.median(sample.features, axis=0)).max() < 1e-6
+    # The origin is what the proposal says: the middle of its box at the person's distance.
+    np.testing.assert_allclose(sample.centre, unproject(CAMERA, (BOX[:2] + BOX[2:]) / 2, 3.0), rtol=1e-6)
 
 
 def test_distortion_is_undone() -> None:
