@@ -17,6 +17,8 @@ from unipose_training.data.open_data_set import DATA_SETS, open_data_set
 from unipose_training.data.predictions import COORDINATES, align_predictions, read_predictions
 from unipose_training.evaluation.coco_run import judge_coco
 from unipose_training.evaluation.errors import EvaluationError
+from unipose_training.evaluation.human36m_run import NAME as _HUMAN36M
+from unipose_training.evaluation.human36m_run import judge_human36m
 from unipose_training.evaluation.itop_protocol import ItopScore, protocol_report, score_itop
 from unipose_training.evaluation.joint_sets import in_joint_set
 from unipose_training.evaluation.replay import ReplayedFrame
@@ -28,7 +30,7 @@ _COCO = "coco"
 def add_data_set_options(parser: argparse.ArgumentParser) -> None:
     """What names a data set, and predictions for it."""
     group = parser.add_argument_group("data sets, instead of recordings")
-    group.add_argument("--dataset", choices=sorted([*DATA_SETS, _COCO]), help="in its publishers' own files")
+    group.add_argument("--dataset", choices=sorted([*DATA_SETS, _COCO, _HUMAN36M]), help="in its publishers' own files")
     group.add_argument("--root", type=Path, metavar="DIR", help="folder of the data set")
     group.add_argument("--subset", default="", help="part of it, such as side/test of itop (docs/datasets.md)")
     group.add_argument("--predictions", type=Path, metavar="FILE", help="score these instead, for itop or coco")
@@ -37,19 +39,21 @@ def add_data_set_options(parser: argparse.ArgumentParser) -> None:
 
 def has_own_judge(options: argparse.Namespace) -> bool:
     """Whether :func:`judge_alone` judges what the options name, without replaying clips."""
-    return options.predictions is not None or options.dataset == _COCO
+    return options.predictions is not None or options.dataset in (_COCO, _HUMAN36M)
 
 
 def judge_alone(options: argparse.Namespace) -> str:
-    """The data set's own tables for COCO's pictures or for a file of predictions.
+    """The data set's own tables for COCO's pictures, Human3.6M's poses or a file of predictions.
 
     Raises:
         EvaluationError: the options do not go together.
         DataError: a file cannot be read, or the files do not belong together.
-        WeightsError: MoveNet is judged, and its weights are absent.
+        WeightsError: MoveNet or the lifter is judged, and its weights are absent.
     """
     if options.dataset is None or options.root is None or options.recordings:
         raise EvaluationError("--dataset and --root go together, and without recordings")
+    if options.dataset == _HUMAN36M:
+        return judge_human36m(options)
     return judge_coco(options) if options.dataset == _COCO else judge_predictions(options)
 
 
