@@ -140,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=FILE",
-        help="weights to use instead of the shipped ones; NAME: points, depth, rgb or finder",
+        help="weights to use instead of the shipped ones; NAME: points, depth, rgb, finder or lifter",
     )
     add_topic_options(parser)
     add_data_set_options(parser)

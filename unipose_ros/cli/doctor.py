@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
 
@@ -110,11 +110,11 @@ def check_weights() -> Iterator[Finding]:
 
 def check_shipped_weights() -> Iterator[Finding]:
     """The trained networks that come with the package, and what their records say."""
-    from unipose_ros.estimator import EstimatorConfig
+    from unipose_ros.estimator import EstimatorConfig, WeightsConfig
     from unipose_ros.learned.build import weights_file
     from unipose_ros.networks.weights import WeightsError, load_weights
 
-    for name in ("points", "depth", "rgb", "finder"):
+    for name in (field.name for field in fields(WeightsConfig)):
         try:
             _, record = load_weights(weights_file(EstimatorConfig(), name), name)
         except WeightsError as error:
