@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -84,3 +85,13 @@ def test_the_same_python_is_used(tmp_path: Path) -> None:
         child = group.start_module("which", "script_which", [])
         group.wait(child, 20)
     assert child.output.strip() == sys.executable
+
+
+def test_children_hear_ctrl_c_where_their_parent_does_not(runner: Processes) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        child = runner.start_module("polite", "script_polite", [])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    wait_until_up(child)
+    assert runner.stop(child) == 0

@@ -69,6 +69,7 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 env=self._environment,
                 start_new_session=True,
+                preexec_fn=_hear_ctrl_c,
             )
         child = Child(name, process, log)
         self._children.append(child)
@@ -113,6 +114,11 @@ class Processes:
             except subprocess.TimeoutExpired:
                 child.process.kill()
         return child.process.wait()
+
+
+def _hear_ctrl_c() -> None:
+    """A shell without job control starts its background jobs deaf to Ctrl-C, and their children would be, too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _tail(child: Child) -> str:
