@@ -27,6 +27,11 @@ def agreement_loss(
     return weighted_mean(robust(apart, knee), (student_trust * teacher_trust).detach() * there.all(-1))
 
 
+def early_decay(decay: float, step: int) -> float:
+    """The decay of a step for :func:`follow`: at first the average follows quickly, it begins with nothing learned."""
+    return min(decay, (1 + step) / (10 + step))
+
+
 @torch.no_grad()
 def follow(teacher: nn.Module, student: nn.Module, decay: float) -> None:
     """``teacher <- decay teacher + (1 - decay) student`` for weights; counters and the like are copied."""

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from unipose_ros.networks.finder import FinderNetwork, PeopleMaps, split_maps
 from unipose_training.engine.task import Task
+from unipose_training.losses.agreement import early_decay, follow
 from unipose_training.people.dataset import FinderBatch
 
 #: Log of the distance counts as many times as a metre of the box.
@@ -72,13 +73,7 @@ class FinderTask(Task):
 
     def after_step(self, step: int) -> None:
         """Let the average follow."""
-        # Early weights are soon forgotten.
-        keep = min(self._average, (1 + step) / (10 + step))
-        for kept, new in zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True):
-            if kept.is_floating_point():
-                kept.lerp_(new, 1 - keep)
-            else:
-                kept.copy_(new)
+        follow(self.averaged, self.network, early_decay(self._average, step))
 
     def trained(self) -> nn.Module:
         """The averaged network."""

@@ -33,6 +33,7 @@ from unipose_training.lifting.lifter_task import LifterTask, LifterWeights
 from unipose_training.lifting.refiner_task import RefinerTask
 from unipose_training.losses.body_priors import itop_priors
 from unipose_training.losses.reduction import bone_lengths
+from unipose_training.recipes.records import validation_metrics
 from unipose_training.synthetic.bank import BodyBank, load_bank
 
 
@@ -168,5 +169,5 @@ def _record(config: CameraPoseRecipe, bank: BodyBank, outcome: Outcome) -> Weigh
         input="COCO-17 keypoints on the plane of a camera turned to the person, see unipose_ros.codecs.keypoints",
         training_data=f"{seen} of virtual cameras; {bank.record.motions}; bodies: {bank.record.body}",
         licence=f"trained from scratch; {bank.record.licence}",
-        metrics={f"held out {name}": round(value, 4) for name, value in outcome.figures.items()},
+        metrics=validation_metrics(outcome, "held out"),
     )

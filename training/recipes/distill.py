@@ -24,8 +24,7 @@ from unipose_ros.codecs.depth_image import DepthImageConfig
 from unipose_ros.networks.anchor_to_joint import AnchorNetwork
 from unipose_ros.networks.point_cloud import PointNetwork
 from unipose_ros.networks.registry import get_network, load_network, save_network
-from unipose_ros.networks.weights import WeightsRecord, fill_module, load_weights
-from unipose_ros.skeletons import ITOP15
+from unipose_ros.networks.weights import fill_module, load_weights
 from unipose_training.engine.batches import training_loader, validation_loader
 from unipose_training.engine.outcome import Outcome
 from unipose_training.engine.seeds import seed_everything
@@ -35,6 +34,7 @@ from unipose_training.recipes.distill_task import DistillTask, Lesson
 from unipose_training.recipes.fusion import fused
 from unipose_training.recipes.point_task import save_points
 from unipose_training.recipes.pseudo_truth import TrustRules, answer_weights, kept_by_rule
+from unipose_training.recipes.records import learned_record, validation_metrics
 from unipose_training.recipes.teacher_answers import Answers, load_teacher, teacher_answers
 from unipose_training.recipes.voices import PointVoice, TermShares, Voice, WindowVoice
 from unipose_training.samples.augment import PointAugmentation
@@ -236,17 +236,8 @@ def _save(output: Path, config: DistillConfig, store: SampleStore, task: Distill
             save_points(output, network, about, outcome)
             continue
         assert isinstance(network, AnchorNetwork)
-        record = WeightsRecord(
-            network=name,
-            config={},
-            joint_set=ITOP15.name,
-            input=f"({network.config.channels}, {network.config.size}, {network.config.size}) window; see codecs",
-            training_data=about,
-            licence="Apache-2.0; trained from scratch",
-            metrics=_metrics(name, outcome) if name == config.student else {},
+        takes = f"({network.config.channels}, {network.config.size}, {network.config.size}) window; see codecs"
+        metrics = validation_metrics(outcome) if name == config.student else {}
+        save_network(
+            output / f"{name}.safetensors", network, network.config, learned_record(name, takes, about, metrics)
         )
-        save_network(output / f"{name}.safetensors", network, network.config, record)
-
-
-def _metrics(name: str, outcome: Outcome) -> dict[str, float]:
-    return {f"validation {figure}": round(value, 4) for figure, value in outcome.figures.items()}

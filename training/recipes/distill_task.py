@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unipose_training.engine.task import Task
-from unipose_training.losses.agreement import agreement_loss
+from unipose_training.losses.agreement import agreement_loss, early_decay
 from unipose_training.recipes.point_task import Said, truth_figures
 from unipose_training.recipes.voices import Target, Voice
 from unipose_training.samples.batch import PersonBatch
@@ -97,7 +97,7 @@ class DistillTask(Task):
     def after_step(self, step: int) -> None:
         """The averages follow; at first quickly, for they begin with nothing learned."""
         for voice in self.voices.values():
-            voice.follow(min(self._average, (1 + step) / (10 + step)))
+            voice.follow(early_decay(self._average, step))
 
     def trained(self) -> nn.Module:
         """The student's average."""

@@ -24,6 +24,7 @@ from unipose_training.people.dataset import FinderDataset
 from unipose_training.people.scene_files import read_scene_file, write_scenes
 from unipose_training.people.scenes import Scene, read_scenes
 from unipose_training.people.task import FinderTask
+from unipose_training.recipes.records import learned_record, validation_metrics
 
 _log = logging.getLogger(__name__)
 
@@ -114,14 +115,6 @@ def _scenes_of(clip: Clip, config: FinderRecipe, folder: Path) -> list[Scene]:
 
 
 def _record(config: FinderRecipe, scenes: list[Scene], outcome: Outcome) -> WeightsRecord:
-    return WeightsRecord(
-        network=NAME,
-        config={},
-        joint_set="",
-        input="depth in metres resized to the recorded focal length: log metres relative to 3 m, part with readings",
-        training_data=(
-            f"{len(scenes)} rendered depth images with {sum(map(len, scenes))} people that MoveNet saw in their colour"
-        ),
-        licence="Apache-2.0; trained from scratch",
-        metrics={f"validation {name}": round(value, 4) for name, value in outcome.figures.items()},
-    )
+    takes = "depth in metres resized to the recorded focal length: log metres relative to 3 m, part with readings"
+    about = f"{len(scenes)} rendered depth images with {sum(map(len, scenes))} people that MoveNet saw in their colour"
+    return learned_record(NAME, takes, about, validation_metrics(outcome), joint_set="")

@@ -15,9 +15,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from unipose_ros.codecs.point_cloud import PointCloudConfig
 from unipose_ros.networks.point_cloud import SIZES, PointNetwork
 from unipose_ros.networks.registry import save_network
-from unipose_ros.networks.weights import WeightsRecord, fill_module, load_weights
-from unipose_ros.skeletons import COCO17, ITOP15
+from unipose_ros.networks.weights import fill_module, load_weights
+from unipose_ros.skeletons import COCO17
 from unipose_training.engine.outcome import Outcome
+from unipose_training.recipes.records import learned_record, validation_metrics
 from unipose_training.samples.augment import NO_AUGMENTATION, Change, PointAugmentation, augment_points, draw_change
 from unipose_training.samples.batch import PersonBatch
 from unipose_training.samples.painting import painted
@@ -141,13 +142,6 @@ def save_points(output: Path, network: nn.Module, training_data: str, outcome: O
     """Write ``points.safetensors`` with its record."""
     assert isinstance(network, PointNetwork)
     config = network.config
-    record = WeightsRecord(
-        network=NAME,
-        config={},
-        joint_set=ITOP15.name,
-        input=f"({config.frames}, {config.points}, {3 + config.paint}) metres about the person; see codecs.point_cloud",
-        training_data=training_data,
-        licence="Apache-2.0; trained from scratch",
-        metrics={f"validation {name}": round(value, 4) for name, value in outcome.figures.items()},
-    )
+    takes = f"({config.frames}, {config.points}, {3 + config.paint}) metres about the person; see codecs.point_cloud"
+    record = learned_record(NAME, takes, training_data, validation_metrics(outcome))
     save_network(output / f"{NAME}.safetensors", network, config, record)

@@ -21,7 +21,7 @@ from unipose_training.engine.seeds import seed_everything
 from unipose_training.engine.settings import RunSettings
 from unipose_training.engine.task import Task
 from unipose_training.engine.teach import teach
-from unipose_training.losses.agreement import follow
+from unipose_training.losses.agreement import early_decay, follow
 from unipose_training.losses.body_priors import itop_priors, keypoint_priors
 from unipose_training.recipes.point_task import Said, ask, point_samples, save_points, start_from, truth_figures
 from unipose_training.recipes.unlabelled_terms import UnlabelledSettings, unlabelled_terms
@@ -109,7 +109,7 @@ class PointTeacherTask(Task):
 
     def after_step(self, step: int) -> None:
         """The average follows; at first quickly, for it begins with nothing learned."""
-        follow(self.averaged, self.network, min(self._config.average, (1 + step) / (10 + step)))
+        follow(self.averaged, self.network, early_decay(self._config.average, step))
 
     def trained(self) -> nn.Module:
         """The average."""

@@ -20,7 +20,6 @@ from unipose_ros.networks.anchor_to_joint import AnchorNetwork
 from unipose_ros.networks.point_cloud import PointNetwork
 from unipose_ros.networks.registry import get_network, save_network
 from unipose_ros.networks.weights import WeightsRecord, fill_module, load_weights
-from unipose_ros.skeletons import ITOP15
 from unipose_training.data.errors import DataError
 from unipose_training.engine.batches import training_loader, validation_loader
 from unipose_training.engine.outcome import Outcome
@@ -28,6 +27,7 @@ from unipose_training.engine.seeds import seed_everything
 from unipose_training.engine.settings import RunSettings
 from unipose_training.engine.teach import teach
 from unipose_training.recipes.point_task import point_samples
+from unipose_training.recipes.records import learned_record, validation_metrics
 from unipose_training.recipes.supervised_task import SupervisedPoints, SupervisedWeights, SupervisedWindows
 from unipose_training.samples.augment import PointAugmentation
 from unipose_training.samples.batch import PersonDataset, as_is
@@ -185,12 +185,6 @@ def _write_figures(output: Path, config: SupervisedConfig, outcome: Outcome, peo
 
 def _record(config: SupervisedConfig, origin: str, outcome: Outcome) -> WeightsRecord:
     sizes = {"points": "points in metres", "depth": "window of depth", "rgb": "window of colour"}
-    return WeightsRecord(
-        network=config.network,
-        config={},
-        joint_set=ITOP15.name,
-        input=f"{sizes[config.network]} about the person; see codecs",
-        training_data=f"true joints of {100 * config.labels:g} % of the clips of {origin}",
-        licence="Apache-2.0; trained from scratch",
-        metrics={f"validation {name}": round(value, 4) for name, value in outcome.figures.items()},
-    )
+    takes = f"{sizes[config.network]} about the person; see codecs"
+    about = f"true joints of {100 * config.labels:g} % of the clips of {origin}"
+    return learned_record(config.network, takes, about, validation_metrics(outcome))

@@ -12,7 +12,7 @@ from unipose_ros.codecs.depth_image import DepthImageConfig
 from unipose_ros.networks.anchor_to_joint import AnchorNetwork
 from unipose_ros.networks.point_cloud import PointNetwork
 from unipose_training.engine.task import Task
-from unipose_training.losses.agreement import follow
+from unipose_training.losses.agreement import early_decay, follow
 from unipose_training.losses.joints import joint_loss
 from unipose_training.recipes.point_task import ask, truth_figures
 from unipose_training.recipes.voices import TermShares, WindowVoice, scale_term, true_target
@@ -52,7 +52,7 @@ class _Averaged(Task):
 
     def after_step(self, step: int) -> None:
         """The average follows; at first quickly, for it begins with nothing learned."""
-        follow(self.averaged, self.network, min(self._average, (1 + step) / (10 + step)))
+        follow(self.averaged, self.network, early_decay(self._average, step))
 
     def trained(self) -> nn.Module:
         """The average."""
@@ -126,7 +126,7 @@ class SupervisedWindows(Task):
 
     def after_step(self, step: int) -> None:
         """See :meth:`_Averaged.after_step`."""
-        self.voice.follow(min(self._average, (1 + step) / (10 + step)))
+        self.voice.follow(early_decay(self._average, step))
 
     def trained(self) -> nn.Module:
         """The average."""

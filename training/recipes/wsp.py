@@ -17,13 +17,13 @@ from unipose_ros.networks.anchor_to_joint import AnchorNetwork, AnchorNetworkCon
 from unipose_ros.networks.registry import save_network
 from unipose_ros.networks.rgb import SIZES
 from unipose_ros.networks.weights import WeightsRecord
-from unipose_ros.skeletons import ITOP15
 from unipose_training.data.errors import DataError
 from unipose_training.engine.batches import training_loader, validation_loader
 from unipose_training.engine.outcome import Outcome
 from unipose_training.engine.seeds import seed_everything
 from unipose_training.engine.settings import RunSettings
 from unipose_training.engine.teach import teach
+from unipose_training.recipes.records import learned_record, validation_metrics
 from unipose_training.relative_depth.files import read_orders
 from unipose_training.relative_depth.scenes import Kind, OrderSettings
 from unipose_training.relative_depth.task import OrderLoss, WspTask
@@ -158,14 +158,6 @@ def _pictures(path: Path, size: int, every: int) -> _Data:
 
 def _record(config: WspConfig, about: str, outcome: Outcome) -> WeightsRecord:
     size = config.network.size
-    return WeightsRecord(
-        network=NAME,
-        config={},
-        joint_set=ITOP15.name,
-        input=f"(3, {size}, {size}) colour window, see codecs.colour_image; depths are in order, not in metres",
-        training_data=about,
-        licence="Apache-2.0; trained from scratch",
-        metrics={
-            f"validation {name}": round(value, 4) for name, value in outcome.figures.items() if np.isfinite(value)
-        },
-    )
+    takes = f"(3, {size}, {size}) colour window, see codecs.colour_image; depths are in order, not in metres"
+    metrics = {name: value for name, value in validation_metrics(outcome).items() if np.isfinite(value)}
+    return learned_record(NAME, takes, about, metrics)

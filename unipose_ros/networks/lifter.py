@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from unipose_ros.codecs.keypoints import LIFTER_INPUT
-from unipose_ros.networks.residual import ResidualMlp
+from unipose_ros.networks.residual import ResidualMlp, check_trunk
 from unipose_ros.skeletons import ITOP15
 
 #: Rotation (6), log of the scale, shift (2).
@@ -48,13 +48,9 @@ class LifterConfig:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        for name in ("width", "blocks"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"lifter: {name} = {getattr(self, name)} must be positive")
+        check_trunk("lifter", self.width, self.blocks, self.dropout)
         if self.joints != len(ITOP15):
             raise ValueError(f"lifter: joints = {self.joints}; it puts out the {len(ITOP15)} of '{ITOP15.name}'")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"lifter: dropout = {self.dropout} must be within [0, 1)")
 
 
 SIZES = {"s": LifterConfig(width=512), "m": LifterConfig()}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from unipose_ros.codecs.keypoints import KEYPOINTS, REFINER_INPUT
-from unipose_ros.networks.residual import ResidualMlp
+from unipose_ros.networks.residual import ResidualMlp, check_trunk
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,7 @@ class RefinerConfig:
     dropout: float = 0.05
 
     def __post_init__(self) -> None:
-        for name in ("width", "blocks"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"refiner: {name} = {getattr(self, name)} must be positive")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"refiner: dropout = {self.dropout} must be within [0, 1)")
+        check_trunk("refiner", self.width, self.blocks, self.dropout)
 
 
 SIZES = {"s": RefinerConfig()}

@@ -34,3 +34,16 @@ class ResidualMlp(nn.Module):
 
 def _layer(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU(), nn.Dropout(dropout))
+
+
+def check_trunk(network: str, width: int, blocks: int, dropout: float) -> None:
+    """Refuse sizes that make no trunk.
+
+    Raises:
+        ValueError: a size is not positive, or the dropout not within [0, 1); ``network`` names whose.
+    """
+    for name, value in (("width", width), ("blocks", blocks)):
+        if value < 1:
+            raise ValueError(f"{network}: {name} = {value} must be positive")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"{network}: dropout = {dropout} must be within [0, 1)")
