@@ -19,6 +19,7 @@ class BodyPriors:
     Attributes:
         surface_offsets: (J,) metres from the surface seen at a joint's pixel back to the joint.
         support_radii: (J,) metres that a joint may lie from the nearest point of the cloud.
+        unrest: (J,) metres by which a joint's motion changes between two frames.
         stillness: (J,) weight of the motion term, 1 on average.
         bones: (K, 2) parent and child.
         bone_means, bone_spreads: (K,) metres over the population.
@@ -28,6 +29,7 @@ class BodyPriors:
 
     surface_offsets: Tensor
     support_radii: Tensor
+    unrest: Tensor
     stillness: Tensor
     bones: Tensor
     bone_means: Tensor
@@ -65,6 +67,7 @@ def itop_priors(device: torch.device | str = "cpu") -> BodyPriors:
     priors = BodyPriors(
         surface_offsets=offsets,
         support_radii=support,
+        unrest=unrest,
         stillness=stillness / stillness.mean(),
         bones=torch.tensor([(bone.parent, bone.child) for bone in ITOP15.bones]),
         bone_means=torch.tensor([bone.length for bone in ITOP15.bones]),

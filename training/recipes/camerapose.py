@@ -18,10 +18,11 @@ from torch import Tensor
 from unipose_ros.networks.lifter import LifterConfig
 from unipose_ros.networks.refiner import RefinerConfig
 from unipose_ros.networks.registry import save_network
-from unipose_ros.networks.weights import WeightsRecord
+from unipose_ros.networks.weights import WeightsRecord, fill_module, load_weights
 from unipose_ros.skeletons import COCO17, COCO23, ITOP15, convert_joints
 from unipose_training.data.detector_noise import DetectorNoise
 from unipose_training.data.motion_pairs import LabelSource, MotionSource, Observation, PairDataset, Source, whole
+from unipose_training.data.recorded_detections import BorrowedErrors, load_detections
 from unipose_training.data.virtual_views import Viewpoints, posed_joints
 from unipose_training.engine.batches import training_loader, validation_loader
 from unipose_training.engine.outcome import Outcome
@@ -52,8 +53,11 @@ class CameraPoseRecipe:
         views: cameras of the validation.
         bodies: every pose is put on so many bodies.
         noisy: keypoints are as false as a detector's, but for the share ``clean``.
+        detections: file of ``benchmarks/detector_noise.py``; errors are then those that a detector made about
+            people in like poses, and not drawn by the figures measured on them. Only 2D is used of it.
         unknown: share of people of whom K is not told.
         validation_people: how many are validated on.
+        initial: weights to begin with; "" begins anew.
         lifter, refiner: sizes.
         weights: of the lifter's losses.
         run: how the run is driven; its batch counts people.
@@ -72,9 +76,11 @@ class CameraPoseRecipe:
     views: Viewpoints | None = None
     bodies: int = 3
     noisy: bool = True
+    detections: Path | None = None
     clean: float = 0.2
     unknown: float = 0.15
     validation_people: int = 2048
+    initial: str = ""
     lifter: LifterConfig = field(default_factory=LifterConfig)
     refiner: RefinerConfig = field(default_factory=RefinerConfig)
     weights: LifterWeights = field(default_factory=LifterWeights)
@@ -91,27 +97,32 @@ class CameraPoseRecipe:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: must be within [0, 1]")
 
-    @property
     def observation(self) -> Observation:
-        """What the networks get to see of the people."""
+        """What the networks get to see of the people.
+
+        Raises:
+            DataError: the detections cannot be read.
+        """
         if not self.noisy:
             return Observation(unknown=self.unknown)
-        return Observation(DetectorNoise(), clean=self.clean, unknown=self.unknown)
+        noise = DetectorNoise() if self.detections is None else BorrowedErrors(load_detections(self.detections))
+        return Observation(noise, clean=self.clean, unknown=self.unknown)
 
 
 def run(config: CameraPoseRecipe, output: Path) -> Outcome:
     """Teach; ``output`` gets the engine's files and, when the run is finished, the network's weights.
 
     Raises:
-        DataError, SyntheticError: a bank or data set cannot be read.
+        DataError, SyntheticError: a bank, data set or file of detections cannot be read.
+        WeightsError: those to begin with do not fit.
         TrainingError: see :func:`unipose_training.engine.teach.teach`.
     """
     bank = load_bank(config.bank)
     poses = posed_joints(bank, config.bodies, config.run.seed)
     seed_everything(config.run.seed)
-    task = _task(config, poses)
-    training = PairDataset(_sources(config, poses), size=len(poses))
-    validation = _validation(config)
+    task, observation = _task(config, poses), config.observation()
+    training = PairDataset(_sources(config, poses, observation), size=len(poses))
+    validation = _validation(config, observation)
     outcome = teach(
         task,
         training_loader(training, config.run, whole),
@@ -127,28 +138,34 @@ def run(config: CameraPoseRecipe, output: Path) -> Outcome:
 
 
 def _task(config: CameraPoseRecipe, poses: NDArray[np.float32]) -> Task:
+    task: Task
     if config.teaches == "refiner":
-        return RefinerTask(config.refiner)
-    return LifterTask(config.lifter, config.weights, bone_ratios(poses))
+        task = RefinerTask(config.refiner)
+    else:
+        task = LifterTask(config.lifter, config.weights, bone_ratios(poses))
+    if config.initial:
+        tensors, _ = load_weights(Path(config.initial), config.teaches)
+        fill_module(task.trained(), tensors)
+    return task
 
 
-def _sources(config: CameraPoseRecipe, poses: NDArray[np.float32]) -> list[Source]:
+def _sources(config: CameraPoseRecipe, poses: NDArray[np.float32], observation: Observation) -> list[Source]:
     sources: list[Source] = []
     if config.paired is not None:
-        sources.append(MotionSource(poses, config.paired, config.observation))
+        sources.append(MotionSource(poses, config.paired, observation))
     if config.unpaired is not None:
-        sources.append(MotionSource(poses, config.unpaired, config.observation, paired=False))
+        sources.append(MotionSource(poses, config.unpaired, observation, paired=False))
     if config.labels is not None:
         sources.append(LabelSource(config.labels, config.split))
     return sources
 
 
-def _validation(config: CameraPoseRecipe) -> PairDataset | None:
+def _validation(config: CameraPoseRecipe, observation: Observation) -> PairDataset | None:
     views = config.views or config.paired
     if config.heldout is None or views is None:
         return None
     poses = posed_joints(load_bank(config.heldout), 1, config.run.seed)
-    return PairDataset([MotionSource(poses, views, config.observation)], config.validation_people, seed=1)
+    return PairDataset([MotionSource(poses, views, observation)], config.validation_people, seed=1)
 
 
 def bone_ratios(poses: NDArray[np.float32]) -> Tensor:

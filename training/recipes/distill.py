@@ -9,20 +9,18 @@ part of the clips. The numbers are ours.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from unipose_ros.codecs.colour_image import ColourImageConfig
 from unipose_ros.codecs.depth_image import DepthImageConfig
-from unipose_ros.networks.anchor_to_joint import AnchorNetwork
-from unipose_ros.networks.point_cloud import PointNetwork
+from unipose_ros.networks.anchor_to_joint import AnchorNetwork, AnchorNetworkConfig
+from unipose_ros.networks.point_cloud import PointNetwork, PointNetworkConfig
 from unipose_ros.networks.registry import get_network, load_network, save_network
 from unipose_ros.networks.weights import fill_module, load_weights
 from unipose_training.engine.batches import training_loader, validation_loader
@@ -30,23 +28,22 @@ from unipose_training.engine.outcome import Outcome
 from unipose_training.engine.seeds import seed_everything
 from unipose_training.engine.settings import RunSettings
 from unipose_training.engine.teach import teach
-from unipose_training.recipes.distill_task import DistillTask, Lesson
-from unipose_training.recipes.fusion import fused
-from unipose_training.recipes.point_task import save_points
-from unipose_training.recipes.pseudo_truth import TrustRules, answer_weights, kept_by_rule
+from unipose_training.recipes.distill_task import DistillTask
+from unipose_training.recipes.lesson import make_lesson, parts_kept
+from unipose_training.recipes.point_task import point_samples, save_points
+from unipose_training.recipes.pseudo_truth import TrustRules
 from unipose_training.recipes.records import learned_record, validation_metrics
-from unipose_training.recipes.teacher_answers import Answers, load_teacher, teacher_answers
+from unipose_training.recipes.teacher_answers import load_teacher, teacher_answers
 from unipose_training.recipes.voices import PointVoice, TermShares, Voice, WindowVoice
 from unipose_training.samples.augment import PointAugmentation
 from unipose_training.samples.batch import PersonDataset, as_is
-from unipose_training.samples.choice import Rows, part_of_clips, split_rows
+from unipose_training.samples.choice import part_of_clips, split_rows
 from unipose_training.samples.settings import SampleSettings
 from unipose_training.samples.source import SampleSource, open_labelled
 from unipose_training.samples.store import SampleStore
 from unipose_training.samples.window_augment import WindowAugmentation
 from unipose_training.samples.window_keypoints import KeypointNoise
-
-_log = logging.getLogger(__name__)
+from unipose_training.trajectories.fit import FitSettings
 
 #: What the sample store calls the input of a network.
 _INPUTS = {"points": "points", "depth": "depth", "rgb": "colour"}
@@ -60,10 +57,10 @@ class DistillConfig(SampleSource):
 
     Attributes:
         student: which network is taught.
-        size: of it; see ``SIZES`` in ``networks.depth`` and ``networks.rgb``.
+        size: of it; see ``SIZES`` in ``networks.point_cloud``, ``networks.depth`` and ``networks.rgb``.
         lifting: 2D keypoints vote as well.
         teacher: weights of a points network; "" takes the joints that modality ``lookup`` lifted.
-        fuse: joints that were lifted from sure keypoints count beside the teacher's.
+        fit: how the teacher's joints, lifted keypoints, the lifter, the body and time are brought to agree.
         initial: weights to begin with, such as those of a pre-training; "" begins anew.
         partners: networks that learn beside the student, and their weights: points, depth or rgb.
         agreement: weight of the distance to what the others' averages say; 0 with partners lets them learn alone.
@@ -81,11 +78,11 @@ class DistillConfig(SampleSource):
         ValueError: a value is out of range.
     """
 
-    student: Literal["depth", "rgb"] = "depth"
+    student: Literal["points", "depth", "rgb"] = "depth"
     size: str = "tiny"
     lifting: bool = False
     teacher: str = ""
-    fuse: bool = True
+    fit: FitSettings = field(default_factory=FitSettings)
     initial: str = ""
     partners: dict[str, str] = field(default_factory=dict)
     agreement: float = 0.5
@@ -131,7 +128,10 @@ def run(config: DistillConfig, output: Path) -> Outcome:
     store = open_labelled(config, output, _samples(config), max(1, config.run.workers))
     training, validation = split_rows(store, config.validate_clips, config.least_confidence)
     answers = teacher_answers(store, load_teacher(config.teacher), _device(config.run))
-    lesson, kept = _lesson(store, answers, training, config)
+    lesson, kept = make_lesson(store, answers, config.fit, config.rules)
+    if config.labels:
+        lesson.labelled[torch.from_numpy(part_of_clips(store, training, config.labels, config.run.seed))] = True
+    parts = parts_kept(kept, training)
     seed_everything(config.run.seed)
     task = DistillTask(_voices(store, config), lesson, config.student, config.agreement, config.average)
     inputs = [_INPUTS[name] for name in task.voices]
@@ -143,7 +143,7 @@ def run(config: DistillConfig, output: Path) -> Outcome:
         config.run,
         output,
     )
-    _write_figures(output, config, outcome, len(training), kept)
+    _write_figures(output, config, outcome, len(training), parts)
     if outcome.finished:
         _save(output, config, store, task, outcome)
     return outcome
@@ -152,6 +152,8 @@ def run(config: DistillConfig, output: Path) -> Outcome:
 def _samples(config: DistillConfig) -> SampleSettings:
     """How people are cut out where the recipe builds its samples itself."""
     used = {config.student, *config.partners}
+    if config.student == "points":
+        return replace(point_samples(config.size, "depth" in used), with_colour="rgb" in used)
     size = get_network(config.student).sizes[config.size].size
     cut = SampleSettings(with_depth="depth" in used, with_colour="rgb" in used)
     if config.student == "rgb":
@@ -164,32 +166,9 @@ def _device(settings: RunSettings) -> torch.device:
     return torch.device("cuda" if wants_gpu else "cpu")
 
 
-def _lesson(
-    store: SampleStore, answers: Answers, training: Rows, config: DistillConfig
-) -> tuple[Lesson, dict[str, float]]:
-    """The targets of all rows, and the part of the answers that fulfils each rule."""
-    kept = kept_by_rule(answers.evidence, config.rules)
-    weights = answer_weights(kept, answers.log_scales, config.rules)
-    labelled = torch.zeros(len(store), dtype=torch.bool)
-    if config.labels:
-        labelled[torch.from_numpy(part_of_clips(store, training, config.labels, config.run.seed))] = True
-    parts = {name: round(float(good[training].float().mean()), 4) for name, good in kept.items()}
-    _log.info("answers that fulfil the rules: %s", ", ".join(f"{name} {100 * p:.0f} %" for name, p in parts.items()))
-    return Lesson(*_targets(store, answers, config.fuse), weights, labelled), parts
-
-
-def _targets(store: SampleStore, answers: Answers, fuse: bool) -> tuple[Tensor, Tensor]:
-    """(N, J, 3) joints to be learned and (N, J) their log scales."""
-    if not fuse:
-        return answers.joints, answers.log_scales
-    names = ("lifted", "lifted_variance", "lifted_confidence")
-    return fused(answers.joints, answers.log_scales, *(torch.from_numpy(np.array(store[name])) for name in names))
-
-
 def _voices(store: SampleStore, config: DistillConfig) -> dict[str, Voice]:
     student = get_network(config.student)
-    sizes = replace(student.sizes[config.size], local=_LOCAL_ANCHORS if config.lifting else 0)
-    network = student.module(sizes)
+    network = student.module(_sizes(config))
     if config.initial:
         tensors, _ = load_weights(Path(config.initial), config.student)
         fill_module(network, tensors)
@@ -204,6 +183,14 @@ def _voices(store: SampleStore, config: DistillConfig) -> dict[str, Voice]:
             depth = DepthImageConfig(size=each.config.size) if name == "depth" else None
             voices[name] = WindowVoice(each, config.windows, depth, config.keypoints, config.loss)
     return voices
+
+
+def _sizes(config: DistillConfig) -> PointNetworkConfig | AnchorNetworkConfig:
+    """Of the student; answers are of single frames, and so are networks of points that learn them."""
+    sizes: PointNetworkConfig | AnchorNetworkConfig = get_network(config.student).sizes[config.size]
+    if isinstance(sizes, PointNetworkConfig):
+        return replace(sizes, frames=1)
+    return replace(sizes, local=_LOCAL_ANCHORS if config.lifting else 0)
 
 
 def _window_sizes(voices: Mapping[str, Voice]) -> dict[str, int]:
@@ -226,18 +213,25 @@ def _write_figures(output: Path, config: DistillConfig, outcome: Outcome, people
     (output / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
 
 
+def _helpers(fit: FitSettings) -> str:
+    """Whom the teacher's answers were brought to agree with, for the record."""
+    lifted = ", keypoints and depth" if fit.lifted else ""
+    shapes = ", a lifter that knows motion capture" if fit.shapes else ""
+    return f"{lifted}{shapes}, over time" if fit.steps else ""
+
+
 def _save(output: Path, config: DistillConfig, store: SampleStore, task: DistillTask, outcome: Outcome) -> None:
     teacher = f"a points network ({Path(config.teacher).name})" if config.teacher else "keypoints lifted by depth"
-    about = f"frames of {config.data or store.folder.name}, labelled by {teacher}"
+    about = f"frames of {config.data or store.folder.name}, labelled by {teacher}{_helpers(config.fit)}"
     about += f"; true joints in {100 * config.labels:g} % of the clips" if config.labels else "; no 3D labels"
     for name, voice in task.voices.items():
         network = voice.averaged
+        metrics = validation_metrics(outcome) if name == config.student else {}
         if isinstance(network, PointNetwork):
-            save_points(output, network, about, outcome)
+            save_points(output, network, about, metrics)
             continue
         assert isinstance(network, AnchorNetwork)
         takes = f"({network.config.channels}, {network.config.size}, {network.config.size}) window; see codecs"
-        metrics = validation_metrics(outcome) if name == config.student else {}
         save_network(
             output / f"{name}.safetensors", network, network.config, learned_record(name, takes, about, metrics)
         )

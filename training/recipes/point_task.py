@@ -17,8 +17,7 @@ from unipose_ros.networks.point_cloud import SIZES, PointNetwork
 from unipose_ros.networks.registry import save_network
 from unipose_ros.networks.weights import fill_module, load_weights
 from unipose_ros.skeletons import COCO17
-from unipose_training.engine.outcome import Outcome
-from unipose_training.recipes.records import learned_record, validation_metrics
+from unipose_training.recipes.records import learned_record
 from unipose_training.samples.augment import NO_AUGMENTATION, Change, PointAugmentation, augment_points, draw_change
 from unipose_training.samples.batch import PersonBatch
 from unipose_training.samples.painting import painted
@@ -138,10 +137,10 @@ def start_from(size: str, frames: int, initial: str, paint: bool = False) -> Poi
     return network
 
 
-def save_points(output: Path, network: nn.Module, training_data: str, outcome: Outcome) -> None:
+def save_points(output: Path, network: nn.Module, training_data: str, metrics: dict[str, float]) -> None:
     """Write ``points.safetensors`` with its record."""
     assert isinstance(network, PointNetwork)
     config = network.config
     takes = f"({config.frames}, {config.points}, {3 + config.paint}) metres about the person; see codecs.point_cloud"
-    record = learned_record(NAME, takes, training_data, validation_metrics(outcome))
+    record = learned_record(NAME, takes, training_data, metrics)
     save_network(output / f"{NAME}.safetensors", network, config, record)

@@ -24,6 +24,7 @@ from unipose_training.engine.teach import teach
 from unipose_training.losses.agreement import early_decay, follow
 from unipose_training.losses.body_priors import itop_priors, keypoint_priors
 from unipose_training.recipes.point_task import Said, ask, point_samples, save_points, start_from, truth_figures
+from unipose_training.recipes.records import validation_metrics
 from unipose_training.recipes.unlabelled_terms import UnlabelledSettings, unlabelled_terms
 from unipose_training.samples.augment import NO_AUGMENTATION, PointAugmentation
 from unipose_training.samples.batch import PersonBatch, PersonDataset, as_is
@@ -144,5 +145,5 @@ def run(config: PointTeacherConfig, output: Path) -> Outcome:
     if outcome.finished:
         origin = config.data or store.folder.name
         about = f"{len(training)} people in frames of {origin}, labelled by a 2D network; no 3D labels"
-        save_points(output, task.trained(), about, outcome)
+        save_points(output, task.trained(), about, validation_metrics(outcome))
     return outcome

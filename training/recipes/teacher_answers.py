@@ -41,12 +41,10 @@ class Answers(NamedTuple):
     Attributes:
         joints: (N, J, 3) metres in the camera's frame; NaN where it says nothing.
         log_scales: (N, J) log of Laplace's scale of a coordinate, in metres.
-        evidence: for and against each.
     """
 
     joints: Tensor
     log_scales: Tensor
-    evidence: Evidence
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,14 +76,40 @@ def load_teacher(weights: str) -> Teacher:
 def teacher_answers(store: SampleStore, teacher: Teacher, device: torch.device, progress: bool = True) -> Answers:
     """Ask about all rows, or read what was said before.
 
-    Answers are kept in ``teacher_<key>.npz`` in the store's folder; the key is that of the weights and the rows.
+    Answers are kept in ``answers_<key>.npz`` in the store's folder; the key is that of the weights and the rows.
     """
-    path = store.folder / f"teacher_{_key(store, teacher)}.npz"
+    path = store.folder / f"answers_{_key(store, teacher)}.npz"
     if not path.is_file():
         _write(path, _ask_all(store, teacher, device, progress))
     with np.load(path) as kept:
-        arrays = {name: torch.from_numpy(kept[name]) for name in kept.files}
-    return _answers(store, arrays)
+        return Answers(*(torch.from_numpy(kept[name]) for name in Answers._fields))
+
+
+def gather_evidence(store: SampleStore, answers: Answers) -> Evidence:
+    """For and against each row's joints."""
+    joints, priors = answers.joints, itop_priors()
+    legs = {ITOP15.index(f"{side}_{end}") for side in ("left", "right") for end in ("knee", "foot")}
+    pairs = torch.stack([pair for pair in priors.pairs if int(pair[0, 1]) in legs])
+    pixels, trust, camera, size = (torch.from_numpy(np.array(store[n])) for n in ("pixels", "trust", "camera", "size"))
+    return Evidence(
+        ray_pixels=ray_residuals(joints, pixels, trust, camera),
+        unsupported=_unsupported(store, joints),
+        leg_asymmetry=leg_asymmetry(joints, pairs),
+        bone_deviation=bone_deviations(joints, priors.bones, size),
+        scale=answers.log_scales.nanmean(-1).nan_to_num(torch.inf),
+    )
+
+
+def _unsupported(store: SampleStore, joints: Tensor) -> Tensor:
+    """(N,) joints without a point near them."""
+    radii, stored = itop_priors().support_radii, store["points"]
+    step = max(1, stored.shape[1] // _SUPPORT_POINTS)
+    parts = []
+    for start in range(0, len(store), _BATCH):
+        rows = slice(start, start + _BATCH)
+        points = stored[rows, ::step].astype(np.float32) + store["centre"][rows, None]
+        parts.append(unsupported_joints(joints[rows], torch.from_numpy(points), radii))
+    return torch.cat(parts)
 
 
 def _key(store: SampleStore, teacher: Teacher) -> str:
@@ -110,18 +134,13 @@ def _ask_all(
     people = PersonDataset(store, inputs=("points",), frames=frames)
     if teacher.network:
         teacher.network.to(device)
-    radii = itop_priors(device).support_radii
     parts = []
     for start in tqdm(range(0, len(people), _BATCH), unit="batch", desc="teacher", disable=not progress):
         rows = range(start, min(start + _BATCH, len(people)))
         batch = PersonBatch(*(value.to(device) for value in people.__getitems__(rows)))
-        joints, scales = _said(teacher, batch, store.centres)
-        points = batch.points[:, -1, :: max(1, batch.points.shape[2] // _SUPPORT_POINTS)] + batch.centres[:, None]
-        rays = ray_residuals(joints, batch.pixels[:, -1], batch.trust[:, -1], batch.camera[:, -1])
-        lonely = unsupported_joints(joints, points, radii)
-        parts.append([value.cpu().numpy() for value in (joints, scales, rays, lonely)])
-    names = ("joints", "log_scales", "ray_pixels", "unsupported")
-    return {name: np.concatenate(values) for name, values in zip(names, zip(*parts, strict=True), strict=True)}
+        parts.append([value.cpu().numpy() for value in _said(teacher, batch, store.centres)])
+    columns = zip(*parts, strict=True)
+    return {name: np.concatenate(values) for name, values in zip(Answers._fields, columns, strict=True)}
 
 
 def _said(teacher: Teacher, batch: PersonBatch, stored_centres: int) -> tuple[Tensor, Tensor]:
@@ -130,17 +149,3 @@ def _said(teacher: Teacher, batch: PersonBatch, stored_centres: int) -> tuple[Te
         return said.joints[:, -1], said.log_scales[:, -1]
     # Of Laplace's distribution the variance is 2 s^2.
     return batch.lifted[:, -1], 0.5 * (batch.lifted_variance[:, -1] / 2).log()
-
-
-def _answers(store: SampleStore, arrays: dict[str, Tensor]) -> Answers:
-    joints, priors = arrays["joints"], itop_priors()
-    legs = {ITOP15.index(f"{side}_{end}") for side in ("left", "right") for end in ("knee", "foot")}
-    pairs = torch.stack([pair for pair in priors.pairs if int(pair[0, 1]) in legs])
-    evidence = Evidence(
-        ray_pixels=arrays["ray_pixels"],
-        unsupported=arrays["unsupported"],
-        leg_asymmetry=leg_asymmetry(joints, pairs),
-        bone_deviation=bone_deviations(joints, priors.bones, torch.from_numpy(np.array(store["size"]))),
-        scale=arrays["log_scales"].nanmean(-1).nan_to_num(torch.inf),
-    )
-    return Answers(joints, arrays["log_scales"], evidence)

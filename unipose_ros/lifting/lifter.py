@@ -138,7 +138,7 @@ class Lifter:
         keypoints = keypoints.select(enough)
         if len(keypoints) == 0:
             return Skeletons.empty(stamp_ns, frame_id, modality)
-        seen = self._seen(keypoints, camera)
+        seen = self.seen(keypoints, camera)
         if self._refiner is not None:
             keypoints = self._refiner(keypoints, camera)
         poses = self.relative(keypoints, camera, seen)
@@ -146,10 +146,11 @@ class Lifter:
 
     def liftable(self, keypoints: Keypoints2D, camera: Camera) -> Mask:
         """(N,) people who show enough keypoints to be lifted."""
-        seen = self._seen(keypoints, camera)
+        seen = self.seen(keypoints, camera)
         return np.asarray((seen.sum(axis=1) >= self._config.min_keypoints) & (_places(seen) >= _LEAST_PLACES))
 
-    def _seen(self, keypoints: Keypoints2D, camera: Camera) -> Mask:
+    def seen(self, keypoints: Keypoints2D, camera: Camera) -> Mask:
+        """(N, 17) keypoints that count as seen."""
         return seen_keypoints(keypoints, camera.width, camera.height, self._config.people)
 
     @staticmethod

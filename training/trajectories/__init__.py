@@ -1,0 +1,1 @@
+"""Joints over time that agree best with everyone who says something about them."""
