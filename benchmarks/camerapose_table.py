@@ -1,125 +1,145 @@
-"""Rows of docs/camerapose.md: a lifter on people, motions and cameras that it has not seen.
+"""Rows of docs/camerapose.md: lifters on people, motions and cameras that they have not seen.
 
-    python benchmarks/camerapose_table.py lifter.safetensors --heldout heldout.npz --refiner refiner.safetensors
+    python benchmarks/camerapose_table.py A.safetensors B.safetensors --heldout heldout.npz \\
+        --refiner refiner.safetensors --detections benchmark.npz
 
-``--detections`` takes the file of ``benchmarks/detector_noise.py`` and adds MoveNet's own keypoints on rendered
-people, from the clips that its figures were not taken from. Errors are at the middle of the hips, in
-millimetres: as they stand, and after the best similarity.
+``--detections`` takes a file of ``benchmarks/detector_noise.py``, made of clips that taught nobody, and adds
+MoveNet's own keypoints. Errors are at the middle of the hips, in millimetres: as they stand, and after the best
+similarity; tilts in degrees. ``recovered`` is the part of what noise costs that the refiner brings back.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unipose_ros.codecs.keypoints import REFINER_INPUT
+from unipose_ros.lifting import LiftingConfig
 from unipose_ros.networks.lifter import Lifted
 from unipose_ros.networks.registry import load_network
 from unipose_training.data.detector_noise import DetectorNoise
-from unipose_training.data.motion_pairs import Observation, PairBatch, observe
+from unipose_training.data.motion_pairs import Detector, Observation, PairBatch, observe
+from unipose_training.data.recorded_detections import load_detections
 from unipose_training.data.virtual_views import Sightings, Viewpoints, draw_sightings, posed_joints
 from unipose_training.evaluation.pose_metrics import pa_mpjpe
+from unipose_training.losses.reduction import length
 from unipose_training.synthetic.bank import load_bank
 
-_KINDS = ("astra", "femto_bolt", "d455", "zed2")
-#: Lenses are unseen in all of them; heights and tilts of the first are those of config/training/camerapose_level.yaml.
+_UNSEEN = ("astra", "femto_bolt", "d455", "zed2")
+#: The first are those of the pairs in docs/camerapose.md's comparison; no run has seen the others' lenses.
 VIEWS = {
-    "level, 1.2-1.8 m": Viewpoints(_KINDS, (1.2, 1.8), (2.0, 5.0), 0.05),
-    "high, 2.2-3 m": Viewpoints(_KINDS, (2.2, 3.0), (1.8, 4.5), 0.1),
-    "low, 0.2-0.6 m": Viewpoints(_KINDS, (0.2, 0.6), (1.5, 4.0), 0.1),
+    "level, seen lenses": Viewpoints(("kinect_v1", "d435"), (1.2, 1.6), (2.0, 5.0), 0.05),
+    "level, 1.2-1.6 m": Viewpoints(_UNSEEN, (1.2, 1.6), (2.0, 5.0), 0.05),
+    "high, 2.2-3 m": Viewpoints(_UNSEEN, (2.2, 3.0), (1.8, 4.5), 0.1),
+    "low, 0.2-0.6 m": Viewpoints(_UNSEEN, (0.2, 0.6), (1.5, 4.0), 0.1),
 }
+#: Keypoints below this confidence are not seen.
+_THRESHOLD = (0.2, 0.2)
+
+Repair = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 
 
-@dataclass(frozen=True, eq=False)
-class Recorded:
-    """What a detector said, in the order of the people it is asked about."""
+class Errors(NamedTuple):
+    """Millimetres, millimetres, degrees."""
 
-    pixels: NDArray[np.float64]
-    confidences: NDArray[np.float64]
-
-    def detect(
-        self, rng: np.random.Generator, pixels: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """See :class:`unipose_training.data.motion_pairs.Detector`."""
-        return self.pixels, self.confidences
+    mpjpe: float
+    pa_mpjpe: float
+    tilt: float
 
 
-def recorded_people(path: Path) -> tuple[Sightings, Recorded]:
-    """Every second clip of a file of detections."""
-    with np.load(path) as stored:
-        kept = stored["clip"] % 2 == 1
-        table = {name: stored[name][kept] for name in ("truth_px", "truth", "px", "conf", "cam", "rot")}
-    image = table["cam"][:, 4:]
-    sightings = Sightings(
-        joints=table["truth"].astype(np.float64),
-        pixels=table["truth_px"],
-        inside=((table["truth_px"] >= 0) & (table["truth_px"] < image[:, None])).all(axis=-1),
-        intrinsics=table["cam"][:, :4],
-        image=image,
-        gravity=-table["rot"][:, :, 2],
-    )
-    return sightings, Recorded(table["px"].astype(np.float64), table["conf"].astype(np.float64))
-
-
-def figures(lifter: torch.nn.Module, batch: PairBatch) -> str:
-    """MPJPE, PA-MPJPE and the error of the tilt."""
+def errors(lifter: torch.nn.Module, batch: PairBatch) -> Errors:
+    """Means over all people."""
     with torch.inference_mode():
         lifted = cast(Lifted, lifter(batch.inputs))
     error = (lifted.joints - batch.joints).norm(dim=-1).mean().item()
     aligned = pa_mpjpe(lifted.joints.numpy(), batch.joints.numpy())
     cosine = (lifted.rotation[..., 1] * batch.rotation[..., 1]).sum(-1).clamp(-1, 1)
-    return f"{1e3 * error:.1f} | {1e3 * aligned:.1f} | {torch.rad2deg(torch.acos(cosine)).mean().item():.1f}"
+    return Errors(1e3 * error, 1e3 * float(aligned), torch.rad2deg(torch.acos(cosine)).mean().item())
 
 
-def observations(
-    noise: Any, repair: Callable[[NDArray[np.float32]], NDArray[np.float64]] | None, detected: str, trusting: bool
-) -> Iterator[tuple[str, Observation]]:
+def observations(noise: Detector, repair: Repair | None, trusting: bool) -> Iterator[tuple[str, Observation]]:
     """Clean, detected, and refined 2D."""
-    seen = (0.2, 0.2)
     yield "clean", Observation()
-    yield detected, Observation(noise, threshold=seen, trusting=trusting)
+    yield "detected", Observation(noise, threshold=_THRESHOLD, trusting=trusting)
     if repair is not None:
-        yield f"{detected}, refined", Observation(noise, repair, threshold=seen, trusting=trusting)
+        yield "refined", Observation(noise, repair, threshold=_THRESHOLD, trusting=trusting)
+
+
+def row(lifter: torch.nn.Module, people: Sightings, noise: Detector, repair: Repair | None, trusting: bool) -> str:
+    """The same people, seen in two or three ways."""
+    seen = {how: watched(people, each) for how, each in observations(noise, repair, trusting)}
+    enough = seen["detected"].seen.sum(-1) >= LiftingConfig.min_keypoints
+    figures = {how: errors(lifter, PairBatch(*(value[enough] for value in batch))) for how, batch in seen.items()}
+    cells = [f"{value.mpjpe:.1f} / {value.pa_mpjpe:.1f}" for value in figures.values()]
+    if repair is not None:
+        clean, detected, refined = (np.array(value) for value in figures.values())
+        back = 100 * (detected - refined)[:2] / (detected - clean)[:2]
+        cells.append(f"{back[0]:.0f} / {back[1]:.0f} %")
+    return " | ".join([*cells, f"{figures['clean'].tilt:.1f}"])
+
+
+def watched(people: Sightings, observation: Observation) -> PairBatch:
+    """The same noise whoever asks."""
+    return observe(np.random.default_rng(6), people, observation, paired=True)
+
+
+def keypoint_error(people: Sightings, noise: Detector, repair: Repair) -> str:
+    """Error of seen keypoints in hundredths of the person's size (the box's diagonal), before and after."""
+    batch = watched(people, Observation(noise, threshold=_THRESHOLD))
+    values = batch.inputs[:, :REFINER_INPUT]
+    given = values.reshape(len(values), -1, 3)[..., :2]
+    refined = torch.from_numpy(repair(values.numpy())).to(given.dtype)
+    counted = batch.seen & batch.labelled & (batch.seen.sum(-1, keepdim=True) >= LiftingConfig.min_keypoints)
+    unit = (batch.keypoints.amax(1) - batch.keypoints.amin(1)).norm(dim=-1)[:, None]
+    cells = []
+    for keypoints in (given, refined):
+        off = (100 * length(keypoints - batch.keypoints) / unit)[counted]
+        cells.append(f"{off.median():.2f}, {off.mean():.2f}, {off.quantile(0.9):.2f}")
+    return " | ".join(cells)
 
 
 def main() -> None:
     """Draw, lift, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("lifter", type=Path)
-    parser.add_argument("--heldout", type=Path, required=True, help="body bank of other people and motions")
-    parser.add_argument("--refiner", type=Path)
-    parser.add_argument("--detections", type=Path)
-    parser.add_argument(
-        "--trusting", action="store_true", help="the lifter was taught with true keypoints (noisy=false)"
-    )
-    parser.add_argument("--people", type=int, default=2000)
-    given = parser.parse_args()
-    lifter, _ = load_network(given.lifter, "lifter")
+    given = _options()
     repair = None if given.refiner is None else repaired_by(given.refiner)
     poses = posed_joints(load_bank(given.heldout), 1, seed=0)
-    print("| cameras | 2D | MPJPE | PA-MPJPE | tilt |\n|---|---|---|---|---|")
-    for name, views in VIEWS.items():
-        people = draw_sightings(np.random.default_rng(5), poses, views, given.people)
-        print_rows(name, lifter, people, observations(DetectorNoise(), repair, "noisy", given.trusting))
+    scenes: dict[str, tuple[Sightings, Detector]] = {
+        name: (draw_sightings(np.random.default_rng(5), poses, views, given.people), DetectorNoise())
+        for name, views in VIEWS.items()
+    }
     if given.detections is not None:
-        people, recorded = recorded_people(given.detections)
-        print_rows("rendered", lifter, people, observations(recorded, repair, "MoveNet", given.trusting))
+        detections = load_detections(given.detections)
+        scenes["MoveNet on renders"] = (detections.people, detections)
+    kinds = ["clean 2D", "detected", *(["refined", "recovered"] if repair else [])]
+    print(f"| lifter | cameras | {' | '.join(kinds)} | tilt, clean |\n|---|---|{'---|' * len(kinds)}---|")
+    for path in given.lifters:
+        lifter, _ = load_network(path, "lifter")
+        for name, (people, noise) in scenes.items():
+            print(f"| {path.parent.name} | {name} | {row(lifter, people, noise, repair, given.trusting)} |")
+    if repair is not None:
+        print("\n| keypoints, % of the person: median, mean, 90th percentile | detected | refined |\n|---|---|---|")
+        for name, (people, noise) in scenes.items():
+            print(f"| {name} | {keypoint_error(people, noise, repair)} |")
 
 
-def print_rows(name: str, lifter: torch.nn.Module, people: Sightings, seen: Iterator[tuple[str, Observation]]) -> None:
-    """One row for each way to see the same people."""
-    for how, observation in seen:
-        batch = observe(np.random.default_rng(6), people, observation, paired=True)
-        print(f"| {name} | {how} | {figures(lifter, batch)} |")
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("lifters", type=Path, nargs="+", help="weights; the folder's name is the row's")
+    parser.add_argument("--heldout", type=Path, required=True, help="body bank of other people and motions")
+    parser.add_argument("--refiner", type=Path)
+    parser.add_argument("--detections", type=Path, help="of benchmarks/detector_noise.py")
+    parser.add_argument("--trusting", action="store_true", help="the lifters know true keypoints only (noisy=false)")
+    parser.add_argument("--people", type=int, default=2000)
+    return parser.parse_args()
 
 
-def repaired_by(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float64]]:
+def repaired_by(path: Path) -> Repair:
     """A refiner as :class:`Observation` takes it."""
     refiner, _ = load_network(path, "refiner")
 

@@ -3,14 +3,17 @@
     unipose record-synthetic --out CLIPS --format shard --frames 4000
     python benchmarks/detector_noise.py CLIPS detections.npz
 
-Detections are kept in the file, for rows of docs/camerapose.md; figures are taken from every second clip,
-so that the others can judge what was made with them.
+Where MoveNet has looked at the clips already (``unipose samples CLIPS --teacher movenet --output SAMPLES``),
+``--samples SAMPLES`` spares it a second look, and all frames are taken.
+
+Detections are kept in the file: recipe ``camerapose`` can learn from them, and rows of docs/camerapose.md are
+judged on them. Figures are taken from every second clip.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +22,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from unipose_ros.camera import project
-from unipose_ros.keypoints import KeypointDetector
+from unipose_ros.keypoints import KeypointDetector, Keypoints2D
 from unipose_ros.networks.keypoints_2d import load_movenet
 from unipose_ros.skeletons import COCO17
-from unipose_training.data.shards import LabelledFrame, ShardClip
+from unipose_training.data.shards import Shard, ShardClip
+from unipose_training.samples.store import SampleStore
 
 MIRROR = list(COCO17.mirror)
 KINDS = ("face", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -30,12 +34,10 @@ KINDS = ("face", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 _NEAR = 0.15
 
 
-def matches(labelled: LabelledFrame, detector: KeypointDetector) -> Iterator[dict[str, Any]]:
+def matches(shard: Shard, frame: int, found: Keypoints2D) -> Iterator[dict[str, Any]]:
     """True and detected keypoints of everybody who was found."""
-    assert labelled.frame.colour is not None
-    found, camera = detector(labelled.frame.colour), labelled.frame.camera
-    taken: set[int] = set()
-    for joints in labelled.truth.positions:
+    camera, taken = shard.camera, set[int]()
+    for joints in shard.truth(frame).positions:
         true = project(camera, joints)[:17]
         if not len(found) or not np.isfinite(true).all():
             continue
@@ -49,7 +51,7 @@ def matches(labelled: LabelledFrame, detector: KeypointDetector) -> Iterator[dic
             "px": found.pixels[best],
             "conf": found.confidences[best],
             "cam": (camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height),
-            "rot": labelled.camera_rotation,
+            "rot": shard.arrays["camera_rotations"][frame],
         }
 
 
@@ -61,14 +63,46 @@ def _nearest(found: NDArray[np.float32], true: NDArray[np.float64]) -> tuple[int
     return int(off.argmin()), float(off.min())
 
 
-def collect(folder: Path, frames: int) -> dict[str, NDArray[Any]]:
-    """From each clip some frames."""
-    detector, rows = load_movenet(threads=1), []
+Found = Iterator[tuple[int, Keypoints2D]]
+
+
+def detected(shard: Shard, detector: KeypointDetector, frames: int) -> Found:
+    """Numbers of frames, spread over the clip, and who is seen there."""
+    for number in np.linspace(0, len(shard) - 1, frames + 2).astype(int)[1:-1]:
+        colour = shard.frame(int(number)).colour
+        assert colour is not None
+        yield int(number), detector(colour)
+
+
+def stored(samples: SampleStore, clip: int | None) -> Found:
+    """The same of a clip that was looked at before; nothing of others."""
+    rows = np.flatnonzero(samples["clip"] == clip)
+    frames = samples["frame"][rows]
+    for number in np.unique(frames):
+        mine = rows[frames == number]
+        keypoints = np.asarray(samples["keypoints"][mine], np.float32)
+        found = Keypoints2D(keypoints[..., :2], keypoints[..., 2], samples["score"][mine], samples["box"][mine])
+        yield int(number), found
+
+
+def collect(folder: Path, look: Callable[[Path, Shard], Found]) -> dict[str, NDArray[Any]]:
+    """True and detected keypoints in the frames of all clips that are looked at."""
+    rows: list[dict[str, Any]] = []
     for number, path in enumerate(tqdm(sorted(folder.rglob("*.npz")))):
-        clip = ShardClip(path).load()
-        for frame in np.linspace(0, len(clip) - 1, frames + 2).astype(int)[1:-1]:
-            rows += [{"clip": number, **row} for row in matches(clip[int(frame)], detector)]
+        shard = ShardClip(path).load()
+        for frame, found in look(path, shard):
+            rows += [{"clip": number, **row} for row in matches(shard, frame, found)]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def looking(folder: Path, samples: Path | None, frames: int) -> Callable[[Path, Shard], Found]:
+    """MoveNet, or what it said before."""
+    if samples is None:
+        detector = load_movenet(threads=1)
+        return lambda path, shard: detected(shard, detector, frames)
+    store = SampleStore(samples)
+    places = {clip.name: number for number, clip in enumerate(store.clips)}
+    return lambda path, shard: stored(store, places.get(path.relative_to(folder).with_suffix("").as_posix()))
 
 
 def report(detections: dict[str, NDArray[Any]]) -> None:
@@ -112,11 +146,13 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("detections", type=Path, help="file to write, or to read if it is there")
     parser.add_argument("--frames", type=int, default=2, help="of each clip")
+    parser.add_argument("--samples", type=Path, help="samples of the clips with MoveNet's keypoints: it need not look")
     given = parser.parse_args()
     if not given.detections.is_file():
-        np.savez(given.detections, **collect(given.clips, given.frames))
-    with np.load(given.detections) as stored:
-        report({name: stored[name] for name in stored.files if name != "subset"})
+        found = collect(given.clips, looking(given.clips, given.samples, given.frames))
+        np.savez_compressed(given.detections, **found)  # type: ignore[arg-type]  # its stub takes only bool by name
+    with np.load(given.detections) as table:
+        report({name: table[name] for name in table.files})
 
 
 if __name__ == "__main__":

@@ -32,6 +32,11 @@ Mask = NDArray[np.bool_]
 
 #: A labelled person of a data set is of use with so many keypoints.
 _LEAST_LABELS = 8
+#: Nobody's keypoints are farther from the middle of those that are seen, in sizes of these: a detector that saw
+#: one point of somebody, or all of them elsewhere, gives no scale that the others could be told on.
+_FARTHEST = 20.0
+#: Cosine of the angle to the axis beyond which nothing is on the plane.
+_NEARLY_BESIDE = 0.1
 
 
 class PairBatch(NamedTuple):
@@ -41,7 +46,7 @@ class PairBatch(NamedTuple):
         inputs: (B, LIFTER_INPUT).
         seen, confidences: (B, 17) what the lifter is given, and how sure the detector is of it.
         keypoints: (B, 17, 2) true ones on the scaled plane of ``inputs``.
-        labelled: (B, 17) bool, inside the picture.
+        labelled: (B, 17) bool, inside the picture and near what is seen.
         joints: (B, 15, 3) metres from the middle of the hips, in the frame of the camera turned to the person.
         rotation: (B, 3, 3) upright frame -> that frame.
         sizes: (B,) size of the scaled plane's unit on the plane z = 1.
@@ -105,7 +110,7 @@ def observe(rng: np.random.Generator, people: Sightings, observation: Observatio
         seen = seen | observation.trusting
         view = view_rays(repaired / repaired[..., 2:], seen, known)
     confidences = np.where(observation.trusting, 1.0, confidences)
-    truth = _directions(people.pixels, focal, centre) @ view.turns.transpose(0, 2, 1)
+    truth, told = _on_plane(_directions(people.pixels, focal, centre), view)
     turns = _true_turns(view, people, focal, centre)
     joints = _joints15(people.joints) @ turns.transpose(0, 2, 1)
     gravity = np.einsum("nij,nj->ni", turns, people.gravity)
@@ -114,8 +119,8 @@ def observe(rng: np.random.Generator, people: Sightings, observation: Observatio
         inputs=tensor(lifter_input(view, confidences, seen)),
         seen=tensor(seen),
         confidences=tensor(np.where(seen, confidences, 0.0).astype(np.float32)),
-        keypoints=tensor((truth[..., :2] / truth[..., 2:] / view.sizes[:, None, None]).astype(np.float32)),
-        labelled=tensor(people.inside),
+        keypoints=tensor(truth.astype(np.float32)),
+        labelled=tensor(people.inside & told),
         joints=tensor(joints.astype(np.float32)),
         rotation=tensor(upright_rotations(gravity).astype(np.float32)),
         sizes=tensor(view.sizes.astype(np.float32)),
@@ -140,6 +145,15 @@ def _detected(rng: np.random.Generator, people: Sightings, observation: Observat
 def _directions(pixels: Array, focal: Array, centre: Array) -> Array:
     plane = (pixels - centre[:, None]) / focal[:, None, None]
     return np.concatenate([plane, np.ones_like(plane[..., :1])], axis=-1)
+
+
+def _on_plane(directions: Array, view: View) -> tuple[Array, Mask]:
+    """(N, 17, 3) viewing rays -> (N, 17, 2) on the scaled plane, 0 and ``False`` for those that are not near it."""
+    turned = directions @ view.turns.transpose(0, 2, 1)
+    ahead = turned[..., 2] > _NEARLY_BESIDE * np.linalg.norm(turned, axis=-1)
+    plane = turned[..., :2] / np.where(ahead, turned[..., 2], 1.0)[..., None] / view.sizes[:, None, None]
+    near = ahead & (np.linalg.norm(plane, axis=-1) < _FARTHEST)
+    return np.where(near[..., None], plane, 0.0), np.asarray(near)
 
 
 def _true_turns(view: View, people: Sightings, focal: Array, centre: Array) -> Array:

@@ -26,6 +26,8 @@ REFINER_INPUT = 3 * KEYPOINTS
 NOMINAL_FOCAL = 1.0
 #: A person of the usual size at 3 m; sizes are told relative to it.
 _USUAL_SIZE = 0.15
+#: On the plane z = 1; a thousandth of a pixel.
+_LEAST_SIZE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +72,8 @@ def view_rays(directions: FloatArray, seen: Mask, known: Mask) -> View:
     turned = np.where(seen[..., None], directions, [0.0, 0.0, 1.0]) @ turns.transpose(0, 2, 1)
     plane = np.where(seen[..., None], turned[..., :2] / turned[..., 2:], 0.0)
     sizes = np.sqrt((plane**2).sum(axis=(1, 2)) / count)
-    sizes = np.where(sizes > 0, sizes, 1.0)
+    # One keypoint has no size, but for rounding.
+    sizes = np.where(sizes > _LEAST_SIZE, sizes, 1.0)
     return View(turns, sizes, plane / sizes[:, None, None], known)
 
 
