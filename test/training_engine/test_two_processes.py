@@ -43,6 +43,7 @@ samples = TensorDataset(numbers)
 checked = validation_loader(TensorDataset(torch.ones(2, 2)), settings)
 outcome = teach(Line(), training_loader(samples, settings), checked, settings, Path(sys.argv[1]))
 print("skipped", outcome.skipped)
+print("to be saved", outcome.to_be_saved)
 """
 
 
@@ -66,3 +67,4 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path, samples: str) -> No
     for name, value in one.items():
         assert torch.allclose(value, two[name], atol=1e-5), name
     assert ("skipped 0" in said) == (samples == "whole")
+    assert said.count("to be saved True") == said.count("to be saved False") == 1

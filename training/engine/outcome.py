@@ -20,6 +20,7 @@ class Outcome:
         seconds: of training, those of earlier pieces included.
         figures: of the last validation; empty without one.
         ended_by: ``steps``: it is finished; ``time``: ``max_minutes`` are over; ``signal``: it was asked to stop.
+        first: this is the first of the run's processes, which is the one that writes.
     """
 
     step: int
@@ -28,8 +29,14 @@ class Outcome:
     seconds: float
     figures: Mapping[str, float]
     ended_by: EndedBy
+    first: bool = True
 
     @property
     def finished(self) -> bool:
         """Nothing is left to be done."""
         return self.step >= self.steps
+
+    @property
+    def to_be_saved(self) -> bool:
+        """The run is finished, and this process writes what it taught."""
+        return self.finished and self.first

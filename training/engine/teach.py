@@ -157,8 +157,9 @@ class _Run:
     def _outcome(self, ended_by: EndedBy) -> Outcome:
         progress = self._progress
         return Outcome(
-            progress.step, self._settings.steps, progress.skipped, progress.seconds, progress.figures, ended_by
-        )
+            progress.step, self._settings.steps, progress.skipped, progress.seconds, progress.figures, ended_by,
+            first=self._fabric.is_global_zero,
+        )  # fmt: skip
 
 
 def _launch(settings: RunSettings) -> Fabric:

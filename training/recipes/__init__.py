@@ -31,7 +31,7 @@ class Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "camerapose": Recipe("unipose_training.recipes.camerapose", "lift keypoints to 3D, or refine them"),
-    "distill": Recipe("unipose_training.recipes.distill", "depth or rgb network from what a points network says"),
+    "distill": Recipe("unipose_training.recipes.distill", "depth, rgb or points network from pseudo truth"),
     "finder": Recipe("unipose_training.recipes.finder", "find people in depth images"),
     "point_teacher": Recipe("unipose_training.recipes.point_teacher", "points network from 2D keypoints and depth"),
     "supervised": Recipe("unipose_training.recipes.supervised", "points, depth or rgb network with 3D truth"),

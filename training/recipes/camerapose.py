@@ -130,7 +130,7 @@ def run(config: CameraPoseRecipe, output: Path) -> Outcome:
         config.run,
         output,
     )
-    if outcome.finished:
+    if outcome.to_be_saved:
         sizes = config.lifter if config.teaches == "lifter" else config.refiner
         record = _record(config, bank, outcome)
         save_network(output / f"{config.teaches}.safetensors", task.trained(), sizes, record)

@@ -1,9 +1,10 @@
 """Recipe ``distill``: what a point network says teaches networks that look at depth or colour. No 3D label is read.
 
 Stage B of UniPose (arXiv 2509.23376), re-implemented from its abstract: the answers of the point
-network are pseudo truth for anchor-to-joint networks. With ``partners``, several networks learn
-side by side and follow each other's averages. With ``labels``, true joints replace the answers in a
-part of the clips. The numbers are ours.
+network are pseudo truth for anchor-to-joint networks, after they were brought to agree with keypoints,
+a lifter and time (``training/trajectories``). They may teach points once more as well. With
+``partners``, several networks learn side by side and follow each other's averages. With ``labels``,
+true joints replace the answers in a part of the clips. The numbers are ours.
 """
 
 from __future__ import annotations
@@ -143,8 +144,9 @@ def run(config: DistillConfig, output: Path) -> Outcome:
         config.run,
         output,
     )
-    _write_figures(output, config, outcome, len(training), parts)
-    if outcome.finished:
+    if outcome.first:
+        _write_figures(output, config, outcome, len(training), parts)
+    if outcome.to_be_saved:
         _save(output, config, store, task, outcome)
     return outcome
 

@@ -89,7 +89,7 @@ def run(config: FinderRecipe, output: Path) -> Outcome:
         config.run,
         output,
     )
-    if outcome.finished:
+    if outcome.to_be_saved:
         record = _record(config, training, outcome)
         save_network(output / f"{NAME}.safetensors", task.trained(), config.network, record)
     return outcome

@@ -142,7 +142,7 @@ def run(config: PointTeacherConfig, output: Path) -> Outcome:
         config.run,
         output,
     )
-    if outcome.finished:
+    if outcome.to_be_saved:
         origin = config.data or store.folder.name
         about = f"{len(training)} people in frames of {origin}, labelled by a 2D network; no 3D labels"
         save_points(output, task.trained(), about, validation_metrics(outcome))

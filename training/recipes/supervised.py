@@ -110,8 +110,9 @@ def run(config: SupervisedConfig, output: Path) -> Outcome:
         config.run,
         output,
     )
-    _write_figures(output, config, outcome, len(training))
-    if outcome.finished:
+    if outcome.first:
+        _write_figures(output, config, outcome, len(training))
+    if outcome.to_be_saved:
         record = _record(config, config.data or store.folder.name, outcome)
         save_network(output / f"{config.network}.safetensors", task.trained(), network.config, record)
     return outcome

@@ -106,7 +106,7 @@ def run(config: WspConfig, output: Path) -> Outcome:
         config.run,
         output,
     )
-    if outcome.finished:
+    if outcome.to_be_saved:
         save_network(output / f"{NAME}.safetensors", task.trained(), config.network, _record(config, about, outcome))
     return outcome
 
