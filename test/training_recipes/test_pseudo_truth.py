@@ -126,17 +126,21 @@ def test_each_rule_refuses_what_breaks_it_and_nothing_else(bad: dict[str, float]
 def test_doubted_answers_count_a_fifth_and_sure_joints_more() -> None:
     kept = {"one": torch.tensor([True, False, True]), "other": torch.tensor([True, True, True])}
     scales = torch.tensor([[0.1, 0.05], [0.1, 0.2], [0.1, 0.001]]).log()
-    weights = answer_weights(kept, scales, TrustRules(doubted=0.2))
+    weights = answer_weights(kept, scales, TrustRules(doubted=0.2, power=1))
     expected = torch.tensor([[1.0, 2.0], [0.2, 0.1], [1.0, 4.0]])
     assert torch.allclose(weights, expected)
 
 
 def test_an_answer_that_is_missing_has_no_weight() -> None:
-    weights = answer_weights({"one": torch.ones(1, dtype=torch.bool)}, torch.tensor([[math.nan, -2.0]]), TrustRules())
+    weights = answer_weights(
+        {"one": torch.ones(1, dtype=torch.bool)}, torch.tensor([[math.nan, -2.0]]), TrustRules(power=1)
+    )
     assert weights.tolist() == [[0.0, 1.0]]
 
 
-@pytest.mark.parametrize("wrong", [{"ray_pixels": 0.0}, {"unsupported": 0}, {"doubted": 1.5}, {"scale_quantile": -0.1}])
+@pytest.mark.parametrize(
+    "wrong", [{"ray_pixels": 0.0}, {"unsupported": 0}, {"doubted": 1.5}, {"power": -1.0}, {"scale_quantile": -0.1}]
+)
 def test_an_impossible_rule_is_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         TrustRules(**wrong)

@@ -1,6 +1,9 @@
 """Which answers of a teacher are believed: rules that need no label, and the weights that follow.
 
-The rules and their limits are ours; an answer that breaks one still teaches, but little.
+The rules and their limits are ours. They say how good the answers are; by default they change no
+weight, for whoever is hard to judge is then never learned: with a fifth of the weight for answers that
+break a rule a student was 166 mm off where all alike gave 144, and with joints weighted by their scales 176
+(1,200 steps of size ``nano``, validation clips).
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ class TrustRules:
         bone_deviation: of any bone from the usual one, below this, in spreads of the population.
         scale_quantile: the learned scale is below that of this part of all answers.
         doubted: what an answer counts that breaks a rule, in [0, 1].
+        power: joints count as how sure the teacher is of them, to this power; 0: all alike.
 
     Raises:
         ValueError: a value is out of range.
@@ -43,7 +47,8 @@ class TrustRules:
     leg_asymmetry: float = 0.08
     bone_deviation: float = 3.0
     scale_quantile: float = 0.8
-    doubted: float = 0.2
+    doubted: float = 1.0
+    power: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("ray_pixels", "unsupported", "leg_asymmetry", "bone_deviation"):
@@ -52,6 +57,8 @@ class TrustRules:
         for name in ("scale_quantile", "doubted"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"rules.{name} = {getattr(self, name)}: must be within [0, 1]")
+        if not self.power >= 0:
+            raise ValueError(f"rules.power = {self.power}: must be at least 0")
 
 
 class Evidence(NamedTuple):
@@ -153,8 +160,8 @@ def answer_weights(kept: dict[str, Tensor], log_scales: Tensor, rules: TrustRule
         log_scales: (N, J) of the teacher.
 
     Returns:
-        (N, J): ``s / s_j`` with the median scale s, times ``rules.doubted`` where a rule is broken.
+        (N, J): ``(s / s_j)^power`` with the median scale s, times ``rules.doubted`` where a rule is broken.
     """
     whole = torch.stack(list(kept.values())).all(0)
-    sure = (log_scales.nanmedian() - log_scales).exp().clamp_max(_MOST)
+    sure = (rules.power * (log_scales.nanmedian() - log_scales)).exp().clamp_max(_MOST)
     return sure.nan_to_num() * torch.where(whole, 1.0, rules.doubted)[:, None]
