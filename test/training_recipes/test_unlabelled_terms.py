@@ -19,6 +19,7 @@ from unipose_training.recipes.unlabelled_terms import (
     UnlabelledSettings,
     depth_trust,
     unlabelled_terms,
+    with_noise,
 )
 from unipose_training.samples.batch import PersonBatch
 
@@ -212,6 +213,20 @@ def test_more_power_believes_the_sure_ones() -> None:
     assert strict == pytest.approx(0.8**2 * float(usual))
 
 
+def test_noise_displaces_keypoints_by_metres_and_always_alike() -> None:
+    truth, batch = scene()
+    many = PersonBatch(*(value.expand(200, *value.shape[1:]) for value in batch))
+    many = many._replace(rows=torch.arange(200))
+    noisy = with_noise(many, 0.1)
+    metres = (noisy.pixels - many.pixels) * 2.57 / many.camera[..., None, :2]
+    assert float(metres.std()) == pytest.approx(0.1, rel=0.05)
+    assert torch.equal(noisy.pixels, with_noise(many, 0.1).pixels)
+    assert not torch.equal(noisy.pixels[0], noisy.pixels[1])
+    loud = terms_of(truth, batch, UnlabelledSettings(trust=TrustSettings(noise=0.1)))["ray"]
+    assert loud > 0.02
+    assert terms_of(truth, batch)["ray"] < 1e-4
+
+
 def test_priors_of_keypoints_differ_from_those_of_itop() -> None:
     ours, theirs = keypoint_priors(), itop_priors()
     hip = next(n for n, bone in enumerate(ITOP15.bones) if ITOP15.joints[bone.child] == "left_hip")
@@ -228,6 +243,7 @@ def test_priors_of_keypoints_differ_from_those_of_itop() -> None:
         (TermWeights, {"ray": 0.0, "pixel": 0.0}, "ray and pixel are both 0"),
         (TrustSettings, {"inferred": 2.0}, "inferred = 2.0"),
         (TrustSettings, {"power": float("nan")}, "power"),
+        (TrustSettings, {"noise": -0.1}, "noise"),
     ],
 )
 def test_wrong_numbers_are_named(kind: type, values: dict[str, float], said: str) -> None:

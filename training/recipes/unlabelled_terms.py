@@ -71,14 +71,20 @@ class TrustSettings:
     Attributes:
         inferred: what a depth counts that was not read on a surface but follows from bones, in [0, 1].
         power: keypoints count their confidence to this power: more of it believes the sure ones only.
+        noise: metres by which keypoints are displaced across their rays, normally distributed: what a worse 2D
+            network would have taught. A row's are always the same; the depths that were lifted stay.
     """
 
     inferred: float = 0.2
     power: float = 1.0
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (0 <= self.inferred <= 1 and self.power >= 0):
-            raise ValueError(f"trust: inferred = {self.inferred} must be within [0, 1], power = {self.power} >= 0")
+        if not (0 <= self.inferred <= 1 and self.power >= 0 and self.noise >= 0):
+            raise ValueError(
+                f"trust: inferred = {self.inferred} must be within [0, 1], "
+                f"power = {self.power} and noise = {self.noise} at least 0"
+            )
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,8 @@ def unlabelled_terms(
         log_scales: (B, T, J) of a coordinate in metres.
     """
     weights = settings.terms
+    if settings.trust.noise:
+        batch = with_noise(batch, settings.trust.noise)
     said = {
         **_projection_terms(joints, batch, weights, settings.trust),
         **_depth_terms(joints, batch, priors, weights, settings.trust),
@@ -107,6 +115,13 @@ def unlabelled_terms(
     if weights.scale:
         said["scale"] = _scale_term(joints, log_scales, batch, settings.trust)
     return {name: getattr(weights, name) * value for name, value in said.items() if getattr(weights, name)}
+
+
+def with_noise(batch: PersonBatch, noise: float) -> PersonBatch:
+    """The batch with its keypoints displaced by so many metres; see :class:`TrustSettings`."""
+    drawn = [torch.randn(batch.pixels.shape[1:], generator=torch.Generator().manual_seed(int(r))) for r in batch.rows]
+    away = torch.stack(drawn).to(batch.pixels.device) * noise / batch.distances[..., None, None]
+    return batch._replace(pixels=batch.pixels + away * batch.camera[..., None, :2])
 
 
 def _projection_terms(
