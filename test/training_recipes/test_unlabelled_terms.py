@@ -215,7 +215,7 @@ def test_more_power_believes_the_sure_ones() -> None:
 
 def test_noise_displaces_keypoints_by_metres_and_always_alike() -> None:
     truth, batch = scene()
-    many = PersonBatch(*(value.expand(200, *value.shape[1:]) for value in batch))
+    many = PersonBatch(*(value.expand(200, *value.shape[1:]) if len(value) else value for value in batch))
     many = many._replace(rows=torch.arange(200))
     noisy = with_noise(many, 0.1)
     metres = (noisy.pixels - many.pixels) * 2.57 / many.camera[..., None, :2]
