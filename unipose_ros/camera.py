@@ -101,25 +101,46 @@ class Camera:
     def from_camera_info(cls, info: Any, rectified: bool = False) -> Camera:
         """Read ``sensor_msgs/CameraInfo`` (ROS message or any object with its fields).
 
+        K, P and the size are those of the whole sensor (REP-104); the image is the region of interest
+        of it, with ``binning_x`` times ``binning_y`` pixels as one. The result is the camera of the image.
+
         Args:
-            info: message with ``k``, ``d``, ``p``, ``width``, ``height``, ``distortion_model``.
+            info: message with ``k``, ``d``, ``p``, ``width``, ``height``, ``distortion_model``; ``binning_x``,
+                ``binning_y`` and ``roi`` where they are set.
             rectified: the image is a rectified one (REP-104): P is used and there is no distortion.
 
         Raises:
-            CameraError: intrinsics are zero or not finite, or the model is unknown.
+            CameraError: intrinsics are zero or not finite, the model is unknown, or the region of interest
+                is not within the sensor.
         """
         matrix = np.asarray(info.p, np.float64).reshape(3, 4) if rectified else np.asarray(info.k).reshape(3, 3)
         distortion = () if rectified else _distortion_of(info.d)
         return cls(
-            fx=float(matrix[0, 0]),
-            fy=float(matrix[1, 1]),
-            cx=float(matrix[0, 2]),
-            cy=float(matrix[1, 2]),
-            width=int(info.width),
-            height=int(info.height),
+            **_of_image(info, matrix),
             distortion=distortion,
             model=str(info.distortion_model) if distortion else "plumb_bob",
         )
+
+
+def _of_image(info: Any, matrix: NDArray[np.float64]) -> dict[str, Any]:
+    """Focal lengths, centre and size of an image that is a part of the sensor, and binned."""
+    region = getattr(info, "roi", None)
+    fields: dict[str, Any] = {}
+    for axis, (side, name) in enumerate((("width", "x"), ("height", "y"))):
+        # 0 means 1, and a region without a size is the whole sensor.
+        binning = int(getattr(info, f"binning_{name}", 0)) or 1
+        sensor, offset = int(getattr(info, side)), int(getattr(region, f"{name}_offset", 0))
+        size = int(getattr(region, side, 0)) or sensor - offset
+        if offset + size > sensor or size < binning:
+            raise CameraError(
+                f"roi.{name}_offset = {offset} and roi.{side} = {size} with binning_{name} = {binning} do not fit "
+                f"{side} = {sensor}; camera_info gives the size of the whole sensor"
+            )
+        fields[f"f{name}"] = float(matrix[axis, axis]) / binning
+        # The centre of the first binned pixel lies in the middle of those that it is made of.
+        fields[f"c{name}"] = (float(matrix[axis, 2]) - offset + 0.5) / binning - 0.5
+        fields[side] = size // binning
+    return fields
 
 
 def _distortion_of(coefficients: Sequence[float]) -> tuple[float, ...]:

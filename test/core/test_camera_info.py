@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from unipose_ros.camera import Camera, CameraError
+from unipose_ros.camera import Camera, CameraError, rays
 
 K = [600.0, 0.0, 320.0, 0.0, 610.0, 240.0, 0.0, 0.0, 1.0]
 P = [580.0, 0.0, 318.0, -29.0, 0.0, 585.0, 238.0, 0.0, 0.0, 0.0, 1.0, 0.0]
@@ -66,3 +66,45 @@ def test_the_real_message_is_read() -> None:
     message.k, message.p = K, P
     assert Camera.from_camera_info(message) == Camera(600, 610, 320, 240, 640, 480, (0.1, 0, 0, 0, 0))
     assert Camera.from_camera_info(message, rectified=True) == Camera(580, 585, 318, 238, 640, 480)
+
+
+def region(x: int = 0, y: int = 0, width: int = 0, height: int = 0) -> SimpleNamespace:
+    return SimpleNamespace(x_offset=x, y_offset=y, width=width, height=height, do_rectify=False)
+
+
+@pytest.mark.parametrize("binning", [0, 1])
+def test_no_binning_and_no_region_change_nothing(binning: int) -> None:
+    whole = info(binning_x=binning, binning_y=binning, roi=region())
+    assert Camera.from_camera_info(whole) == Camera.from_camera_info(info())
+
+
+@pytest.mark.parametrize("rectified", [False, True])
+def test_a_binned_image_of_a_region_sees_the_same_rays(rectified: bool) -> None:
+    whole = Camera.from_camera_info(info(), rectified)
+    part = Camera.from_camera_info(info(binning_x=2, binning_y=4, roi=region(100, 80, 400, 320)), rectified)
+    assert (part.width, part.height) == (200, 80)
+    # The first binned pixel is made of sensor pixels 100 and 101, 80 to 83: its centre lies between them.
+    assert rays(part, [0.0, 0.0]) == pytest.approx(rays(whole, [100.5, 81.5]))
+    assert rays(part, [199.0, 79.0]) == pytest.approx(rays(whole, [498.5, 397.5]))
+
+
+def test_distortion_is_that_of_the_lens() -> None:
+    coefficients = [0.1, -0.2, 0.001, 0.002, 0.05]
+    whole = Camera.from_camera_info(info(d=coefficients))
+    half = Camera.from_camera_info(info(d=coefficients, binning_x=2, binning_y=2))
+    assert rays(half, [10.0, 20.0]) == pytest.approx(rays(whole, [20.5, 40.5]), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"roi": region(600, 0, 100, 480)}, {"roi": region(0, 480)}, {"binning_x": 641, "roi": region()}]
+)
+def test_a_region_beyond_the_sensor_is_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(CameraError, match="roi"):
+        Camera.from_camera_info(info(**fields))
+
+
+def test_the_real_message_with_binning_is_read() -> None:
+    messages = pytest.importorskip("sensor_msgs.msg")
+    message = messages.CameraInfo(width=640, height=480, binning_x=2, binning_y=2)
+    message.k, message.p = K, P
+    assert Camera.from_camera_info(message) == Camera(300, 305, 159.75, 119.75, 320, 240)

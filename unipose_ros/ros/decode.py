@@ -185,7 +185,7 @@ def _require_registered(colour: Camera, depth: Camera) -> None:
 def _same_calibration(first: CameraInfo, second: CameraInfo) -> bool:
     if first is second:
         return True
-    fields = ("width", "height", "distortion_model")
+    fields = ("width", "height", "distortion_model", "binning_x", "binning_y", "roi")
     arrays = ("k", "d", "p")
     return all(getattr(first, name) == getattr(second, name) for name in fields) and all(
         np.array_equal(getattr(first, name), getattr(second, name)) for name in arrays
