@@ -303,7 +303,9 @@ def points_weights(tmp_path: Path) -> str:
 
 
 @pytest.mark.usefixtures("small_sizes", "one_thread")
-@pytest.mark.parametrize("changed", [{}, {"student": "rgb", "labels": 0.5}, {"lifting": True}, {"student": "points"}])
+@pytest.mark.parametrize(
+    "changed", [{}, {"student": "rgb", "labels": 0.5}, {"lifting": True}, {"student": "points", "paint": True}]
+)
 def test_a_run_leaves_a_network_and_its_figures(store: SampleStore, tmp_path: Path, changed: dict[str, Any]) -> None:
     outcome = run(config(store, **changed), tmp_path / "run")
     name = changed.get("student", "depth")
@@ -311,6 +313,7 @@ def test_a_run_leaves_a_network_and_its_figures(store: SampleStore, tmp_path: Pa
     network, record = load_network(tmp_path / "run" / f"{name}.safetensors", name)
     assert isinstance(network, PointNetwork if name == "points" else AnchorNetwork)
     assert getattr(network.config, "local", 0) == (8 if changed.get("lifting") else 0)
+    assert getattr(network.config, "paint", 0) == (17 if changed.get("paint") else 0)
     assert record.metrics["validation mpjpe_mm"] > 0
     figures = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert set(figures["kept_by_rule"]) == {
@@ -361,7 +364,15 @@ def test_projected_truth_is_no_weak_label(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("small_sizes")
 @pytest.mark.parametrize(
     "wrong",
-    [{"size": "huge"}, {"partners": {"depth": "x"}}, {"agreement": -1.0}, {"labels": 2.0}, {"average": 1.0}],
+    [
+        {"size": "huge"},
+        {"paint": True},
+        {"lifting": True, "student": "points"},
+        {"partners": {"depth": "x"}},
+        {"agreement": -1.0},
+        {"labels": 2.0},
+        {"average": 1.0},
+    ],
 )
 def test_an_impossible_configuration_is_refused(store: SampleStore, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -20,8 +20,8 @@ from torch import nn
 
 from unipose_ros.codecs.colour_image import ColourImageConfig
 from unipose_ros.codecs.depth_image import DepthImageConfig
-from unipose_ros.networks.anchor_to_joint import AnchorNetwork, AnchorNetworkConfig
-from unipose_ros.networks.point_cloud import PointNetwork, PointNetworkConfig
+from unipose_ros.networks.anchor_to_joint import AnchorNetwork
+from unipose_ros.networks.point_cloud import PointNetwork
 from unipose_ros.networks.registry import get_network, load_network, save_network
 from unipose_ros.networks.weights import fill_module, load_weights
 from unipose_training.engine.batches import training_loader, validation_loader
@@ -31,7 +31,7 @@ from unipose_training.engine.settings import RunSettings
 from unipose_training.engine.teach import teach
 from unipose_training.recipes.distill_task import DistillTask
 from unipose_training.recipes.lesson import make_lesson, parts_kept
-from unipose_training.recipes.point_task import point_samples, save_points
+from unipose_training.recipes.point_task import point_samples, save_points, start_from
 from unipose_training.recipes.pseudo_truth import TrustRules
 from unipose_training.recipes.records import learned_record, validation_metrics
 from unipose_training.recipes.teacher_answers import load_teacher, teacher_answers
@@ -59,7 +59,8 @@ class DistillConfig(SampleSource):
     Attributes:
         student: which network is taught.
         size: of it; see ``SIZES`` in ``networks.point_cloud``, ``networks.depth`` and ``networks.rgb``.
-        lifting: 2D keypoints vote as well.
+        lifting: 2D keypoints vote as well (depth, rgb).
+        paint: keypoints are painted on the points (points).
         teacher: weights of a points network; "" takes the joints that modality ``lookup`` lifted.
         fit: how the teacher's joints, lifted keypoints, the lifter, the body and time are brought to agree.
         initial: weights to begin with, such as those of a pre-training; "" begins anew.
@@ -82,6 +83,7 @@ class DistillConfig(SampleSource):
     student: Literal["points", "depth", "rgb"] = "depth"
     size: str = "tiny"
     lifting: bool = False
+    paint: bool = False
     teacher: str = ""
     fit: FitSettings = field(default_factory=FitSettings)
     initial: str = ""
@@ -103,6 +105,10 @@ class DistillConfig(SampleSource):
         sizes = get_network(self.student).sizes
         if self.size not in sizes:
             raise ValueError(f"size = {self.size}: {self.student} has {', '.join(sizes)}")
+        if self.paint and self.student != "points":
+            raise ValueError(f"paint: a {self.student} student sees no points")
+        if self.lifting and self.student == "points":
+            raise ValueError("lifting: a points student has paint instead")
         for name in self.partners:
             if name not in _INPUTS or name == self.student:
                 others = ", ".join(each for each in _INPUTS if each != self.student)
@@ -169,11 +175,7 @@ def _device(settings: RunSettings) -> torch.device:
 
 
 def _voices(store: SampleStore, config: DistillConfig) -> dict[str, Voice]:
-    student = get_network(config.student)
-    network = student.module(_sizes(config))
-    if config.initial:
-        tensors, _ = load_weights(Path(config.initial), config.student)
-        fill_module(network, tensors)
+    network = _begin(config)
     networks: dict[str, nn.Module] = {config.student: network}
     networks |= {name: load_network(Path(weights), name)[0] for name, weights in config.partners.items()}
     voices: dict[str, Voice] = {}
@@ -187,12 +189,16 @@ def _voices(store: SampleStore, config: DistillConfig) -> dict[str, Voice]:
     return voices
 
 
-def _sizes(config: DistillConfig) -> PointNetworkConfig | AnchorNetworkConfig:
-    """Of the student; answers are of single frames, and so are networks of points that learn them."""
-    sizes: PointNetworkConfig | AnchorNetworkConfig = get_network(config.student).sizes[config.size]
-    if isinstance(sizes, PointNetworkConfig):
-        return replace(sizes, frames=1)
-    return replace(sizes, local=_LOCAL_ANCHORS if config.lifting else 0)
+def _begin(config: DistillConfig) -> nn.Module:
+    """The student before it learns. Answers are of single frames, and so are points that learn them."""
+    if config.student == "points":
+        return start_from(config.size, 1, config.initial, config.paint)
+    kind = get_network(config.student)
+    network = kind.module(replace(kind.sizes[config.size], local=_LOCAL_ANCHORS if config.lifting else 0))
+    if config.initial:
+        tensors, _ = load_weights(Path(config.initial), config.student)
+        fill_module(network, tensors)
+    return network
 
 
 def _window_sizes(voices: Mapping[str, Voice]) -> dict[str, int]:
