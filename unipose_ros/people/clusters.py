@@ -163,25 +163,39 @@ def _components(cloud: _Cloud) -> list[NDArray[np.intp]]:
     return [parts[number] for number in largest if areas[number] > _SPECK]
 
 
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Points that hang together, and what is asked of them again and again."""
+
+    points: NDArray[np.intp]
+    middle: FloatArray
+    lowest: float
+    highest: float
+
+    @classmethod
+    def of(cls, cloud: _Cloud, points: NDArray[np.intp]) -> _Part:
+        middle = np.median(np.stack([cloud.across[points], cloud.depth[points]]), axis=1)
+        return cls(points, middle, float(cloud.height[points].min()), float(cloud.height[points].max()))
+
+    def is_above_or_below(self, other: _Part) -> bool:
+        """Does one stand above the other, both no taller than a person?"""
+        tall = max(self.highest, other.highest) - min(self.lowest, other.lowest)
+        between = max(self.lowest, other.lowest) - min(self.highest, other.highest)
+        return bool(np.abs(self.middle - other.middle).max() < _NEAR and tall < 2.1 and between > -0.2)
+
+
 def _joined(cloud: _Cloud, parts: list[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
     """Parts, largest first; those one above the other are one cluster: a jacket without readings lies between."""
-    joined: list[NDArray[np.intp]] = []
-    for part in parts:
+    joined: list[_Part] = []
+    for points in parts:
+        part = _Part.of(cloud, points)
         for number, other in enumerate(joined):
-            if _one_above_other(cloud, part, other):
-                joined[number] = np.concatenate([other, part])
+            if part.is_above_or_below(other):
+                joined[number] = _Part.of(cloud, np.concatenate([other.points, points]))
                 break
         else:
             joined.append(part)
-    return joined
-
-
-def _one_above_other(cloud: _Cloud, part: NDArray[np.intp], other: NDArray[np.intp]) -> bool:
-    apart = [abs(np.median(values[part]) - np.median(values[other])) for values in (cloud.across, cloud.depth)]
-    both = np.concatenate([cloud.height[part], cloud.height[other]])
-    lowest = np.maximum(cloud.height[part].min(), cloud.height[other].min())
-    highest = np.minimum(cloud.height[part].max(), cloud.height[other].max())
-    return bool(max(apart) < _NEAR and np.ptp(both) < 2.1 and lowest - highest > -0.2)
+    return [part.points for part in joined]
 
 
 def _people(cluster: _Cloud, depth: NDArray[np.float32], config: ClustersConfig) -> list[tuple[_Cloud, float]]:
