@@ -1,4 +1,4 @@
-"""Which joints the camera sees: nothing stands in front of them."""
+"""Which joints the camera sees, and what it sees around them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from unipose_ros.camera import Camera, project
 
 #: What lies less far in front of a joint than this, metres, can be its own skin.
 _SKIN = 0.25
+#: Pixels on each side in which the nearest surface is looked for: limbs are thin and silhouettes ragged.
+_WINDOW = 2
 
 
 def seen_in_depth(camera: Camera, depth: NDArray[np.float32], positions: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -32,3 +34,13 @@ def in_picture(camera: Camera, positions: NDArray[np.floating]) -> NDArray[np.bo
     pixels = np.nan_to_num(project(camera, positions), nan=-1e9)
     size = np.array([camera.width, camera.height]) - 0.5
     return np.asarray(((pixels >= -0.5) & (pixels < size)).all(axis=-1))
+
+
+def nearest_depths(depth: NDArray[np.float32], pixels: NDArray[np.intp]) -> NDArray[np.float64]:
+    """(K, 2) pixels u, v -> (K,) least depth in the 5 x 5 window around each; NaN without any reading."""
+    window = np.arange(-_WINDOW, _WINDOW + 1)
+    v = np.clip(pixels[:, 1, None, None] + window[:, None], 0, depth.shape[0] - 1)
+    u = np.clip(pixels[:, 0, None, None] + window[None], 0, depth.shape[1] - 1)
+    values = depth[v, u].astype(np.float64).reshape(len(pixels), len(window) ** 2)
+    least = np.where(np.isfinite(values) & (values > 0), values, np.inf).min(axis=1, initial=np.inf)
+    return np.asarray(np.where(np.isfinite(least), least, np.nan))

@@ -9,12 +9,12 @@ from unipose_ros.camera import Camera, project
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.skeletons import COCO17, ITOP15, convert_joints
+from unipose_ros.visibility import nearest_depths
 from unipose_training.evaluation.bones import bone_lengths
 from unipose_training.evaluation.label_free import (
     asymmetry,
     check_frame,
     limb_scores,
-    nearest_depths,
     reprojection,
     summarise_checks,
     surface_gaps,

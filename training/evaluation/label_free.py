@@ -13,6 +13,7 @@ from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.skeletons import JointSet, convert_joints
 from unipose_ros.tracking.assignment import match
+from unipose_ros.visibility import nearest_depths
 from unipose_training.evaluation.bones import bone_lengths
 from unipose_training.evaluation.matching import mean_distances
 
@@ -22,8 +23,6 @@ MIN_CONFIDENCE = 0.2
 _GATE = 0.25
 #: A joint lies inside the body, so nearer than the surface by more than noise is nearer than anything there, metres.
 IN_FRONT = 0.05
-#: Pixels on each side in which the nearest surface is looked for: limbs are thin and silhouettes ragged.
-_WINDOW = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,16 +96,6 @@ def surface_gaps(frame: RgbdFrame, positions: NDArray[np.floating]) -> tuple[NDA
     nearest = nearest_depths(frame.depth, np.rint(pixels[inside]).astype(np.intp))
     seen = np.isfinite(nearest)
     return (nearest - depths[inside])[seen], int((~seen).sum())
-
-
-def nearest_depths(depth: NDArray[np.float32], pixels: NDArray[np.intp]) -> NDArray[np.float64]:
-    """(K, 2) pixels u, v -> (K,) least depth in the 5 x 5 window around each; NaN without any reading."""
-    window = np.arange(-_WINDOW, _WINDOW + 1)
-    v = np.clip(pixels[:, 1, None, None] + window[:, None], 0, depth.shape[0] - 1)
-    u = np.clip(pixels[:, 0, None, None] + window[None], 0, depth.shape[1] - 1)
-    values = depth[v, u].astype(np.float64).reshape(len(pixels), len(window) ** 2)
-    least = np.where(np.isfinite(values) & (values > 0), values, np.inf).min(axis=1, initial=np.inf)
-    return np.asarray(np.where(np.isfinite(least), least, np.nan))
 
 
 def limb_scores(lengths: NDArray[np.float64], joint_set: JointSet) -> NDArray[np.float64]:
