@@ -3,9 +3,11 @@
     python benchmarks/camerapose_table.py A.safetensors B.safetensors --heldout heldout.npz \\
         --refiner refiner.safetensors --detections benchmark.npz
 
-``--detections`` takes a file of ``benchmarks/detector_noise.py``, made of clips that taught nobody, and adds
-MoveNet's own keypoints. Errors are at the middle of the hips, in millimetres: as they stand, and after the best
-similarity; tilts in degrees. ``recovered`` is the part of what noise costs that the refiner brings back.
+``--detections`` takes a file of ``benchmarks/detector_noise.py``, made of clips that taught nobody: noise is then
+what MoveNet did there to people in like poses, and its own keypoints have rows of their own.
+
+Errors are at the middle of the hips, in millimetres: as they stand, and after the best similarity; tilts in
+degrees. ``recovered`` is the part of what noise costs that the refiner brings back.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from unipose_ros.networks.lifter import Lifted
 from unipose_ros.networks.registry import load_network
 from unipose_training.data.detector_noise import DetectorNoise
 from unipose_training.data.motion_pairs import Detector, Observation, PairBatch, observe
-from unipose_training.data.recorded_detections import load_detections
+from unipose_training.data.recorded_detections import BorrowedErrors, load_detections
 from unipose_training.data.virtual_views import Sightings, Viewpoints, draw_sightings, posed_joints
 from unipose_training.evaluation.pose_metrics import pa_mpjpe
 from unipose_training.losses.reduction import length
@@ -108,14 +110,7 @@ def main() -> None:
     """Draw, lift, print."""
     given = _options()
     repair = None if given.refiner is None else repaired_by(given.refiner)
-    poses = posed_joints(load_bank(given.heldout), 1, seed=0)
-    scenes: dict[str, tuple[Sightings, Detector]] = {
-        name: (draw_sightings(np.random.default_rng(5), poses, views, given.people), DetectorNoise())
-        for name, views in VIEWS.items()
-    }
-    if given.detections is not None:
-        detections = load_detections(given.detections)
-        scenes["MoveNet on renders"] = (detections.people, detections)
+    scenes = _scenes(given)
     kinds = ["clean 2D", "detected", *(["refined", "recovered"] if repair else [])]
     print(f"| lifter | cameras | {' | '.join(kinds)} | tilt, clean |\n|---|---|{'---|' * len(kinds)}---|")
     for path in given.lifters:
@@ -126,6 +121,20 @@ def main() -> None:
         print("\n| keypoints, % of the person: median, mean, 90th percentile | detected | refined |\n|---|---|---|")
         for name, (people, noise) in scenes.items():
             print(f"| {name} | {keypoint_error(people, noise, repair)} |")
+
+
+def _scenes(given: argparse.Namespace) -> dict[str, tuple[Sightings, Detector]]:
+    """People by cameras, and who sees them."""
+    poses = posed_joints(load_bank(given.heldout), 1, seed=0)
+    detections = None if given.detections is None else load_detections(given.detections)
+    noise = DetectorNoise() if detections is None else BorrowedErrors(detections)
+    scenes: dict[str, tuple[Sightings, Detector]] = {
+        name: (draw_sightings(np.random.default_rng(5), poses, views, given.people), noise)
+        for name, views in VIEWS.items()
+    }
+    if detections is not None:
+        scenes["MoveNet on renders"] = (detections.people, detections)
+    return scenes
 
 
 def _options() -> argparse.Namespace:

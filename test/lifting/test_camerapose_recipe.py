@@ -11,6 +11,7 @@ from unipose_ros.lifting import KeypointRefiner, Lifter
 from unipose_ros.networks.lifter import LifterConfig
 from unipose_ros.networks.refiner import RefinerConfig
 from unipose_ros.networks.registry import load_network
+from unipose_ros.networks.weights import WeightsError
 from unipose_ros.resources import resource_path
 from unipose_ros.skeletons import ITOP15
 from unipose_training.data.motion_pairs import MotionSource, Observation, PairDataset
@@ -94,6 +95,19 @@ def test_a_run_leaves_weights_that_work(tmp_path, teaches):
     network, record = load_network(tmp_path / f"{teaches}.safetensors", teaches)
     assert record.joint_set == ("itop15" if teaches == "lifter" else "coco17")
     (Lifter if teaches == "lifter" else KeypointRefiner)(network)
+
+
+def test_a_run_goes_on_from_weights(tmp_path):
+    begun = CameraPoseRecipe(bank=BANK, paired=VIEWS, bodies=1, lifter=TINY, run=SHORT)
+    run(begun, tmp_path / "begun")
+    weights = tmp_path / "begun" / "lifter.safetensors"
+    still = replace(SHORT, learning_rate=1e-12, weight_decay=0.0)
+    run(replace(begun, initial=str(weights), run=still), tmp_path / "gone_on")
+    first, _ = load_network(weights, "lifter")
+    second, _ = load_network(tmp_path / "gone_on" / "lifter.safetensors", "lifter")
+    torch.testing.assert_close(first.pose.weight, second.pose.weight)
+    with pytest.raises(WeightsError, match="lifter"):
+        run(replace(begun, teaches="refiner", initial=str(weights)), tmp_path / "other")
 
 
 def test_the_shipped_configuration_is_complete():

@@ -72,3 +72,16 @@ def test_a_critic_tells_flat_bodies_from_real_ones():
         optimiser.step()
     assert critic(real).mean() - critic(flat).mean() > 1
     assert loss.item() == pytest.approx(0, abs=1.0)
+
+
+def test_a_critic_tells_leaning_bodies_from_upright_ones():
+    torch.manual_seed(3)
+    critic, upright = PoseCritic(BONES, width=32), JOINTS[:1] + 0.02 * torch.randn(64, 15, 3)
+    turn = torch.tensor(Rotation.from_euler("x", 0.4).as_matrix(), dtype=torch.float32)
+    leaning = upright @ turn.T
+    optimiser = torch.optim.Adam(critic.parameters(), 1e-2)
+    for _ in range(60):
+        optimiser.zero_grad()
+        adversarial_loss(critic, leaning, upright, strength=0.0).backward()
+        optimiser.step()
+    assert critic(upright).mean() - critic(leaning).mean() > 1

@@ -34,7 +34,7 @@ Mask = NDArray[np.bool_]
 _LEAST_LABELS = 8
 #: Nobody's keypoints are farther from the middle of those that are seen, in sizes of these: a detector that saw
 #: one point of somebody, or all of them elsewhere, gives no scale that the others could be told on.
-_FARTHEST = 20.0
+_FARTHEST = 6.0
 #: Cosine of the angle to the axis beyond which nothing is on the plane.
 _NEARLY_BESIDE = 0.1
 

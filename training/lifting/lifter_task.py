@@ -103,8 +103,8 @@ class LifterTask(Task):
         }
         # Real poses are those with 3D truth; without any there is nothing to tell predictions from.
         if self._weights.critic and batch.paired.any():
-            real = batch.joints[batch.paired]
-            terms["critic"] = adversarial_loss(self.critic, lifted.joints[alone], real, self._weights.critic)
+            real = (batch.joints @ batch.rotation)[batch.paired]
+            terms["critic"] = adversarial_loss(self.critic, lifted.upright[alone], real, self._weights.critic)
         return terms
 
     def _reprojection(self, lifted: Lifted, batch: PairBatch, people: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Bodies told from what merely fits a picture: the kinematic chain space, and a critic in it.
 
 Reprojection leaves every joint free along its ray. What keeps depth right without 3D labels is what
-bodies are like: how long bones are to each other, and which angles they form.
+bodies are like: how long bones are to each other, which angles they form, and which way they point where
+down is known.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, softplus
+from torch.nn.functional import leaky_relu, normalize, softplus
 
 from unipose_training.losses.reduction import bone_lengths, weighted_mean
 
@@ -49,6 +50,9 @@ def bone_ratio_loss(joints: Tensor, bones: Tensor, means: Tensor, spreads: Tenso
 class PoseCritic(nn.Module):
     """Says how much a pose looks like one from motion capture: large for real ones.
 
+    It judges the kinematic chain space, and the bones as they stand in the upright frame: a camera that
+    looks down is told from a person who leans back by what people seldom do.
+
     Args:
         bones: (K, 2) pairs of joint indices.
         width: of the two hidden layers.
@@ -58,12 +62,15 @@ class PoseCritic(nn.Module):
         super().__init__()
         self.register_buffer("bones", bones, persistent=False)
         count = len(bones) * (len(bones) + 1) // 2
+        count += 3 * len(bones)
         self.first, self.second, self.last = nn.Linear(count, width), nn.Linear(width, width), nn.Linear(width, 1)
 
-    def forward(self, joints: Tensor) -> Tensor:
+    def forward(self, upright: Tensor) -> Tensor:
         """(B, J, 3) -> (B,) logits."""
-        chain = kinematic_chain(joints, cast(Tensor, self.bones))
-        hidden = leaky_relu(self.second(leaky_relu(self.first(chain), 0.2)), 0.2)
+        bones = cast(Tensor, self.bones)
+        directions = normalize(upright[:, bones[:, 1]] - upright[:, bones[:, 0]], dim=-1)
+        features = torch.cat([kinematic_chain(upright, bones), directions.flatten(1)], dim=-1)
+        hidden = leaky_relu(self.second(leaky_relu(self.first(features), 0.2)), 0.2)
         logits: Tensor = self.last(hidden)
         return logits[:, 0]
 
@@ -75,7 +82,7 @@ def adversarial_loss(critic: PoseCritic, predicted: Tensor, real: Tensor, streng
     ICML 2015). The classifier's loss is the logistic one.
 
     Args:
-        predicted, real: (B, J, 3), (C, J, 3).
+        predicted, real: (B, J, 3), (C, J, 3) in the upright frame.
         strength: of the gradient that reaches ``predicted``.
     """
     reverse: Callable[[Tensor, float], Tensor] = _Reverse.apply
