@@ -15,6 +15,7 @@ from unipose_ros.camera import project
 from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator, WeightsConfig
 from unipose_ros.frame import JointStatus, RgbdFrame
 from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.learned.judge import Judge
 from unipose_ros.learned.points import PointsReader
 from unipose_ros.modality import Needs
 from unipose_ros.networks.weights import WeightsError
@@ -40,7 +41,9 @@ def test_everybody_comes_out_where_the_finder_says(tiny: Tiny, modality: str, de
     middles = project(CAMERA, found.positions.mean(axis=1))
     np.testing.assert_allclose(middles[:, 0], [40, 110], atol=8)
     np.testing.assert_allclose(found.positions[..., 2], 3.0, atol=0.5)
-    assert found.scores.tolist() == [np.float32(0.9), np.float32(0.5)]
+    # What was found in depth alone is as sure as the judge of poses is, who believes everybody here.
+    said = [0.9, 0.5] if modality == "rgb" else [1 / (1 + np.exp(-9))] * 2
+    np.testing.assert_allclose(found.scores, said, rtol=1e-6)
     assert ((found.confidences > 0) & (found.confidences < 1)).all()
     assert (found.status == JointStatus.MEASURED).all()
     assert found.covariances is not None
@@ -103,7 +106,6 @@ def test_boxes_that_show_nothing_are_left_out_and_counted(tiny: Tiny, modality: 
     machine = PoseEstimator(tiny(modality), finder=Finder(nowhere, box(80)))
     found = machine.estimate(standing(80))
     assert len(found) == 1
-    assert found.scores[0] == np.float32(0.5)
     assert machine.counters == {"people too little to see": 1}
 
 
@@ -126,10 +128,17 @@ def test_nobody_is_an_empty_answer(tiny: Tiny) -> None:
     assert found.positions.shape == (0, 15, 3)
 
 
-def test_low_scores_and_more_people_than_allowed_are_left_out(tiny: Tiny) -> None:
+def test_more_people_than_allowed_are_left_out(tiny: Tiny) -> None:
     finder = Finder(box(20), box(60), box(100), box(140))  # scores 0.9 to 0.5
     config = tiny("points", people=PeopleConfig(max_people=2))
-    assert PoseEstimator(config, finder=finder).estimate(standing(20, 60, 100, 140)).scores.min() > 0.7
+    best = PoseEstimator(config, finder=finder).estimate(standing(20, 60, 100, 140))
+    np.testing.assert_allclose(project(CAMERA, best.positions.mean(axis=1))[:, 0], [20, 60], atol=8)
+
+
+def test_low_scores_of_the_2d_network_are_left_out(tiny: Tiny) -> None:
+    finder = Finder(box(20), box(60), box(100), box(140))  # scores 0.9 to 0.5
+    pixels, sure = np.full((4, 17, 2), (40, 60), np.float32), np.ones((4, 17), np.float32)
+    finder.said = replace(finder.said, keypoints=Keypoints2D(pixels, sure, sure[:, 0], finder.said.boxes))
     config = tiny("points", people=PeopleConfig(min_score=0.6))
     assert len(PoseEstimator(config, finder=finder).estimate(standing(20, 60, 100, 140))) == 3
 
@@ -261,3 +270,28 @@ def test_whom_depth_alone_has_found_is_looked_at_more_closely(
         first = project(CAMERA, found.positions[0])
         # An untrained network says the same joints again, so the second box is around them.
         np.testing.assert_allclose(boxes[1], [*first.min(axis=0), *first.max(axis=0)], atol=6)
+
+
+def test_whom_the_finder_overlooks_is_looked_for_where_they_were(tiny: Tiny) -> None:
+    finder = Finder(box(40), box(110))
+    machine = PoseEstimator(tiny("points"), finder=finder)
+    assert len(machine.estimate(standing(40, 110))) == 2
+    finder.said = Finder(box(110)).said
+    there = machine.estimate(standing(40, 110, stamp_ns=1_033_000_000))
+    middles = np.sort(project(CAMERA, there.positions.mean(axis=1))[:, 0])
+    np.testing.assert_allclose(middles, [40, 110], atol=8)
+    assert len(machine.estimate(standing(40, 110, stamp_ns=2_000_000_000))) == 1
+
+
+def test_who_is_unlikely_is_dropped_and_counted(tmp_path: Path) -> None:
+    doubts = Judge({"finder": 0.0, "sure": 0.0, "held": 8.0, "free": 0.0, "bones": 0.0}, -4.0)
+    path = write_weights(tmp_path, "points", metrics=doubts.metrics())
+    config = EstimatorConfig("points", "torch", "cpu", 1, WeightsConfig(points=str(path)))
+    frame = standing(40)
+    machine = PoseEstimator(config, finder=Finder(box(40)))
+    (score,) = machine.estimate(frame).scores
+    assert 0.9 < score < 1
+    assert not machine.counters
+    nobody = PoseEstimator(replace(config, people=PeopleConfig(min_probability=0.999)), finder=Finder(box(40)))
+    assert len(nobody.estimate(frame)) == 0
+    assert nobody.counters == {"people unlikely": 1}

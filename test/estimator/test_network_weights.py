@@ -24,6 +24,7 @@ from unipose_ros.people import PeopleConfig, PeopleFinder
 from unipose_ros.people.clusters import Clusters
 from unipose_ros.people.heat_map import HeatMap
 from unipose_ros.people.keypoint_boxes import KeypointBoxes
+from unipose_ros.people.together import Together
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Tiny = Callable[..., EstimatorConfig]
@@ -120,7 +121,8 @@ def test_people_are_found_by_what_is_asked_for(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr("unipose_ros.learned.build._shipped", lambda name: None)
     assert isinstance(found_by("auto"), Clusters)
-    assert isinstance(found_by("auto", str(finder)), HeatMap)
+    assert isinstance(found_by("auto", str(finder)), Together)
+    assert isinstance(found_by("both", str(finder)), Together)
     assert isinstance(found_by("heatmap", str(finder)), HeatMap)
     assert isinstance(found_by("clusters", str(finder)), Clusters)
     assert isinstance(found_by("keypoints"), KeypointBoxes)

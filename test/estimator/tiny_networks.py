@@ -10,6 +10,8 @@ import torch
 
 from unipose_ros.camera import Camera
 from unipose_ros.frame import RgbdFrame
+from unipose_ros.learned.evidence import EVIDENCE
+from unipose_ros.learned.judge import Judge
 from unipose_ros.networks.anchor_to_joint import AnchorNetwork, AnchorNetworkConfig
 from unipose_ros.networks.point_cloud import PointNetwork, PointNetworkConfig
 from unipose_ros.networks.registry import save_network
@@ -25,6 +27,8 @@ TINY: dict[str, Any] = {
     "depth": AnchorNetworkConfig(channels=1, size=32, **_ANCHORS),
     "rgb": AnchorNetworkConfig(channels=3, size=32, **_ANCHORS),
 }
+#: What an untrained network says is nobody's pose.
+BELIEVES_ALL = Judge(dict.fromkeys(EVIDENCE, 0.0), 9.0).metrics()
 
 
 class Finder:
@@ -72,10 +76,11 @@ def box(column: int) -> tuple[float, float, float, float]:
 
 
 def write_weights(folder: Path, name: str, config: Any = None, **changes: Any) -> Path:
-    """A tiny untrained network of a kind in a file; changes go to its record."""
+    """A tiny untrained network of a kind in a file, whose poses are believed; changes go to its record."""
+    metrics = {**BELIEVES_ALL, **changes.pop("metrics", {})}
     torch.manual_seed(0)
     config = config or TINY[name]
     network = (PointNetwork if name == "points" else AnchorNetwork)(config)
     path = folder / f"{name}.safetensors"
-    save_network(path, network, config, record(name, **changes))
+    save_network(path, network, config, record(name, metrics=metrics, **changes))
     return path

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from unipose_ros.backends.trained import Trained, load_trained
 from unipose_ros.keypoints import KeypointDetector
 from unipose_ros.learned.auto import Auto
+from unipose_ros.learned.judge import PoseJudge, recorded_judge
 from unipose_ros.learned.lifted import LiftAside, Lifted
 from unipose_ros.learned.modality import Learned
 from unipose_ros.learned.places import Places
@@ -19,12 +20,17 @@ from unipose_ros.modality import Modality
 from unipose_ros.networks.movenet_files import movenet_dir
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.people import PeopleFinder
+from unipose_ros.people.heat_map import HeatMap, HeatMapConfig
+from unipose_ros.people.together import Together
 from unipose_ros.resources import ResourceError, resource_path
 from unipose_ros.skeletons import ITOP15
 
 if TYPE_CHECKING:
     from unipose_ros.estimator import EstimatorConfig
     from unipose_ros.lifting import Lifter
+
+#: Least heat that says anything about a shape.
+_HARDLY = 0.05
 
 
 @dataclass(frozen=True)
@@ -34,10 +40,12 @@ class Parts:
     Attributes:
         detector: 2D network.
         finder: of people.
+        judge: which poses found in depth alone are people's.
     """
 
     detector: KeypointDetector | None = None
     finder: PeopleFinder | None = None
+    judge: PoseJudge | None = None
 
 
 def build_points(config: EstimatorConfig, parts: Parts) -> Modality:
@@ -47,8 +55,9 @@ def build_points(config: EstimatorConfig, parts: Parts) -> Modality:
         WeightsError, BackendError: network or finder cannot be loaded.
     """
     trained = load_network_of(config, "points")
-    reader = PointsReader(trained.record)
-    return Learned("points", config.needs_of("points"), trained, reader, _places(config, parts), config.people)
+    reader, judge = PointsReader(trained.record), parts.judge or recorded_judge(trained.record)
+    needs, places = config.needs_of("points"), _places(config, parts)
+    return Learned("points", needs, trained, reader, places, config.people, judge=judge)
 
 
 def build_depth(config: EstimatorConfig, parts: Parts) -> Modality:
@@ -58,8 +67,9 @@ def build_depth(config: EstimatorConfig, parts: Parts) -> Modality:
         WeightsError, BackendError: network or finder cannot be loaded.
     """
     trained = load_network_of(config, "depth")
-    reader = DepthReader(trained.record)
-    return Learned("depth", config.needs_of("depth"), trained, reader, _places(config, parts), config.people)
+    reader, judge = DepthReader(trained.record), parts.judge or recorded_judge(trained.record)
+    needs, places = config.needs_of("depth"), _places(config, parts)
+    return Learned("depth", needs, trained, reader, places, config.people, judge=judge)
 
 
 def build_rgb(config: EstimatorConfig, parts: Parts) -> Modality:
@@ -142,17 +152,19 @@ def _places(config: EstimatorConfig, parts: Parts) -> Places:
 
 
 def build_finder(config: EstimatorConfig, parts: Parts) -> PeopleFinder:
-    """The finder of people in depth that ``people.finder`` asks for; ``auto``: the network if there are weights.
+    """The finder of people in depth that ``people.finder`` asks for; ``auto``: both if there are weights.
 
     Raises:
         WeightsError, BackendError: its network cannot be loaded.
     """
     wanted = config.people.finder
     if wanted == "auto":
-        wanted = "heatmap" if config.weights.finder or _shipped("finder") else "clusters"
+        wanted = "both" if config.weights.finder or _shipped("finder") else "clusters"
     if wanted == "keypoints":
         return keypoint_finder(config, parts)
-    return _heat_map(config) if wanted == "heatmap" else _clusters(config)
+    if wanted == "both":
+        return Together(_heat_map(config, _HARDLY), _clusters())
+    return _heat_map(config) if wanted == "heatmap" else _clusters()
 
 
 def keypoint_finder(config: EstimatorConfig, parts: Parts) -> PeopleFinder:
@@ -174,14 +186,12 @@ def load_detector(config: EstimatorConfig) -> KeypointDetector:
     return load_movenet(backend=config.backend, device=config.device, threads=config.threads)
 
 
-def _heat_map(config: EstimatorConfig) -> PeopleFinder:
-    from unipose_ros.people.heat_map import HeatMap
-
+def _heat_map(config: EstimatorConfig, min_score: float = HeatMapConfig.min_score) -> PeopleFinder:
     trained = load_network_of(config, "finder")
-    return HeatMap(trained.run, float(trained.record.config["focal"]))
+    return HeatMap(trained.run, float(trained.record.config["focal"]), HeatMapConfig(min_score=min_score))
 
 
-def _clusters(config: EstimatorConfig) -> PeopleFinder:
+def _clusters() -> PeopleFinder:
     from unipose_ros.people.clusters import Clusters
 
     return Clusters()

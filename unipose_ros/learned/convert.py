@@ -63,6 +63,14 @@ def merge(parts: Sequence[Skeletons]) -> Skeletons:
     return Skeletons(first.stamp_ns, first.frame_id, first.modality, **ordered, joint_set=first.joint_set)
 
 
+def select(people: Skeletons, chosen: NDArray[np.intp]) -> Skeletons:
+    """The people of an index array, in its order, untracked."""
+    names = ("positions", "confidences", "status", "scores", "covariances")
+    arrays = {name: getattr(people, name) for name in names}
+    taken: dict[str, Any] = {name: array if array is None else array[chosen] for name, array in arrays.items()}
+    return Skeletons(people.stamp_ns, people.frame_id, people.modality, **taken, joint_set=people.joint_set)
+
+
 def _seen(
     frame: RgbdFrame, people: Proposals, positions: NDArray[np.float32], joint_set: JointSet, config: PeopleConfig
 ) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from unipose_ros.camera import Camera, project
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.lookup import body
 from unipose_ros.people import PeopleConfig, PeopleFinder, Proposals
+from unipose_ros.people.overlap import covered
 
 #: After this long without a frame nobody is where they were, in nanoseconds.
 _STALE_NS = 300_000_000
@@ -43,15 +44,15 @@ class Places:
 
     def remembered(self, frame: RgbdFrame) -> Proposals | None:
         """The places where people were last; ``None`` when it is time to search."""
-        recent = 0 < frame.stamp_ns - self._stamp_ns < _STALE_NS
-        if not len(self._known) or not recent or self._age >= self._config.every:
+        if not len(self._known) or not self._is_recent(frame) or self._age >= self._config.every:
             return None
         return self._known
 
     def search(self, frame: RgbdFrame) -> Proposals:
-        """Ask the finder; those it believes in, best first, and no more than are to be looked at.
+        """Ask the finder; those that count as people, best first, and no more than are to be looked at.
 
-        Unlike the finder's, the distances are those of the trunk's joints.
+        Unlike the finder's, the distances are those of the trunk's joints. Whoever was there in the last frame
+        and is overlooked by a finder without keypoints is looked for where they were.
 
         Raises:
             EstimatorError: the frame lacks an image that the finder needs.
@@ -59,14 +60,20 @@ class Places:
         self._age = 0
         found = self._finder(frame)
         found = replace(found, distances=found.distances + np.float32(_TRUNK_DEPTH))
-        believed = np.flatnonzero(found.scores >= self._config.min_score)
-        return found.select(believed[np.argsort(-found.scores[believed], kind="stable")][: self._config.max_people])
+        if found.keypoints is not None:
+            found = found.select(found.scores >= self._config.min_score)
+        elif self._is_recent(frame):
+            found = found.joined(self._known.select(~covered(self._known, found)))
+        return found.select(np.argsort(-found.scores, kind="stable")[: self._config.max_people])
 
     def remember(self, frame: RgbdFrame, people: Skeletons) -> None:
         """Take note of who was found in a frame, and where."""
         self._age += 1
         self._stamp_ns = frame.stamp_ns
         self._known = around(frame.camera, people, _MOVED)
+
+    def _is_recent(self, frame: RgbdFrame) -> bool:
+        return 0 < frame.stamp_ns - self._stamp_ns < _STALE_NS
 
     def reset(self) -> None:
         """Forget everybody."""

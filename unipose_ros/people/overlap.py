@@ -30,11 +30,31 @@ def keep_apart(people: Proposals, camera: Camera) -> NDArray[np.intp]:
     return np.array(kept, np.intp)
 
 
+def covered(people: Proposals, others: Proposals) -> NDArray[np.bool_]:
+    """(N,) who may be one of the others."""
+    return np.asarray(covering(people, others).any(axis=1))
+
+
+def covering(people: Proposals, others: Proposals) -> NDArray[np.bool_]:
+    """(N, M) which of M others may be each: one box lies mostly within the other's at a like distance."""
+    both, sizes = _shared_areas(people.boxes, others.boxes)
+    inside = both / np.maximum(np.minimum(sizes[0][:, None], sizes[1][None]), 1e-9)
+    deep = np.abs(people.distances[:, None] - others.distances[None])
+    return np.asarray((inside > _SHARED) & (deep < _DEEP))
+
+
 def box_overlaps(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
     """(N, 4), (M, 4) u0, v0, u1, v1 -> (N, M) intersection over union, in [0, 1]."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    both = np.prod(np.maximum(high - low, 0), axis=-1)
-    sizes = [np.prod(np.maximum(each[:, 2:] - each[:, :2], 0), axis=-1) for each in (boxes, others)]
+    both, sizes = _shared_areas(boxes, others)
     union = sizes[0][:, None] + sizes[1][None] - both
     return np.asarray(both / np.maximum(union, 1e-9), np.float32)
+
+
+def _shared_areas(
+    boxes: NDArray[np.float32], others: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+    """(N, 4), (M, 4) -> (N, M) square pixels in both, and those of each, (N,) and (M,)."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    sizes = [np.prod(np.maximum(each[:, 2:] - each[:, :2], 0), axis=-1) for each in (boxes, others)]
+    return np.prod(np.maximum(high - low, 0), axis=-1), sizes

@@ -48,6 +48,14 @@ class Proposals:
         keypoints = None if self.keypoints is None else self.keypoints.select(people)
         return Proposals(self.boxes[people], self.distances[people], self.scores[people], keypoints)
 
+    def joined(self, others: Proposals) -> Proposals:
+        """These people, then the others; without keypoints."""
+        return Proposals(
+            np.concatenate([self.boxes, others.boxes]),
+            np.concatenate([self.distances, others.distances]),
+            np.concatenate([self.scores, others.scores]),
+        )
+
     @classmethod
     def empty(cls) -> Proposals:
         """Nobody."""

@@ -19,7 +19,7 @@ from unipose_ros.skeletons import JointSet
 #: MoveNet's loose ends below it are made up, and most above it are right.
 _LOOSE_FACTOR = 1.5
 #: Who can say where people are.
-FINDERS = ("auto", "heatmap", "clusters", "keypoints")
+FINDERS = ("auto", "both", "heatmap", "clusters", "keypoints")
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,10 @@ class PeopleConfig:
             smaller person's extent in the picture.
         duplicate_fraction: a person is a ghost when more than this part of its seen keypoints
             are those of a person with a higher score, in (0, 1].
+        min_probability: a pose found in depth alone that is less likely a person's is dropped, in [0, 1].
         finder: who says where people are; ``heatmap``: a network on depth, ``clusters``: shapes in depth,
-            ``keypoints``: the 2D network on colour, ``auto``: what suits the modality.
+            ``both``: the network, and shapes that it overlooks, ``keypoints``: the 2D network on colour,
+            ``auto``: what suits the modality.
         every: people are searched for in every so many frames; between them their last places count.
         max_people: no more people are looked at in one frame, best first.
 
@@ -51,12 +53,13 @@ class PeopleConfig:
     min_keypoints: int = 5
     duplicate_radius: float = 0.06
     duplicate_fraction: float = 0.5
+    min_probability: float = 0.5
     finder: str = field(default="auto", metadata={"choices": FINDERS})
     every: int = 1
     max_people: int = 8
 
     def __post_init__(self) -> None:
-        for name in ("min_score", "keypoint_threshold", "border", "duplicate_radius"):
+        for name in ("min_score", "keypoint_threshold", "border", "duplicate_radius", "min_probability"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"people.{name} = {value}: must be within [0, 1]")

@@ -1,0 +1,69 @@
+"""Who is there, by the network and by shape: what one of them overlooks the other may find."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from unipose_ros.frame import RgbdFrame
+from unipose_ros.people.overlap import covered, covering
+from unipose_ros.people.proposals import PeopleFinder, Proposals
+
+#: Shapes take longer than the network, so they are looked for once in so many nanoseconds: whoever is found
+#: stays known from frame to frame.
+_EVERY_NS = 200_000_000
+#: A shape where the network sees nothing at all has this score.
+_UNSEEN = 0.05
+
+
+class Together:
+    """The network's people, and shapes that none of them covers.
+
+    The network does not know scenes unlike those it was taught on; shapes need no teaching, but scenery has them,
+    too. So a shape's score is what little the network sees there. Some of those proposed are nobody: poses tell.
+
+    Args:
+        network: a finder that is asked in every frame, and says also what it hardly believes in.
+        shapes: a finder that is asked now and then.
+        min_score: whom the network gives less is proposed only where there is a shape, too.
+    """
+
+    def __init__(self, network: PeopleFinder, shapes: PeopleFinder, min_score: float = 0.3) -> None:
+        self._network = network
+        self._shapes = shapes
+        self._min_score = min_score
+        self._stamp_ns: int | None = None
+
+    @property
+    def runtime(self) -> str:
+        """What runs both, and where."""
+        return f"{self._network.runtime}, and {self._shapes.runtime}"
+
+    def __call__(self, frame: RgbdFrame) -> Proposals:
+        """Everybody in the frame, best first.
+
+        Raises:
+            EstimatorError: the frame has no depth, or the finder is closed.
+        """
+        seen = self._network(frame)
+        people = seen.select(seen.scores >= self._min_score)
+        if self._stamp_ns is not None and 0 <= frame.stamp_ns - self._stamp_ns < _EVERY_NS:
+            return people
+        self._stamp_ns = frame.stamp_ns
+        shapes = self._shapes(frame)
+        shapes = shapes.select(~covered(shapes, people))
+        there = np.where(covering(shapes, seen), seen.scores, 0).max(axis=1, initial=_UNSEEN)
+        both = people.joined(replace(shapes, scores=there.astype(np.float32)))
+        return both.select(np.argsort(-both.scores, kind="stable"))
+
+    def reset(self) -> None:
+        """Look for shapes in the next frame."""
+        self._stamp_ns = None
+        self._network.reset()
+        self._shapes.reset()
+
+    def close(self) -> None:
+        """Let the network go."""
+        self._network.close()
+        self._shapes.close()
