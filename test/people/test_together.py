@@ -70,7 +70,7 @@ def test_shapes_are_added_where_the_network_sees_nobody() -> None:
     assert finder.runtime == "network, and shapes"
 
 
-@pytest.mark.parametrize(("seconds", "asked"), [([1.0, 1.1, 1.19], 1), ([1.0, 1.2, 1.4], 3), ([1.0, 0.5], 2)])
+@pytest.mark.parametrize(("seconds", "asked"), [([1.0, 1.1, 1.29], 1), ([1.0, 1.3, 1.6], 3), ([1.0, 0.5], 2)])
 def test_shapes_are_looked_for_now_and_then(seconds: list[float], asked: int) -> None:
     network, shapes = Says("network"), Says("shapes", (250, 2.0, 0.9))
     finder = Together(network, shapes)

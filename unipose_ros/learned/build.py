@@ -163,7 +163,7 @@ def build_finder(config: EstimatorConfig, parts: Parts) -> PeopleFinder:
     if wanted == "keypoints":
         return keypoint_finder(config, parts)
     if wanted == "both":
-        return Together(_heat_map(config, _HARDLY), _clusters())
+        return Together(_heat_map(config, _HARDLY), _clusters(), HeatMapConfig.min_score)
     return _heat_map(config) if wanted == "heatmap" else _clusters()
 
 

@@ -145,5 +145,6 @@ def _extent(values: FloatArray) -> float:
     """Metres between the ends, without the outermost few points; 0 for less than three."""
     if len(values) < 3:
         return 0.0
-    low, high = np.percentile(values, [2, 98])
+    # As np.percentile does, in half of the time: it is asked for a dozen times a cluster.
+    low, high = np.interp(np.array([0.02, 0.98]) * (len(values) - 1), np.arange(len(values)), np.sort(values))
     return float(high - low)

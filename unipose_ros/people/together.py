@@ -12,7 +12,7 @@ from unipose_ros.people.proposals import PeopleFinder, Proposals
 
 #: Shapes take longer than the network, so they are looked for once in so many nanoseconds: whoever is found
 #: stays known from frame to frame.
-_EVERY_NS = 200_000_000
+_EVERY_NS = 300_000_000
 #: A shape where the network sees nothing at all has this score.
 _UNSEEN = 0.05
 
@@ -29,7 +29,7 @@ class Together:
         min_score: whom the network gives less is proposed only where there is a shape, too.
     """
 
-    def __init__(self, network: PeopleFinder, shapes: PeopleFinder, min_score: float = 0.3) -> None:
+    def __init__(self, network: PeopleFinder, shapes: PeopleFinder, min_score: float = 0.35) -> None:
         self._network = network
         self._shapes = shapes
         self._min_score = min_score
