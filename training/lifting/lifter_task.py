@@ -43,7 +43,7 @@ class LifterWeights:
     paired_reprojection: float = 0.1
     reprojection: float = 1.0
     bones: float = 0.02
-    critic: float = 0.02
+    critic: float = 0.05
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -178,7 +178,8 @@ def bone_ratios(poses: NDArray[np.float32]) -> Tensor:
 
 def _record(config: CameraPoseRecipe, bank: BodyBank, outcome: Outcome) -> WeightsRecord:
     lifts = config.teaches == "lifter"
-    seen = "keypoints with MoveNet's errors" if config.noisy else "true keypoints"
+    source = "made on rendered people" if config.detections else "by figures"
+    seen = f"keypoints with MoveNet's errors, {source}," if config.noisy else "true keypoints"
     return WeightsRecord(
         network=config.teaches,
         config={},
