@@ -32,6 +32,11 @@ def test_an_empty_room_is_empty(room: Room) -> None:
     assert len(Clusters()(room())) == 0
 
 
+def test_a_room_is_mostly_flat(room: Room) -> None:
+    assert Clusters().look(room(people=[(0.3, 2.5)]))[1] > 0.6
+    assert Clusters().look(room(people=[(0.3, 2.5)], scenery=False))[1] == 0
+
+
 def test_nothing_read_is_nobody(camera: Camera) -> None:
     depth = np.zeros((camera.height, camera.width), np.float32)
     for value in (0, np.nan):

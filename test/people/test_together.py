@@ -31,10 +31,14 @@ class Says:
     def __init__(self, name: str, *people: Person) -> None:
         self.runtime, self.said = name, proposals(*people)
         self.asked = self.resets = self.closed = 0
+        self.on_planes = 0.6
 
     def __call__(self, frame: RgbdFrame) -> Proposals:
         self.asked += 1
         return self.said
+
+    def look(self, frame: RgbdFrame) -> tuple[Proposals, float]:
+        return self(frame), self.on_planes
 
     def reset(self) -> None:
         self.resets += 1
@@ -67,6 +71,9 @@ def test_shapes_are_added_where_the_network_sees_nobody() -> None:
     # What the network hardly believes in is proposed only where there is a shape, whose score it then is.
     np.testing.assert_allclose(found.boxes[:, 0], [80, 185, 230])
     np.testing.assert_allclose(found.scores, [0.5, 0.1, 0.05])
+    # Where there is no room around, the network's silence says nothing.
+    shapes.on_planes = 0.1
+    np.testing.assert_allclose(finder(frame(2.0)).scores, [0.9, 0.5, 0.4])
     assert finder.runtime == "network, and shapes"
 
 

@@ -20,6 +20,7 @@ from unipose_ros.modality import Modality
 from unipose_ros.networks.movenet_files import movenet_dir
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.people import PeopleFinder
+from unipose_ros.people.clusters import Clusters
 from unipose_ros.people.heat_map import HeatMap, HeatMapConfig
 from unipose_ros.people.together import Together
 from unipose_ros.resources import ResourceError, resource_path
@@ -163,8 +164,8 @@ def build_finder(config: EstimatorConfig, parts: Parts) -> PeopleFinder:
     if wanted == "keypoints":
         return keypoint_finder(config, parts)
     if wanted == "both":
-        return Together(_heat_map(config, _HARDLY), _clusters(), HeatMapConfig.min_score)
-    return _heat_map(config) if wanted == "heatmap" else _clusters()
+        return Together(_heat_map(config, _HARDLY), Clusters(), HeatMapConfig.min_score)
+    return _heat_map(config) if wanted == "heatmap" else Clusters()
 
 
 def keypoint_finder(config: EstimatorConfig, parts: Parts) -> PeopleFinder:
@@ -189,12 +190,6 @@ def load_detector(config: EstimatorConfig) -> KeypointDetector:
 def _heat_map(config: EstimatorConfig, min_score: float = HeatMapConfig.min_score) -> PeopleFinder:
     trained = load_network_of(config, "finder")
     return HeatMap(trained.run, float(trained.record.config["focal"]), HeatMapConfig(min_score=min_score))
-
-
-def _clusters() -> PeopleFinder:
-    from unipose_ros.people.clusters import Clusters
-
-    return Clusters()
 
 
 def load_network_of(config: EstimatorConfig, name: str) -> Trained:

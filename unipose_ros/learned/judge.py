@@ -17,9 +17,9 @@ FloatArray = NDArray[np.float64]
 
 #: Of the names in a record's metrics.
 _PREFIX = "judge."
-#: Two poses are one person when their joints are closer than the first on average, or when most of one's joints
-#: that a surface holds are closer than the second to the other's bones, in metres.
-_SAME, _ON_BONES, _MOST = 0.3, 0.2, 0.5
+#: Two poses are one person when their joints are closer than the first on average, or when of one's joints that a
+#: surface holds more than the last part is closer than the second to the other's bones, in metres.
+_SAME, _ON_BONES, _MOST = 0.3, 0.2, 0.75
 
 
 class PoseJudge(Protocol):

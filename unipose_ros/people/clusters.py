@@ -98,6 +98,14 @@ class Clusters:
         Raises:
             EstimatorError: the frame has no depth.
         """
+        return self.look(frame)[0]
+
+    def look(self, frame: RgbdFrame) -> tuple[Proposals, float]:
+        """Everybody in the frame, best first, and the part of its readings that lies on floors, walls and the like.
+
+        Raises:
+            EstimatorError: the frame has no depth.
+        """
         if frame.depth is None:
             raise EstimatorError("the frame has no depth; people are found in it. Find them in colour instead")
         view = canonical_view(frame.camera, self._config.focal, multiple=1)
@@ -106,7 +114,8 @@ class Clusters:
         clusters = [cloud.select(part) for part in _joined(cloud, _components(cloud))]
         people = [person for cluster in clusters for person in _people(cluster, image[0], self._config)]
         proposals = _propose(people, view)
-        return proposals.select(keep_apart(proposals, frame.camera))
+        on_planes = 1 - len(cloud.depth) / max(int((image[0] > 0).sum()), 1)
+        return proposals.select(keep_apart(proposals, frame.camera)), on_planes
 
     def reset(self) -> None:
         """Nothing is remembered."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
@@ -15,13 +16,24 @@ from unipose_ros.people.proposals import PeopleFinder, Proposals
 _EVERY_NS = 300_000_000
 #: A shape where the network sees nothing at all has this score.
 _UNSEEN = 0.05
+#: Rooms have more of their readings than this on floors, walls and the like.
+_ROOM = 0.15
+
+
+class ShapeFinder(PeopleFinder, Protocol):
+    """A finder that also says how much of a scene is flat."""
+
+    def look(self, frame: RgbdFrame) -> tuple[Proposals, float]:
+        """Everybody in the frame, best first, and the part of its readings that lies on floors, walls and the like."""
+        ...
 
 
 class Together:
     """The network's people, and shapes that none of them covers.
 
-    The network does not know scenes unlike those it was taught on; shapes need no teaching, but scenery has them,
-    too. So a shape's score is what little the network sees there. Some of those proposed are nobody: poses tell.
+    Shapes need no teaching, but furniture has them, too. So in a room, which the network knows, a shape's score is
+    what little the network sees there. Elsewhere its silence says nothing, and the shape's own score counts. Some of
+    those proposed are nobody: poses tell.
 
     Args:
         network: a finder that is asked in every frame, and says also what it hardly believes in.
@@ -29,7 +41,7 @@ class Together:
         min_score: whom the network gives less is proposed only where there is a shape, too.
     """
 
-    def __init__(self, network: PeopleFinder, shapes: PeopleFinder, min_score: float = 0.35) -> None:
+    def __init__(self, network: PeopleFinder, shapes: ShapeFinder, min_score: float = 0.35) -> None:
         self._network = network
         self._shapes = shapes
         self._min_score = min_score
@@ -51,9 +63,11 @@ class Together:
         if self._stamp_ns is not None and 0 <= frame.stamp_ns - self._stamp_ns < _EVERY_NS:
             return people
         self._stamp_ns = frame.stamp_ns
-        shapes = self._shapes(frame)
+        shapes, on_planes = self._shapes.look(frame)
         shapes = shapes.select(~covered(shapes, people))
         there = np.where(covering(shapes, seen), seen.scores, 0).max(axis=1, initial=_UNSEEN)
+        if on_planes < _ROOM:
+            there = np.maximum(there, shapes.scores)
         both = people.joined(replace(shapes, scores=there.astype(np.float32)))
         return both.select(np.argsort(-both.scores, kind="stable"))
 
