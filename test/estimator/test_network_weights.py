@@ -84,7 +84,7 @@ def test_onnx_runtime_agrees_and_the_export_is_kept(
     np.testing.assert_allclose(by_onnx.positions, by_torch.positions, atol=0.005)
     np.testing.assert_allclose(by_onnx.confidences, by_torch.confidences, atol=0.005)
     (kept,) = (tmp_path / "cache" / "onnx").iterdir()
-    monkeypatch.setattr(trained, "_export", lambda *_: pytest.fail("exported twice"))
+    monkeypatch.setattr(trained, "export_trained", lambda *_: pytest.fail("exported twice"))
     PoseEstimator(tiny(modality, backend="onnx"), finder=finder)
     assert kept.suffix == ".onnx"
 
@@ -100,7 +100,7 @@ def test_an_export_with_other_numbers_is_refused_and_not_kept(tmp_path: Path, mo
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("UNIPOSE_CACHE", str(tmp_path / "file"))
-    with pytest.raises(BackendError, match="set UNIPOSE_CACHE, or use backend torch"):
+    with pytest.raises(BackendError, match="set UNIPOSE_CACHE or --output, or use backend torch"):
         load_trained(write_weights(tmp_path, "depth"), "depth", "onnx", "cpu", 1)
 
 

@@ -73,7 +73,7 @@ def _onnx_file(path: Path, name: str, record: WeightsRecord) -> Path:
     target = cache_dir() / "onnx" / f"{name}-{_key(record)}.onnx"
     if not target.is_file():
         _log.info("exporting %s for ONNX Runtime, once, to %s", name, target)
-        _export(path, name, target)
+        export_trained(path, name, target)
     return target
 
 
@@ -85,8 +85,19 @@ def _key(record: WeightsRecord) -> str:
     return digest.hexdigest()[:20]
 
 
-def _export(path: Path, name: str, target: Path) -> None:
-    """Write the ONNX file at once or not at all, and only if it gives torch's numbers."""
+def export_trained(path: Path, name: str, target: Path) -> None:
+    """Write an ONNX file at once or not at all, and only if it gives torch's numbers.
+
+    Args:
+        path: weights of the network.
+        name: of the network.
+        target: file to be written; its folder is made.
+
+    Raises:
+        WeightsError: the weights are absent, damaged or of another network.
+        BackendError: torch is not there, the network cannot be exported, ONNX Runtime gets other numbers, or the
+            file cannot be written.
+    """
     try:
         import torch  # noqa: F401  # the export needs it; without it the reason is better said here
     except ImportError as error:
@@ -107,7 +118,9 @@ def _export(path: Path, name: str, target: Path) -> None:
         _compare(module, part, form.example(module.config, 3), name)
         part.replace(target)
     except OSError as error:
-        raise BackendError(f"{target} cannot be written ({error}); set UNIPOSE_CACHE, or use backend torch") from error
+        raise BackendError(
+            f"{target} cannot be written ({error}); set UNIPOSE_CACHE or --output, or use backend torch"
+        ) from error
     finally:
         with suppress(OSError):
             part.unlink()

@@ -27,6 +27,7 @@ COMMANDS: dict[str, Command] = {
     "demo": Command("unipose_ros.cli.demo", "play a recording into the node and show what comes out"),
     "doctor": Command("unipose_ros.cli.doctor", "check this machine: packages, weights, GPU, DDS settings"),
     "evaluate": Command("unipose_training.evaluation.command", "judge a modality on recordings, with report and video"),
+    "export": Command("unipose_ros.cli.export", "write a trained network as an ONNX file"),
     "fetch": Command("unipose_ros.cli.fetch", "download and convert weights that are not shipped"),
     "import-frames": Command("unipose_training.data.real_frames", "turn folders of RGB-D frames into recordings"),
     "label": Command("unipose_training.teachers.command", "let a 2D network look at recordings, for training"),

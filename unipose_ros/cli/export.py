@@ -1,0 +1,37 @@
+"""``unipose export``: a trained network as an ONNX file, for other runtimes than ours.
+
+The node exports for itself what ONNX Runtime is to run; nobody needs this command for that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from unipose_ros.backends import BackendError
+from unipose_ros.backends.trained import export_trained
+from unipose_ros.networks.weights import WeightsError, load_weights
+from unipose_ros.resources import ResourceError, resource_path
+
+NETWORKS = ("points", "depth", "rgb", "finder")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Export; 1 when the network cannot be had, or its export differs from it."""
+    parser = argparse.ArgumentParser("unipose export", description=__doc__)
+    parser.add_argument("network", choices=NETWORKS)
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="default: the shipped ones")
+    parser.add_argument("--output", type=Path, metavar="ONNX", help="default: NETWORK.onnx in this folder")
+    options = parser.parse_args(argv)
+    output = options.output or Path(f"{options.network}.onnx")
+    try:
+        weights = options.weights or resource_path("weights", f"{options.network}.safetensors")
+        export_trained(weights, options.network, output)
+        _, record = load_weights(weights, options.network)
+    except (WeightsError, ResourceError, BackendError) as error:
+        print(f"unipose export: {error}", file=sys.stderr)
+        return 1
+    print(f"{output}: takes any number of {record.input}; gives what torch gives")
+    return 0
