@@ -138,7 +138,7 @@ def _load_lifter(config: EstimatorConfig) -> Lifter:
     from unipose_ros.lifting import LiftingConfig, load_lifter
 
     settings = LiftingConfig(people=config.people)
-    # Refined keypoints halve the lifter's bias towards distances that are too short.
+    # Refined keypoints make poses no worse, and distances less short.
     refine = _shipped("refiner") is not None
     return load_lifter(weights_file(config, "lifter"), settings, refine, config.threads)
 
