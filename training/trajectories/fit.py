@@ -202,7 +202,7 @@ def _width(progress: float) -> float:
 
     Graduated non-convexity (Blake and Zisserman, 1987).
     """
-    return max(1.0, _WIDE ** (1 - progress / _NARROWED))
+    return float(max(1.0, _WIDE ** (1 - progress / _NARROWED)))
 
 
 def _surprise(squares: Tensor, spreads: Tensor) -> Tensor:
