@@ -16,6 +16,7 @@ from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator
 from unipose_ros.frame import JointStatus, RgbdFrame
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.learned.judge import Judge
+from unipose_ros.learned.places import Places, around
 from unipose_ros.learned.points import PointsReader
 from unipose_ros.modality import Needs
 from unipose_ros.networks.weights import WeightsError
@@ -270,6 +271,50 @@ def test_whom_depth_alone_has_found_is_looked_at_more_closely(
         first = project(CAMERA, found.positions[0])
         # An untrained network says the same joints again, so the second box is around them.
         np.testing.assert_allclose(boxes[1], [*first.min(axis=0), *first.max(axis=0)], atol=6)
+
+
+def test_whoever_was_there_is_looked_at_once_where_they_were(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    finder = Finder(box(40))
+    machine = PoseEstimator(tiny("points"), finder=finder)
+    before = machine.estimate(standing(40))
+    boxes: list[np.ndarray] = []
+    cut_out = PointsReader.encode
+
+    def noted(reader: PointsReader, frame: RgbdFrame, people: Proposals, person: int) -> object:
+        boxes.append(people.boxes[person])
+        return cut_out(reader, frame, people, person)
+
+    monkeypatch.setattr(PointsReader, "encode", noted)
+    remembered = around(CAMERA, before, grown=0.05)
+    finder.said = replace(finder.said, boxes=remembered.boxes + 1, distances=remembered.distances)
+    machine.estimate(standing(40, stamp_ns=1_033_000_000))
+    assert len(boxes) == 1
+    np.testing.assert_allclose(boxes[0], remembered.boxes[0], atol=1e-3)
+    # Somebody else in the picture is new, and looked at twice; after a pause so is everybody.
+    finder.said = Finder(box(110)).said
+    boxes.clear()
+    machine.estimate(standing(40, 110, stamp_ns=1_066_000_000))
+    assert sum(abs(each[0] + each[2] - 220) < 20 for each in boxes) == 2
+    boxes.clear()
+    machine.estimate(standing(40, 110, stamp_ns=2_000_000_000))
+    assert len(boxes) == 2
+
+
+def test_of_two_proposals_for_one_place_one_is_recognised(tiny: Tiny) -> None:
+    frame = standing(40)
+    people = PoseEstimator(tiny("points"), finder=Finder(box(40))).estimate(frame)
+    places = Places(Finder(), PeopleConfig())
+    here = around(CAMERA, people, grown=0.05)
+    near = np.concatenate([here.boxes + 2, here.boxes + 1, here.boxes + 60])
+    found = Proposals(near, np.repeat(here.distances, 3), np.array([0.9, 0.5, 0.4], np.float32))
+    assert not places.recognised(frame, found)[1].any()
+    places.remember(frame, people)
+    there, known = places.recognised(standing(40, stamp_ns=frame.stamp_ns + 33_000_000), found)
+    assert known.tolist() == [False, True, False]
+    np.testing.assert_allclose(there.boxes[1], here.boxes[0], atol=1e-3)
+    np.testing.assert_array_equal(there.boxes[[0, 2]], near[[0, 2]])
+    nearer = replace(found, distances=found.distances - 1)
+    assert not places.recognised(standing(40, stamp_ns=frame.stamp_ns + 33_000_000), nearer)[1].any()
 
 
 def test_whom_the_finder_overlooks_is_looked_for_where_they_were(tiny: Tiny) -> None:

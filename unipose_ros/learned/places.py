@@ -11,13 +11,16 @@ from unipose_ros.camera import Camera, project
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.lookup import body
 from unipose_ros.people import PeopleConfig, PeopleFinder, Proposals
-from unipose_ros.people.overlap import covered
+from unipose_ros.people.overlap import box_overlaps, covered
 
 #: After this long without a frame nobody is where they were, in nanoseconds.
 _STALE_NS = 300_000_000
 #: Metres from the trunk's visible surface, whose distance finders say, to its joints, at whose distance
 #: people are cut out in training. On people seen by MoveNet it takes a twelfth off the error.
 _TRUNK_DEPTH = float(body.SURFACE_OFFSETS[[*body.SHOULDERS, *body.HIPS]].mean())
+#: A proposal is somebody of the last frame when it shares this part of the boxes' union, at a distance so many
+#: metres from theirs.
+_SHARED, _NEAR = 0.5, 0.3
 #: A box around joints is grown by this part of its sides: people move until the next frame.
 _MOVED = 0.05
 
@@ -65,6 +68,29 @@ class Places:
         elif self._is_recent(frame):
             found = found.joined(self._known.select(~covered(self._known, found)))
         return found.select(np.argsort(-found.scores, kind="stable")[: self._config.max_people])
+
+    def recognised(self, frame: RgbdFrame, found: Proposals) -> tuple[Proposals, NDArray[np.bool_]]:
+        """Those who were there in the last frame at the places where they were, and (N,) who they are.
+
+        A box around somebody's joints is better than a finder's; each of them is recognised once, in the
+        proposal that shares most of the box.
+        """
+        known = np.zeros(len(found), np.bool_)
+        if not (len(found) and len(self._known) and self._is_recent(frame)):
+            return found, known
+        boxes, distances = found.boxes.copy(), found.distances.copy()
+        shared = box_overlaps(found.boxes, self._known.boxes)
+        # NaN compares false: nobody is recognised without a distance.
+        near = np.abs(found.distances[:, None] - self._known.distances) < _NEAR
+        shared = np.where(near & (shared > _SHARED), shared, 0)
+        for _ in range(min(shared.shape)):
+            person, place = np.unravel_index(shared.argmax(), shared.shape)
+            if not shared[person, place]:
+                break
+            known[person] = True
+            boxes[person], distances[person] = self._known.boxes[place], self._known.distances[place]
+            shared[person], shared[:, place] = 0, 0
+        return replace(found, boxes=boxes, distances=distances), known
 
     def remember(self, frame: RgbdFrame, people: Skeletons) -> None:
         """Take note of who was found in a frame, and where."""
