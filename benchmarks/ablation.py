@@ -148,7 +148,11 @@ def main() -> None:
             if not (run_folder(name, seed, options) / WEIGHTS).is_file():
                 arguments = command(name, seed, options)
                 print(f"unipose {shlex.join(arguments)}", flush=True)
-                subprocess.run([sys.executable, "-m", "unipose_ros.cli", *arguments], check=True, capture_output=True)
+                done = subprocess.run(
+                    [sys.executable, "-m", "unipose_ros.cli", *arguments], capture_output=True, text=True
+                )
+                if done.returncode:
+                    sys.exit(f"row {name} failed: {done.stderr.strip().splitlines()[-1]}")
     print(table(names, seeds, options))
 
 
