@@ -62,7 +62,7 @@ def ways(machine: PoseEstimator, frame: RgbdFrame | None = None) -> list[str]:
 
 
 def test_a_good_window_is_the_networks_and_a_poor_one_the_lifters(tiny: Tiny) -> None:
-    settings = tiny("rgb", rgb=RgbConfig(min_pixels=50))
+    settings = tiny("rgb", rgb=RgbConfig(prefer_lifter=False, min_pixels=50))
     machine = PoseEstimator(settings, Detector((50, 0.5), (110, 1.0)))
     assert ways(machine) == ["lifter", "network"]
     found = machine.estimate(blind())
@@ -74,8 +74,14 @@ def test_a_good_window_is_the_networks_and_a_poor_one_the_lifters(tiny: Tiny) ->
     assert len(machine.last_keypoints) == 2
 
 
+def test_whom_the_lifter_can_take_it_takes_unless_told_otherwise(tiny: Tiny) -> None:
+    five = np.isin(np.arange(17), (5, 6, 7, 11, 12))
+    assert ways(PoseEstimator(tiny("rgb", rgb=RgbConfig(min_pixels=0)), Detector((80, 1.0)))) == ["lifter"]
+    assert ways(PoseEstimator(tiny("rgb", rgb=RgbConfig(min_pixels=0)), Detector((80, 1.0), seen=five))) == ["network"]
+
+
 def test_few_keypoints_are_lifted_and_too_few_are_not(tiny: Tiny) -> None:
-    settings = tiny("rgb", rgb=RgbConfig(min_pixels=0, min_keypoints=12))
+    settings = tiny("rgb", rgb=RgbConfig(prefer_lifter=False, min_pixels=0, min_keypoints=12))
     assert ways(PoseEstimator(settings, Detector((80, 1.0), seen=UPPER))) == ["lifter"]
     # Five keypoints are too few to lift; the network still sees a window.
     five = np.isin(np.arange(17), (5, 6, 7, 11, 12))
@@ -83,7 +89,7 @@ def test_few_keypoints_are_lifted_and_too_few_are_not(tiny: Tiny) -> None:
 
 
 def test_joints_that_no_keypoint_supports_are_missing_where_lifted(tiny: Tiny) -> None:
-    settings = tiny("rgb", rgb=RgbConfig(min_keypoints=12))
+    settings = tiny("rgb", rgb=RgbConfig(prefer_lifter=False, min_keypoints=12))
     found = PoseEstimator(settings, Detector((80, 1.0), seen=UPPER)).estimate(blind())
     feet = [found.joint_set.index(f"{side}_foot") for side in ("left", "right")]
     assert (found.status[0, feet] == JointStatus.MISSING).all()
@@ -159,7 +165,7 @@ def test_a_lifter_that_was_named_must_be_usable(tiny: Tiny, tmp_path: Path) -> N
         PoseEstimator(replace(config, weights=replace(config.weights, lifter=str(bad))), Detector())
 
 
-@pytest.mark.parametrize("rgb", [RgbConfig(min_pixels=0), RgbConfig(min_pixels=1000)], ids=["network", "lifter"])
+@pytest.mark.parametrize("rgb", [RgbConfig(False, min_pixels=0), RgbConfig()], ids=["network", "lifter"])
 def test_the_few_readings_of_dying_depth_say_how_far_somebody_is(tiny: Tiny, rgb: RgbConfig) -> None:
     machine = PoseEstimator(tiny("auto", rgb=rgb), Detector((80, 1.0)))
     few = np.zeros((120, 160), np.float32)

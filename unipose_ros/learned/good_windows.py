@@ -18,6 +18,8 @@ class RgbConfig:
     """When modality ``rgb`` trusts its image network; other people's keypoints are lifted.
 
     Attributes:
+        prefer_lifter: lift whoever shows enough keypoints, however good the window is: the lifter is more exact
+            than the network that is shipped, which then judges those who show too few.
         min_pixels: longer side of the box around a person's seen keypoints, in pixels of the picture.
         min_keypoints: least number of seen keypoints, out of 17.
         min_inside: least part of the person's window that lies inside the picture, in [0, 1].
@@ -26,6 +28,7 @@ class RgbConfig:
         ValueError: a value is out of range.
     """
 
+    prefer_lifter: bool = True
     min_pixels: float = 60.0
     min_keypoints: int = 10
     min_inside: float = 0.6

@@ -68,11 +68,13 @@ class LiftAside:
         return self._lifter.runtime
 
     def takes(self, frame: RgbdFrame, people: Proposals) -> NDArray[np.bool_]:
-        """(N,) people who are better lifted: their windows are no good, and their keypoints suffice."""
+        """(N,) people who are better lifted: their keypoints suffice, and their windows are no good or come second."""
         if people.keypoints is None:
             return np.zeros(len(people), np.bool_)
-        good = good_windows(frame.camera, people, self._config, self._seen_by)
-        return np.asarray(~good & self._lifter.liftable(people.keypoints, frame.camera))
+        liftable = self._lifter.liftable(people.keypoints, frame.camera)
+        if self._config.prefer_lifter:
+            return liftable
+        return np.asarray(liftable & ~good_windows(frame.camera, people, self._config, self._seen_by))
 
     def __call__(self, frame: RgbdFrame, people: Proposals) -> Skeletons:
         """Skeletons of all of them."""
