@@ -47,7 +47,7 @@ class FitSettings:
         steps: of the minimisation; 0 takes the network's joints as they are.
         lifted: factor on the spreads of lifted keypoints, which say too much of themselves; 0 leaves them out.
         shapes: factor on the lifter's spreads; 0 leaves it out.
-        bones: weight of one length of a bone over all frames, alike left and right.
+        bones: weight of one length of a bone over all frames of a person.
         motion: weight of steady motion.
 
     Raises:
