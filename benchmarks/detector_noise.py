@@ -79,10 +79,7 @@ def stored(samples: SampleStore, clip: int | None) -> Found:
     rows = np.flatnonzero(samples["clip"] == clip)
     frames = samples["frame"][rows]
     for number in np.unique(frames):
-        mine = rows[frames == number]
-        keypoints = np.asarray(samples["keypoints"][mine], np.float32)
-        found = Keypoints2D(keypoints[..., :2], keypoints[..., 2], samples["score"][mine], samples["box"][mine])
-        yield int(number), found
+        yield int(number), samples.keypoints(rows[frames == number])
 
 
 def collect(folder: Path, look: Callable[[Path, Shard], Found]) -> dict[str, NDArray[Any]]:

@@ -23,12 +23,12 @@ from unipose_ros.codecs.depth_image import DepthImageConfig
 from unipose_ros.networks.anchor_to_joint import AnchorNetwork
 from unipose_ros.networks.point_cloud import PointNetwork
 from unipose_ros.networks.registry import get_network, load_network, save_network
-from unipose_ros.networks.weights import fill_module, load_weights
 from unipose_training.engine.batches import training_loader, validation_loader
 from unipose_training.engine.outcome import Outcome
 from unipose_training.engine.seeds import seed_everything
 from unipose_training.engine.settings import RunSettings
 from unipose_training.engine.teach import teach
+from unipose_training.recipes.beginning import start_anchors
 from unipose_training.recipes.distill_task import DistillTask
 from unipose_training.recipes.lesson import make_lesson, parts_kept
 from unipose_training.recipes.point_task import point_samples, save_points, start_from
@@ -193,12 +193,7 @@ def _begin(config: DistillConfig) -> nn.Module:
     """The student before it learns. Answers are of single frames, and so are points that learn them."""
     if config.student == "points":
         return start_from(config.size, 1, config.initial, config.paint)
-    kind = get_network(config.student)
-    network = kind.module(replace(kind.sizes[config.size], local=_LOCAL_ANCHORS if config.lifting else 0))
-    if config.initial:
-        tensors, _ = load_weights(Path(config.initial), config.student)
-        fill_module(network, tensors)
-    return network
+    return start_anchors(config.student, config.size, config.initial, _LOCAL_ANCHORS if config.lifting else 0)
 
 
 def _window_sizes(voices: Mapping[str, Voice]) -> dict[str, int]:

@@ -7,7 +7,7 @@ were taught without 3D labels.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -19,14 +19,15 @@ from unipose_ros.codecs.depth_image import DepthImageConfig
 from unipose_ros.networks.anchor_to_joint import AnchorNetwork
 from unipose_ros.networks.point_cloud import PointNetwork
 from unipose_ros.networks.registry import get_network, save_network
-from unipose_ros.networks.weights import WeightsRecord, fill_module, load_weights
+from unipose_ros.networks.weights import WeightsRecord
 from unipose_training.data.errors import DataError
 from unipose_training.engine.batches import training_loader, validation_loader
 from unipose_training.engine.outcome import Outcome
 from unipose_training.engine.seeds import seed_everything
 from unipose_training.engine.settings import RunSettings
 from unipose_training.engine.teach import teach
-from unipose_training.recipes.point_task import point_samples
+from unipose_training.recipes.beginning import start_anchors
+from unipose_training.recipes.point_task import point_samples, start_from
 from unipose_training.recipes.records import learned_record, validation_metrics
 from unipose_training.recipes.supervised_task import SupervisedPoints, SupervisedWeights, SupervisedWindows
 from unipose_training.samples.augment import PointAugmentation
@@ -99,7 +100,7 @@ def run(config: SupervisedConfig, output: Path) -> Outcome:
     store = open_samples(config, output, _samples(config), max(1, config.run.workers))
     training, validation = chosen_rows(store, config)
     seed_everything(config.run.seed)
-    network = _network(config, store)
+    network = _network(config)
     task = _task(network, config, store)
     inputs = (_INPUTS[config.network],)
     pixels = {inputs[0]: network.config.size} if isinstance(network, AnchorNetwork) else None
@@ -150,17 +151,10 @@ def _labelled(store: SampleStore, rows: Rows) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(store["truth"][rows]).all(-1).any(-1))
 
 
-def _network(config: SupervisedConfig, store: SampleStore) -> PointNetwork | AnchorNetwork:
-    kind = get_network(config.network)
-    sizes = kind.sizes[config.size]
+def _network(config: SupervisedConfig) -> PointNetwork | AnchorNetwork:
     if config.network == "points":
-        sizes = replace(sizes, frames=min(sizes.frames, config.frames))
-    network = kind.module(sizes)
-    assert isinstance(network, PointNetwork | AnchorNetwork)
-    if config.initial:
-        tensors, _ = load_weights(Path(config.initial), config.network)
-        fill_module(network, tensors)
-    return network
+        return start_from(config.size, config.frames, config.initial)
+    return start_anchors(config.network, config.size, config.initial)
 
 
 def _task(

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.keypoints import Keypoints2D
 from unipose_training.data.errors import DataError
 from unipose_training.data.whole_files import write_whole
 
@@ -78,6 +79,12 @@ class SampleStore:
 
     def __len__(self) -> int:
         return self._length
+
+    def keypoints(self, rows: NDArray[np.integer[Any]]) -> Keypoints2D:
+        """The people of some rows as the 2D network saw them, rectified."""
+        said = np.asarray(self["keypoints"][rows], np.float32)
+        scores, boxes = (np.asarray(self[name][rows], np.float32) for name in ("score", "box"))
+        return Keypoints2D(said[..., :2], said[..., 2], scores, boxes)
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """An array of the store, memory-mapped and read-only."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
-from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.lifting import Lifter
-from unipose_ros.skeletons import COCO17, ITOP15
+from unipose_ros.skeletons import ITOP15
 from unipose_training.samples.store import SampleStore
 from unipose_training.trajectories.claims import Shapes
 
@@ -24,7 +22,7 @@ def shapes_of_store(store: SampleStore, lifter: Lifter) -> Shapes:
         chosen = np.flatnonzero((views == view).all(axis=1))
         fx, fy, cx, cy = (float(value) for value in view[:4])
         camera = Camera(fx, fy, cx, cy, width=int(view[4]), height=int(view[5]))
-        keypoints = _keypoints(store, chosen)
+        keypoints = store.keypoints(chosen)
         enough = lifter.liftable(keypoints, camera)
         if enough.any():
             chosen, keypoints = chosen[enough], keypoints.select(enough)
@@ -38,14 +36,3 @@ def no_shapes(rows: int) -> Shapes:
     """Nobody was lifted."""
     joints = len(ITOP15)
     return Shapes(torch.full((rows, joints, 3), torch.nan), torch.full((rows, joints), torch.nan))
-
-
-def _keypoints(store: SampleStore, rows: NDArray[np.int64]) -> Keypoints2D:
-    said = np.asarray(store["keypoints"][rows], np.float32)
-    return Keypoints2D(
-        pixels=said[..., :2],
-        confidences=said[..., 2],
-        scores=np.asarray(store["score"][rows], np.float32),
-        boxes=np.asarray(store["box"][rows], np.float32),
-        joint_set=COCO17,
-    )

@@ -85,8 +85,8 @@ def _key(record: WeightsRecord) -> str:
     return digest.hexdigest()[:20]
 
 
-def export_trained(path: Path, name: str, target: Path) -> None:
-    """Write an ONNX file at once or not at all, and only if it gives torch's numbers.
+def export_trained(path: Path, name: str, target: Path) -> WeightsRecord:
+    """Write an ONNX file at once or not at all, and only if it gives torch's numbers; returns the weights' record.
 
     Args:
         path: weights of the network.
@@ -110,7 +110,7 @@ def export_trained(path: Path, name: str, target: Path) -> None:
     if name not in EXPORTS:
         raise BackendError(f"{name} cannot be exported for ONNX Runtime; use backend torch")
     form = EXPORTS[name]
-    module, _ = load_network(path, name)
+    module, record = load_network(path, name)
     part = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -124,6 +124,7 @@ def export_trained(path: Path, name: str, target: Path) -> None:
     finally:
         with suppress(OSError):
             part.unlink()
+    return record
 
 
 def _compare(module: torch.nn.Module, path: Path, example: torch.Tensor, name: str) -> None:

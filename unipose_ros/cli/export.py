@@ -12,8 +12,9 @@ from pathlib import Path
 
 from unipose_ros.backends import BackendError
 from unipose_ros.backends.trained import export_trained
-from unipose_ros.networks.weights import WeightsError, load_weights
-from unipose_ros.resources import ResourceError, resource_path
+from unipose_ros.estimator import EstimatorConfig
+from unipose_ros.learned.build import weights_file
+from unipose_ros.networks.weights import WeightsError
 
 NETWORKS = ("points", "depth", "rgb", "finder")
 
@@ -27,10 +28,9 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     output = options.output or Path(f"{options.network}.onnx")
     try:
-        weights = options.weights or resource_path("weights", f"{options.network}.safetensors")
-        export_trained(weights, options.network, output)
-        _, record = load_weights(weights, options.network)
-    except (WeightsError, ResourceError, BackendError) as error:
+        weights = options.weights or weights_file(EstimatorConfig(), options.network)
+        record = export_trained(weights, options.network, output)
+    except (WeightsError, BackendError) as error:
         print(f"unipose export: {error}", file=sys.stderr)
         return 1
     print(f"{output}: takes any number of {record.input}; gives what torch gives")

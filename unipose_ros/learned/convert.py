@@ -15,6 +15,9 @@ from unipose_ros.people import PeopleConfig, Proposals, seen_keypoints
 from unipose_ros.skeletons import COCO17, JointSet, convert_joints
 from unipose_ros.visibility import in_picture, seen_in_depth
 
+#: What untracked skeletons have one of for each person.
+_BY_PERSON = ("positions", "confidences", "status", "scores", "covariances")
+
 
 def to_skeletons(
     frame: RgbdFrame, people: Proposals, said: Joints, joint_set: JointSet, modality: str, config: PeopleConfig
@@ -55,8 +58,7 @@ def merge(parts: Sequence[Skeletons]) -> Skeletons:
     filled = [part for part in parts if len(part)]
     if len(filled) < 2:
         return (filled or list(parts))[0]
-    names = ("positions", "confidences", "status", "scores", "covariances")
-    arrays = {name: np.concatenate([getattr(part, name) for part in filled]) for name in names}
+    arrays = {name: np.concatenate([getattr(part, name) for part in filled]) for name in _BY_PERSON}
     order = np.argsort(-arrays["scores"], kind="stable")
     first = filled[0]
     ordered: dict[str, Any] = {name: array[order] for name, array in arrays.items()}
@@ -65,8 +67,7 @@ def merge(parts: Sequence[Skeletons]) -> Skeletons:
 
 def select(people: Skeletons, chosen: NDArray[np.intp]) -> Skeletons:
     """The people of an index array, in its order, untracked."""
-    names = ("positions", "confidences", "status", "scores", "covariances")
-    arrays = {name: getattr(people, name) for name in names}
+    arrays = {name: getattr(people, name) for name in _BY_PERSON}
     taken: dict[str, Any] = {name: array if array is None else array[chosen] for name, array in arrays.items()}
     return Skeletons(people.stamp_ns, people.frame_id, people.modality, **taken, joint_set=people.joint_set)
 

@@ -50,7 +50,7 @@ def evidence(frame: RgbdFrame, people: Skeletons) -> Evidence:
     """All of it, of poses in a frame that has depth; their scores are the finder's."""
     assert frame.depth is not None
     inside = in_picture(frame.camera, people.positions)
-    surface = _surface(frame.camera, frame.depth, people.positions)
+    surface = _surface(frame.camera, frame.depth, people.positions, inside)
     behind = people.positions[..., 2] - surface
     held = inside & (behind > -_BEFORE) & (behind < _DEEP)  # False for NaN
     columns = {
@@ -72,9 +72,10 @@ def _logit(values: NDArray[np.floating], least: float) -> FloatArray:
     return np.asarray(np.log(within / (1 - within)))
 
 
-def _surface(camera: Camera, depth: NDArray[np.float32], positions: NDArray[np.floating]) -> FloatArray:
+def _surface(
+    camera: Camera, depth: NDArray[np.float32], positions: NDArray[np.floating], inside: NDArray[np.bool_]
+) -> FloatArray:
     """(...) metres of the nearest reading around each place (..., 3); NaN outside of the picture and without any."""
-    inside = in_picture(camera, positions)
     result = np.full(inside.shape, np.nan)
     result[inside] = nearest_depths(depth, np.rint(project(camera, positions[inside])).astype(np.intp))
     return result
