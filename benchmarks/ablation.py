@@ -26,15 +26,15 @@ SETTINGS = {
     "size": "nano",
     "run.batch": 32,
     "run.steps": 1200,
-    "run.warm_up_steps": 100,
+    "run.warmup_steps": 100,
     "run.learning_rate": 3e-3,
-    "run.optimiser": "muon",
+    "run.optimizer": "muon",
     "run.precision": "bf16-mixed",
     "run.validate_every": 0,
     "run.threads": 1,
     "run.accelerator": "cpu",
 }
-FIGURES = ("mpjpe_mm", "seen_mm", "hidden_mm", "pck_10cm")
+FIGURES = ("mpjpe_mm", "visible_mpjpe_mm", "occluded_mpjpe_mm", "pck_10cm")
 
 
 class Row(NamedTuple):
@@ -47,21 +47,21 @@ class Row(NamedTuple):
 
 #: "{teacher}" and "{whole}" are the weights that are named, and those of row ``whole`` with the same seed.
 ROWS: Mapping[str, Row] = {
-    "whole": Row("stage A: all terms", "point_teacher"),
-    "pixel": Row("pixels instead of rays", "point_teacher", "loss.terms.ray=0 loss.terms.pixel=0.01"),
-    "ray2": Row("rays count twice", "point_teacher", "loss.terms.ray=2"),
-    "no_symmetry": Row("- symmetry", "point_teacher", "loss.terms.symmetry=0"),
-    "no_body": Row("- symmetry, bone lengths", "point_teacher", "loss.terms.symmetry=0 loss.terms.bones=0"),
-    "no_surface": Row("- surface", "point_teacher", "loss.terms.surface=0"),
-    "no_space": Row("- free space", "point_teacher", "loss.terms.free_space=0"),
-    "no_support": Row("- support, cover", "point_teacher", "loss.terms.support=0 loss.terms.cover=0"),
-    "no_trust": Row("all keypoints count alike", "point_teacher", "loss.trust.power=0"),
-    "noise5": Row("keypoints 5 cm worse", "point_teacher", "loss.trust.noise=0.05"),
-    "noise15": Row("keypoints 15 cm worse", "point_teacher", "loss.trust.noise=0.15"),
-    "paint": Row("+ keypoints painted on the points", "point_teacher", "paint=true"),
-    "time": Row("three frames, half the steps", "point_teacher", "frames=3 run.steps=600"),
+    "whole": Row("stage A: all terms", "weak_points"),
+    "pixel": Row("pixels instead of rays", "weak_points", "loss.terms.ray=0 loss.terms.pixel=0.01"),
+    "ray2": Row("rays count twice", "weak_points", "loss.terms.ray=2"),
+    "no_symmetry": Row("- symmetry", "weak_points", "loss.terms.symmetry=0"),
+    "no_body": Row("- symmetry, bone lengths", "weak_points", "loss.terms.symmetry=0 loss.terms.bones=0"),
+    "no_surface": Row("- surface", "weak_points", "loss.terms.surface=0"),
+    "no_space": Row("- free space", "weak_points", "loss.terms.free_space=0"),
+    "no_support": Row("- support, cover", "weak_points", "loss.terms.support=0 loss.terms.cover=0"),
+    "no_trust": Row("all keypoints count alike", "weak_points", "loss.trust.power=0"),
+    "noise5": Row("keypoints 5 cm worse", "weak_points", "loss.trust.noise=0.05"),
+    "noise15": Row("keypoints 15 cm worse", "weak_points", "loss.trust.noise=0.15"),
+    "paint": Row("+ keypoints painted on the points", "weak_points", "paint=true"),
+    "time": Row("three frames, half the steps", "weak_points", "frames=3 run.steps=600"),
     "no_motion": Row(
-        "three frames, - motion, constancy", "point_teacher",
+        "three frames, - motion, constancy", "weak_points",
         "frames=3 run.steps=600 loss.terms.motion=0 loss.terms.constancy=0",
     ),
     "lesson": Row("stage B on points: fitted answers", "distill", "student=points teacher={teacher}"),
@@ -126,7 +126,7 @@ def table(names: Sequence[str], seeds: Sequence[int], options: argparse.Namespac
 def parse_options() -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", type=Path, required=True, help="sample store with truth; see unipose samples")
+    parser.add_argument("--samples", type=Path, required=True, help="sample store with truth; see unipose crops")
     parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--teacher", type=Path, help="weights of a points network, for the rows of stage B")
     parser.add_argument("--rows", default=",".join(ROWS), help="some of: %(default)s")

@@ -6,7 +6,7 @@
 ``--detections`` takes a file of ``benchmarks/detector_noise.py``, made of clips that taught nobody: noise is then
 what MoveNet did there to people in like poses, and its own keypoints have rows of their own.
 
-Errors are at the middle of the hips, in millimetres: as they stand, and after the best similarity; tilts in
+Errors are at the middle of the hips, in millimeters: as they stand, and after the best similarity; tilts in
 degrees. ``recovered`` is the part of what noise costs that the refiner brings back.
 """
 
@@ -25,12 +25,12 @@ from unipose_ros.codecs.keypoints import REFINER_INPUT
 from unipose_ros.lifting import LiftingConfig
 from unipose_ros.networks.lifter import Lifted
 from unipose_ros.networks.registry import load_network
-from unipose_training.data.detector_noise import DetectorNoise
-from unipose_training.data.motion_pairs import Detector, Observation, PairBatch, observe
-from unipose_training.data.recorded_detections import BorrowedErrors, load_detections
-from unipose_training.data.virtual_views import Sightings, Viewpoints, draw_sightings, posed_joints
-from unipose_training.evaluation.pose_metrics import pa_mpjpe
-from unipose_training.losses.reduction import length
+from unipose_training.evaluation.metrics.pose import pa_mpjpe
+from unipose_training.losses.robust import length
+from unipose_training.mocap.detector_noise import DetectorNoise
+from unipose_training.mocap.error_bank import EmpiricalErrors, load_detections
+from unipose_training.mocap.pairs import Detector, Observation, PairBatch, observe
+from unipose_training.mocap.virtual_cameras import Sightings, Viewpoints, posed_joints, sample_sightings
 from unipose_training.synthetic.bank import load_bank
 
 _UNSEEN = ("astra", "femto_bolt", "d455", "zed2")
@@ -48,7 +48,7 @@ Repair = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 
 
 class Errors(NamedTuple):
-    """Millimetres, millimetres, degrees."""
+    """Millimeters, millimeters, degrees."""
 
     mpjpe: float
     pa_mpjpe: float
@@ -97,7 +97,7 @@ def keypoint_error(people: Sightings, noise: Detector, repair: Repair) -> str:
     values = batch.inputs[:, :REFINER_INPUT]
     given = values.reshape(len(values), -1, 3)[..., :2]
     refined = torch.from_numpy(repair(values.numpy())).to(given.dtype)
-    counted = batch.seen & batch.labelled & (batch.seen.sum(-1, keepdim=True) >= LiftingConfig.min_keypoints)
+    counted = batch.seen & batch.labeled & (batch.seen.sum(-1, keepdim=True) >= LiftingConfig.min_keypoints)
     unit = (batch.keypoints.amax(1) - batch.keypoints.amin(1)).norm(dim=-1)[:, None]
     cells = []
     for keypoints in (given, refined):
@@ -127,9 +127,9 @@ def _scenes(given: argparse.Namespace) -> dict[str, tuple[Sightings, Detector]]:
     """People by cameras, and who sees them."""
     poses = posed_joints(load_bank(given.heldout), 1, seed=0)
     detections = None if given.detections is None else load_detections(given.detections)
-    noise = DetectorNoise() if detections is None else BorrowedErrors(detections)
+    noise = DetectorNoise() if detections is None else EmpiricalErrors(detections)
     scenes: dict[str, tuple[Sightings, Detector]] = {
-        name: (draw_sightings(np.random.default_rng(5), poses, views, given.people), noise)
+        name: (sample_sightings(np.random.default_rng(5), poses, views, given.people), noise)
         for name, views in VIEWS.items()
     }
     if detections is not None:

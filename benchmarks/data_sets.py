@@ -3,7 +3,7 @@
     python benchmarks/data_sets.py
 
 Writes synthetic files of the published sizes into a temporary folder; no data set is needed. Plain
-reading is h5py, NumPy or OpenCV alone, up to float metres, without looking at what was read.
+reading is h5py, NumPy or OpenCV alone, up to float meters, without looking at what was read.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ import h5py
 import imageio_ffmpeg
 import numpy as np
 
-from unipose_ros.skeletons import ITOP15
-from unipose_training.data.itop import open_itop
-from unipose_training.data.labels import IndexedClip
-from unipose_training.data.ntu import open_ntu
-from unipose_training.data.panoptic import open_panoptic
-from unipose_training.data.videos import read_video_frame
+from unipose_ros.joint_sets import ITOP15
+from unipose_training.datasets.base import IndexedClip
+from unipose_training.datasets.io import read_video_frame
+from unipose_training.datasets.itop import open_itop
+from unipose_training.datasets.ntu import open_ntu
+from unipose_training.datasets.panoptic import open_panoptic
 
 FRAMES = 300
 VIDEO_FRAMES = 60
 ROUNDS = 4
-METRES = np.float32(0.001)
+METERS = np.float32(0.001)
 
 
 def main() -> None:
@@ -88,7 +88,7 @@ def write_itop(root: Path) -> tuple[Callable[[], Iterator[object]], list[Indexed
 
 
 def write_panoptic(root: Path) -> tuple[Callable[[], Iterator[object]], list[IndexedClip]]:
-    """Panoptic's raw depth; nobody is labelled."""
+    """Panoptic's raw depth; nobody is labeled."""
     sequence = root / "seq"
     (sequence / "hdPose3d_stage1_coco19").mkdir(parents=True)
     (sequence / "kinect_shared_depth" / "KINECTNODE1").mkdir(parents=True)
@@ -109,23 +109,23 @@ def write_panoptic(root: Path) -> tuple[Callable[[], Iterator[object]], list[Ind
 
     def plain() -> Iterator[object]:
         stored = np.memmap(store, "<u2", "r", shape=(FRAMES, 424, 512))
-        return (stored[n, :, ::-1].astype(np.float32) * METRES for n in range(FRAMES))
+        return (stored[n, :, ::-1].astype(np.float32) * METERS for n in range(FRAMES))
 
     return plain, list(open_panoptic(root, convention="toolbox"))
 
 
 def write_ntu(root: Path) -> tuple[Callable[[], Iterator[object]], list[IndexedClip]]:
-    """NTU's masked depth pictures: a person's share of each is not 0."""
+    """NTU's masked depth images: a person's share of each is not 0."""
     name = "S001C001P001R001A001"
     folder = root / "nturgb+d_depth_masked" / name
     folder.mkdir(parents=True)
     (root / "nturgb+d_skeletons").mkdir()
     (root / "NTU_RGBD_samples_with_missing_skeletons.txt").write_text("")
     rng = np.random.default_rng(0)
-    picture = np.zeros((424, 512), np.uint16)
-    picture[100:350, 200:280] = rng.integers(2500, 2700, (250, 80))
+    image = np.zeros((424, 512), np.uint16)
+    image[100:350, 200:280] = rng.integers(2500, 2700, (250, 80))
     for n in range(FRAMES):
-        cv2.imwrite(str(folder / f"MDepth-{n + 1:08d}.png"), picture)
+        cv2.imwrite(str(folder / f"MDepth-{n + 1:08d}.png"), image)
     points = rng.uniform([-1, -1, 2], [1, 1, 3], (25, 3))
     joints = [[*p, 256 + 365 * p[0] / p[2], 212 - 365 * p[1] / p[2], 0, 0, 0, 0, 0, 0] for p in points]
     lines = ["1", "1", "1 0 0 0 0 0 0 0 0 2", "25", *(" ".join(map(str, joint)) + " 2" for joint in joints)]
@@ -135,18 +135,18 @@ def write_ntu(root: Path) -> tuple[Callable[[], Iterator[object]], list[IndexedC
     def plain() -> Iterator[object]:
         for path in paths:
             stored = np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
-            yield stored[:, ::-1].astype(np.float32) * METRES
+            yield stored[:, ::-1].astype(np.float32) * METERS
 
     return plain, list(open_ntu(root))
 
 
 def write_video(path: Path) -> tuple[Callable[[], Iterator[object]], Callable[[], Iterator[object]]]:
-    """A Kinect's colour as Panoptic has it: a slow gradient with noise."""
+    """A Kinect's color as Panoptic has it: a slow gradient with noise."""
     writer = imageio_ffmpeg.write_frames(str(path), (1920, 1080), fps=29.97, macro_block_size=1)
     writer.send(None)
-    picture = np.random.default_rng(0).integers(0, 40, (1080, 1920, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 40, (1080, 1920, 3), np.uint8)
     for n in range(VIDEO_FRAMES):
-        writer.send(picture + np.uint8(n))
+        writer.send(image + np.uint8(n))
     writer.close()
 
     def plain() -> Iterator[object]:

@@ -1,9 +1,9 @@
-"""How MoveNet errs on people of known pose: the figures of unipose_training.data.detector_noise.
+"""How MoveNet errs on people of known pose: the figures of unipose_training.mocap.detector_noise.
 
     unipose record-synthetic --out CLIPS --format shard --frames 4000
     python benchmarks/detector_noise.py CLIPS detections.npz
 
-Where MoveNet has looked at the clips already (``unipose samples CLIPS --teacher movenet --output SAMPLES``),
+Where MoveNet has looked at the clips already (``unipose crops CLIPS --keypoint-detector movenet --output SAMPLES``),
 ``--samples SAMPLES`` spares it a second look, and all frames are taken.
 
 Detections are kept in the file: recipe ``camerapose`` can learn from them, and rows of docs/camerapose.md are
@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from unipose_ros.camera import project
+from unipose_ros.detection.movenet import load_movenet
+from unipose_ros.joint_sets import COCO17
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
-from unipose_ros.networks.keypoints_2d import load_movenet
-from unipose_ros.skeletons import COCO17
-from unipose_training.data.shards import Shard, ShardClip
+from unipose_training.datasets.shards import Shard, ShardClip
 from unipose_training.samples.store import SampleStore
 
 MIRROR = list(COCO17.mirror)
@@ -69,9 +69,9 @@ Found = Iterator[tuple[int, Keypoints2D]]
 def detected(shard: Shard, detector: KeypointDetector, frames: int) -> Found:
     """Numbers of frames, spread over the clip, and who is seen there."""
     for number in np.linspace(0, len(shard) - 1, frames + 2).astype(int)[1:-1]:
-        colour = shard.frame(int(number)).colour
-        assert colour is not None
-        yield int(number), detector(colour)
+        color = shard.frame(int(number)).color
+        assert color is not None
+        yield int(number), detector(color)
 
 
 def stored(samples: SampleStore, clip: int | None) -> Found:
@@ -124,7 +124,7 @@ def report(detections: dict[str, NDArray[Any]]) -> None:
 
 
 def fit_part(confidences: NDArray[Any], errors: NDArray[Any]) -> tuple[float, ...]:
-    """The fields of :class:`unipose_training.data.detector_noise.PartNoise`."""
+    """The fields of :class:`unipose_training.mocap.detector_noise.PartNoise`."""
     clipped = np.clip(confidences, 0.02, 0.98)
     logit, log = np.log(clipped / (1 - clipped)), np.log(np.maximum(errors, 1e-3))
     middle = float(np.median(logit))

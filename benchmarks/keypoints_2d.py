@@ -3,8 +3,8 @@
     python benchmarks/keypoints_2d.py
     python benchmarks/keypoints_2d.py --photos shared/data/coco_photos
 
-Times need no data but the weights (``unipose fetch movenet``). ``--photos`` names a folder with
-``test_coco.json`` and its pictures.
+Times need no data but the weights (``unipose download movenet``). ``--photos`` names a folder with
+``test_coco.json`` and its images.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from unipose_ros.networks.keypoints_2d import MoveNet, load_movenet
-from unipose_ros.networks.letterbox import Letterbox
-from unipose_ros.networks.movenet_files import SIZE_MULTIPLE
-from unipose_training.evaluation.oks import best_oks
+from unipose_ros.detection.movenet import MoveNet, load_movenet
+from unipose_ros.geometry.crop import Letterbox
+from unipose_ros.networks.movenet.files import SIZE_MULTIPLE
+from unipose_training.evaluation.protocols.coco import best_oks
 
-PICTURE = Path(__file__).resolve().parents[1] / "test" / "data" / "movenet_people.png"
+IMAGE = Path(__file__).resolve().parents[1] / "test" / "data" / "movenet_people.png"
 WARM_UP = 10
 
 
-def picture(width: int, height: int) -> np.ndarray:
-    """Two rendered people in the middle of a grey picture."""
+def test_frame(width: int, height: int) -> np.ndarray:
+    """Two rendered people in the middle of a gray image."""
     side = min(width, height)
-    people = cv2.resize(cv2.imread(str(PICTURE)), (side, side))
+    people = cv2.resize(cv2.imread(str(IMAGE)), (side, side))
     canvas = np.full((height, width, 3), 128, np.uint8)
     top, left = (height - side) // 2, (width - side) // 2
     canvas[top : top + side, left : left + side] = people[..., ::-1]
@@ -53,8 +53,8 @@ def milliseconds(call: Callable[[], object], repetitions: int) -> str:
 
 
 def print_times(threads: list[int], device: str, repetitions: int) -> None:
-    """One row per backend and number of threads, for a 640x480 picture with two people."""
-    image = picture(640, 480)
+    """One row per backend and number of threads, for a 640x480 image with two people."""
+    image = test_frame(640, 480)
     print("| backend | letterbox | network | decode |\n|---|---|---|---|")
     for backend in ("onnx", "torch"):
         if find_spec("onnxruntime" if backend == "onnx" else backend) is None:
@@ -86,7 +86,7 @@ def similarities(movenet: MoveNet, folder: Path) -> list[float]:
 
 
 def print_accuracy(folder: Path, device: str) -> None:
-    """One row per size of the network's picture."""
+    """One row per size of the network's image."""
     movenet = load_movenet(device=device)
     print("| long side | mean OKS | least OKS | people |\n|---|---|---|---|")
     for long_side in (256, 320, 384, 448, 512):

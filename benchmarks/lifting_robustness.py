@@ -3,7 +3,7 @@
     python benchmarks/lifting_robustness.py --samples SAMPLES RUN/depth.safetensors [RUN/rgb.safetensors ...]
 
 Of everybody in the clips kept for validation, one keypoint that the 2D network found is displaced by
-60 pixels of the picture, in a direction drawn at random; its confidence stays. ``2D alone`` is what any lifter
+60 pixels of the image, in a direction drawn at random; its confidence stays. ``2D alone`` is what any lifter
 does at least that puts a joint on its keypoint's viewing ray: there, at the depth it had before. A network
 without the lifting variant does not look at keypoints.
 """
@@ -18,15 +18,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from unipose_ros.codecs.depth_image import DepthImageConfig
-from unipose_ros.networks.anchor_to_joint import AnchorNetwork
+from unipose_ros.codecs.windows import DepthImageConfig
+from unipose_ros.networks.anchors import AnchorNetwork
 from unipose_ros.networks.registry import load_network
-from unipose_training.recipes.voices import TermShares, WindowVoice
-from unipose_training.samples.batch import PersonBatch, PersonDataset
-from unipose_training.samples.choice import split_rows
+from unipose_training.samples.augment_windows import NO_AUGMENTATION, NO_NOISE
+from unipose_training.samples.dataset import PersonBatch, PersonDataset, split_rows
 from unipose_training.samples.store import SampleStore
-from unipose_training.samples.window_augment import NO_AUGMENTATION
-from unipose_training.samples.window_keypoints import NO_NOISE
+from unipose_training.tasks.students import StudentLossWeights, WindowStudent
 
 _BATCH = 32
 #: A keypoint below this confidence is not displaced: it counted little before.
@@ -34,7 +32,7 @@ _FOUND = 0.3
 
 
 class Displaced(NamedTuple):
-    """What happened to the joint whose keypoint was displaced, in millimetres, (B,) each.
+    """What happened to the joint whose keypoint was displaced, in millimeters, (B,) each.
 
     Attributes:
         moved: how far the joint went.
@@ -56,11 +54,11 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="only so many people")
     options = parser.parse_args()
     store = SampleStore(options.samples)
-    rows = split_rows(store, options.validate_clips)[1][: options.limit]
+    rows = split_rows(store, options.val_every_nth_clip)[1][: options.limit]
     print("| network | joint moves, median | error before | error after |\n|---|---|---|---|")
     for index, path in enumerate(options.weights):
         voice, name = _voice(path)
-        window = "colour" if name == "rgb" else "depth"
+        window = "color" if name == "rgb" else "depth"
         people = PersonDataset(store, rows, [window], sizes={window: voice.network.config.size})
         parts = [measured(voice, *each, options.pixels) for each in _batches(people)]
         if not index:
@@ -70,7 +68,7 @@ def main() -> None:
 
 
 def measured(
-    voice: WindowVoice, batch: PersonBatch, joints: Tensor, shifts: Tensor, pixels: float
+    voice: WindowStudent, batch: PersonBatch, joints: Tensor, shifts: Tensor, pixels: float
 ) -> tuple[Displaced, Displaced]:
     """2D alone, and the network.
 
@@ -94,12 +92,12 @@ def _compared(before: Tensor, after: Tensor, truth: Tensor) -> Displaced:
     return Displaced(*(1000 * apart.norm(dim=-1) for apart in (after - before, before - truth, after - truth)))
 
 
-def _voice(path: Path) -> tuple[WindowVoice, str]:
+def _voice(path: Path) -> tuple[WindowStudent, str]:
     name = "rgb" if path.stem == "rgb" else "depth"
     network, _ = load_network(path, name)
     assert isinstance(network, AnchorNetwork)
     depth = DepthImageConfig(size=network.config.size) if name == "depth" else None
-    return WindowVoice(network, NO_AUGMENTATION, depth, NO_NOISE, TermShares()).eval(), name
+    return WindowStudent(network, NO_AUGMENTATION, depth, NO_NOISE, StudentLossWeights()).eval(), name
 
 
 def _batches(people: PersonDataset) -> Iterator[tuple[PersonBatch, Tensor, Tensor]]:

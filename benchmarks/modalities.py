@@ -25,12 +25,12 @@ import torch
 from tqdm import tqdm
 
 from unipose_ros.backends import BackendError
+from unipose_ros.detection import DetectionConfig
 from unipose_ros.estimator import MODALITIES, EstimatorConfig, PoseEstimator, WeightsConfig, build_estimator
 from unipose_ros.frame import RgbdFrame
-from unipose_ros.learned.build import weights_file
+from unipose_ros.modalities.factory import weights_file
 from unipose_ros.networks.registry import build_network, save_network
-from unipose_ros.networks.weights import WeightsError, WeightsRecord
-from unipose_ros.people import PeopleConfig
+from unipose_ros.networks.weights import ModelCard, WeightsError
 from unipose_ros.recordings import BagReader, RgbdRecording
 from unipose_ros.resources import resource_path
 from unipose_ros.timing import StageClock
@@ -59,7 +59,7 @@ def available_weights(folder: Path) -> tuple[WeightsConfig, list[str]]:
         except WeightsError:
             untrained[name] = str(folder / f"{name}.safetensors")
             network = build_network(name, size)
-            record = WeightsRecord(name, {}, "itop15", "", "nothing", "")
+            record = ModelCard(name, {}, "itop15", "", "nothing", "")
             save_network(Path(untrained[name]), network, network.config, record)
     return WeightsConfig(**untrained), sorted(untrained)
 
@@ -127,7 +127,7 @@ def main() -> None:
         weights, untrained = available_weights(Path(folder))
         if untrained:
             print(f"untrained networks stand in for {', '.join(untrained)}")
-        people = PeopleConfig(every=options.every)
+        people = DetectionConfig(detection_interval=options.every)
         for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
             config = EstimatorConfig(device=device, threads=options.threads, weights=weights, people=people)
             print_table(config, options.modalities, frames)

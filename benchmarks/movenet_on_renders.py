@@ -3,8 +3,8 @@
     python benchmarks/movenet_on_renders.py --motions pybullet-3.2.7-*.whl --clothes CLOTHES
 
 Renders must behave like photographs, or what is measured on them means nothing and a network
-taught by MoveNet on them learns nothing. One picture per clip; people count whose 17 keypoints are
-all in the picture, hidden or not.
+taught by MoveNet on them learns nothing. One image per clip; people count whose 17 keypoints are
+all in the image, hidden or not.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from unipose_ros.camera import project
+from unipose_ros.detection.movenet import load_movenet
 from unipose_ros.frame import JointStatus
+from unipose_ros.joint_sets import COCO17, COCO23
 from unipose_ros.keypoints import KeypointDetector
-from unipose_ros.networks.keypoints_2d import load_movenet
-from unipose_ros.skeletons import COCO17, COCO23
-from unipose_training.evaluation.facing import facing_angles
+from unipose_training.evaluation.metrics.swaps import facing_angles
 from unipose_training.synthetic.perform import Sources
 from unipose_training.synthetic.photograph import Photograph, photograph
 from unipose_training.synthetic.record import default_motions
@@ -47,10 +47,10 @@ class Verdict:
 
 
 def judge(photo: Photograph, detector: KeypointDetector) -> Iterator[Verdict]:
-    """Everybody who is whole in the picture."""
-    assert photo.frame.colour is not None
+    """Everybody who is whole in the image."""
+    assert photo.frame.color is not None
     camera = photo.frame.camera
-    found = detector(photo.frame.colour)
+    found = detector(photo.frame.color)
     angles = facing_angles(photo.truth.positions, COCO23)
     for person, joints in enumerate(photo.truth.positions):
         pixels = project(camera, joints)[:17]

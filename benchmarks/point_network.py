@@ -26,13 +26,14 @@ from unipose_ros.backends import Backend
 from unipose_ros.backends.onnx_backend import OnnxBackend
 from unipose_ros.backends.torch_backend import TorchBackend
 from unipose_ros.camera import Camera
-from unipose_ros.codecs.point_cloud import PointCloudConfig, encode_person
+from unipose_ros.codecs.points import PointCloudConfig, encode_person
 from unipose_ros.frame import RgbdFrame
-from unipose_ros.networks import depth, rgb
-from unipose_ros.networks.anchor_to_joint import AnchorNetwork, AnchorNetworkConfig, AnchorVotes
+from unipose_ros.networks import anchors as depth
+from unipose_ros.networks import anchors as rgb
+from unipose_ros.networks.anchors import AnchorNetwork, AnchorNetworkConfig, AnchorVotes
 from unipose_ros.networks.export import export_onnx
-from unipose_ros.networks.point_cloud import SIZES, PointNetwork, PointNetworkConfig
-from unipose_ros.networks.votes import Votes
+from unipose_ros.networks.layers import Votes
+from unipose_ros.networks.points import SIZES, PointNetwork, PointNetworkConfig
 
 WARM_UP = 5
 SPIKE = PointNetworkConfig(points=4096, edge=(), width=1024, layers=5, heads=8, head_width=256, hidden=2048)
@@ -43,8 +44,8 @@ POINT_NETWORKS = {
     "SPiKE's sizes, 1 frame": SPIKE,
 }
 IMAGE_NETWORKS = {
-    **{f"depth {size}": config for size, config in depth.SIZES.items()},
-    **{f"rgb {size}": config for size, config in rgb.SIZES.items()},
+    **{f"depth {size}": config for size, config in depth.DEPTH_SIZES.items()},
+    **{f"rgb {size}": config for size, config in rgb.RGB_SIZES.items()},
 }
 
 
@@ -99,8 +100,8 @@ def print_times(options: argparse.Namespace) -> None:
             network, given = made(config)
             with tempfile.TemporaryDirectory() as folder:
                 run = loaded(name, network, given, options.device, count, Path(folder))
-            picture = given.numpy()
-            times.append(milliseconds(lambda run=run, x=picture: run(x), options.repetitions))
+            image = given.numpy()
+            times.append(milliseconds(lambda run=run, x=image: run(x), options.repetitions))
         print(f"| {title} | {giga:.2f} | {mega:.2f} | {' | '.join(times)} |", flush=True)
 
 

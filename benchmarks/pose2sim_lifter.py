@@ -3,7 +3,7 @@
     pip download pose2sim==0.10.49 --no-deps
     python benchmarks/pose2sim_lifter.py pose2sim-0.10.49-py3-none-any.whl
 
-The wheel holds a calibrated four-camera demo (BSD-3-Clause). MoveNet's keypoints in all four pictures are
+The wheel holds a calibrated four-camera demo (BSD-3-Clause). MoveNet's keypoints in all four images are
 triangulated; each camera's own are lifted alone. Poses are compared from the middle of the hips, the
 scale as it is, and, beside that, after the best similarity. The reference is MoveNet's too, so errors
 that it makes in all views alike do not show.
@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from unipose_ros.camera import Camera, project, rectify_pixels
+from unipose_ros.detection import DetectionConfig, select_people
+from unipose_ros.detection.movenet import load_movenet
+from unipose_ros.joint_sets import COCO17, ITOP15, convert_joints
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
 from unipose_ros.lifting import Lifter, load_lifter
-from unipose_ros.networks.keypoints_2d import load_movenet
-from unipose_ros.people import PeopleConfig, select_people
-from unipose_ros.skeletons import COCO17, ITOP15, convert_joints
-from unipose_training.evaluation.pose_metrics import joint_errors, pa_mpjpe
+from unipose_training.evaluation.metrics.pose import joint_errors, pa_mpjpe
 
 DEMO = "Pose2Sim/Demo_SinglePerson"
 #: Qualisys files give intrinsics in 64ths of a pixel.
@@ -44,7 +44,7 @@ _HIPS = [ITOP15.index("left_hip"), ITOP15.index("right_hip")]
 
 @dataclass(frozen=True)
 class PlacedCamera:
-    """Intrinsics, and rotation (3, 3) and translation (3,) in metres from world to optical frame."""
+    """Intrinsics, and rotation (3, 3) and translation (3,) in meters from world to optical frame."""
 
     camera: Camera
     rotation: NDArray[np.float64]
@@ -80,7 +80,7 @@ def _placed(element: ElementTree.Element, size: tuple[int, int]) -> PlacedCamera
 def triangulate(
     cameras: list[PlacedCamera], pixels: NDArray[np.float64], sure: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """(C, J, 2) and (C, J) -> (J, 3) metres in the world, NaN where views are few or disagree.
+    """(C, J, 2) and (C, J) -> (J, 3) meters in the world, NaN where views are few or disagree.
 
     The direct linear transform (Hartley and Zisserman, Multiple View Geometry, 12.2).
     """
@@ -116,17 +116,17 @@ def demo_folder(given: Path | None, scratch: Path) -> Path | None:
 
 
 def read_views(folder: Path, frames: int) -> list[list[NDArray[np.uint8]]]:
-    """For each camera some pictures, evenly spread over the video."""
+    """For each camera some images, evenly spread over the video."""
     views = []
     for path in sorted((folder / "videos").glob("*.mp4")):
         video = cv2.VideoCapture(str(path))
         wanted = set(np.linspace(0, video.get(cv2.CAP_PROP_FRAME_COUNT) - 1, frames).astype(int).tolist())
-        pictures = []
+        images = []
         for number in range(max(wanted) + 1):
-            got, picture = video.read()
+            got, image = video.read()
             if got and number in wanted:
-                pictures.append(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8))
-        views.append(pictures)
+                images.append(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8))
+        views.append(images)
     return views
 
 
@@ -143,19 +143,19 @@ def main() -> int:
             print("skipped: no pose2sim demo; 'pip download pose2sim==0.10.49 --no-deps' and name the wheel")
             return 0
         views = read_views(folder, given.frames)
-        sizes = [(pictures[0].shape[1], pictures[0].shape[0]) for pictures in views]
+        sizes = [(images[0].shape[1], images[0].shape[0]) for images in views]
         cameras = read_calibration(next((folder / "calibration").glob("*.qca.txt")), sizes)
     detector = load_movenet(threads=1)
-    seen = [[_best(detector, picture) for picture in pictures] for pictures in tqdm(views, unit="camera")]
+    seen = [[_best(detector, image) for image in images] for images in tqdm(views, unit="camera")]
     print("| 2D | poses | MPJPE | PA-MPJPE | distance |\n|---|---|---|---|---|")
     for name, refine in (("MoveNet", False), ("refined", True)):
         print(_row(name, load_lifter(given.lifter, refine=refine), cameras, seen))
     return 0
 
 
-def _best(detector: KeypointDetector, picture: NDArray[np.uint8]) -> Keypoints2D:
+def _best(detector: KeypointDetector, image: NDArray[np.uint8]) -> Keypoints2D:
     """The surest person."""
-    people = select_people(detector(picture), picture.shape[1], picture.shape[0], PeopleConfig())
+    people = select_people(detector(image), image.shape[1], image.shape[0], DetectionConfig())
     return people.select(np.arange(len(people)) < 1)
 
 

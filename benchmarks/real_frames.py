@@ -1,6 +1,6 @@
 """How a modality does on frames of real people, without truth; prints a table of docs/accuracy.md.
 
-    python benchmarks/real_frames.py --data FOLDER --modality points --pictures OUT
+    python benchmarks/real_frames.py --data FOLDER --modality points --images OUT
 
 FOLDER holds the user's copies: ``lmb_rgbd_pose3d`` (color.png and depth.png of github.com/lmb-freiburg/
 rgbd-pose3d), ``uva_person`` (a sequence of NNNNNNNNNN.jpg and NNNNNNNNNN_depth.png) and
@@ -18,14 +18,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from unipose_ros.detection import DetectionConfig, select_people
+from unipose_ros.detection.movenet import load_movenet
 from unipose_ros.estimator import MODALITIES, EstimatorConfig, EstimatorError, PoseEstimator, build_estimator
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
-from unipose_ros.networks.keypoints_2d import load_movenet
-from unipose_ros.people import PeopleConfig, select_people
-from unipose_ros.pictures.overlay import background, depth_picture, draw_skeletons
-from unipose_training.data.real_cameras import READERS
-from unipose_training.evaluation.label_free import IN_FRONT, FrameChecks, check_frame
+from unipose_ros.visualization.overlay import background, colorize_depth, draw_skeletons
+from unipose_training.datasets.real_frames import READERS
+from unipose_training.evaluation.metrics.reference_free import IN_FRONT, FrameChecks, check_frame
 
 #: Scene: reader, place in the folder, people.
 SCENES = {
@@ -56,14 +56,14 @@ def frames_of(scene: str, data: Path) -> Iterator[RgbdFrame]:
 
 
 def judge(scene: str, frame: RgbdFrame, skeletons: Skeletons, detector: KeypointDetector) -> Row:
-    """Found people against the surface, and against the 2D network where there is colour."""
-    keypoints = _confident(frame, detector) if frame.colour is not None else None
+    """Found people against the surface, and against the 2D network where there is color."""
+    keypoints = _confident(frame, detector) if frame.color is not None else None
     return Row(scene, len(skeletons), SCENES[scene][2], check_frame(frame, skeletons, keypoints))
 
 
 def _confident(frame: RgbdFrame, detector: KeypointDetector) -> Keypoints2D:
-    assert frame.colour is not None
-    people = select_people(detector(frame.colour), frame.camera.width, frame.camera.height, PeopleConfig())
+    assert frame.color is not None
+    people = select_people(detector(frame.color), frame.camera.width, frame.camera.height, DetectionConfig())
     sure = people.confidences >= CONFIDENT
     return Keypoints2D(
         np.where(sure[..., None], people.pixels, np.nan).astype(np.float32),
@@ -74,12 +74,12 @@ def _confident(frame: RgbdFrame, detector: KeypointDetector) -> Keypoints2D:
 
 
 def draw(frame: RgbdFrame, skeletons: Skeletons, path: Path) -> None:
-    """Skeletons on the frame; where there is colour, on the depth beside it, too."""
-    pictures = [draw_skeletons(background(frame), skeletons, frame.camera)]
-    if frame.colour is not None and frame.depth is not None:
-        pictures.append(draw_skeletons(depth_picture(frame.depth), skeletons, frame.camera))
-    picture = np.concatenate(pictures, axis=1)
-    shrunk = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    """Skeletons on the frame; where there is color, on the depth beside it, too."""
+    images = [draw_skeletons(background(frame), skeletons, frame.camera)]
+    if frame.color is not None and frame.depth is not None:
+        images.append(draw_skeletons(colorize_depth(frame.depth), skeletons, frame.camera))
+    image = np.concatenate(images, axis=1)
+    shrunk = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), cv2.cvtColor(shrunk, cv2.COLOR_RGB2BGR))
 
@@ -93,13 +93,13 @@ def table(rows: Sequence[Row]) -> str:
         apart = 100 * np.concatenate([row.checks.reprojection[:, 1] for row in of_scene])
         gaps = np.concatenate([row.checks.gaps for row in of_scene])
         found, people = sum(row.found for row in of_scene), sum(row.people for row in of_scene)
-        median = f"{np.median(apart):.2f}" if len(apart) else "no colour"
+        median = f"{np.median(apart):.2f}" if len(apart) else "no color"
         before = f"{100 * np.mean(gaps > IN_FRONT):.1f}" if len(gaps) else "-"
         lines.append(f"| {scene} | {len(of_scene)} | {found} of {people} | {median} | {before} |")
     return "\n".join(lines)
 
 
-def run(data: Path, estimator: PoseEstimator, detector: KeypointDetector, pictures: Path | None) -> list[Row]:
+def run(data: Path, estimator: PoseEstimator, detector: KeypointDetector, images: Path | None) -> list[Row]:
     """All scenes that are there and that the modality can look at."""
     rows = []
     for scene in SCENES:
@@ -111,8 +111,8 @@ def run(data: Path, estimator: PoseEstimator, detector: KeypointDetector, pictur
                 print(f"{scene}: left out, {error}")
                 break
             rows.append(judge(scene, frame, skeletons, detector))
-            if pictures is not None:
-                draw(frame, skeletons, pictures / f"{scene}_{number:02d}_{estimator.modality}.png")
+            if images is not None:
+                draw(frame, skeletons, images / f"{scene}_{number:02d}_{estimator.modality}.png")
     return rows
 
 
@@ -121,10 +121,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the user's copies")
     parser.add_argument("--modality", choices=sorted(MODALITIES), default="points")
-    parser.add_argument("--pictures", type=Path, help="folder for pictures of all frames")
+    parser.add_argument("--images", type=Path, help="folder for images of all frames")
     given = parser.parse_args()
     with closing(build_estimator(EstimatorConfig(modality=given.modality))) as estimator:
-        rows = run(given.data, estimator, load_movenet(), given.pictures)
+        rows = run(given.data, estimator, load_movenet(), given.images)
     print(table(rows))
 
 

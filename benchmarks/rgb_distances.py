@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from unipose_ros.camera import project
+from unipose_ros.codecs.person_distance import lifted_distance, size_distance
+from unipose_ros.detection import DetectionConfig, select_people, visible_keypoints
+from unipose_ros.detection.movenet import load_movenet
 from unipose_ros.frame import RgbdFrame
+from unipose_ros.joint_sets import COCO17, COCO23
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.learned.distance import lifted_distance, size_distance
 from unipose_ros.lifting import Lifter, load_lifter
-from unipose_ros.networks.keypoints_2d import load_movenet
-from unipose_ros.people import PeopleConfig, seen_keypoints, select_people
-from unipose_ros.skeletons import COCO17, COCO23
-from unipose_training.data.shards import LabelledFrame, ShardClip
+from unipose_training.datasets.shards import LabeledFrame, ShardClip
 
 #: A detection is of a person when half of its seen keypoints are nearer than this part of the person's size.
 _NEAR = 0.2
@@ -35,10 +35,10 @@ _LEFT = 0.01
 _TRUNK = [COCO23.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
 
 
-def matched(labelled: LabelledFrame, people: Keypoints2D, seen: NDArray[np.bool_]) -> Iterator[tuple[int, float]]:
-    """Detected people, and the true distance of their trunks in metres."""
-    joints = labelled.truth.positions
-    true = project(labelled.frame.camera, joints)[:, : len(COCO17)]
+def matched(labeled: LabeledFrame, people: Keypoints2D, seen: NDArray[np.bool_]) -> Iterator[tuple[int, float]]:
+    """Detected people, and the true distance of their trunks in meters."""
+    joints = labeled.truth.positions
+    true = project(labeled.frame.camera, joints)[:, : len(COCO17)]
     sizes = np.linalg.norm(np.ptp(true, axis=1), axis=-1)
     taken: set[int] = set()
     for person in range(len(people)):
@@ -68,20 +68,20 @@ def main() -> None:
     """Look at one frame of every clip, print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", type=Path)
-    parser.add_argument("--every", type=int, default=1, help="take every so manyth clip")
+    parser.add_argument("--every", type=int, default=1, help="take every so nth clip")
     parser.add_argument("--frame", type=int, default=15)
     given = parser.parse_args()
-    detector, config, random = load_movenet(threads=1), PeopleConfig(), np.random.default_rng(0)
+    detector, config, random = load_movenet(threads=1), DetectionConfig(), np.random.default_rng(0)
     lifters = {"lifter and placement": load_lifter(refine=False), "refiner, lifter and placement": load_lifter()}
     errors: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for path in tqdm(sorted(given.clips.rglob("*.npz"))[:: given.every]):
-        labelled = ShardClip(path).load()[given.frame]
-        frame, camera = labelled.frame, labelled.frame.camera
-        assert frame.colour is not None
-        people = select_people(detector(frame.colour), camera.width, camera.height, config)
-        seen = seen_keypoints(people, camera.width, camera.height, config)
+        labeled = ShardClip(path).load()[given.frame]
+        frame, camera = labeled.frame, labeled.frame.camera
+        assert frame.color is not None
+        people = select_people(detector(frame.color), camera.width, camera.height, config)
+        seen = visible_keypoints(people, camera.width, camera.height, config)
         left = random.random((camera.height, camera.width)) < _LEFT
-        for person, true in matched(labelled, people, seen):
+        for person, true in matched(labeled, people, seen):
             one = people.select(np.array([person]))
             for name, said in distances(frame, one, seen[person], lifters, left).items():
                 errors[name].append((said - true, true))

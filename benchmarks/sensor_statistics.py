@@ -1,9 +1,9 @@
-"""Synthetic depth beside real depth: noise by distance, steps, missing pixels; a picture of each sensor.
+"""Synthetic depth beside real depth: noise by distance, steps, missing pixels; an image of each sensor.
 
-    python benchmarks/sensor_statistics.py --clothes CLOTHES --picture docs/images/sensors.png
+    python benchmarks/sensor_statistics.py --clothes CLOTHES --image docs/images/sensors.png
     python benchmarks/sensor_statistics.py --clothes CLOTHES --real kinect_v1=DEPTH.png
 
-``--real`` names 16-bit millimetre PNGs (or .npy, .mat of metres) of a real camera, of which the same
+``--real`` names 16-bit millimeter PNGs (or .npy, .mat of meters) of a real camera, of which the same
 figures are printed. The scenes are fixed: somebody at 1 m before a wall at 2.6 m, three people at 1.8
 to 3.2 m in a room of 5.2 m.
 """
@@ -53,7 +53,7 @@ def scene(camera: str, near: bool) -> ClipPlan:
 
 
 def noise_by_distance(depth: Image) -> dict[tuple[float, float], float]:
-    """Millimetres of standard deviation about a plane, in windows where a plane fits; median of each band."""
+    """Millimeters of standard deviation about a plane, in windows where a plane fits; median of each band."""
     v, u = np.mgrid[:WINDOW, :WINDOW] - WINDOW // 2
     plane = np.stack([u.ravel(), v.ravel(), np.ones(WINDOW**2)], axis=1)
     inverse, rng, found = np.linalg.pinv(plane), np.random.default_rng(0), []
@@ -71,7 +71,7 @@ def noise_by_distance(depth: Image) -> dict[tuple[float, float], float]:
 
 
 def step_mm(depth: Image) -> str:
-    """Distance between neighbouring values, where depth is about as far as its median of the far half."""
+    """Distance between neighboring values, where depth is about as far as its median of the far half."""
     known = depth[depth > 0]
     middle = float(np.median(known[known > np.median(known)]))
     values = np.unique(np.round(known[np.abs(known - middle) < 0.1], 3))
@@ -86,7 +86,7 @@ def row(name: str, depth: Image) -> str:
 
 
 def read(path: Path) -> Image:
-    """Metres, 0 for nothing."""
+    """Meters, 0 for nothing."""
     if path.suffix == ".mat":
         return np.asarray(loadmat(path)["depth"], np.float32)
     raw = np.load(path) if path.suffix == ".npy" else cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -97,10 +97,10 @@ def painted(depth: Image, height: int = 300) -> NDArray[np.uint8]:
     """Near red, far blue, nothing black."""
     low, high = np.percentile(depth[depth > 0], [1, 99])
     share = np.clip((depth - low) / (high - low), 0, 1)
-    picture = cv2.applyColorMap((255 * (1 - share)).astype(np.uint8), cv2.COLORMAP_TURBO)
-    picture[depth <= 0] = 0
+    image = cv2.applyColorMap((255 * (1 - share)).astype(np.uint8), cv2.COLORMAP_TURBO)
+    image[depth <= 0] = 0
     size = (round(depth.shape[1] * height / depth.shape[0]), height)
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
 def main() -> None:
@@ -108,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--motions", type=Path)
     parser.add_argument("--clothes", type=Path)
-    parser.add_argument("--picture", type=Path)
+    parser.add_argument("--image", type=Path)
     parser.add_argument("--real", nargs="*", default=[], metavar="NAME=FILE")
     given = parser.parse_args()
     sources = Sources(given.motions or default_motions(), given.clothes)
@@ -125,9 +125,9 @@ def main() -> None:
             print(row(f"{camera}, {'close' if near else 'room'}", depth))
             shown.append(cv2.copyMakeBorder(painted(depth), 0, 6, 0, 6, cv2.BORDER_CONSTANT, value=(255, 255, 255)))
         rows.append(np.hstack(shown))
-    if given.picture:
-        width = min(picture.shape[1] for picture in rows)
-        cv2.imwrite(str(given.picture), np.vstack([picture[:, :width] for picture in rows]))
+    if given.image:
+        width = min(image.shape[1] for image in rows)
+        cv2.imwrite(str(given.image), np.vstack([image[:, :width] for image in rows]))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ PARAMETERS = {
     "modality": ("model.modality", "how joints are found", ("", "points", "depth", "rgb", "auto", "lookup")),
     "device": ("model.device", "where the networks run: auto, cpu, cuda or cuda:N", None),
     "source": ("input.source", "where depth comes from", ("", "depth", "points")),
-    "color_transport": ("input.color_transport", "transport of the colour image", ("", "raw", "compressed")),
+    "color_transport": ("input.color_transport", "transport of the color image", ("", "raw", "compressed")),
     "depth_transport": ("input.depth_transport", "transport of the depth image", ("", "raw", "compressedDepth")),
     "tf_mode": ("tf.mode", "frames broadcast for every person", ("", "off", "root", "joints")),
 }
@@ -63,7 +63,7 @@ def _arguments() -> list[DeclareLaunchArgument]:
         argument("use_sim_time", "take time from /clock, for a recording played with --clock", "false", choices=YES_NO),
         argument("autostart", "configure and activate the node at once", "true", choices=YES_NO),
         argument("rviz", "start RViz with rviz/unipose.rviz", "false", choices=YES_NO),
-        argument("rviz_frame", "optical frame of the colour images, for RViz; empty: as the preset says"),
+        argument("rviz_frame", "optical frame of the color images, for RViz; empty: as the preset says"),
         argument("fastdds_profile", "Fast DDS settings for images; the camera driver needs them too",
                  EnvironmentVariable("FASTRTPS_DEFAULT_PROFILES_FILE", default_value=profile)),
     ]  # fmt: skip

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.skeletons import JointSet
+from unipose_ros.joint_sets import JointSet
 
-#: Below these lengths in metres an axis is noise: the trunk's height, and its width across that.
+#: Below these lengths in meters an axis is noise: the trunk's height, and its width across that.
 MIN_HEIGHT = 0.10
 MIN_WIDTH = 0.03
 
@@ -19,7 +19,7 @@ class BodyFrame:
     """Pose of a body in the camera's optical frame.
 
     Attributes:
-        origin: (3,) middle of the hips, metres.
+        origin: (3,) middle of the hips, meters.
         rotation: (3, 3) turns body into camera coordinates; its columns are the body's axes in
             the camera frame: x forward out of the chest, y to the person's left, z to the head.
     """
@@ -40,7 +40,7 @@ def body_frame(positions: NDArray[np.floating], joint_set: JointSet) -> BodyFram
     Up is kept and left is made perpendicular to it.
 
     Args:
-        positions: (J, 3) metres, NaN for a missing joint.
+        positions: (J, 3) meters, NaN for a missing joint.
         joint_set: names of the J joints.
 
     Returns:

@@ -1,7 +1,7 @@
 """The pinhole camera: intrinsics, rays, projection, unprojection, rectification.
 
-Conventions: REP-103 optical frame (x right, y down, z forward), metres; pixels (u, v) with
-(0, 0) the centre of the top-left pixel, as in ``sensor_msgs/CameraInfo``.
+Conventions: REP-103 optical frame (x right, y down, z forward), meters; pixels (u, v) with
+(0, 0) the center of the top-left pixel, as in ``sensor_msgs/CameraInfo``.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Camera:
     def scaled(self, width: int, height: int) -> Camera:
         """The same camera for an image resized to ``width`` x ``height``.
 
-        Pixel centres are at whole numbers, so the principal point moves by the half-pixel rule.
+        Pixel centers are at whole numbers, so the principal point moves by the half-pixel rule.
         """
         sx, sy = width / self.width, height / self.height
         return Camera(
@@ -123,7 +123,7 @@ class Camera:
 
 
 def _of_image(info: Any, matrix: NDArray[np.float64]) -> dict[str, Any]:
-    """Focal lengths, centre and size of an image that is a part of the sensor, and binned."""
+    """Focal lengths, center and size of an image that is a part of the sensor, and binned."""
     region = getattr(info, "roi", None)
     fields: dict[str, Any] = {}
     for axis, (side, name) in enumerate((("width", "x"), ("height", "y"))):
@@ -137,7 +137,7 @@ def _of_image(info: Any, matrix: NDArray[np.float64]) -> dict[str, Any]:
                 f"{side} = {sensor}; camera_info gives the size of the whole sensor"
             )
         fields[f"f{name}"] = float(matrix[axis, axis]) / binning
-        # The centre of the first binned pixel lies in the middle of those that it is made of.
+        # The center of the first binned pixel lies in the middle of those that it is made of.
         fields[f"c{name}"] = (float(matrix[axis, 2]) - offset + 0.5) / binning - 0.5
         fields[side] = size // binning
     return fields
@@ -177,7 +177,7 @@ def rays(camera: Camera, pixels: ArrayLike) -> NDArray[np.float64]:
         pixels: (..., 2).
 
     Returns:
-        (..., 3) float64; multiply by a depth along z to get metres.
+        (..., 3) float64; multiply by a depth along z to get meters.
     """
     ideal = rectify_pixels(camera, pixels)
     x = (ideal[..., 0] - camera.cx) / camera.fx
@@ -186,12 +186,12 @@ def rays(camera: Camera, pixels: ArrayLike) -> NDArray[np.float64]:
 
 
 def unproject(camera: Camera, pixels: ArrayLike, depth: ArrayLike) -> NDArray[np.float64]:
-    """Pixels (..., 2) and depths along z (...) in metres -> points (..., 3) in metres."""
+    """Pixels (..., 2) and depths along z (...) in meters -> points (..., 3) in meters."""
     return rays(camera, pixels) * np.asarray(depth, np.float64)[..., None]
 
 
 def project(camera: Camera, points: ArrayLike) -> NDArray[np.float64]:
-    """Points (..., 3) in the optical frame, metres -> pixels (..., 2) of the raw image.
+    """Points (..., 3) in the optical frame, meters -> pixels (..., 2) of the raw image.
 
     Points at or behind the camera plane have no image and give NaN.
     """
@@ -199,18 +199,18 @@ def project(camera: Camera, points: ArrayLike) -> NDArray[np.float64]:
     z = np.where(xyz[..., 2] > 0, xyz[..., 2], np.nan)
     if not camera.distortion or xyz.size == 0:
         return np.stack([camera.fx * xyz[..., 0] / z + camera.cx, camera.fy * xyz[..., 1] / z + camera.cy], axis=-1)
-    normalised = np.stack([xyz[..., 0] / z, xyz[..., 1] / z, np.ones_like(z)], axis=-1).reshape(-1, 1, 3)
+    normalized = np.stack([xyz[..., 0] / z, xyz[..., 1] / z, np.ones_like(z)], axis=-1).reshape(-1, 1, 3)
     coefficients = np.asarray(camera.distortion)
     zero = np.zeros(3)
     if camera.model == "equidistant":
-        pixels, _ = cv2.fisheye.projectPoints(normalised, zero, zero, camera.K, coefficients)
+        pixels, _ = cv2.fisheye.projectPoints(normalized, zero, zero, camera.K, coefficients)
     else:
-        pixels, _ = cv2.projectPoints(normalised, zero, zero, camera.K, coefficients)
+        pixels, _ = cv2.projectPoints(normalized, zero, zero, camera.K, coefficients)
     return np.asarray(pixels, np.float64).reshape(*xyz.shape[:-1], 2)
 
 
 def depth_to_points(camera: Camera, depth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Depth image (H, W) in metres -> organised cloud (H, W, 3); no reading gives NaN."""
+    """Depth image (H, W) in meters -> organized cloud (H, W, 3); no reading gives NaN."""
     v, u = np.mgrid[: depth.shape[0], : depth.shape[1]]
     valid = np.isfinite(depth) & (depth > 0)
     z = np.where(valid, depth, np.nan)
@@ -221,7 +221,7 @@ def points_to_depth(camera: Camera, points: NDArray[np.float32]) -> NDArray[np.f
     """Cloud (..., 3) in the camera's optical frame -> depth image (H, W); the nearest point wins.
 
     Returns:
-        float32 metres, 0 where no point falls.
+        float32 meters, 0 where no point falls.
     """
     xyz = points.reshape(-1, 3)
     xyz = _in_lens(camera, xyz[np.isfinite(xyz).all(axis=1) & (xyz[:, 2] > 0)])
@@ -237,7 +237,7 @@ def _in_lens(camera: Camera, xyz: NDArray[np.float32]) -> NDArray[np.float32]:
     """Without points farther off the axis than the corners of the image.
 
     A distortion polynomial holds inside the image only; far outside it turns back and would put
-    a point from the edge of a wide cloud into the middle of the picture.
+    a point from the edge of a wide cloud into the middle of the image.
     """
     if not camera.distortion:
         return xyz

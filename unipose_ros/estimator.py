@@ -9,14 +9,21 @@ import numpy as np
 
 from unipose_ros.backends import BackendError, check_device
 from unipose_ros.camera import Camera
+from unipose_ros.detection import DetectionConfig, PersonDetector
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
-from unipose_ros.learned.build import Parts, build_auto, build_depth, build_points, build_rgb, load_detector
-from unipose_ros.learned.good_windows import RgbConfig
 from unipose_ros.lookup import LookupConfig
-from unipose_ros.lookup.modality import Lookup
-from unipose_ros.modality import EstimatorError, Modality, Needs
-from unipose_ros.people import PeopleConfig, PeopleFinder
+from unipose_ros.modalities.base import EstimatorError, Modality, RequiredInputs
+from unipose_ros.modalities.crop_quality import RgbConfig
+from unipose_ros.modalities.factory import (
+    Components,
+    build_auto,
+    build_depth,
+    build_points,
+    build_rgb,
+    load_keypoint_detector,
+)
+from unipose_ros.modalities.lookup import Lookup
 from unipose_ros.timing import StageClock
 
 __all__ = ["MODALITIES", "EstimatorConfig", "EstimatorError", "PoseEstimator", "WeightsConfig", "build_estimator"]
@@ -30,14 +37,14 @@ class WeightsConfig:
         points: of modality ``points``; empty for the shipped file.
         depth: of modality ``depth``; empty for the shipped file.
         rgb: of modality ``rgb``; empty for the shipped file.
-        finder: of the network that finds people in depth; empty for the shipped file.
+        person_detector: of the network that finds people in depth; empty for the shipped file.
         lifter: of the network that lifts keypoints in modality ``rgb``; empty for the shipped file.
     """
 
     points: str = ""
     depth: str = ""
     rgb: str = ""
-    finder: str = ""
+    person_detector: str = ""
     lifter: str = ""
 
 
@@ -47,7 +54,7 @@ class EstimatorConfig:
 
     Attributes:
         modality: way from frame to skeletons; ``points``: clouds of points, ``depth``: depth images, ``rgb``:
-            colour images, ``auto``: points, or rgb while there is no depth, ``lookup``: 2D keypoints plus the
+            color images, ``auto``: points, or rgb while there is no depth, ``lookup``: 2D keypoints plus the
             depth under them.
         backend: what runs the networks: ``auto``, ``onnx`` or ``torch``.
         device: where the networks run: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -66,7 +73,7 @@ class EstimatorConfig:
     device: str = "auto"
     threads: int = 2
     weights: WeightsConfig = field(default_factory=WeightsConfig)
-    people: PeopleConfig = field(default_factory=PeopleConfig)
+    detection: DetectionConfig = field(default_factory=DetectionConfig)
     lookup: LookupConfig = field(default_factory=LookupConfig)
     rgb: RgbConfig = field(default_factory=RgbConfig)
 
@@ -81,18 +88,18 @@ class EstimatorConfig:
             raise EstimatorError(f"device = '{self.device}': {error}") from error
 
     @property
-    def needs(self) -> Needs:
+    def needs(self) -> RequiredInputs:
         """Images that the chosen modality looks at."""
         return self.needs_of(self.modality)
 
-    def needs_of(self, modality: str) -> Needs:
-        """Images that a modality looks at with these settings: the 2D network that finds people looks at colour."""
+    def needs_of(self, modality: str) -> RequiredInputs:
+        """Images that a modality looks at with these settings: the 2D network that finds people looks at color."""
         needs = MODALITIES[modality].needs
-        return Needs(True, needs.depth, needs.either) if self.people.finder == "keypoints" else needs
+        return RequiredInputs(True, needs.depth, needs.either) if self.detection.detector == "keypoints" else needs
 
 
 @dataclass(frozen=True)
-class Kind:
+class ModalitySpec:
     """One of the modalities.
 
     Attributes:
@@ -100,21 +107,21 @@ class Kind:
         build: makes it from a configuration and the parts that are brought along.
     """
 
-    needs: Needs
-    build: Callable[[EstimatorConfig, Parts], Modality]
+    needs: RequiredInputs
+    build: Callable[[EstimatorConfig, Components], Modality]
 
 
-def _build_lookup(config: EstimatorConfig, parts: Parts) -> Modality:
-    return Lookup(parts.detector or load_detector(config), config.people, config.lookup)
+def _build_lookup(config: EstimatorConfig, parts: Components) -> Modality:
+    return Lookup(parts.detector or load_keypoint_detector(config), config.detection, config.lookup)
 
 
 #: By name.
-MODALITIES: dict[str, Kind] = {
-    "auto": Kind(Needs(colour=True, depth=True, either=True), build_auto),
-    "depth": Kind(Needs(colour=False, depth=True), build_depth),
-    "lookup": Kind(Needs(colour=True, depth=True), _build_lookup),
-    "points": Kind(Needs(colour=False, depth=True), build_points),
-    "rgb": Kind(Needs(colour=True, depth=False), build_rgb),
+MODALITIES: dict[str, ModalitySpec] = {
+    "auto": ModalitySpec(RequiredInputs(color=True, depth=True, either=True), build_auto),
+    "depth": ModalitySpec(RequiredInputs(color=False, depth=True), build_depth),
+    "lookup": ModalitySpec(RequiredInputs(color=True, depth=True), _build_lookup),
+    "points": ModalitySpec(RequiredInputs(color=False, depth=True), build_points),
+    "rgb": ModalitySpec(RequiredInputs(color=True, depth=False), build_rgb),
 }
 
 
@@ -123,7 +130,7 @@ class PoseEstimator:
 
     Args:
         detector: 2D network to use; by default the one from the cache is loaded where one is needed.
-        finder: of people, for the modalities that look at depth; by default the configured one.
+        person_detector: of people, for the modalities that look at depth; by default the configured one.
 
     Raises:
         WeightsError: a network's weights are absent or do not fit; the text names the remedy.
@@ -131,10 +138,13 @@ class PoseEstimator:
     """
 
     def __init__(
-        self, config: EstimatorConfig, detector: KeypointDetector | None = None, finder: PeopleFinder | None = None
+        self,
+        config: EstimatorConfig,
+        detector: KeypointDetector | None = None,
+        person_detector: PersonDetector | None = None,
     ) -> None:
         self.config = config
-        self._modality = MODALITIES[config.modality].build(config, Parts(detector, finder))
+        self._modality = MODALITIES[config.modality].build(config, Components(detector, person_detector))
 
     @property
     def modality(self) -> str:
@@ -158,14 +168,14 @@ class PoseEstimator:
 
     @property
     def last_keypoints(self) -> Keypoints2D | None:
-        """People of the last frame as the 2D network saw them, for the debug picture."""
+        """People of the last frame as the 2D network saw them, for the debug image."""
         return self._modality.last_keypoints
 
     def warm_up(self, camera: Camera) -> None:
         """Run once on an empty frame of the camera's size: first runs are slow."""
         size = (camera.height, camera.width)
-        depth, colour = np.zeros(size, np.float32), np.zeros((*size, 3), np.uint8)
-        self._modality.warm_up(RgbdFrame(stamp_ns=0, frame_id="", camera=camera, depth=depth, colour=colour))
+        depth, color = np.zeros(size, np.float32), np.zeros((*size, 3), np.uint8)
+        self._modality.warm_up(RgbdFrame(stamp_ns=0, frame_id="", camera=camera, depth=depth, color=color))
 
     def estimate(self, frame: RgbdFrame, clock: StageClock | None = None) -> Skeletons:
         """Everybody in the frame, without ids.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
-from unipose_ros.skeletons import ITOP15, JointSet
+from unipose_ros.joint_sets import ITOP15, JointSet
 
 FloatArray = NDArray[np.float32]
 
@@ -48,9 +48,9 @@ class RgbdFrame:
         stamp_ns: acquisition time in nanoseconds, on the clock of the messages' headers.
         frame_id: the optical frame (REP-103: x right, y down, z forward) of ``camera``.
         camera: intrinsics shared by all images of the frame.
-        depth: (H, W) float32 metres along z; 0 and NaN both mean "no reading". ``None``
+        depth: (H, W) float32 meters along z; 0 and NaN both mean "no reading". ``None``
             when the frame has no depth.
-        colour: (H, W, 3) uint8 RGB, pixel-aligned with ``depth``. ``None`` without colour.
+        color: (H, W, 3) uint8 RGB, pixel-aligned with ``depth``. ``None`` without color.
 
     Raises:
         FrameError: an image has another type or size than the camera says, or both are absent.
@@ -60,16 +60,16 @@ class RgbdFrame:
     frame_id: str
     camera: Camera
     depth: FloatArray | None = None
-    colour: NDArray[np.uint8] | None = None
+    color: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
-        if self.depth is None and self.colour is None:
-            raise FrameError("the frame has neither depth nor colour; give it at least one")
+        if self.depth is None and self.color is None:
+            raise FrameError("the frame has neither depth nor color; give it at least one")
         size = (self.camera.height, self.camera.width)
         if self.depth is not None:
             _require("depth", self.depth, size, np.float32)
-        if self.colour is not None:
-            _require("colour", self.colour, (*size, 3), np.uint8)
+        if self.color is not None:
+            _require("color", self.color, (*size, 3), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,11 +81,11 @@ class Skeletons:
     Attributes:
         stamp_ns, frame_id: those of the camera frame that was looked at.
         modality: which input the joints were found in (``lookup``, ``points``, ...).
-        positions: (N, J, 3) float32 metres; a MISSING joint is NaN, never 0.
+        positions: (N, J, 3) float32 meters; a MISSING joint is NaN, never 0.
         confidences: (N, J) float32 in [0, 1]; 0 for a MISSING joint.
         status: (N, J) uint8 of :class:`JointStatus`.
         scores: (N,) float32 in [0, 1], confidence that the person is there.
-        covariances: (N, J, 6) float32 square metres, upper triangle xx, xy, xz, yy, yz, zz;
+        covariances: (N, J, 6) float32 square meters, upper triangle xx, xy, xz, yy, yz, zz;
             ``None`` when the estimator gives none.
         ids: N track ids (five lower-case letters); empty before tracking.
         states: (N,) uint8 of :class:`TrackState`; NEW before tracking.

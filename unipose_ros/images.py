@@ -1,7 +1,7 @@
 """Image buffers as they stand in ``sensor_msgs`` -> arrays, and back. No ROS is needed.
 
-Depth comes out in float32 metres with 0 for "no reading": the unit follows from the encoding
-(REP-118: 32FC1 is metres, 16UC1 is millimetres), never from looking at the values.
+Depth comes out in float32 meters with 0 for "no reading": the unit follows from the encoding
+(REP-118: 32FC1 is meters, 16UC1 is millimeters), never from looking at the values.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 _DEPTH_TYPES = {"16UC1": np.uint16, "mono16": np.uint16, "32FC1": np.float32}
-_COLOUR_TO_RGB = {
+_COLOR_TO_RGB = {
     "rgb8": (3, None),
     "bgr8": (3, cv2.COLOR_BGR2RGB),
     "rgba8": (4, cv2.COLOR_RGBA2RGB),
     "bgra8": (4, cv2.COLOR_BGRA2RGB),
     "mono8": (1, cv2.COLOR_GRAY2RGB),
 }
-#: What :func:`decode_colour` reads.
-COLOUR_ENCODINGS = tuple(_COLOUR_TO_RGB)
-_MILLIMETRE = np.float32(0.001)
+#: What :func:`decode_color` reads.
+COLOR_ENCODINGS = tuple(_COLOR_TO_RGB)
+_MILLIMETER = np.float32(0.001)
 
-#: ``compressedDepth`` puts this before the picture: int32 format (1 = inverse depth), float32 quantisers A and B.
+#: ``compressedDepth`` puts this before the image: int32 format (1 = inverse depth), float32 quantizers A and B.
 _COMPRESSED_DEPTH_HEADER = struct.Struct("<iff")
 _INVERSE_DEPTH = 1
 
@@ -37,27 +37,27 @@ class ImageError(ValueError):
 def decode_depth(
     encoding: str, height: int, width: int, step: int, is_bigendian: bool, data: bytes | NDArray[np.uint8]
 ) -> NDArray[np.float32]:
-    """Raw depth image -> (H, W) float32 metres, 0 where there is no reading (0, NaN, inf, negative).
+    """Raw depth image -> (H, W) float32 meters, 0 where there is no reading (0, NaN, inf, negative).
 
     Raises:
         ImageError: another encoding, or a buffer shorter than the sizes say.
     """
     if encoding not in _DEPTH_TYPES:
         raise ImageError(f"depth encoding '{encoding}' is not understood; use one of {', '.join(_DEPTH_TYPES)}")
-    return to_metres(_pixels(np.dtype(_DEPTH_TYPES[encoding]), 1, height, width, step, is_bigendian, data)[..., 0])
+    return to_meters(_pixels(np.dtype(_DEPTH_TYPES[encoding]), 1, height, width, step, is_bigendian, data)[..., 0])
 
 
-def decode_colour(
+def decode_color(
     encoding: str, height: int, width: int, step: int, is_bigendian: bool, data: bytes | NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """Raw colour image -> (H, W, 3) uint8 RGB.
+    """Raw color image -> (H, W, 3) uint8 RGB.
 
     Raises:
         ImageError: another encoding, or a buffer shorter than the sizes say.
     """
-    if encoding not in _COLOUR_TO_RGB:
-        raise ImageError(f"colour encoding '{encoding}' is not understood; use one of {', '.join(_COLOUR_TO_RGB)}")
-    channels, code = _COLOUR_TO_RGB[encoding]
+    if encoding not in _COLOR_TO_RGB:
+        raise ImageError(f"color encoding '{encoding}' is not understood; use one of {', '.join(_COLOR_TO_RGB)}")
+    channels, code = _COLOR_TO_RGB[encoding]
     pixels = _pixels(np.dtype(np.uint8), channels, height, width, step, is_bigendian, data)
     packed = np.ascontiguousarray(pixels)
     return packed if code is None else np.asarray(cv2.cvtColor(packed, code), np.uint8)
@@ -87,37 +87,37 @@ def _pixels(
     return view.astype(dtype, copy=False)
 
 
-def to_metres(depth: NDArray[Any]) -> NDArray[np.float32]:
-    """Depth values -> metres with 0 for no reading: uint16 is millimetres, float32 is metres.
+def to_meters(depth: NDArray[Any]) -> NDArray[np.float32]:
+    """Depth values -> meters with 0 for no reading: uint16 is millimeters, float32 is meters.
 
     Raises:
         ImageError: another type.
     """
     if depth.dtype == np.uint16:
-        return depth.astype(np.float32) * _MILLIMETRE
+        return depth.astype(np.float32) * _MILLIMETER
     if depth.dtype == np.float32:
         return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
-    raise ImageError(f"depth of type {depth.dtype}: use uint16 millimetres (16UC1) or float32 metres (32FC1)")
+    raise ImageError(f"depth of type {depth.dtype}: use uint16 millimeters (16UC1) or float32 meters (32FC1)")
 
 
-def to_millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Metres -> uint16 millimetres; what is absent or beyond 65.535 m becomes 0."""
-    millimetres = np.rint(np.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float64) * 1000)
-    return np.where((millimetres > 0) & (millimetres <= 65535), millimetres, 0).astype(np.uint16)
+def to_millimeters(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Meters -> uint16 millimeters; what is absent or beyond 65.535 m becomes 0."""
+    millimeters = np.rint(np.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float64) * 1000)
+    return np.where((millimeters > 0) & (millimeters <= 65535), millimeters, 0).astype(np.uint16)
 
 
-def decode_compressed_colour(data: bytes | NDArray[np.uint8]) -> NDArray[np.uint8]:
+def decode_compressed_color(data: bytes | NDArray[np.uint8]) -> NDArray[np.uint8]:
     """JPEG or PNG -> (H, W, 3) uint8 RGB.
 
     Raises:
-        ImageError: the buffer is no such picture.
+        ImageError: the buffer is no such image.
     """
-    picture = _imdecode(data, cv2.IMREAD_COLOR)
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+    image = _imdecode(data, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def decode_compressed_depth(image_format: str, data: bytes | NDArray[np.uint8]) -> NDArray[np.float32]:
-    """``compressedDepth`` (or a plain 16-bit PNG) -> (H, W) float32 metres, 0 for no reading.
+    """``compressedDepth`` (or a plain 16-bit PNG) -> (H, W) float32 meters, 0 for no reading.
 
     Args:
         image_format: the message's ``format``, e.g. ``16UC1; compressedDepth png``.
@@ -129,42 +129,42 @@ def decode_compressed_depth(image_format: str, data: bytes | NDArray[np.uint8]) 
     if "rvl" in image_format.lower():
         raise ImageError(f"format '{image_format}': RVL is not supported; set the publisher's format to png")
     if "compressedDepth" not in image_format:
-        return to_metres(_imdecode(buffer, cv2.IMREAD_UNCHANGED))
+        return to_meters(_imdecode(buffer, cv2.IMREAD_UNCHANGED))
     if buffer.size <= _COMPRESSED_DEPTH_HEADER.size:
         raise ImageError(f"compressedDepth: {buffer.size} bytes is shorter than its header")
-    kind, quantiser_a, quantiser_b = _COMPRESSED_DEPTH_HEADER.unpack_from(buffer)
-    picture = _imdecode(buffer[_COMPRESSED_DEPTH_HEADER.size :], cv2.IMREAD_UNCHANGED)
+    kind, quantizer_a, quantizer_b = _COMPRESSED_DEPTH_HEADER.unpack_from(buffer)
+    image = _imdecode(buffer[_COMPRESSED_DEPTH_HEADER.size :], cv2.IMREAD_UNCHANGED)
     if not image_format.strip().startswith("32FC1"):
-        return to_metres(picture)
+        return to_meters(image)
     if kind != _INVERSE_DEPTH:
-        raise ImageError(f"compressedDepth of 32FC1 has quantisation {kind}; only inverse depth (1) is defined")
-    return _from_inverse_depth(picture, quantiser_a, quantiser_b)
+        raise ImageError(f"compressedDepth of 32FC1 has quantization {kind}; only inverse depth (1) is defined")
+    return _from_inverse_depth(image, quantizer_a, quantizer_b)
 
 
-def _from_inverse_depth(picture: NDArray[Any], quantiser_a: float, quantiser_b: float) -> NDArray[np.float32]:
-    """Undo compressed_depth_image_transport's quantisation: depth = A / (value - B), value 0 = none."""
-    values = picture.astype(np.float32)
+def _from_inverse_depth(image: NDArray[Any], quantizer_a: float, quantizer_b: float) -> NDArray[np.float32]:
+    """Undo compressed_depth_image_transport's quantization: depth = A / (value - B), value 0 = none."""
+    values = image.astype(np.float32)
     with np.errstate(divide="ignore"):
-        depth = quantiser_a / (values - quantiser_b)
-    return to_metres(np.where(picture > 0, depth, 0).astype(np.float32))
+        depth = quantizer_a / (values - quantizer_b)
+    return to_meters(np.where(image > 0, depth, 0).astype(np.float32))
 
 
 def _imdecode(data: bytes | NDArray[np.uint8], flags: int) -> NDArray[Any]:
     buffer = np.frombuffer(data, np.uint8)
-    picture = cv2.imdecode(buffer, flags) if buffer.size else None
-    if picture is None:
-        raise ImageError(f"{buffer.size} bytes are not a complete JPEG or PNG picture")
-    return picture
+    image = cv2.imdecode(buffer, flags) if buffer.size else None
+    if image is None:
+        raise ImageError(f"{buffer.size} bytes are not a complete JPEG or PNG image")
+    return image
 
 
-def encode_compressed_colour(colour: NDArray[np.uint8], quality: int = 90) -> bytes:
+def encode_compressed_color(color: NDArray[np.uint8], quality: int = 90) -> bytes:
     """(H, W, 3) uint8 RGB -> JPEG bytes for a ``CompressedImage`` of format ``rgb8; jpeg compressed bgr8``."""
-    _, buffer = cv2.imencode(".jpg", cv2.cvtColor(colour, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    _, buffer = cv2.imencode(".jpg", cv2.cvtColor(color, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     return bytes(buffer)
 
 
 def encode_compressed_depth(depth: NDArray[np.uint16], effort: int = 9) -> bytes:
-    """(H, W) uint16 millimetres -> ``compressedDepth`` bytes of format ``16UC1; compressedDepth png``.
+    """(H, W) uint16 millimeters -> ``compressedDepth`` bytes of format ``16UC1; compressedDepth png``.
 
     Args:
         effort: PNG compression, 0 to 9; 1 takes a thirtieth of the time of 9 and a third more bytes.

@@ -3,12 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from unipose_ros.skeletons import COCO17, JointSet
+from unipose_ros.joint_sets import COCO17, JointSet
+
+# How alike two sets of COCO keypoints are, on the scale of human labeling error.
+
+
+#: Standard deviation of human labels per COCO keypoint, relative to the square root of the
+#: person's area (cocodataset.org, "Keypoint evaluation").
+COCO_SIGMAS: NDArray[np.float32] = np.array(
+    [26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89], np.float32
+) / np.float32(1000)
+
+
+def keypoint_similarity(
+    first: NDArray[Any], second: NDArray[Any], area: ArrayLike, counted: ArrayLike = True
+) -> NDArray[np.float64]:
+    """Object keypoint similarity (OKS): mean over joints of exp(-d^2 / (2 area (2 sigma)^2)).
+
+    The formula is COCO's, which sets k = 2 sigma (cocodataset.org, "Keypoint evaluation").
+
+    Args:
+        first, second: (..., 17, 2) pixels; leading dimensions broadcast.
+        area: (...) area of the person in square pixels.
+        counted: (..., 17) bool, the joints that count; all by default.
+
+    Returns:
+        (...) in [0, 1]; 0 where no joint counts.
+    """
+    distance = ((np.asarray(first, np.float64) - second) ** 2).sum(axis=-1)
+    spread = 2.0 * np.maximum(np.asarray(area, np.float64), 1e-6)[..., None] * (2.0 * COCO_SIGMAS) ** 2
+    each = np.exp(-distance / spread)
+    counts = np.broadcast_to(np.asarray(counted, bool), each.shape)
+    total = (each * counts).sum(axis=-1)
+    return np.asarray(total / np.maximum(counts.sum(axis=-1), 1), np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +48,7 @@ class Keypoints2D:
     """N people with J keypoints in one image.
 
     Attributes:
-        pixels: (N, J, 2) float32 (u, v) in the image given, (0, 0) the centre of its first pixel.
+        pixels: (N, J, 2) float32 (u, v) in the image given, (0, 0) the center of its first pixel.
         confidences: (N, J) float32 in [0, 1].
         scores: (N,) float32 in [0, 1], confidence in the person.
         boxes: (N, 4) float32 u0, v0, u1, v1.
@@ -60,7 +92,7 @@ class Keypoints2D:
 
 
 class KeypointDetector(Protocol):
-    """A 2D pose network that finds everybody in a picture by itself."""
+    """A 2D pose network that finds everybody in an image by itself."""
 
     def __call__(self, image: NDArray[np.uint8]) -> Keypoints2D:
         """(H, W, 3) uint8 RGB -> everybody in it."""

@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
+from xml.etree import ElementTree
+
+# Where files that are made at set-up are kept.
+
+
+def cache_dir() -> Path:
+    """The package's cache folder; it is not created.
+
+    ``$UNIPOSE_CACHE``, else ``$XDG_CACHE_HOME/unipose_ros``, else ``~/.cache/unipose_ros``.
+    """
+    own = os.environ.get("UNIPOSE_CACHE")
+    if own:
+        return Path(own).expanduser()
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared).expanduser() if shared else Path.home() / ".cache") / "unipose_ros"
+
 
 PACKAGE = "unipose_ros"
 _HERE = Path(__file__)
@@ -40,3 +58,21 @@ def resource_path(*parts: str) -> Path:
             return path
     searched = ", ".join(str(root) for root in roots) or f"any share/{PACKAGE} above {_HERE}"
     raise ResourceError(f"'{Path(*parts)}' is not in {searched}; install the package again or work in a full checkout")
+
+
+# The version of the package; ``package.xml`` is the one place that states it.
+
+
+def _read_version() -> str:
+    """From ``package.xml``, which lies in a checkout as in every full installation.
+
+    The installed metadata is asked second: beside a checkout it may be that of an older build.
+    """
+    try:
+        stated = ElementTree.parse(resource_path("package.xml")).findtext("version")
+    except ResourceError:
+        return version(PACKAGE)
+    return (stated or "").strip()
+
+
+__version__ = _read_version()

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, project
 
-#: What lies less far in front of a joint than this, metres, can be its own skin.
+#: What lies less far in front of a joint than this, meters, can be its own skin.
 _SKIN = 0.25
 #: Pixels on each side in which the nearest surface is looked for: limbs are thin and silhouettes ragged.
 _WINDOW = 2
@@ -16,11 +16,11 @@ _WINDOW = 2
 def seen_in_depth(camera: Camera, depth: NDArray[np.float32], positions: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Which joints nothing hides.
 
-    A joint is seen when it falls into the picture, the camera has a reading there, and the surface
+    A joint is seen when it falls into the image, the camera has a reading there, and the surface
     read is less than 25 cm in front of it.
 
     Args:
-        positions: (..., 3) metres in the optical frame.
+        positions: (..., 3) meters in the optical frame.
     """
     pixels = np.rint(np.nan_to_num(project(camera, positions), nan=-1)).astype(np.int64)
     inside = (pixels >= 0).all(axis=-1) & (pixels[..., 0] < camera.width) & (pixels[..., 1] < camera.height)
@@ -29,8 +29,8 @@ def seen_in_depth(camera: Camera, depth: NDArray[np.float32], positions: NDArray
     return np.asarray(inside & (surface > 0) & np.isfinite(surface) & (positions[..., 2] - surface < _SKIN))
 
 
-def in_picture(camera: Camera, positions: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Which joints (..., 3) fall into the picture."""
+def in_image(camera: Camera, positions: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which joints (..., 3) fall into the image."""
     pixels = np.nan_to_num(project(camera, positions), nan=-1e9)
     size = np.array([camera.width, camera.height]) - 0.5
     return np.asarray(((pixels >= -0.5) & (pixels < size)).all(axis=-1))

@@ -40,7 +40,7 @@ def bridge() -> Any:
     return cv_bridge.CvBridge()
 
 
-def picture(encoding: str) -> NDArray[Any]:
+def image(encoding: str) -> NDArray[Any]:
     dtype, channels = ENCODINGS[encoding]
     values = np.random.default_rng(7).integers(0, 250, (*SIZE, channels)).astype(dtype)
     return values[..., 0] if channels == 1 else values
@@ -61,7 +61,7 @@ def message(encoding: str, pixels: NDArray[Any], padding: int = 0, is_bigendian:
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_pixels_there_and_back(bridge: Any, encoding: str) -> None:
-    pixels = picture(encoding)
+    pixels = image(encoding)
     sent = bridge.cv2_to_imgmsg(pixels, encoding)
     assert (sent.encoding, sent.height, sent.width) == (encoding, *SIZE)
     assert sent.step * sent.height == len(sent.data) == pixels.nbytes
@@ -72,7 +72,7 @@ def test_pixels_there_and_back(bridge: Any, encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_padded_rows(bridge: Any, encoding: str) -> None:
-    pixels = picture(encoding)
+    pixels = image(encoding)
     padding = 2 * pixels[0, 0].nbytes
     np.testing.assert_array_equal(bridge.imgmsg_to_cv2(message(encoding, pixels, padding)), pixels)
 
@@ -80,20 +80,20 @@ def test_padded_rows(bridge: Any, encoding: str) -> None:
 @pytest.mark.parametrize("encoding", ["16UC1", "32FC1", "mono16"])
 def test_big_endian_values_come_out_right(bridge: Any, encoding: str) -> None:
     # The real one of 2024 does this with NumPy 1 only, for which Jazzy builds it.
-    pixels = picture(encoding)
+    pixels = image(encoding)
     received = bridge.imgmsg_to_cv2(message(encoding, pixels, is_bigendian=True))
     assert received.dtype.isnative
     np.testing.assert_array_equal(received, pixels)
 
 
 def test_passthrough_names_the_plain_type(bridge: Any) -> None:
-    assert bridge.cv2_to_imgmsg(picture("bgr8")).encoding == "8UC3"
-    assert bridge.cv2_to_imgmsg(picture("16UC1")).encoding == "16UC1"
+    assert bridge.cv2_to_imgmsg(image("bgr8")).encoding == "8UC3"
+    assert bridge.cv2_to_imgmsg(image("16UC1")).encoding == "16UC1"
     assert bridge.cv2_to_imgmsg(np.zeros((2, 2), np.float32)).encoding == "32FC1"
 
 
 def test_the_header_is_taken_over(bridge: Any) -> None:
-    assert bridge.cv2_to_imgmsg(picture("bgr8"), "bgr8", header=Header(frame_id="camera")).header.frame_id == "camera"
+    assert bridge.cv2_to_imgmsg(image("bgr8"), "bgr8", header=Header(frame_id="camera")).header.frame_id == "camera"
 
 
 @pytest.mark.parametrize(
@@ -113,17 +113,17 @@ def test_the_header_is_taken_over(bridge: Any) -> None:
         ("yuv422_yuy2", "mono8", cv2.COLOR_YUV2GRAY_YUY2),
     ],
 )
-def test_colours_convert(bridge: Any, source: str, target: str, code: int) -> None:
-    pixels = picture(source)
+def test_colors_convert(bridge: Any, source: str, target: str, code: int) -> None:
+    pixels = image(source)
     received = bridge.imgmsg_to_cv2(message(source, pixels), desired_encoding=target)
     np.testing.assert_array_equal(received, cv2.cvtColor(pixels, code))
 
 
-def test_bayer_corner_pixel_has_the_colour_its_name_says(bridge: Any) -> None:
+def test_bayer_corner_pixel_has_the_color_its_name_says(bridge: Any) -> None:
     mosaic = np.zeros((8, 8), np.uint8)
     mosaic[0::2, 0::2] = 200  # the first of "rggb": red
-    colour = bridge.imgmsg_to_cv2(message("bayer_rggb8", mosaic), "rgb8")
-    assert colour[4, 4].tolist() == [200, 0, 0]
+    color = bridge.imgmsg_to_cv2(message("bayer_rggb8", mosaic), "rgb8")
+    assert color[4, 4].tolist() == [200, 0, 0]
 
 
 def test_white_stays_white_between_8_and_16_bits(bridge: Any) -> None:
@@ -134,16 +134,16 @@ def test_white_stays_white_between_8_and_16_bits(bridge: Any) -> None:
     assert narrow.tolist() == [[0, 0, 1, 255]]
 
 
-def test_colour_and_depth_of_bits_change_together(bridge: Any) -> None:
+def test_color_and_depth_of_bits_change_together(bridge: Any) -> None:
     white = np.full((2, 2, 3), 255, np.uint8)
     assert np.all(bridge.imgmsg_to_cv2(message("bgr8", white), "mono16") == 65535)
 
 
 def test_plain_numbers_are_rounded_and_saturated(bridge: Any) -> None:
-    metres = np.array([[1.4, 2.5, 70000.0, -3.0]], np.float32)
-    assert bridge.imgmsg_to_cv2(message("32FC1", metres), "16UC1").tolist() == [[1, 2, 65535, 0]]
-    millimetres = np.array([[1500]], np.uint16)
-    assert bridge.imgmsg_to_cv2(message("16UC1", millimetres), "32FC1").tolist() == [[1500.0]]
+    meters = np.array([[1.4, 2.5, 70000.0, -3.0]], np.float32)
+    assert bridge.imgmsg_to_cv2(message("32FC1", meters), "16UC1").tolist() == [[1, 2, 65535, 0]]
+    millimeters = np.array([[1500]], np.uint16)
+    assert bridge.imgmsg_to_cv2(message("16UC1", millimeters), "32FC1").tolist() == [[1500.0]]
 
 
 @pytest.mark.parametrize(
@@ -152,19 +152,19 @@ def test_plain_numbers_are_rounded_and_saturated(bridge: Any) -> None:
 )
 def test_conversions_without_sense_are_refused(bridge: Any, source: str, target: str) -> None:
     with pytest.raises(cv_bridge.CvBridgeError):
-        bridge.imgmsg_to_cv2(message(source, picture(source)), target)
+        bridge.imgmsg_to_cv2(message(source, image(source)), target)
 
 
 def test_an_unknown_encoding_is_refused(bridge: Any) -> None:
     with pytest.raises(cv_bridge.CvBridgeError):
         bridge.imgmsg_to_cv2(Image(encoding="cmyk8", height=1, width=1, step=4, data=bytes(4)))
     with pytest.raises(cv_bridge.CvBridgeError):
-        bridge.imgmsg_to_cv2(message("rgb8", picture("rgb8")), "cmyk8")
+        bridge.imgmsg_to_cv2(message("rgb8", image("rgb8")), "cmyk8")
 
 
 def test_an_encoding_must_fit_the_array(bridge: Any) -> None:
     with pytest.raises(cv_bridge.CvBridgeError):
-        bridge.cv2_to_imgmsg(picture("mono8"), "bgr8")
+        bridge.cv2_to_imgmsg(image("mono8"), "bgr8")
     with pytest.raises(TypeError):
         bridge.cv2_to_imgmsg([[1, 2]], "mono8")
     assert issubclass(cv_bridge.CvBridgeError, TypeError)
@@ -172,9 +172,9 @@ def test_an_encoding_must_fit_the_array(bridge: Any) -> None:
 
 def test_png_is_lossless_in_8_and_16_bits(bridge: Any) -> None:
     for encoding in ("bgr8", "16UC1"):
-        sent = bridge.cv2_to_compressed_imgmsg(picture(encoding), dst_format="png")
+        sent = bridge.cv2_to_compressed_imgmsg(image(encoding), dst_format="png")
         assert sent.format == "png"
-        np.testing.assert_array_equal(bridge.compressed_imgmsg_to_cv2(sent), picture(encoding))
+        np.testing.assert_array_equal(bridge.compressed_imgmsg_to_cv2(sent), image(encoding))
 
 
 def test_jpeg_comes_in_opencv_order_unless_another_is_desired(bridge: Any) -> None:

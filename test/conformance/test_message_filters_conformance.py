@@ -23,7 +23,7 @@ MILLISECOND = 1_000_000
 
 @dataclass
 class Stamped:
-    """The least that a synchroniser looks at."""
+    """The least that a synchronizer looks at."""
 
     name: str
     header: Header
@@ -34,7 +34,7 @@ def stamped(name: str, milliseconds: float) -> Stamped:
 
 
 class Bench:
-    """A synchroniser with inputs to feed and the pairs that came out."""
+    """A synchronizer with inputs to feed and the pairs that came out."""
 
     def __init__(self, make: Any, inputs: int = 2, **arguments: Any) -> None:
         self.inputs = [message_filters.SimpleFilter() for _ in range(inputs)]

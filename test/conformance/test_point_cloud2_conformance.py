@@ -24,7 +24,7 @@ def field(name: str, offset: int, datatype: int = PointField.FLOAT32, count: int
 XYZ_RGB = [field("x", 0), field("y", 4), field("z", 8), field("rgb", 16, PointField.UINT32)]
 
 
-def coloured_cloud() -> PointCloud2:
+def colored_cloud() -> PointCloud2:
     """Three points as drivers send them: 32 bytes a point, with gaps."""
     return point_cloud2.create_cloud(
         Header(frame_id="camera"), XYZ_RGB, [(*p, 10 + i) for i, p in enumerate(POINTS.tolist())], point_step=32
@@ -58,7 +58,7 @@ def test_no_points_make_an_empty_cloud() -> None:
 
 
 def test_gaps_between_fields_and_points_are_stepped_over() -> None:
-    cloud = coloured_cloud()
+    cloud = colored_cloud()
     assert (cloud.point_step, len(cloud.data)) == (32, 96)
     points = point_cloud2.read_points(cloud)
     assert points.dtype.names == ("x", "y", "z", "rgb")
@@ -67,9 +67,9 @@ def test_gaps_between_fields_and_points_are_stepped_over() -> None:
 
 
 def test_reading_some_fields() -> None:
-    points = point_cloud2.read_points(coloured_cloud(), field_names=["z", "x"])
+    points = point_cloud2.read_points(colored_cloud(), field_names=["z", "x"])
     assert points.dtype.names == ("z", "x")
-    xyz = point_cloud2.read_points_numpy(coloured_cloud(), field_names=["x", "y", "z"])
+    xyz = point_cloud2.read_points_numpy(colored_cloud(), field_names=["x", "y", "z"])
     np.testing.assert_array_equal(xyz, POINTS)
     assert xyz.dtype == np.float32
 
@@ -110,7 +110,7 @@ def test_structured_points() -> None:
     np.testing.assert_array_equal(point_cloud2.read_points(cloud)["rgb"], [5, 6])
 
 
-def test_two_dimensions_make_an_organised_cloud() -> None:
+def test_two_dimensions_make_an_organized_cloud() -> None:
     grid = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
     cloud = point_cloud2.create_cloud_xyz32(Header(), grid)
     assert (cloud.width, cloud.height, cloud.row_step) == (4, 2, 48)
@@ -132,8 +132,8 @@ def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(AssertionError):
         point_cloud2.read_points("no cloud")
     with pytest.raises(AssertionError):
-        point_cloud2.read_points(coloured_cloud(), field_names=["intensity"])
+        point_cloud2.read_points(colored_cloud(), field_names=["intensity"])
     with pytest.raises(AssertionError):  # not one type: there is no plain array of it
-        point_cloud2.read_points_numpy(coloured_cloud())
+        point_cloud2.read_points_numpy(colored_cloud())
     with pytest.raises(AssertionError):
         point_cloud2.dtype_from_fields([field("x", 0), field("x", 4)])

@@ -13,12 +13,12 @@ from rclpy.parameter import Parameter
 
 from unipose_ros.camera import Camera, unproject
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
+from unipose_ros.joint_sets import ITOP15
 from unipose_ros.nodes.pose_node import PoseNode
 from unipose_ros.ros.lifecycle import run
-from unipose_ros.skeletons import ITOP15
 from unipose_ros.timing import StageClock
 
-#: Metres from the middle of the hips, in the optical frame (y down), of a person who faces the camera.
+#: Meters from the middle of the hips, in the optical frame (y down), of a person who faces the camera.
 STANDING = {
     "head": (0.0, -0.75, 0.0), "neck": (0.0, -0.5, 0.0), "torso": (0.0, -0.25, 0.0),
     "right_shoulder": (-0.18, -0.5, 0.0), "left_shoulder": (0.18, -0.5, 0.0),
@@ -40,7 +40,7 @@ failures = int(os.environ.get("BLOB_FAILS_TO_LOAD", "0"))
 
 
 class BlobEstimator:
-    """Puts a standing figure where the image is pure red; its hips are the blob's centre."""
+    """Puts a standing figure where the image is pure red; its hips are the blob's center."""
 
     modality = "lookup"
     last_keypoints = None
@@ -53,7 +53,7 @@ class BlobEstimator:
         global failures
         failures -= 1
         if failures >= 0:
-            raise RuntimeError("the weights are absent; run 'unipose fetch movenet'")
+            raise RuntimeError("the weights are absent; run 'unipose download movenet'")
 
     def warm_up(self, camera: Camera) -> None:
         """Nothing to warm."""
@@ -62,11 +62,11 @@ class BlobEstimator:
         """Find everybody."""
         with (clock or StageClock()).stage("network"):
             time.sleep(self._delay)
-            centres = blobs(frame)
-        people = len(centres)
+            centers = blobs(frame)
+        people = len(centers)
         if people == 0:
             return Skeletons.empty(frame.stamp_ns, frame.frame_id, self.modality)
-        positions = np.stack([centre + OFFSETS for centre in centres]).astype(np.float32)
+        positions = np.stack([center + OFFSETS for center in centers]).astype(np.float32)
         positions[:, MISSING] = np.nan
         status = np.full(positions.shape[:2], JointStatus.MEASURED, np.uint8)
         status[:, MISSING], status[:, INFERRED] = JointStatus.MISSING, JointStatus.INFERRED
@@ -82,10 +82,10 @@ class BlobEstimator:
 
 
 def blobs(frame: RgbdFrame) -> list[np.ndarray]:
-    """Centres of the red blobs in metres, from left to right."""
-    assert frame.colour is not None
+    """Centers of the red blobs in meters, from left to right."""
+    assert frame.color is not None
     assert frame.depth is not None
-    red = (frame.colour[..., 0] > 200) & (frame.colour[..., 1] < 60) & (frame.colour[..., 2] < 60)
+    red = (frame.color[..., 0] > 200) & (frame.color[..., 1] < 60) & (frame.color[..., 2] < 60)
     count, labels, stats, centroids = cv2.connectedComponentsWithStats(red.astype(np.uint8))
     found = []
     for label in sorted(range(1, count), key=lambda k: centroids[k][0]):
@@ -96,6 +96,6 @@ def blobs(frame: RgbdFrame) -> list[np.ndarray]:
 
 
 if __name__ == "__main__":
-    # Blobs are red and have a distance: the node is to bring colour and depth.
+    # Blobs are red and have a distance: the node is to bring color and depth.
     modality = Parameter("model.modality", value=BlobEstimator.modality)
     sys.exit(run(lambda: PoseNode(estimator_factory=BlobEstimator, parameter_overrides=[modality])))

@@ -150,8 +150,8 @@ class Rig:
 
         def answered() -> bool:
             stamp = time.time_ns()
-            colour, depth = scene()
-            send(self, colour_message(stamp, colour), depth_message(stamp, depth))
+            color, depth = scene()
+            send(self, color_message(stamp, color), depth_message(stamp, depth))
             return bool(self.received["skeletons"])
 
         self.wait_for(answered, "the first answer")
@@ -200,17 +200,17 @@ def camera_info(stamp_ns: int = 1, **changes: Any) -> CameraInfo:
 
 
 def scene(*columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Colour and depth in millimetres with a red blob at each column, in the middle row."""
-    colour = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+    """Color and depth in millimeters with a red blob at each column, in the middle row."""
+    color = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
     depth = np.full((HEIGHT, WIDTH), DEPTH_MM, np.uint16)
     for column in columns:
-        colour[HEIGHT // 2 - 6 : HEIGHT // 2 + 6, column - 6 : column + 6] = (255, 0, 0)
-    return colour, depth
+        color[HEIGHT // 2 - 6 : HEIGHT // 2 + 6, column - 6 : column + 6] = (255, 0, 0)
+    return color, depth
 
 
-def colour_message(stamp_ns: int, colour: np.ndarray, **changes: Any) -> Image:
-    """A colour image."""
-    return image(stamp_ns, "rgb8", colour, **changes)
+def color_message(stamp_ns: int, color: np.ndarray, **changes: Any) -> Image:
+    """A color image."""
+    return image(stamp_ns, "rgb8", color, **changes)
 
 
 def depth_message(stamp_ns: int, depth: np.ndarray, **changes: Any) -> Image:
@@ -232,16 +232,16 @@ def image(stamp_ns: int, encoding: str, pixels: np.ndarray, /, frame: str = FRAM
 def shoot(rig: Rig, *columns: int, stamp_ns: int | None = None) -> SkeletonArray:
     """Publish one frame with a blob at each column and wait for its skeletons."""
     stamp_ns = time.time_ns() if stamp_ns is None else stamp_ns
-    colour, depth = scene(*columns)
-    send(rig, colour_message(stamp_ns, colour), depth_message(stamp_ns, depth))
+    color, depth = scene(*columns)
+    send(rig, color_message(stamp_ns, color), depth_message(stamp_ns, depth))
     return skeletons_at(rig, stamp_ns)
 
 
-def send(rig: Rig, colour: Any, depth: Any, info: CameraInfo | None = None) -> None:
+def send(rig: Rig, color: Any, depth: Any, info: CameraInfo | None = None) -> None:
     """Publish a frame's messages; the calibration first, for without it a frame is refused."""
     rig.publish("color/camera_info", info or camera_info())
     rig.publish("depth/image", depth)
-    rig.publish("color/image", colour)
+    rig.publish("color/image", color)
 
 
 def skeletons_at(rig: Rig, stamp_ns: int) -> SkeletonArray:

@@ -8,15 +8,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from unipose_ros.camera import unproject
-from unipose_ros.estimator import MODALITIES, Kind
+from unipose_ros.estimator import MODALITIES, ModalitySpec
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
-from unipose_ros.learned.auto import Auto
-from unipose_ros.modality import Needs
+from unipose_ros.modalities.auto import Auto
+from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.nodes.pose_node import PoseNode
 from unipose_ros.ros.lifecycle import run
 from unipose_ros.timing import StageClock
 
-#: Metres: what is nearer is somebody.
+#: Meters: what is nearer is somebody.
 NEAR = 2.5
 
 
@@ -26,7 +26,7 @@ class Seer:
     last_keypoints, runtime, notice = None, "no network", ""
     counters: ClassVar[dict[str, int]] = {}
 
-    def __init__(self, name: str, needs: Needs) -> None:
+    def __init__(self, name: str, needs: RequiredInputs) -> None:
         self._name, self._needs = name, needs
 
     def warm_up(self, frame: RgbdFrame) -> None:
@@ -36,7 +36,7 @@ class Seer:
         """One person at most."""
         self._needs.check(frame, self._name)
         with clock.stage("network"):
-            image = frame.depth if self._needs.depth else frame.colour
+            image = frame.depth if self._needs.depth else frame.color
             assert image is not None
             seen = (image > 0) & (image < NEAR) if self._needs.depth else (image[..., 0] > 200) & (image[..., 1] < 60)
         if not seen.any():
@@ -57,17 +57,17 @@ class Seer:
 
 def points(*_: Any) -> Seer:
     """Sees what is near."""
-    return Seer("points", Needs(colour=False, depth=True))
+    return Seer("points", RequiredInputs(color=False, depth=True))
 
 
 def rgb(*_: Any) -> Seer:
     """Sees what is red."""
-    return Seer("rgb", Needs(colour=True, depth=False))
+    return Seer("rgb", RequiredInputs(color=True, depth=False))
 
 
 BUILDERS = {"points": points, "rgb": rgb, "auto": lambda *_: Auto(points(), rgb())}
 
 if __name__ == "__main__":
     for name, build in BUILDERS.items():
-        MODALITIES[name] = Kind(MODALITIES[name].needs, build)
+        MODALITIES[name] = ModalitySpec(MODALITIES[name].needs, build)
     sys.exit(run(PoseNode))

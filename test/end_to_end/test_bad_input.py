@@ -16,7 +16,7 @@ from rig import (
     WIDTH,
     Rig,
     camera_info,
-    colour_message,
+    color_message,
     depth_message,
     diagnostics,
     output,
@@ -33,7 +33,7 @@ from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header
 
 from unipose_ros.camera import Camera, depth_to_points
-from unipose_ros.images import encode_compressed_colour, encode_compressed_depth
+from unipose_ros.images import encode_compressed_color, encode_compressed_depth
 from unipose_ros.ros.messages import from_message
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ros]
@@ -42,11 +42,11 @@ NODE = ("--ros-args", "-p", "diagnostics.period:=0.2", "-p", "input.timeout:=1.0
 
 
 def messages(**change: dict[str, Any]) -> tuple[Any, Any, Any]:
-    """A good frame's messages with fields changed: ``colour``, ``depth`` and ``info``."""
-    colour, depth = scene(80)
+    """A good frame's messages with fields changed: ``color``, ``depth`` and ``info``."""
+    color, depth = scene(80)
     stamp = time.time_ns()
     return (
-        colour_message(stamp, colour, **change.get("colour", {})),
+        color_message(stamp, color, **change.get("color", {})),
         depth_message(stamp, change.get("pixels", {}).get("depth", depth), **change.get("depth", {})),
         camera_info(**change.get("info", {})),
     )
@@ -54,7 +54,7 @@ def messages(**change: dict[str, Any]) -> tuple[Any, Any, Any]:
 
 SMALL = {"height": HEIGHT // 2, "width": WIDTH // 2, "step": WIDTH, "data": array("B", bytes(WIDTH * HEIGHT // 2))}
 BAD = {
-    "colour encoding": ({"colour": {"encoding": "yuv999"}}, "colour_image", "yuv999"),
+    "color encoding": ({"color": {"encoding": "yuv999"}}, "color_image", "yuv999"),
     "depth encoding": ({"depth": {"encoding": "8UC1"}}, "depth_image", "'8UC1' is not understood"),
     "zero intrinsics": ({"info": {"k": [0.0] * 9}}, "intrinsics", "focal length must be positive"),
     "short buffer": ({"depth": {"data": array("B", b"123")}}, "depth_image", "data holds 3 bytes"),
@@ -94,9 +94,9 @@ def test_depth_without_any_reading_finds_nobody_and_says_why(rig: Rig) -> None:
     with ros_process(*NODE) as process:
         rig.connected()
         for value in (np.nan, 0.0, np.inf, -1.0):
-            colour, depth, info = messages(pixels={"depth": np.full((HEIGHT, WIDTH), value, np.float32)})
-            send(rig, colour, depth, info)
-            assert skeletons_at(rig, stamp_of(colour)).skeletons == []
+            color, depth, info = messages(pixels={"depth": np.full((HEIGHT, WIDTH), value, np.float32)})
+            send(rig, color, depth, info)
+            assert skeletons_at(rig, stamp_of(color)).skeletons == []
         assert output(process).count("depth has no reading anywhere") == 1
 
 
@@ -108,14 +108,14 @@ def stamp_of(message: Any) -> int:
 def test_byte_order_and_padding_do_not_matter(rig: Rig, bigendian: bool, padding: int) -> None:
     with ros_process(*NODE):
         rig.connected()
-        colour, depth = scene(80)
+        color, depth = scene(80)
         rows = depth.astype(">u2" if bigendian else "<u2").view(np.uint8)
         padded = np.hstack([rows, np.full((HEIGHT, padding), 255, np.uint8)])
-        coloured = np.hstack([colour.reshape(HEIGHT, -1), np.zeros((HEIGHT, padding), np.uint8)])
+        colored = np.hstack([color.reshape(HEIGHT, -1), np.zeros((HEIGHT, padding), np.uint8)])
         stamp = time.time_ns()
         send(
             rig,
-            colour_message(stamp, colour, step=3 * WIDTH + padding, data=array("B", coloured.tobytes())),
+            color_message(stamp, color, step=3 * WIDTH + padding, data=array("B", colored.tobytes())),
             depth_message(
                 stamp, depth, is_bigendian=bigendian, step=2 * WIDTH + padding, data=array("B", padded.tobytes())
             ),
@@ -128,8 +128,8 @@ def test_byte_order_and_padding_do_not_matter(rig: Rig, bigendian: bool, padding
 def test_zero_stamps_are_refused_and_time_going_back_starts_afresh(rig: Rig) -> None:
     with ros_process(*NODE) as process:
         rig.connected()
-        colour, depth = scene(80)
-        send(rig, colour_message(0, colour), depth_message(0, depth))
+        color, depth = scene(80)
+        send(rig, color_message(0, color), depth_message(0, depth))
         diagnostics(rig, "input", lambda values, status: int(values.get("dropped: zero_stamp", 0)) == 2)
         now = time.time_ns()
         before = shoot(rig, 80, stamp_ns=now).skeletons[0].id
@@ -143,12 +143,12 @@ def test_zero_stamps_are_refused_and_time_going_back_starts_afresh(rig: Rig) -> 
 def test_one_stream_alone_gets_one_warning_that_names_everything(rig: Rig) -> None:
     with ros_process(*NODE) as process:
         rig.connected()
-        colour, _ = scene(80)
+        color, _ = scene(80)
 
         def warned() -> bool:
-            rig.publish("color/image", colour_message(time.time_ns(), colour))
+            rig.publish("color/image", color_message(time.time_ns(), color))
             time.sleep(0.05)
-            return "no pair of colour and depth" in output(process)
+            return "no pair of color and depth" in output(process)
 
         rig.wait_for(warned, "the warning")
         diagnostics(rig, "input", lambda values, status: status.level == b"\x03")
@@ -156,19 +156,19 @@ def test_one_stream_alone_gets_one_warning_that_names_everything(rig: Rig) -> No
         for words in ("/color/image:", "/depth/image:", "messages", "BEST_EFFORT depth 5", "last stamp", "ms apart"):
             assert words in warning
         time.sleep(0.6)
-        assert output(process).count("no pair of colour and depth") == 1
+        assert output(process).count("no pair of color and depth") == 1
 
 
 def test_stamps_that_never_agree_are_paired_by_nearness(rig: Rig) -> None:
     with ros_process(*NODE) as process:
-        colour, depth = scene(80)
+        color, depth = scene(80)
         start = time.time_ns()
         period, lag = 33_000_000, 8_000_000
 
         def paired() -> bool:
             nonlocal start
             start += period
-            send(rig, colour_message(start, colour), depth_message(start - lag, depth))
+            send(rig, color_message(start, color), depth_message(start - lag, depth))
             time.sleep(0.02)
             return bool(rig.received["skeletons"])
 
@@ -179,12 +179,12 @@ def test_stamps_that_never_agree_are_paired_by_nearness(rig: Rig) -> None:
 
 def test_no_calibration_is_said(rig: Rig) -> None:
     with ros_process(*NODE) as process:
-        colour, depth = scene(80)
+        color, depth = scene(80)
 
         def counted() -> bool:
             stamp = time.time_ns()
             rig.publish("depth/image", depth_message(stamp, depth))
-            rig.publish("color/image", colour_message(stamp, colour))
+            rig.publish("color/image", color_message(stamp, color))
             time.sleep(0.05)
             return "no camera_info has come" in output(process)
 
@@ -193,17 +193,17 @@ def test_no_calibration_is_said(rig: Rig) -> None:
 
 def test_compressed_transports(rig: Rig) -> None:
     with ros_process(*NODE, "-p", "input.color_transport:=compressed", "-p", "input.depth_transport:=compressedDepth"):
-        colour, depth = scene(80)
-        jpeg, png = encode_compressed_colour(colour), encode_compressed_depth(depth)
+        color, depth = scene(80)
+        jpeg, png = encode_compressed_color(color), encode_compressed_depth(depth)
 
         def answered() -> bool:
             stamp = time.time_ns()
             rig.publish("color/camera_info", camera_info())
-            colour_format, depth_format = "rgb8; jpeg compressed bgr8", "16UC1; compressedDepth png"
-            picture = CompressedImage(format=colour_format, data=array("B", jpeg))
+            color_format, depth_format = "rgb8; jpeg compressed bgr8", "16UC1; compressedDepth png"
+            image = CompressedImage(format=color_format, data=array("B", jpeg))
             range_image = CompressedImage(format=depth_format, data=array("B", png))
             rig.publish("depth/image/compressedDepth", stamp_header(range_image, stamp))
-            rig.publish("color/image/compressed", stamp_header(picture, stamp))
+            rig.publish("color/image/compressed", stamp_header(image, stamp))
             return bool(rig.received["skeletons"] and rig.received["skeletons"][-1].skeletons)
 
         rig.wait_for(answered, "a person")
@@ -214,7 +214,7 @@ def test_compressed_transports(rig: Rig) -> None:
 
 def test_point_cloud_in_place_of_a_depth_image(rig: Rig) -> None:
     with ros_process(*NODE, "-p", "input.source:=points"):
-        colour, depth = scene(80)
+        color, depth = scene(80)
         camera = Camera.from_camera_info(camera_info())
         points = depth_to_points(camera, depth.astype(np.float32) / 1000).reshape(-1, 3)
 
@@ -223,7 +223,7 @@ def test_point_cloud_in_place_of_a_depth_image(rig: Rig) -> None:
             cloud: PointCloud2 = stamp_header(point_cloud2.create_cloud_xyz32(Header(), points), stamp)
             rig.publish("color/camera_info", camera_info())
             rig.publish("points", cloud)
-            rig.publish("color/image", colour_message(stamp, colour))
+            rig.publish("color/image", color_message(stamp, color))
             return bool(rig.received["skeletons"] and rig.received["skeletons"][-1].skeletons)
 
         rig.wait_for(answered, "a person")

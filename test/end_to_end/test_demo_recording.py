@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rig import PATIENCE, Rig, diagnostics, nanoseconds, ros_process
 
-from unipose_ros.networks.keypoints_2d import load_movenet
+from unipose_ros.detection.movenet import load_movenet
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.ros.messages import from_message
 

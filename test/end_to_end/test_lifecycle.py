@@ -66,8 +66,8 @@ def test_a_failed_configuration_leaves_nothing_and_can_be_repeated(rig: Rig) -> 
         assert not rig.change_state(Transition.TRANSITION_CONFIGURE)
         assert rig.state() == "unconfigured"
         assert topics(rig) == before
-        assert "unipose fetch movenet" in output(process)
-        diagnostics(rig, "skeletons", lambda v, s: s.level == b"\x02" and "unipose fetch movenet" in s.message)
+        assert "unipose download movenet" in output(process)
+        diagnostics(rig, "skeletons", lambda v, s: s.level == b"\x02" and "unipose download movenet" in s.message)
         assert rig.change_state(Transition.TRANSITION_CONFIGURE)
         assert rig.change_state(Transition.TRANSITION_ACTIVATE)
         rig.connected()
@@ -92,7 +92,7 @@ def test_a_failed_activation_leaves_nothing_subscribed(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("arguments", "environment", "words"),
     [
-        ((), {"BLOB_FAILS_TO_LOAD": "1"}, "cannot configure: the weights are absent; run 'unipose fetch movenet'"),
+        ((), {"BLOB_FAILS_TO_LOAD": "1"}, "cannot configure: the weights are absent; run 'unipose download movenet'"),
         (("tf.mode:=all",), {}, "parameter 'tf.mode' = 'all': use one of off, root, joints"),
         (("markers.lifetime:=-1.0",), {}, "parameter 'markers.lifetime': use a number with a decimal point from 0.0"),
         (("track.gate:=0.0",), {}, "parameter 'track.gate' = 0.0"),
@@ -135,7 +135,7 @@ def test_parameters_describe_themselves_and_change_at_run_time(rig: Rig) -> None
         assert "give a finite number, more than 0" in refused.reason
         before = shoot(rig, 60).skeletons[0].id
         assert set_parameter(rig, "track.gate", 0.05).successful
-        far = shoot(rig, 80).skeletons  # half a metre on; the old gate would have let it pass
+        far = shoot(rig, 80).skeletons  # half a meter on; the old gate would have let it pass
         assert before not in {person.id for person in far if person.state != Skeleton.OCCLUDED}
         assert set_parameter(rig, "tf.mode", "root").successful
         shoot(rig, 80)

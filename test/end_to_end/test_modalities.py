@@ -10,26 +10,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
-from rig import PATIENCE, Rig, camera_info, colour_message, depth_message, diagnostics, output, ros_process, scene
+from rig import PATIENCE, Rig, camera_info, color_message, depth_message, diagnostics, output, ros_process, scene
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ros, pytest.mark.slow]
 
 
 def node(modality: str) -> tuple[str, ...]:
-    parameters = {"model.modality": modality, "input.alone_after": "0.4", "diagnostics.period": "0.2"}
+    parameters = {"model.modality": modality, "input.single_image_timeout": "0.4", "diagnostics.period": "0.2"}
     return ("--ros-args", *(part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")))
 
 
 def stream(rig: Rig, images: str, until: Callable[[], object], what: str) -> None:
     """Publish frames, about fifteen a second, until something has come about."""
-    colour, depth = scene(80)
-    depth = np.where(colour[..., 1] < 60, 2000, depth).astype(np.uint16)
+    color, depth = scene(80)
+    depth = np.where(color[..., 1] < 60, 2000, depth).astype(np.uint16)
     end = time.monotonic() + PATIENCE
     while not until():
         assert time.monotonic() < end, f"waited {PATIENCE} s for {what}"
         stamp = time.time_ns()
         for name in images.split():
-            message = colour_message(stamp, colour) if name == "color" else depth_message(stamp, depth)
+            message = color_message(stamp, color) if name == "color" else depth_message(stamp, depth)
             rig.publish(f"{name}/camera_info", camera_info())
             rig.publish(f"{name}/image", message)
         time.sleep(0.06)
@@ -50,12 +50,12 @@ def test_auto_survives_the_death_of_either_image_and_recovers(rig: Rig) -> None:
         stream(rig, "color depth", lambda: last(rig) == ("points", 1), "points again")
         diagnostics(rig, "skeletons", lambda v, s: v.get("modality in use") == "points" and "notice" not in v)
         before = len(rig.received["skeletons"])
-        stream(rig, "depth", lambda: len(rig.received["skeletons"]) > before + 10, "points without colour")
+        stream(rig, "depth", lambda: len(rig.received["skeletons"]) > before + 10, "points without color")
         assert last(rig) == ("points", 1)
         said = output(process)
         assert said.count("rgb takes over") == 2  # when it began, and when it was over
         assert "no longer: no depth image" in said
-        assert "no colour image" in said
+        assert "no color image" in said
 
 
 @pytest.mark.parametrize(("modality", "image"), [("points", "depth"), ("rgb", "color")])

@@ -19,11 +19,11 @@ from unipose_ros.camera import Camera
 from unipose_ros.frame import Skeletons
 from unipose_ros.recordings import BagReader, BagWriter, RgbdRecording
 from unipose_ros.recordings import messages as make
-from unipose_ros.recordings.cdr import read_stamp
-from unipose_ros.recordings.skeleton_messages import skeleton_array
+from unipose_ros.recordings.messages import skeleton_array
+from unipose_ros.recordings.types import read_stamp
 from unipose_ros.resources import resource_path
 
-COLOUR, DEPTH, INFO, TRUTH = "/color/image/compressed", "/depth/image", "/depth/camera_info", "/truth/skeletons"
+COLOR, DEPTH, INFO, TRUTH = "/color/image/compressed", "/depth/image", "/depth/camera_info", "/truth/skeletons"
 FRAMES, PERIOD_NS, START_NS = 20, 33_333_333, 9_000_000_000
 CAMERA = Camera(525, 525, 319.5, 239.5, 640, 480)
 LIMIT_S = 40
@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.ros]
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """20 frames of 640x480 at 30 Hz: large enough to need the shipped DDS profile."""
     path = tmp_path_factory.mktemp("recording") / "bag"
-    colour = np.zeros((480, 640, 3), np.uint8)
+    color = np.zeros((480, 640, 3), np.uint8)
     with BagWriter(path) as writer:
         writer.add_topic("/tf_static", "tf2_msgs/msg/TFMessage", latched=True)
         for number in range(FRAMES):
@@ -43,7 +43,7 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
             depth = np.full((480, 640), 1 + number / 100, np.float32)
             writer.write(INFO, make.camera_info(at, "optical", CAMERA), at)
             writer.write(DEPTH, make.depth_image(at, "optical", depth), at)
-            writer.write(COLOUR, make.compressed_image(at, "optical", colour), at)
+            writer.write(COLOR, make.compressed_image(at, "optical", color), at)
             writer.write(TRUTH, skeleton_array(Skeletons.empty(at, "optical", "truth")), at)
     return path
 
@@ -89,10 +89,10 @@ def stamps(path: Path, topic: str) -> list[int]:
 
 def test_everything_arrives_unchanged(start, bag: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
-    recorder = start("recorder", copy, "--topics", COLOUR, DEPTH, INFO, TRUTH, "--count", 4 * FRAMES)
-    player = start("player", bag, "--wait-for", 4, "--wait-on", COLOUR, DEPTH)
+    recorder = start("recorder", copy, "--topics", COLOR, DEPTH, INFO, TRUTH, "--count", 4 * FRAMES)
+    player = start("player", bag, "--wait-for", 4, "--wait-on", COLOR, DEPTH)
     played, recorded = summary(player), summary(recorder)
-    every = dict.fromkeys((COLOUR, DEPTH, INFO, TRUTH), FRAMES)
+    every = dict.fromkeys((COLOR, DEPTH, INFO, TRUTH), FRAMES)
     assert played["messages"] == {**every, "/tf_static": 0}
     assert played["offsets_ns"] == [0]
     assert recorded["messages"] == every

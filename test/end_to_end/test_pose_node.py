@@ -11,7 +11,7 @@ from rig import (
     DEPTH_MM,
     FRAME,
     Rig,
-    colour_message,
+    color_message,
     depth_message,
     diagnostics,
     end,
@@ -27,8 +27,8 @@ from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import Marker
 
 from unipose_ros.frame import JointStatus
+from unipose_ros.joint_sets import ITOP15
 from unipose_ros.ros.messages import from_message
-from unipose_ros.skeletons import ITOP15
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ros]
 
@@ -105,18 +105,18 @@ def marked(rig: Rig, action: int) -> list[Marker]:
     return [marker for message in rig.received["markers"] for marker in message.markers if marker.action == action]
 
 
-def test_debug_picture_comes_when_somebody_looks(rig: Rig) -> None:
+def test_debug_image_comes_when_somebody_looks(rig: Rig) -> None:
     with ros_process():
         rig.connected()
         shoot(rig, 80)
         rig.listen("debug/image", Image)
         rig.wait_for(lambda: rig.node.count_subscribers("debug/image"), "the subscription")
 
-        def picture():
+        def image():
             shoot(rig, 80)
             return rig.received["debug/image"]
 
-        message = rig.wait_for(picture, "a debug picture")[0]
+        message = rig.wait_for(image, "a debug image")[0]
         assert (message.encoding, message.width, message.height) == ("rgb8", 160, 120)
         pixels = np.frombuffer(message.data, np.uint8).reshape(120, 160, 3)
         assert (np.ptp(pixels.reshape(-1, 3), axis=0) > 100).all()
@@ -142,17 +142,17 @@ def test_services_pause_and_reset(rig: Rig) -> None:
 def test_a_slow_network_skips_frames_instead_of_queueing(rig: Rig) -> None:
     with ros_process(*FAST_DIAGNOSTICS, BLOB_DELAY="0.3"):
         rig.connected()
-        colour, depth = scene(80)
+        color, depth = scene(80)
         shoot(rig, 80)
         stamps = []
         for _ in range(12):
             stamps.append(time.time_ns())
-            send(rig, colour_message(stamps[-1], colour), depth_message(stamps[-1], depth))
+            send(rig, color_message(stamps[-1], color), depth_message(stamps[-1], depth))
             time.sleep(0.02)
         rig.wait_for(lambda: nanoseconds(rig.received["skeletons"][-1]) == stamps[-1], "the newest frame")
         assert len(rig.received["skeletons"]) < 8
-        values = diagnostics(rig, "input", lambda values, status: "dropped: overtaken" in values)
-        assert int(values["dropped: overtaken"]) >= 6
+        values = diagnostics(rig, "input", lambda values, status: "dropped: superseded" in values)
+        assert int(values["dropped: superseded"]) >= 6
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -163,9 +163,9 @@ def test_signals_end_it_quietly_even_amid_inference(rig: Rig, number: signal.Sig
         if delay == "0":
             shoot(rig, 80)
         else:
-            colour, depth = scene(80)
+            color, depth = scene(80)
             stamp = time.time_ns()
-            send(rig, colour_message(stamp, colour), depth_message(stamp, depth))
+            send(rig, color_message(stamp, color), depth_message(stamp, depth))
             time.sleep(0.3)  # the worker is in the network now
         assert end(process, number) == 0
         assert "Traceback" not in output(process)

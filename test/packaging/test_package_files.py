@@ -14,7 +14,7 @@ import pytest
 from unipose_ros import resources
 from unipose_ros.networks.registry import NETWORKS
 from unipose_ros.networks.weights import load_weights
-from unipose_ros.version import __version__
+from unipose_ros.resources import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = ElementTree.parse(ROOT / "package.xml")
@@ -78,13 +78,13 @@ def test_a_checkout_finds_its_own_files() -> None:
 
 def test_weights_are_shipped_small_and_whole() -> None:
     shipped = {path.stem: path for path in (ROOT / "weights").glob("*.safetensors")}
-    assert {"points", "depth", "finder", "lifter"} <= shipped.keys() <= NETWORKS.keys()
+    assert {"points", "depth", "person_detector", "lifter"} <= shipped.keys() <= NETWORKS.keys()
     for network, path in shipped.items():
         assert resources.resource_path("weights", path.name) == path
         assert path.stat().st_size <= 12_000_000
         _, record = load_weights(path, network)
         assert record.training_data
-        assert record.licence
+        assert record.license
 
 
 def test_weights_and_the_other_resources_are_installed_every_way() -> None:

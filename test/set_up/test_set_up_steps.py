@@ -183,7 +183,7 @@ def test_without_movenet_the_set_up_goes_on_with_what_works(
     tool: Any, place: Any, monkeypatch: pytest.MonkeyPatch, npm: str | None, words: str
 ) -> None:
     def fail(*_: Any) -> str:
-        raise tool.place.SetupError("'unipose fetch movenet ...' ended with 1:\nno luck")
+        raise tool.place.SetupError("'unipose download movenet ...' ended with 1:\nno luck")
 
     monkeypatch.setattr(tool.place.Place, "run", fail)
     monkeypatch.setattr("shutil.which", lambda _: npm)

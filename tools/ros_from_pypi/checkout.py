@@ -8,7 +8,7 @@ from console import Console
 from place import TOOL, Place
 
 STANDINS = TOOL / "standins"
-IMPORT_NAMES = {"unipose_ros": "unipose_ros", "unipose_training": "training"}
+IMPORT_NAMES = {"unipose_ros": "unipose_ros", "unipose_training": "training/unipose_training"}
 _COMMAND = """\
 #!{python}
 import sys

@@ -1,7 +1,7 @@
 """``unipose demo``: play a recording into the node over DDS, and show what comes out.
 
 Without ``--modality``, ``points`` runs and, where MoveNet's weights are, ``lookup`` after it, and the
-pictures show both. Leaves in the output folder: ``summary.json``, ``demo.png``, ``demo.mp4``, for every
+images show both. Leaves in the output folder: ``summary.json``, ``demo.png``, ``demo.mp4``, for every
 modality ``<modality>/output_bag`` (what the node published), and ``logs``.
 """
 
@@ -18,19 +18,58 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from unipose_ros.cli.demo_output import read_durations, read_skeleton_messages
-from unipose_ros.cli.demo_pictures import write_pictures
+from unipose_ros.cli.demo_images import write_images
 from unipose_ros.cli.demo_run import DemoRun, Playing, plan, run_demo
 from unipose_ros.cli.options import add_topic_options, chosen_topics
 from unipose_ros.cli.processes import ProcessError
-from unipose_ros.cli.summary import Received, summarise
+from unipose_ros.cli.summary import Received, summarize
 from unipose_ros.estimator import EstimatorConfig, EstimatorError
 from unipose_ros.frame import Skeletons
-from unipose_ros.learned.build import weights_file
-from unipose_ros.networks.movenet_files import ONNX, verified_file
+from unipose_ros.modalities.factory import weights_file
+from unipose_ros.networks.movenet.files import ONNX, verified_file
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import BagReader, RecordingError, RgbdRecording, RgbdTopics
+from unipose_ros.recordings.messages import read_skeletons, stamp_of
 from unipose_ros.resources import resource_path
+
+# Reads what the node published during the demo.
+
+
+_TOTAL = "latency"
+_UNIT = " (ms)"
+
+
+def read_skeleton_messages(bag: Path, offset_ns: int) -> list[Received]:
+    """All skeleton messages of a run.
+
+    Args:
+        offset_ns: what the player added to the stamps.
+    """
+    with BagReader(bag) as reader:
+        return [
+            Received(
+                stamp_ns=stamp_of(message.value) - offset_ns,
+                latency_ms=(message.time_ns - stamp_of(message.value)) / 1e6,
+                skeletons=read_skeletons(message.value),
+            )
+            for message in reader.messages(["/skeletons"])
+        ]
+
+
+def read_durations(bag: Path) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """What the node's last diagnostics say: from acquisition to publication, and stage by stage, in milliseconds."""
+    last: dict[str, str] = {}
+    with BagReader(bag) as reader:
+        for message in reader.messages(["/diagnostics"]):
+            for status in message.value.status:
+                if status.name.endswith(": skeletons"):
+                    last = {entry.key: entry.value for entry in status.values}
+    stages: dict[str, dict[str, float]] = {}
+    for key, value in last.items():
+        if key.endswith(_UNIT):
+            stage, quantile = key.removesuffix(_UNIT).rsplit(" ", 1)
+            stages.setdefault(stage, {})[quantile] = float(value)
+    return stages.pop(_TOTAL, {}), stages
 
 
 def main(argv: Sequence[str]) -> int:
@@ -46,7 +85,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"unipose demo: {error}", file=sys.stderr)
         return 1
     print(json.dumps(summary, indent=2))
-    print(f"pictures, recordings and logs are in {options.output}")
+    print(f"images, recordings and logs are in {options.output}")
     return 0
 
 
@@ -112,7 +151,7 @@ def demo(bag: Path, folder: Path, modalities: Sequence[str], chosen: RgbdTopics)
         run = _run_with_bar(bag, playing[modality], modality, folder)
         received[modality] = read_skeleton_messages(run.output, run.offset_ns)
         summary["modalities"][modality] = _summary(run, stamps, received[modality], truth)
-    summary["files"] = _pictures(bag, chosen, folder, stamps, received)
+    summary["files"] = _images(bag, chosen, folder, stamps, received)
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     return summary
 
@@ -138,14 +177,14 @@ def _run_with_bar(bag: Path, playing: Playing, modality: str, folder: Path) -> D
 def _summary(run: DemoRun, stamps: list[int], received: list[Received], truth: dict[int, Skeletons]) -> dict[str, Any]:
     published, stages = read_durations(run.output)
     played = {key: run.player[key] for key in ("late_ms", "seconds")}
-    return summarise(stamps, received, published, stages, truth) | {"player": played}
+    return summarize(stamps, received, published, stages, truth) | {"player": played}
 
 
 def _rate(stamps: Sequence[int]) -> float:
     return 1e9 / float(np.median(np.diff(stamps))) if len(stamps) > 1 else 1.0
 
 
-def _pictures(
+def _images(
     bag: Path, chosen: RgbdTopics, folder: Path, stamps: list[int], received: dict[str, list[Received]]
 ) -> dict[str, str]:
     by_stamp = {
@@ -153,4 +192,4 @@ def _pictures(
     }
     with BagReader(bag) as reader:
         frames = tqdm(RgbdRecording(reader, chosen).frames(), total=len(stamps), desc="drawing", unit="frame")
-        return write_pictures(folder, frames, by_stamp, _rate(stamps))
+        return write_images(folder, frames, by_stamp, _rate(stamps))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from unipose_ros.cli.processes import Child, ProcessError, Processes
-from unipose_ros.modality import Needs
+from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.recordings import BagReader, RgbdTopics, Topic
 from unipose_ros.resources import resource_path
 
@@ -21,7 +21,7 @@ OUTPUTS = ("/skeletons", "/markers", "/tf", "/diagnostics")
 _START_TIMEOUT = 60.0
 #: Diagnostics come once a second; after this the last ones cover the whole run.
 _LAST_DIAGNOSTICS = 2.0
-_BOTH = Needs(colour=True, depth=True)
+_BOTH = RequiredInputs(color=True, depth=True)
 _COMPRESSED = "sensor_msgs/msg/CompressedImage"
 
 
@@ -55,7 +55,7 @@ class Playing:
     node_arguments: tuple[str, ...]
 
 
-def plan(bag_topics: dict[str, Topic], topics: RgbdTopics, needs: Needs = _BOTH) -> Playing:
+def plan(bag_topics: dict[str, Topic], topics: RgbdTopics, needs: RequiredInputs = _BOTH) -> Playing:
     """Map the topics of a recording to those of the node.
 
     Args:
@@ -64,10 +64,10 @@ def plan(bag_topics: dict[str, Topic], topics: RgbdTopics, needs: Needs = _BOTH)
     """
     remap: dict[str, str] = {}
     parameters: dict[str, str] = {}
-    if topics.colour and needs.colour:
-        compressed = bag_topics[topics.colour].type == _COMPRESSED
+    if topics.color and needs.color:
+        compressed = bag_topics[topics.color].type == _COMPRESSED
         parameters["input.color_transport"] = "compressed" if compressed else "raw"
-        remap[topics.colour] = "/color/image" + ("/compressed" if compressed else "")
+        remap[topics.color] = "/color/image" + ("/compressed" if compressed else "")
     if topics.depth and needs.depth:
         compressed = bag_topics[topics.depth].type == _COMPRESSED
         parameters["input.depth_transport"] = "compressedDepth" if compressed else "raw"
@@ -76,9 +76,9 @@ def plan(bag_topics: dict[str, Topic], topics: RgbdTopics, needs: Needs = _BOTH)
         parameters["input.source"] = "points"
         remap[topics.points] = "/points"
     extra: list[str] = []
-    if topics.colour_info:
-        remap[topics.colour_info] = "/color/camera_info"
-    if topics.depth_info and topics.depth_info != topics.colour_info:
+    if topics.color_info:
+        remap[topics.color_info] = "/color/camera_info"
+    if topics.depth_info and topics.depth_info != topics.color_info:
         remap[topics.depth_info] = "/depth/camera_info"
     else:
         extra += ["-r", "depth/camera_info:=/color/camera_info"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
 
-from unipose_ros.version import __version__
+from unipose_ros.resources import __version__
 
 _CORE = ("numpy", "cv2", "scipy")
 _ROS = (
@@ -28,7 +28,7 @@ _OPTIONAL = {
     "anny": "synthetic people: pip install anny",
     "imageio_ffmpeg": "videos: pip install imageio-ffmpeg",
 }
-#: Below this many bytes a socket cannot take one 640x480 colour image.
+#: Below this many bytes a socket cannot take one 640x480 color image.
 _SOCKET_BUFFER = 1_000_000
 
 
@@ -97,7 +97,7 @@ def check_gpu() -> Iterator[Finding]:
 def check_weights() -> Iterator[Finding]:
     """The 2D network in the cache."""
     from unipose_ros.backends import BackendError
-    from unipose_ros.networks.keypoints_2d import load_movenet
+    from unipose_ros.detection.movenet import load_movenet
     from unipose_ros.networks.weights import WeightsError
 
     try:
@@ -111,7 +111,7 @@ def check_weights() -> Iterator[Finding]:
 def check_shipped_weights() -> Iterator[Finding]:
     """The trained networks that come with the package, and what their records say."""
     from unipose_ros.estimator import EstimatorConfig, WeightsConfig
-    from unipose_ros.learned.build import weights_file
+    from unipose_ros.modalities.factory import weights_file
     from unipose_ros.networks.weights import WeightsError, load_weights
 
     for name in (field.name for field in fields(WeightsConfig)):

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unipose_ros.backends import BackendError
-from unipose_ros.backends.trained import export_trained
+from unipose_ros.backends.inference import export_to_cache
 from unipose_ros.estimator import EstimatorConfig
-from unipose_ros.learned.build import weights_file
+from unipose_ros.modalities.factory import weights_file
 from unipose_ros.networks.weights import WeightsError
 
-NETWORKS = ("points", "depth", "rgb", "finder")
+NETWORKS = ("points", "depth", "rgb", "person_detector")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     output = options.output or Path(f"{options.network}.onnx")
     try:
         weights = options.weights or weights_file(EstimatorConfig(), options.network)
-        record = export_trained(weights, options.network, output)
+        record = export_to_cache(weights, options.network, output)
     except (WeightsError, BackendError) as error:
         print(f"unipose export: {error}", file=sys.stderr)
         return 1

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from unipose_ros.version import __version__
+from unipose_ros.resources import __version__
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,17 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {
-    "data": Command("unipose_training.data.command", "check a copy of a published data set"),
+    "data": Command("unipose_training.datasets.check", "check a copy of a published data set"),
     "demo": Command("unipose_ros.cli.demo", "play a recording into the node and show what comes out"),
     "doctor": Command("unipose_ros.cli.doctor", "check this machine: packages, weights, GPU, DDS settings"),
     "evaluate": Command("unipose_training.evaluation.command", "judge a modality on recordings, with report and video"),
     "export": Command("unipose_ros.cli.export", "write a trained network as an ONNX file"),
-    "fetch": Command("unipose_ros.cli.fetch", "download and convert weights that are not shipped"),
-    "import-frames": Command("unipose_training.data.real_frames", "turn folders of RGB-D frames into recordings"),
-    "label": Command("unipose_training.teachers.command", "let a 2D network look at recordings, for training"),
+    "download": Command("unipose_ros.cli.download", "download and convert weights that are not shipped"),
+    "import-frames": Command("unipose_training.datasets.real_frames", "turn folders of RGB-D frames into recordings"),
+    "pseudo-label": Command("unipose_training.labeling.command", "let a 2D network look at recordings, for training"),
     "record-synthetic": Command("unipose_training.synthetic.record", "render people into a recording with 3D truth"),
-    "relative-depth": Command("unipose_training.relative_depth.command", "order keypoints in depth by perspective"),
-    "samples": Command("unipose_training.samples.command", "cut people out of labelled recordings, for training"),
+    "ordinal-depth": Command("unipose_training.ordinal_depth.command", "order keypoints in depth by perspective"),
+    "crops": Command("unipose_training.samples.command", "cut people out of labeled recordings, for training"),
     "train": Command("unipose_training.recipes.command", "teach a network; without a recipe, list them"),
 }
 

@@ -11,7 +11,7 @@ _ROLES = tuple(field.name for field in fields(RgbdTopics))
 
 
 def add_topic_options(parser: argparse.ArgumentParser) -> None:
-    """``--colour TOPIC``, ``--depth-info TOPIC`` and so on, one for each role of a recording."""
+    """``--color TOPIC``, ``--depth-info TOPIC`` and so on, one for each role of a recording."""
     for role in _ROLES:
         flag = "--" + role.replace("_", "-")
         parser.add_argument(flag, metavar="TOPIC", help="the recording's topic; default: found by type and name")

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 
 from unipose_ros.frame import Skeletons, TrackState
 
-#: A person and a true person further apart than this are not the same, metres.
+#: A person and a true person further apart than this are not the same, meters.
 MATCH_DISTANCE = 0.5
 
 
@@ -31,7 +31,7 @@ class Received:
     skeletons: Skeletons
 
 
-def summarise(
+def summarize(
     frame_stamps: Sequence[int],
     received: Sequence[Received],
     published_ms: Mapping[str, float],
@@ -109,7 +109,7 @@ def score(received: Sequence[Received], truth: Mapping[int, Skeletons]) -> dict[
 
 
 def _matched_errors(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> list[NDArray[np.floating]]:
-    """Joint errors (J,) in metres of every matched person; NaN where a joint is missing."""
+    """Joint errors (J,) in meters of every matched person; NaN where a joint is missing."""
     distances = np.linalg.norm(found[:, None] - wanted[None], axis=-1)
     counted = np.isfinite(distances)
     mean = np.where(counted, distances, 0).sum(-1) / np.maximum(counted.sum(-1), 1)

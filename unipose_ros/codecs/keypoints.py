@@ -1,8 +1,8 @@
 """What the lifter and the refiner read: keypoints as seen by a camera that looks straight at the person.
 
 The camera is turned in thought until the person is in its middle, as perspective crop layers do
-(Yu et al., CVPR 2021), and the picture is scaled to the person. A pose then looks the same wherever
-in the picture it is; what was taken out (direction and size) is told to the network beside it.
+(Yu et al., CVPR 2021), and the image is scaled to the person. A pose then looks the same wherever
+in the image it is; what was taken out (direction and size) is told to the network beside it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LEAST_SIZE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class CanonicalView:
     """How N people were made to be seen.
 
     Attributes:
@@ -48,12 +48,12 @@ class View:
 
 
 def nominal_camera(width: int, height: int) -> Camera:
-    """A guess for pictures without calibration."""
+    """A guess for images without calibration."""
     focal = NOMINAL_FOCAL * max(width, height)
     return Camera(fx=focal, fy=focal, cx=(width - 1) / 2, cy=(height - 1) / 2, width=width, height=height)
 
 
-def view_keypoints(camera: Camera, pixels: NDArray[np.floating], seen: Mask, known: bool = True) -> View:
+def view_keypoints(camera: Camera, pixels: NDArray[np.floating], seen: Mask, known: bool = True) -> CanonicalView:
     """Turn the camera to each person and scale.
 
     Args:
@@ -65,27 +65,27 @@ def view_keypoints(camera: Camera, pixels: NDArray[np.floating], seen: Mask, kno
     return view_rays(directions, seen, np.full(len(pixels), known))
 
 
-def view_rays(directions: FloatArray, seen: Mask, known: Mask) -> View:
+def view_rays(directions: FloatArray, seen: Mask, known: Mask) -> CanonicalView:
     """The same from viewing rays (N, J, 3) with z = 1; see :func:`view_keypoints`."""
     count = np.maximum(seen.sum(axis=1), 1)
-    turns = turns_to_people(directions, seen)
+    turns = rotations_to_people(directions, seen)
     turned = np.where(seen[..., None], directions, [0.0, 0.0, 1.0]) @ turns.transpose(0, 2, 1)
     plane = np.where(seen[..., None], turned[..., :2] / turned[..., 2:], 0.0)
     sizes = np.sqrt((plane**2).sum(axis=(1, 2)) / count)
     # One keypoint has no size, but for rounding.
     sizes = np.where(sizes > _LEAST_SIZE, sizes, 1.0)
-    return View(turns, sizes, plane / sizes[:, None, None], known)
+    return CanonicalView(turns, sizes, plane / sizes[:, None, None], known)
 
 
-def turns_to_people(directions: FloatArray, seen: Mask) -> FloatArray:
+def rotations_to_people(directions: FloatArray, seen: Mask) -> FloatArray:
     """(N, J, 3) viewing rays -> (N, 3, 3) turns to the middle of those that are seen; none without any."""
     unit = directions / np.maximum(np.linalg.norm(directions, axis=-1, keepdims=True), 1e-9)
     middle = np.where(seen[..., None], unit, 0.0).sum(axis=1)
     middle[~seen.any(axis=1)] = [0.0, 0.0, 1.0]
-    return turns_to_axis(middle)
+    return rotations_to_axis(middle)
 
 
-def turns_to_axis(directions: FloatArray) -> FloatArray:
+def rotations_to_axis(directions: FloatArray) -> FloatArray:
     """(N, 3) directions in front of the camera -> (N, 3, 3) smallest rotations that take them to (0, 0, 1).
 
     Rodrigues' formula; nothing is in front of the camera that would be opposite to its axis.
@@ -98,7 +98,7 @@ def turns_to_axis(directions: FloatArray) -> FloatArray:
     return result
 
 
-def lifter_input(view: View, confidences: NDArray[np.floating], seen: Mask) -> NDArray[np.float32]:
+def lifter_input(view: CanonicalView, confidences: NDArray[np.floating], seen: Mask) -> NDArray[np.float32]:
     """(N, :data:`LIFTER_INPUT`): x, y and confidence of all keypoints, direction, size, K known.
 
     Without K neither direction nor size means anything, and 0 is told.
@@ -109,14 +109,14 @@ def lifter_input(view: View, confidences: NDArray[np.floating], seen: Mask) -> N
     return np.concatenate([refiner_input(view, confidences, seen), context], axis=1).astype(np.float32)
 
 
-def refiner_input(view: View, confidences: NDArray[np.floating], seen: Mask) -> NDArray[np.float32]:
+def refiner_input(view: CanonicalView, confidences: NDArray[np.floating], seen: Mask) -> NDArray[np.float32]:
     """(N, :data:`REFINER_INPUT`): x, y and confidence of all keypoints; 0 where not seen."""
     trusted = np.where(seen, confidences, 0.0)[..., None]
     table = np.concatenate([view.plane, trusted], axis=-1)
     return table.reshape(len(table), 3 * table.shape[1]).astype(np.float32)
 
 
-def plane_to_pixels(camera: Camera, view: View, plane: NDArray[np.floating]) -> NDArray[np.float32]:
+def plane_to_pixels(camera: Camera, view: CanonicalView, plane: NDArray[np.floating]) -> NDArray[np.float32]:
     """(N, J, 2) places on the scaled plane -> pixels of the raw image.
 
     Places far off the plane's middle may lie behind the real camera: NaN.
@@ -124,7 +124,7 @@ def plane_to_pixels(camera: Camera, view: View, plane: NDArray[np.floating]) -> 
     return np.asarray(project(camera, plane_to_rays(view, plane)), np.float32)
 
 
-def plane_to_rays(view: View, plane: NDArray[np.floating]) -> FloatArray:
+def plane_to_rays(view: CanonicalView, plane: NDArray[np.floating]) -> FloatArray:
     """(N, J, 2) places on the scaled plane -> (N, J, 3) viewing rays of the real camera, of any length."""
     flat = np.asarray(plane, np.float64) * view.sizes[:, None, None]
     result: FloatArray = np.concatenate([flat, np.ones_like(flat[..., :1])], axis=-1) @ view.turns

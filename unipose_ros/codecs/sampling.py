@@ -12,7 +12,7 @@ _TOUCHING = np.ones((3, 3, 3), np.int8)
 
 
 def largest_component(points: FloatArray, cell: float) -> NDArray[np.bool_]:
-    """Which of (N, 3) points belong to the largest cluster of touching cells of ``cell`` metres."""
+    """Which of (N, 3) points belong to the largest cluster of touching cells of ``cell`` meters."""
     if len(points) == 0:
         return np.zeros(0, np.bool_)
     cells, _ = _cells(points, cell)
@@ -23,15 +23,15 @@ def largest_component(points: FloatArray, cell: float) -> NDArray[np.bool_]:
     return np.asarray(cluster == np.bincount(cluster).argmax())
 
 
-def thin(points: FloatArray, count: int, cell: float) -> FloatArray:
+def voxel_downsample(points: FloatArray, count: int, cell: float) -> FloatArray:
     """At most ``count`` points: the means of the cells of a grid, as fine as the number allows.
 
     Args:
-        points: (N, 3) metres.
-        cell: metres, the finest grid.
+        points: (N, 3) meters.
+        cell: meters, the finest grid.
 
     Returns:
-        (M, 3) metres, M <= count.
+        (M, 3) meters, M <= count.
     """
     thinned = _cell_means(points, cell)
     while len(thinned) > count:
@@ -41,7 +41,7 @@ def thin(points: FloatArray, count: int, cell: float) -> FloatArray:
     return thinned
 
 
-def spread_first(points: FloatArray, count: int) -> FloatArray:
+def farthest_first(points: FloatArray, count: int) -> FloatArray:
     """The same (N, 3) points, the first ``count`` of them as far from each other as can be.
 
     Farthest-point sampling (Eldar et al., IEEE TIP 1997), begun at the point nearest the mean.

@@ -1,4 +1,4 @@
-"""Keypoints and calibration -> skeletons in metres, in the camera's optical frame."""
+"""Keypoints and calibration -> skeletons in meters, in the camera's optical frame."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, rays
-from unipose_ros.codecs.keypoints import View, lifter_input, view_keypoints
+from unipose_ros.codecs.keypoints import CanonicalView, lifter_input, view_keypoints
+from unipose_ros.detection.selection import DetectionConfig, visible_keypoints
 from unipose_ros.frame import JointStatus, Skeletons
+from unipose_ros.geometry import body_model as body
+from unipose_ros.geometry.covariance import ray_covariances
+from unipose_ros.joint_sets import COCO17, ITOP15
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.lifting.placement import Evidence, Placement, place_people
-from unipose_ros.lifting.readings import BODY_PLACES, joint_readings
+from unipose_ros.lifting.localization import (
+    BODY_POSITIONS,
+    Observations,
+    Placement,
+    depth_measurements,
+    solve_root_translation,
+)
 from unipose_ros.lifting.refiner import KeypointRefiner
-from unipose_ros.lookup import body
-from unipose_ros.lookup.uncertainty import ray_covariances
-from unipose_ros.people.selection import PeopleConfig, seen_keypoints
 from unipose_ros.resources import resource_path
-from unipose_ros.skeletons import COCO17, ITOP15
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,13 +55,13 @@ class LiftingConfig:
         people: which keypoints count as seen.
         min_keypoints: a person with fewer seen keypoints is not lifted.
         size_spread: standard deviation of people's sizes as a part of an average adult.
-        keypoint_noise: standard deviation of a confident keypoint, as a part of the person in the picture.
+        keypoint_noise: standard deviation of a confident keypoint, as a part of the person in the image.
 
     Raises:
         ValueError: a value is out of range.
     """
 
-    people: PeopleConfig = field(default_factory=PeopleConfig)
+    detection: DetectionConfig = field(default_factory=DetectionConfig)
     min_keypoints: int = 6
     size_spread: float = 0.07
     keypoint_noise: float = 0.015
@@ -73,8 +78,8 @@ class RelativePoses(NamedTuple):
     """N people, from the middle of their hips.
 
     Attributes:
-        joints: (N, 15, 3) metres in the optical frame.
-        spreads: (N, 15, 2) standard deviation in metres across and along the viewing ray.
+        joints: (N, 15, 3) meters in the optical frame.
+        spreads: (N, 15, 2) standard deviation in meters across and along the viewing ray.
         down: (N, 3) gravity's direction in the optical frame, by the camera branch.
     """
 
@@ -84,7 +89,7 @@ class RelativePoses(NamedTuple):
 
 
 class Lifter:
-    """The colour camera's way to skeletons when depth is no help.
+    """The color camera's way to skeletons when depth is no help.
 
     Args:
         network: a :class:`~unipose_ros.networks.lifter.LifterNetwork`.
@@ -128,7 +133,7 @@ class Lifter:
 
         Args:
             keypoints: COCO-17, in pixels of the camera's raw image.
-            depth: (H, W) metres; readings that fit are fused in. 0 and NaN are no readings.
+            depth: (H, W) meters; readings that fit are fused in. 0 and NaN are no readings.
 
         Raises:
             ValueError: another joint set, or a depth image of another size.
@@ -151,7 +156,7 @@ class Lifter:
 
     def seen(self, keypoints: Keypoints2D, camera: Camera) -> Mask:
         """(N, 17) keypoints that count as seen."""
-        return seen_keypoints(keypoints, camera.width, camera.height, self._config.people)
+        return visible_keypoints(keypoints, camera.width, camera.height, self._config.detection)
 
     @staticmethod
     def _check(keypoints: Keypoints2D, camera: Camera, depth: NDArray[np.float32] | None) -> None:
@@ -159,7 +164,7 @@ class Lifter:
             raise ValueError(f"keypoints are '{keypoints.joint_set.name}'; the lifter needs 'coco17'")
         if depth is not None and depth.shape != (camera.height, camera.width):
             raise ValueError(
-                f"depth is {depth.shape}, the camera {(camera.height, camera.width)}; give depth registered to colour"
+                f"depth is {depth.shape}, the camera {(camera.height, camera.width)}; give depth registered to color"
             )
 
     def relative(self, keypoints: Keypoints2D, camera: Camera, seen: Mask, known: bool = True) -> RelativePoses:
@@ -169,7 +174,7 @@ class Lifter:
             seen: (N, 17) keypoints to use.
             known: ``False`` when ``camera`` is a guess (:func:`~unipose_ros.codecs.keypoints.nominal_camera`).
         """
-        view: View = view_keypoints(camera, keypoints.pixels, seen, known)
+        view: CanonicalView = view_keypoints(camera, keypoints.pixels, seen, known)
         values = lifter_input(view, keypoints.confidences, seen)
         joints, _, rotation, _, _, log_scales = self._network(values)
         return RelativePoses(
@@ -189,26 +194,28 @@ class Lifter:
     ) -> Skeletons:
         pixels, confidences, there = body.body_pixels(keypoints.pixels, keypoints.confidences, seen)
         evidence = self._evidence(camera, pixels, confidences, poses)
-        placement = place_people(evidence, self._config.size_spread)
+        placement = solve_root_translation(evidence, self._config.size_spread)
         measured = np.zeros(poses.joints.shape[:2], np.bool_)
         if depth is not None:
-            alone = placement.joints(poses.joints)[:, BODY_PLACES, 2]
+            alone = placement.joints(poses.joints)[:, BODY_POSITIONS, 2]
             spread = np.sqrt(placement.covariances[:, 2, 2])
-            depths, errors = joint_readings(camera, depth, pixels, alone, spread)
-            evidence = Evidence(**vars(evidence) | {"depths": depths, "depth_spreads": errors})
-            placement = place_people(evidence, self._config.size_spread)
+            depths, errors = depth_measurements(camera, depth, pixels, alone, spread)
+            evidence = Observations(**vars(evidence) | {"depths": depths, "depth_spreads": errors})
+            placement = solve_root_translation(evidence, self._config.size_spread)
             measured = np.isfinite(depths)
         supported, trust = support(there, confidences)
         return _skeletons(keypoints, poses, placement, supported, trust, measured, about)
 
-    def _evidence(self, camera: Camera, pixels: FloatArray, confidences: FloatArray, poses: RelativePoses) -> Evidence:
+    def _evidence(
+        self, camera: Camera, pixels: FloatArray, confidences: FloatArray, poses: RelativePoses
+    ) -> Observations:
         directions = np.full(poses.joints.shape, np.nan)
-        directions[:, BODY_PLACES] = rays(camera, pixels)
+        directions[:, BODY_POSITIONS] = rays(camera, pixels)
         size = np.sqrt(np.nanvar(directions[..., :2], axis=1).sum(axis=-1))[:, None]
         blur = np.ones(directions.shape[:2])
-        blur[:, BODY_PLACES] = np.clip(confidences / _SHARP, 0.1, 1) ** _BLUR
+        blur[:, BODY_POSITIONS] = np.clip(confidences / _SHARP, 0.1, 1) ** _BLUR
         unknown = np.full(directions.shape[:2], np.nan)
-        return Evidence(
+        return Observations(
             pose=poses.joints,
             rays=directions,
             ray_spreads=_DIAGONAL * self._config.keypoint_noise * size * blur,
@@ -230,7 +237,7 @@ def support(there: Mask, confidences: FloatArray) -> tuple[Mask, FloatArray]:
     """
     supported = np.zeros((len(there), len(ITOP15)), np.bool_)
     trust = np.zeros(supported.shape)
-    supported[:, BODY_PLACES], trust[:, BODY_PLACES] = there, np.where(there, confidences, 0.0)
+    supported[:, BODY_POSITIONS], trust[:, BODY_POSITIONS] = there, np.where(there, confidences, 0.0)
     for name, parts in _BETWEEN.items():
         joint = ITOP15.index(name)
         supported[:, joint] = there[:, parts].all(axis=1)

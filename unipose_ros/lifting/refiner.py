@@ -10,16 +10,16 @@ import numpy as np
 
 from unipose_ros.camera import Camera
 from unipose_ros.codecs.keypoints import plane_to_pixels, refiner_input, view_keypoints
+from unipose_ros.joint_sets import COCO17
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.resources import resource_path
-from unipose_ros.skeletons import COCO17
 
 if TYPE_CHECKING:
     from torch import nn
 
 #: Keypoints of lower confidence are neither used nor moved.
 _THRESHOLD = 0.1
-#: Without a camera the picture is taken for one from far away, in which nothing is in perspective.
+#: Without a camera the image is taken for one from far away, in which nothing is in perspective.
 _FAR_FOCAL = 1e5
 
 
@@ -29,7 +29,7 @@ class KeypointRefiner:
     Nothing is invented: a keypoint below the threshold stays where it was.
 
     Args:
-        network: a :class:`~unipose_ros.networks.refiner.RefinerNetwork`.
+        network: a :class:`~unipose_ros.networks.lifter.RefinerNetwork`.
         threads: of the CPU. Torch has one setting for the whole process.
     """
 
@@ -42,7 +42,7 @@ class KeypointRefiner:
         """Refined COCO-17 keypoints.
 
         Args:
-            camera: that of the picture; helps with wide lenses.
+            camera: that of the image; helps with wide lenses.
 
         Raises:
             ValueError: another joint set.

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.lookup.body import SURFACE_OFFSETS
+from unipose_ros.geometry.body_model import SURFACE_OFFSETS
+from unipose_ros.geometry.surfaces import SURFACES, Surfaces
 from unipose_ros.lookup.config import LookupConfig
-from unipose_ros.lookup.patches import SURFACES, Surfaces
 
 FloatArray = NDArray[np.float64]
 
@@ -40,14 +40,14 @@ _TOLERANCE = 0.03
 class Candidates:
     """K depths for each of N people's J joints.
 
-    The first :data:`~unipose_ros.lookup.patches.SURFACES` of them lie behind a seen surface.
+    The first :data:`~unipose_ros.geometry.surfaces.SURFACES` of them lie behind a seen surface.
 
     Attributes:
-        points: (N, J, K, 3) metres in the optical frame; anything finite where ``costs`` is inf.
+        points: (N, J, K, 3) meters in the optical frame; anything finite where ``costs`` is inf.
         costs: (N, J, K); inf where there is no such candidate, 0 throughout for an unseen joint.
         rays: (N, J, 3) viewing rays with z = 1.
         seen: (N, J) the 2D network sees the joint.
-        spreads: (N, J, K) standard deviation along z in metres that the surface itself shows.
+        spreads: (N, J, K) standard deviation along z in meters that the surface itself shows.
     """
 
     points: FloatArray
@@ -71,7 +71,7 @@ def make_candidates(
         rays: (N, J, 3) viewing rays with z = 1, anything where not seen.
         confidences, seen: (N, J) of the keypoints.
         surfaces: (N, J, SURFACES) what the patches show.
-        references: (N,) depth of the trunks in metres.
+        references: (N,) depth of the trunks in meters.
     """
     on_surface = joint_depths(rays, surfaces.depths, SURFACE_OFFSETS)
     grid = np.arange(-_GRID_REACH, _GRID_REACH + config.grid_step, config.grid_step)
@@ -92,7 +92,7 @@ def make_candidates(
 
 
 def joint_depths(rays: FloatArray, surface_depths: FloatArray, offsets: FloatArray) -> FloatArray:
-    """Depth of joints that lie ``offsets`` metres behind surfaces.
+    """Depth of joints that lie ``offsets`` meters behind surfaces.
 
     The offset is the flesh between surface and joint, which the ray crosses: it is laid along the
     ray, not along z, so that it does not grow towards the image's border. Near the optical axis,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True)
 class LookupConfig:
-    """Lifting 2D keypoints with the depth under them; lengths in metres.
+    """Lifting 2D keypoints with the depth under them; lengths in meters.
 
     Attributes:
         patch_radius: radius of the disc around a keypoint in which depth is read.
@@ -16,7 +16,7 @@ class LookupConfig:
         surface_gap: depths closer than this belong to one surface.
         grid_step: spacing of the depths tried for joints whose own surface is not seen.
         min_measured: a person with fewer joints found on a surface is dropped.
-        min_size: a person smaller than this part of an average adult is dropped: a doll or a picture.
+        min_size: a person smaller than this part of an average adult is dropped: a doll or an image.
         max_size: a person larger than this part of an average adult is dropped.
         keypoint_noise: standard deviation of a confident keypoint across the ray, on an average adult.
 

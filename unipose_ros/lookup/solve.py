@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.lookup import body
+from unipose_ros.geometry import body_model as body
 from unipose_ros.lookup.candidates import Candidates
 
 FloatArray = NDArray[np.float64]
@@ -39,7 +39,7 @@ class TrunkCues:
 
     Attributes:
         middle_depths: (N, 2) where depth was read between the shoulders and between the hips,
-            moved to the joint's depth; metres along z, NaN unread.
+            moved to the joint's depth; meters along z, NaN unread.
         facing: (N,) how far the person is turned, as the sine of the angle: 0 towards the camera
             or away from it, 1 towards the right of the image, so that the left shoulder is behind
             the right one; NaN unknown.
@@ -55,7 +55,7 @@ class Choice:
 
     Attributes:
         index: (N, J) chosen candidate.
-        weights: (N, J, K) probability of each candidate given the choice of the neighbours that
+        weights: (N, J, K) probability of each candidate given the choice of the neighbors that
             are nearer to the trunk.
         broken: (N, J) the bone from the joint towards the trunk has an impossible length.
     """
@@ -148,7 +148,7 @@ class _Girdle:
         depths = candidates.points[:, joints][..., 2]
         total = side_costs[:, 0, :, None] + side_costs[:, 1, None, :] + link
         middle = (depths[:, 0, :, None] + depths[:, 1, None, :]) / 2
-        total += _cue_costs(middle, cues.middle_depths[:, pair.middle], body.MIDDLE_SPREADS[pair.middle], both)
+        total += _cue_costs(middle, cues.middle_depths[:, pair.middle], body.MIDDLE_STDS[pair.middle], both)
         turned = depths[:, 0, :, None] - depths[:, 1, None, :]
         total += _cue_costs(turned, widths * cues.facing, _FACING_SPREAD * pair.width, both)
         flat = total.reshape(len(total), -1)

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unipose_ros.networks.anchor_to_joint import AnchorVotes
-from unipose_ros.networks.votes import Votes
+from unipose_ros.networks.anchors import AnchorVotes
+from unipose_ros.networks.layers import Votes
 
-#: The first that has layer normalisation as one operation.
+#: The first that has layer normalization as one operation.
 _OPSET = 17
 
 
@@ -40,7 +40,7 @@ def export_onnx(
 
 
 @dataclass(frozen=True)
-class Form:
+class ExportSpec:
     """What a kind of network takes and gives.
 
     Attributes:
@@ -68,10 +68,10 @@ def _view(config: Any, batch: int) -> Tensor:
     return torch.stack([0.3 * torch.randn(batch, 96, 128), torch.ones(batch, 96, 128)], dim=1)
 
 
-#: Name in the weights' record -> what to know for the export. The finder's picture has the camera's shape.
-EXPORTS: dict[str, Form] = {
-    "points": Form(_cloud, Votes._fields),
-    "depth": Form(_window, AnchorVotes._fields),
-    "rgb": Form(_window, AnchorVotes._fields),
-    "finder": Form(_view, ("maps",), {2: "height", 3: "width"}),
+#: Name in the weights' record -> what to know for the export. The person detector's image has the camera's shape.
+EXPORTS: dict[str, ExportSpec] = {
+    "points": ExportSpec(_cloud, Votes._fields),
+    "depth": ExportSpec(_window, AnchorVotes._fields),
+    "rgb": ExportSpec(_window, AnchorVotes._fields),
+    "person_detector": ExportSpec(_view, ("maps",), {2: "height", 3: "width"}),
 }

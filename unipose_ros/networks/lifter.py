@@ -3,7 +3,7 @@
 As in CameraPose (Yang et al., WACV 2023), one branch says the pose in a frame of its own and another
 one the camera, so that keypoints without any 3D label can teach both by reprojection. The frame is
 upright here: its y axis is gravity, and it looks where the camera looks. The camera branch then says
-the tilt (two columns of the rotation, Zhou et al., CVPR 2019), how large a metre is in the picture and
+the tilt (two columns of the rotation, Zhou et al., CVPR 2019), how large a meter is in the image and
 the shift. With K known this is the whole camera; without K it is a weak perspective. The trunk is the
 residual network of Martinez et al. (ICCV 2017).
 """
@@ -17,13 +17,60 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from unipose_ros.codecs.keypoints import LIFTER_INPUT
-from unipose_ros.networks.residual import ResidualMlp, check_trunk
-from unipose_ros.skeletons import ITOP15
+from unipose_ros.codecs.keypoints import KEYPOINTS, LIFTER_INPUT, REFINER_INPUT
+from unipose_ros.joint_sets import ITOP15
+from unipose_ros.networks.layers import ResidualMlp, check_trunk
+
+# The refiner: what a detector says of one person's keypoints -> where they more likely are.
+#
+# The place of CameraPose's refinement network (Yang et al., WACV 2023): in front of any lifter. It
+# knows what bodies look like in images, and so which keypoints do not fit the others.
+
+
+@dataclass(frozen=True)
+class RefinerConfig:
+    """Sizes of a :class:`RefinerNetwork`.
+
+    Attributes:
+        width, blocks: of the trunk.
+        dropout: share of activations that training switches off.
+
+    Raises:
+        ValueError: a size is not positive, or the dropout not within [0, 1).
+    """
+
+    width: int = 512
+    blocks: int = 2
+    dropout: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_trunk("refiner", self.width, self.blocks, self.dropout)
+
+
+REFINER_SIZES = {"s": RefinerConfig()}
+
+
+class RefinerNetwork(nn.Module):
+    """Reads what :func:`unipose_ros.codecs.keypoints.refiner_input` makes."""
+
+    def __init__(self, config: RefinerConfig) -> None:
+        super().__init__()
+        self.trunk = ResidualMlp(REFINER_INPUT, config.width, config.blocks, config.dropout)
+        self.moves = nn.Linear(config.width, 2 * KEYPOINTS)
+        with torch.no_grad():
+            self.moves.weight.mul_(0.1)
+            self.moves.bias.zero_()
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(B, REFINER_INPUT) -> (B, 17, 2) keypoints on the scaled plane."""
+        given = values.reshape(-1, KEYPOINTS, 3)[..., :2]
+        moves: Tensor = self.moves(self.trunk(values))
+        return given + moves.reshape(-1, KEYPOINTS, 2)
+
 
 #: Rotation (6), log of the scale, shift (2).
 _CAMERA = 9
-#: Before anything is learned: scales of 10 cm; a metre is 1.6 of the person's sizes in the picture.
+#: Before anything is learned: scales of 10 cm; a meter is 1.6 of the person's sizes in the image.
 _FIRST_LOG_SCALE = -2.3
 _FIRST_LOG_ZOOM = 0.5
 _HIPS = (ITOP15.index("left_hip"), ITOP15.index("right_hip"))
@@ -60,12 +107,12 @@ class Lifted(NamedTuple):
     """B people.
 
     Attributes:
-        joints: (B, 15, 3) metres in the frame of the camera turned to the person, from the middle of the hips.
+        joints: (B, 15, 3) meters in the frame of the camera turned to the person, from the middle of the hips.
         upright: (B, 15, 3) the same in the upright frame.
         rotation: (B, 3, 3) upright frame -> turned camera's frame.
-        zoom: (B,) units of the scaled plane per metre, at the middle of the hips.
-        shift: (B, 2) metres from the axis of the turned camera to the middle of the hips.
-        log_scales: (B, 15, 2) log of Laplace's scale in metres across and along the viewing ray.
+        zoom: (B,) units of the scaled plane per meter, at the middle of the hips.
+        shift: (B, 2) meters from the axis of the turned camera to the middle of the hips.
+        log_scales: (B, 15, 2) log of Laplace's scale in meters across and along the viewing ray.
     """
 
     joints: Tensor

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unipose_ros.networks.weights import WeightsError, WeightsRecord, fill_module, load_weights, save_weights
+from unipose_ros.networks.weights import ModelCard, WeightsError, fill_module, load_weights, save_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,21 +29,21 @@ class Network:
 
 
 def _points() -> Network:
-    from unipose_ros.networks.point_cloud import SIZES, PointNetwork, PointNetworkConfig
+    from unipose_ros.networks.points import SIZES, PointNetwork, PointNetworkConfig
 
     return Network(PointNetworkConfig, PointNetwork, SIZES)
 
 
 def _depth() -> Network:
-    from unipose_ros.networks.anchor_to_joint import AnchorNetwork, AnchorNetworkConfig
-    from unipose_ros.networks.depth import SIZES
+    from unipose_ros.networks.anchors import DEPTH_SIZES as SIZES
+    from unipose_ros.networks.anchors import AnchorNetwork, AnchorNetworkConfig
 
     return Network(AnchorNetworkConfig, AnchorNetwork, SIZES)
 
 
 def _rgb() -> Network:
-    from unipose_ros.networks.anchor_to_joint import AnchorNetwork, AnchorNetworkConfig
-    from unipose_ros.networks.rgb import SIZES
+    from unipose_ros.networks.anchors import RGB_SIZES as SIZES
+    from unipose_ros.networks.anchors import AnchorNetwork, AnchorNetworkConfig
 
     return Network(AnchorNetworkConfig, AnchorNetwork, SIZES)
 
@@ -55,15 +55,16 @@ def _lifter() -> Network:
 
 
 def _refiner() -> Network:
-    from unipose_ros.networks.refiner import SIZES, RefinerConfig, RefinerNetwork
+    from unipose_ros.networks.lifter import REFINER_SIZES as SIZES
+    from unipose_ros.networks.lifter import RefinerConfig, RefinerNetwork
 
     return Network(RefinerConfig, RefinerNetwork, SIZES)
 
 
 def _finder() -> Network:
-    from unipose_ros.networks.finder import SIZES, FinderConfig, FinderNetwork
+    from unipose_ros.networks.detector import SIZES, PersonCenterNet, PersonCenterNetConfig
 
-    return Network(FinderConfig, FinderNetwork, SIZES)
+    return Network(PersonCenterNetConfig, PersonCenterNet, SIZES)
 
 
 #: Name in the weights' record -> the network. Torch is imported only once one is asked for.
@@ -73,7 +74,7 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "rgb": _rgb,
     "lifter": _lifter,
     "refiner": _refiner,
-    "finder": _finder,
+    "person_detector": _finder,
 }
 
 
@@ -109,7 +110,7 @@ def build_network(name: str, config: Mapping[str, Any] | str) -> nn.Module:
         raise WeightsError(f"network '{name}' cannot be built ({error}); its record is of another version") from error
 
 
-def load_network(path: Path, name: str) -> tuple[nn.Module, WeightsRecord]:
+def load_network(path: Path, name: str) -> tuple[nn.Module, ModelCard]:
     """A trained network, ready to run, and what is known of it.
 
     Raises:
@@ -121,7 +122,7 @@ def load_network(path: Path, name: str) -> tuple[nn.Module, WeightsRecord]:
     return module.eval(), record
 
 
-def save_network(path: Path, module: nn.Module, config: Any, record: WeightsRecord, half: bool = True) -> WeightsRecord:
+def save_network(path: Path, module: nn.Module, config: Any, record: ModelCard, half: bool = True) -> ModelCard:
     """Write a network's weights.
 
     Args:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Tensors = Mapping[str, NDArray[Any]]
 
 #: Key of the record in the safetensors header.
-_RECORD_KEY = "unipose"
+_CARD_KEY = "unipose"
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
@@ -28,7 +28,7 @@ class WeightsError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class WeightsRecord:
+class ModelCard:
     """What a weights file is.
 
     Attributes:
@@ -38,7 +38,7 @@ class WeightsRecord:
         input: what it takes, in words: shape, type, unit.
         training_data: what it was trained on.
         metrics: name -> value, measured on data named in the key.
-        licence: licence and origin of the weights.
+        license: license and origin of the weights.
         sha256: of the tensors (see :func:`tensors_sha256`); filled in when saving.
 
     Raises:
@@ -50,7 +50,7 @@ class WeightsRecord:
     joint_set: str
     input: str
     training_data: str
-    licence: str
+    license: str
     metrics: Mapping[str, float] = field(default_factory=dict)
     sha256: str = ""
 
@@ -75,7 +75,7 @@ def tensors_sha256(tensors: Tensors) -> str:
     return digest.hexdigest()
 
 
-def save_weights(path: Path, tensors: Tensors, record: WeightsRecord) -> WeightsRecord:
+def save_weights(path: Path, tensors: Tensors, record: ModelCard) -> ModelCard:
     """Write tensors and record to ``path`` at once or not at all.
 
     Returns:
@@ -85,9 +85,9 @@ def save_weights(path: Path, tensors: Tensors, record: WeightsRecord) -> Weights
 
     record = replace(record, sha256=tensors_sha256(tensors))
     contents = save(
-        # Not ascontiguousarray: it would make vectors of scalars, such as the counters of batch normalisation.
+        # Not ascontiguousarray: it would make vectors of scalars, such as the counters of batch normalization.
         {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()},
-        metadata={_RECORD_KEY: json.dumps(asdict(record), sort_keys=True)},
+        metadata={_CARD_KEY: json.dumps(asdict(record), sort_keys=True)},
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
@@ -96,7 +96,7 @@ def save_weights(path: Path, tensors: Tensors, record: WeightsRecord) -> Weights
     return record
 
 
-def load_weights(path: Path, network: str) -> tuple[dict[str, NDArray[Any]], WeightsRecord]:
+def load_weights(path: Path, network: str) -> tuple[dict[str, NDArray[Any]], ModelCard]:
     """Read a weights file of the named network.
 
     Raises:
@@ -126,11 +126,11 @@ def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         raise WeightsError(f"{path} is no complete safetensors file ({error}); fetch or train it again") from error
 
 
-def _record(path: Path, header: Mapping[str, str]) -> WeightsRecord:
-    if _RECORD_KEY not in header:
+def _record(path: Path, header: Mapping[str, str]) -> ModelCard:
+    if _CARD_KEY not in header:
         raise WeightsError(f"{path} has no unipose record; write it with unipose_ros.networks.weights.save_weights")
     try:
-        return WeightsRecord(**json.loads(header[_RECORD_KEY]))
+        return ModelCard(**json.loads(header[_CARD_KEY]))
     except (json.JSONDecodeError, TypeError, WeightsError) as error:
         raise WeightsError(f"{path}: its record cannot be read ({error}); write it with save_weights") from error
 

@@ -1,4 +1,4 @@
-"""``pose_node``: colour and depth in, skeletons, markers, TF and diagnostics out.
+"""``pose_node``: color and depth in, skeletons, markers, TF and diagnostics out.
 
 The executor's thread only stores the newest pair of images; one worker thread decodes,
 estimates, tracks and publishes it.
@@ -18,13 +18,12 @@ from std_srvs.srv import SetBool, Trigger
 
 from unipose_ros.camera import Camera
 from unipose_ros.estimator import EstimatorConfig, PoseEstimator, build_estimator
-from unipose_ros.ros.config import NodeConfig
 from unipose_ros.ros.diagnostics import Condition, build_diagnostics
 from unipose_ros.ros.lifecycle import ManagedNode, run
-from unipose_ros.ros.outputs import Outputs
-from unipose_ros.ros.parameters import Parameters
+from unipose_ros.ros.monitoring import Statistics
+from unipose_ros.ros.parameters import NodeConfig, Parameters
+from unipose_ros.ros.publishers import Publishers
 from unipose_ros.ros.session import Session
-from unipose_ros.ros.statistics import Statistics
 from unipose_ros.tracking import NearestTracker, Tracker
 
 EstimatorFactory = Callable[[EstimatorConfig], PoseEstimator]
@@ -49,7 +48,7 @@ class PoseNode(ManagedNode):
         self._estimator_factory = estimator_factory
         self._settings = Parameters(self, NodeConfig(), fixed=("model", "track.seed"))
         self._statistics = Statistics()
-        self._outputs = Outputs(self)
+        self._outputs = Publishers(self)
         # One for the node's life, for ids are never to be given twice.
         self._tracker: Tracker = NearestTracker(self.config.track)
         self._estimator: PoseEstimator | None = None

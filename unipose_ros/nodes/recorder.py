@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unipose_ros.recordings.writer import STORAGES
-from unipose_ros.ros.recorder import RecorderConfig, record_topics
-from unipose_ros.ros.tool import run_tool
+from unipose_ros.ros.bag_recorder import RecorderConfig, record_topics
+from unipose_ros.ros.cli_node import run_tool
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

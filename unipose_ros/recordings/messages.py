@@ -8,9 +8,89 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
-from unipose_ros.images import encode_compressed_colour, encode_compressed_depth, to_millimetres
-from unipose_ros.recordings.errors import RecordingError
-from unipose_ros.recordings.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD, message_class
+from unipose_ros.frame import Skeletons
+from unipose_ros.images import (
+    ImageError,
+    decode_color,
+    decode_compressed_color,
+    decode_compressed_depth,
+    decode_depth,
+    encode_compressed_color,
+    encode_compressed_depth,
+    to_millimeters,
+)
+from unipose_ros.joint_sets import get_joint_set
+from unipose_ros.recordings.types import (
+    CAMERA_INFO,
+    COMPRESSED_IMAGE,
+    IMAGE,
+    POINT_CLOUD,
+    SKELETON,
+    SKELETON_ARRAY,
+    RecordingError,
+    message_class,
+)
+
+# Messages -> arrays. The messages may be ROS ones or those of a recording: only the fields count.
+
+
+#: sensor_msgs/PointField datatypes that a coordinate may have.
+_COORDINATES = {7: "f4", 8: "f8"}
+
+
+def stamp_of(message: Any) -> int:
+    """Acquisition time of a message with a header, in nanoseconds."""
+    stamp = message.header.stamp
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def read_color(message: Any) -> NDArray[np.uint8]:
+    """``Image`` or ``CompressedImage`` -> (H, W, 3) uint8 RGB.
+
+    Raises:
+        ImageError: the encoding is not understood or the buffer is incomplete.
+    """
+    if hasattr(message, "format"):
+        return decode_compressed_color(message.data)
+    return decode_color(
+        message.encoding, message.height, message.width, message.step, bool(message.is_bigendian), message.data
+    )
+
+
+def read_depth(message: Any) -> NDArray[np.float32]:
+    """``Image`` or ``CompressedImage`` -> (H, W) float32 meters, 0 for no reading.
+
+    Raises:
+        ImageError: the encoding is not understood or the buffer is incomplete.
+    """
+    if hasattr(message, "format"):
+        return decode_compressed_depth(message.format, message.data)
+    return decode_depth(
+        message.encoding, message.height, message.width, message.step, bool(message.is_bigendian), message.data
+    )
+
+
+def read_points(message: Any) -> NDArray[np.float32]:
+    """``PointCloud2`` -> (H, W, 3) float32 meters; H is 1 for an unorganized cloud.
+
+    Raises:
+        ImageError: there is no x, y or z of a float type, or the buffer is incomplete.
+    """
+    order = ">" if message.is_bigendian else "<"
+    offsets = {field.name: (field.offset, field.datatype) for field in message.fields}
+    for name in "xyz":
+        if name not in offsets or offsets[name][1] not in _COORDINATES:
+            raise ImageError(f"PointCloud2 has no float field '{name}'; its fields are {', '.join(offsets) or 'none'}")
+    step, rows, row_step = message.point_step, message.height, message.row_step
+    buffer = np.frombuffer(message.data, np.uint8)
+    if buffer.size < rows * row_step or row_step < message.width * step:
+        raise ImageError(f"PointCloud2 holds {buffer.size} bytes, {rows} rows of {row_step} need {rows * row_step}")
+    columns = [
+        np.ndarray((rows, message.width), order + _COORDINATES[kind], buffer, offset, (row_step, step))
+        for offset, kind in (offsets[name] for name in "xyz")
+    ]
+    return np.stack(columns, axis=-1).astype(np.float32)
+
 
 _ENCODINGS: dict[str, tuple[type, int]] = {
     "rgb8": (np.uint8, 3),
@@ -57,23 +137,23 @@ def image(stamp_ns: int, frame_id: str, pixels: NDArray[Any], encoding: str) -> 
 
 
 def depth_image(stamp_ns: int, frame_id: str, depth: NDArray[np.float32]) -> Any:
-    """(H, W) float32 metres -> ``sensor_msgs/Image`` of encoding 16UC1 (millimetres, 0 = no reading)."""
-    return image(stamp_ns, frame_id, to_millimetres(depth), "16UC1")
+    """(H, W) float32 meters -> ``sensor_msgs/Image`` of encoding 16UC1 (millimeters, 0 = no reading)."""
+    return image(stamp_ns, frame_id, to_millimeters(depth), "16UC1")
 
 
-def compressed_image(stamp_ns: int, frame_id: str, colour: NDArray[np.uint8], quality: int = 90) -> Any:
+def compressed_image(stamp_ns: int, frame_id: str, color: NDArray[np.uint8], quality: int = 90) -> Any:
     """(H, W, 3) uint8 RGB -> JPEG in a ``sensor_msgs/CompressedImage``."""
-    data = np.frombuffer(encode_compressed_colour(colour, quality), np.uint8)
+    data = np.frombuffer(encode_compressed_color(color, quality), np.uint8)
     return message_class(COMPRESSED_IMAGE)(header(stamp_ns, frame_id), "rgb8; jpeg compressed bgr8", data)
 
 
 def compressed_depth(stamp_ns: int, frame_id: str, depth: NDArray[np.float32], effort: int = 9) -> Any:
-    """(H, W) float32 metres -> ``compressedDepth``: 16-bit PNG of millimetres, without loss below 65.5 m.
+    """(H, W) float32 meters -> ``compressedDepth``: 16-bit PNG of millimeters, without loss below 65.5 m.
 
     Args:
         effort: see :func:`unipose_ros.images.encode_compressed_depth`.
     """
-    data = np.frombuffer(encode_compressed_depth(to_millimetres(depth), effort), np.uint8)
+    data = np.frombuffer(encode_compressed_depth(to_millimeters(depth), effort), np.uint8)
     return message_class(COMPRESSED_IMAGE)(header(stamp_ns, frame_id), "16UC1; compressedDepth png", data)
 
 
@@ -100,7 +180,7 @@ def point_cloud(stamp_ns: int, frame_id: str, points: NDArray[np.float32]) -> An
     """Points -> ``sensor_msgs/PointCloud2`` with the fields x, y, z.
 
     Args:
-        points: (H, W, 3) for an organised cloud or (N, 3), float32 metres; NaN means no point.
+        points: (H, W, 3) for an organized cloud or (N, 3), float32 meters; NaN means no point.
     """
     if points.dtype != np.float32 or points.ndim not in (2, 3) or points.shape[-1] != 3:
         raise RecordingError(f"points: {points.dtype}{list(points.shape)}, expected float32 (H, W, 3) or (N, 3)")
@@ -121,3 +201,68 @@ def point_cloud(stamp_ns: int, frame_id: str, points: NDArray[np.float32]) -> An
 
 def _as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(array).view(np.uint8).reshape(-1)
+
+
+# ``Skeletons`` <-> ``unipose_ros/SkeletonArray``, for recordings.
+
+
+def skeleton_array(skeletons: Skeletons) -> Any:
+    """``Skeletons`` -> message."""
+    people = [_skeleton(skeletons, person) for person in skeletons]
+    return message_class(SKELETON_ARRAY)(
+        header=header(skeletons.stamp_ns, skeletons.frame_id),
+        joint_set=skeletons.joint_set.name,
+        modality=skeletons.modality,
+        skeletons=people,
+    )
+
+
+def _skeleton(skeletons: Skeletons, person: int) -> Any:
+    covariances = skeletons.covariances
+    seconds, nanoseconds = divmod(int(skeletons.ages_ns[person]), 1_000_000_000)
+    return message_class(SKELETON)(
+        id=skeletons.ids[person],
+        state=int(skeletons.states[person]),
+        score=float(skeletons.scores[person]),
+        age=message_class("builtin_interfaces/msg/Duration")(seconds, nanoseconds),
+        positions=skeletons.positions[person].ravel(),
+        confidences=skeletons.confidences[person],
+        status=skeletons.status[person],
+        covariances=np.zeros(0, np.float32) if covariances is None else covariances[person].ravel(),
+    )
+
+
+def read_skeletons(message: Any) -> Skeletons:
+    """Message (of a recording, or a ROS one) -> ``Skeletons``.
+
+    Raises:
+        RecordingError: an array's length does not fit the joint set.
+        JointSetError: the joint set is unknown.
+    """
+    joint_set = get_joint_set(message.joint_set)
+    people, joints = message.skeletons, len(joint_set)
+    covariances = [p.covariances for p in people]
+    return Skeletons(
+        stamp_ns=stamp_of(message),
+        frame_id=message.header.frame_id,
+        modality=message.modality,
+        positions=_stack(people, "positions", (joints, 3), np.float32),
+        confidences=_stack(people, "confidences", (joints,), np.float32),
+        status=_stack(people, "status", (joints,), np.uint8),
+        scores=np.array([p.score for p in people], np.float32),
+        covariances=_stack(people, "covariances", (joints, 6), np.float32) if any(map(len, covariances)) else None,
+        ids=tuple(p.id for p in people),
+        states=np.array([p.state for p in people], np.uint8),
+        ages_ns=np.array([p.age.sec * 1_000_000_000 + p.age.nanosec for p in people], np.int64),
+        joint_set=joint_set,
+    )
+
+
+def _stack(people: list[Any], name: str, shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
+    expected = int(np.prod(shape))
+    for person in people:
+        length = len(getattr(person, name))
+        if length != expected:
+            raise RecordingError(f"skeleton '{person.id}': {name} has {length} values, the joint set needs {expected}")
+    values: list[NDArray[Any]] = [np.asarray(getattr(person, name), dtype).reshape(shape) for person in people]
+    return np.stack(values) if values else np.zeros((0, *shape), dtype)

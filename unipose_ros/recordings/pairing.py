@@ -1,4 +1,4 @@
-"""Which colour image goes with which depth image."""
+"""Which color image goes with which depth image."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def pair_stamps(colour: Sequence[int], depth: Sequence[int], max_gap_ns: int | None = None) -> dict[int, int]:
+def pair_stamps(color: Sequence[int], depth: Sequence[int], max_gap_ns: int | None = None) -> dict[int, int]:
     """Pair two streams by their stamps, each image at most once.
 
     Equal stamps go together first. Of the rest, two go together when each is the other's nearest
     and they are at most half a frame period apart.
 
     Args:
-        colour, depth: stamps in nanoseconds, in any order, without repetitions.
+        color, depth: stamps in nanoseconds, in any order, without repetitions.
         max_gap_ns: instead of half of the depth stream's median period.
 
     Returns:
-        Stamp of the colour image by stamp of the depth image.
+        Stamp of the color image by stamp of the depth image.
     """
-    exact = set(colour) & set(depth)
+    exact = set(color) & set(depth)
     pairs = {stamp: stamp for stamp in exact}
-    rest_c = np.array(sorted(set(colour) - exact), np.int64)
+    rest_c = np.array(sorted(set(color) - exact), np.int64)
     rest_d = np.array(sorted(set(depth) - exact), np.int64)
     if not len(rest_c) or not len(rest_d):
         return pairs
     gap = max_gap_ns if max_gap_ns is not None else _half_period(depth)
-    to_colour, to_depth = _nearest(rest_d, rest_c), _nearest(rest_c, rest_d)
-    for d, c in enumerate(to_colour):
+    to_color, to_depth = _nearest(rest_d, rest_c), _nearest(rest_c, rest_d)
+    for d, c in enumerate(to_color):
         if to_depth[c] == d and abs(int(rest_d[d]) - int(rest_c[c])) <= gap:
             pairs[int(rest_d[d])] = int(rest_c[c])
     return pairs

@@ -14,9 +14,8 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection, QosDurability
 from rosbags.typesys.store import Typestore
 
-from unipose_ros.recordings.errors import RecordingError
 from unipose_ros.recordings.salvage import MendedMcap
-from unipose_ros.recordings.types import message_types
+from unipose_ros.recordings.types import RecordingError, message_types
 
 _log = logging.getLogger(__name__)
 #: What rosbag2 stores recordings in.

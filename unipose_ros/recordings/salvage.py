@@ -12,7 +12,7 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-from unipose_ros.recordings.errors import RecordingError
+from unipose_ros.recordings.types import RecordingError
 
 MAGIC = b"\x89MCAP0\r\n"
 _RECORD = struct.Struct("<BQ")

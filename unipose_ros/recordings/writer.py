@@ -18,8 +18,7 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.errors import WriterError
 
-from unipose_ros.recordings.errors import RecordingError
-from unipose_ros.recordings.types import message_class, message_types
+from unipose_ros.recordings.types import RecordingError, message_class, message_types
 
 STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 _FOREVER = QosTime(9223372036, 854775807)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from unipose_ros.ros.config import NodeConfig
-from unipose_ros.ros.inputs import NAMES, awaited
 from unipose_ros.ros.messages import time_message
-from unipose_ros.ros.statistics import Statistics
+from unipose_ros.ros.monitoring import Statistics
+from unipose_ros.ros.parameters import NodeConfig
+from unipose_ros.ros.subscriptions import NAMES, awaited
 
 _MEGABYTE = 1024.0 * 1024.0
 
@@ -48,7 +48,7 @@ def build_diagnostics(
 
 def _input_status(condition: Condition, statistics: Statistics, config: NodeConfig) -> DiagnosticStatus:
     needs = config.model.needs
-    wanted = [name for name, needed in zip(NAMES, (needs.colour, needs.depth), strict=True) if needed]
+    wanted = [name for name, needed in zip(NAMES, (needs.color, needs.depth), strict=True) if needed]
     values = {f"{name} rate (Hz)": f"{statistics.rate(f'{name}_received'):.1f}" for name in wanted}
     values["pair rate (Hz)"] = f"{statistics.rate('paired'):.1f}"
     offset = statistics.percentiles().get("pair_offset")
@@ -68,8 +68,8 @@ def _input_level(
         return DiagnosticStatus.OK, condition.state
     if condition.waited > config.input.timeout:
         return DiagnosticStatus.STALE, f"no {awaited(config.model.needs)} for {condition.waited:.1f} s"
-    # A frame overtaken by a newer one is how the node keeps up, not a fault of the input.
-    bad = {reason: count for reason, count in drops.items() if reason != "overtaken"}
+    # A frame superseded by a newer one is how the node keeps up, not a fault of the input.
+    bad = {reason: count for reason, count in drops.items() if reason != "superseded"}
     if bad and statistics.age("bad_input") < config.input.timeout:
         return DiagnosticStatus.WARN, "inputs are dropped: " + ", ".join(sorted(bad))
     return DiagnosticStatus.OK, "receiving"

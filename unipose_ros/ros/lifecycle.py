@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import rclpy
@@ -13,9 +15,33 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.logging import get_logger
+from rclpy.signals import SignalHandlerOptions
 
 from unipose_ros.ros.parameters import ParameterError
-from unipose_ros.ros.process import ros_session
+
+# How our command line nodes start and end.
+
+
+_ENDS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def ros_session(ros_arguments: Sequence[str] | None = None) -> Iterator[threading.Event]:
+    """``rclpy`` for the length of a block; gives an event that Ctrl-C or SIGTERM sets.
+
+    rclpy's own handlers shut the context down at once, from under a publisher or a recording
+    that is still to be closed. With an event the block ends where it is safe to end.
+    """
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in _ENDS}
+    rclpy.init(args=[sys.argv[0], *(ros_arguments or ())], signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        yield stop
+    finally:
+        rclpy.try_shutdown()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
 
 #: How long a signal may wait for the executor to notice it.
 _POLL_SECONDS = 0.1

@@ -14,13 +14,13 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from unipose_ros.frame import JointStatus, Skeletons
-from unipose_ros.pictures.drawing import person_colour
-from unipose_ros.ros.config import MarkersConfig
 from unipose_ros.ros.messages import header
+from unipose_ros.ros.parameters import MarkersConfig
+from unipose_ros.visualization.overlay import person_color
 
 JOINTS, BONES, LABELS = "joints", "bones", "labels"
 
-#: How much of its colour a joint keeps that was inferred rather than seen, and its opacity.
+#: How much of its color a joint keeps that was inferred rather than seen, and its opacity.
 _PALE, _PALE_ALPHA = 0.45, 0.6
 #: m above the highest joint, and height of the letters.
 _LABEL_GAP, _LABEL_HEIGHT = 0.25, 0.14
@@ -70,23 +70,23 @@ def _person(skeletons: Skeletons, index: int, config: MarkersConfig) -> list[Mar
 
 
 def _joints(skeletons: Skeletons, index: int, present: NDArray[np.bool_], config: MarkersConfig) -> Marker:
-    """Spheres in the colours of left, right and middle."""
+    """Spheres in the colors of left, right and middle."""
     marker = _marker(skeletons, index, JOINTS, Marker.SPHERE_LIST, config)
     marker.scale.x = marker.scale.y = marker.scale.z = config.joint_diameter
     seen = skeletons.status[index] == JointStatus.MEASURED
-    colours = skeletons.joint_set.colours / 255.0
+    colors = skeletons.joint_set.colors / 255.0
     for joint in np.flatnonzero(present).tolist():
         marker.points.append(_point(skeletons.positions[index, joint]))
-        marker.colors.append(_colour(colours[joint], bool(seen[joint])))
+        marker.colors.append(_color(colors[joint], bool(seen[joint])))
     return marker
 
 
 def _bones(skeletons: Skeletons, index: int, present: NDArray[np.bool_], config: MarkersConfig) -> Marker:
-    """Lines in the person's colour, darker on the right side of the body, so that left and right can be told."""
+    """Lines in the person's color, darker on the right side of the body, so that left and right can be told."""
     marker = _marker(skeletons, index, BONES, Marker.LINE_LIST, config)
     marker.scale.x = config.bone_width
     seen = skeletons.status[index] == JointStatus.MEASURED
-    base = np.array(person_colour(skeletons.ids[index])) / 255.0
+    base = np.array(person_color(skeletons.ids[index])) / 255.0
     sides = skeletons.joint_set.sides
     for bone in skeletons.joint_set.bones:
         if not (present[bone.parent] and present[bone.child]):
@@ -94,7 +94,7 @@ def _bones(skeletons: Skeletons, index: int, present: NDArray[np.bool_], config:
         shade = base * (0.7 if sides[bone.child] == "right" else 1.0)
         for joint in (bone.parent, bone.child):
             marker.points.append(_point(skeletons.positions[index, joint]))
-            marker.colors.append(_colour(shade, bool(seen[bone.parent] and seen[bone.child])))
+            marker.colors.append(_color(shade, bool(seen[bone.parent] and seen[bone.child])))
     return marker
 
 
@@ -105,7 +105,7 @@ def _label(skeletons: Skeletons, index: int, config: MarkersConfig) -> Marker:
     top = positions[np.nanargmin(positions[:, 1])]
     marker.pose.position = _point(top - np.array([0.0, _LABEL_GAP, 0.0]))
     marker.scale.z = _LABEL_HEIGHT
-    marker.color = _colour(np.ones(3), True)
+    marker.color = _color(np.ones(3), True)
     marker.text = skeletons.ids[index]
     return marker
 
@@ -130,7 +130,7 @@ def _point(xyz: NDArray[np.floating]) -> Point:
     return Point(x=x, y=y, z=z)
 
 
-def _colour(rgb: NDArray[np.floating], seen: bool) -> ColorRGBA:
+def _color(rgb: NDArray[np.floating], seen: bool) -> ColorRGBA:
     """A joint that was not seen at its own pixel is paler and lets the background through."""
     keep, alpha = (1.0, 1.0) if seen else (_PALE, _PALE_ALPHA)
     r, g, b = (keep * rgb + (1 - keep)).tolist()

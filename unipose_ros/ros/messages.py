@@ -7,6 +7,7 @@ check and convert every element.
 from __future__ import annotations
 
 from array import array
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,20 @@ from numpy.typing import NDArray
 from std_msgs.msg import Header
 
 from unipose_ros.frame import FrameError, Skeletons
+from unipose_ros.joint_sets import get_joint_set
 from unipose_ros.msg import Skeleton, SkeletonArray
-from unipose_ros.skeletons import get_joint_set
+
+# ROS message classes by name.
+
+
+def ros_message_class(name: str) -> type[Any] | None:
+    """``sensor_msgs/msg/Image`` -> its Python class; ``None`` where the package is not installed."""
+    package, _, message = name.partition("/msg/")
+    try:
+        return getattr(import_module(f"{package}.msg"), message, None)
+    except ImportError:
+        return None
+
 
 _SECOND = 1_000_000_000
 

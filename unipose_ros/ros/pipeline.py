@@ -11,11 +11,10 @@ import numpy as np
 from unipose_ros.estimator import EstimatorError, PoseEstimator
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.ros.config import NodeConfig
 from unipose_ros.ros.decode import FrameDecoder
-from unipose_ros.ros.pairing import Pair
-from unipose_ros.ros.reporter import BadInputError, Reporter
-from unipose_ros.ros.statistics import Statistics
+from unipose_ros.ros.monitoring import BadInputError, Statistics, ThrottledLogger
+from unipose_ros.ros.parameters import NodeConfig
+from unipose_ros.ros.synchronizer import Pair
 from unipose_ros.timing import StageClock
 from unipose_ros.tracking import Tracker
 
@@ -23,7 +22,7 @@ from unipose_ros.tracking import Tracker
 _CLOCK_GAP_MS = 10_000.0
 
 
-#: Sends a frame's people out; see :meth:`unipose_ros.ros.outputs.Outputs.publish`.
+#: Sends a frame's people out; see :meth:`unipose_ros.ros.publishers.Publishers.publish`.
 Publish = Callable[[RgbdFrame, Skeletons, Keypoints2D | None, NodeConfig], None]
 
 
@@ -44,7 +43,7 @@ class Pipeline:
         config: Callable[[], NodeConfig],
         now_ns: Callable[[], int],
         statistics: Statistics,
-        reporter: Reporter,
+        reporter: ThrottledLogger,
     ) -> None:
         self._estimator = estimator
         self._tracker = tracker

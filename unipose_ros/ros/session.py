@@ -7,14 +7,13 @@ from collections.abc import Callable
 from rclpy.node import Node
 
 from unipose_ros.estimator import PoseEstimator
-from unipose_ros.ros.config import NodeConfig
 from unipose_ros.ros.decode import FrameDecoder
-from unipose_ros.ros.inputs import Inputs
-from unipose_ros.ros.outputs import Outputs
-from unipose_ros.ros.pairing import Pair
+from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
+from unipose_ros.ros.parameters import NodeConfig
 from unipose_ros.ros.pipeline import Pipeline
-from unipose_ros.ros.reporter import Reporter
-from unipose_ros.ros.statistics import Statistics
+from unipose_ros.ros.publishers import Publishers
+from unipose_ros.ros.subscriptions import Subscriptions
+from unipose_ros.ros.synchronizer import Pair
 from unipose_ros.ros.worker import Worker
 from unipose_ros.tracking import Tracker
 
@@ -31,14 +30,14 @@ class Session:
         node: Node,
         estimator: PoseEstimator,
         tracker: Tracker,
-        outputs: Outputs,
+        outputs: Publishers,
         config: Callable[[], NodeConfig],
         statistics: Statistics,
     ) -> None:
         self._logger = node.get_logger()
         self._config = config
         self._statistics = statistics
-        reporter = Reporter(self._logger, statistics)
+        reporter = ThrottledLogger(self._logger, statistics)
         decoder = FrameDecoder(config().input.rectified)
         clock = node.get_clock()
         self._pipeline = Pipeline(
@@ -46,7 +45,7 @@ class Session:
         )
         self._worker: Worker[Pair] = Worker(self._pipeline.process)
         try:
-            self._inputs = Inputs(
+            self._inputs = Subscriptions(
                 node, config().input, config().model.needs, decoder, self._on_pair, self.restart, statistics, reporter
             )
         except Exception:
@@ -80,4 +79,4 @@ class Session:
     def _on_pair(self, pair: Pair) -> None:
         self._statistics.tick("paired")
         if self._worker.put(pair):
-            self._statistics.drop("overtaken")
+            self._statistics.drop("superseded")

@@ -17,11 +17,11 @@ def skeleton_distances(first: NDArray[np.float64], second: NDArray[np.float64]) 
     :data:`MIN_COMMON_JOINTS` in common it is the distance of the bodies' middles.
 
     Args:
-        first: (A, J, 3) metres, NaN for a missing joint.
+        first: (A, J, 3) meters, NaN for a missing joint.
         second: (B, J, 3).
 
     Returns:
-        (A, B) metres; infinite where one has no joint at all.
+        (A, B) meters; infinite where one has no joint at all.
     """
     per_joint = np.linalg.norm(first[:, None] - second[None], axis=-1)
     distances = nan_median(per_joint)
@@ -58,7 +58,7 @@ def match(distances: NDArray[np.float64], gates: NDArray[np.float64]) -> tuple[N
     never given up for the sake of one more, and a track with a wide gate has no advantage.
 
     Args:
-        distances: (T, N) metres.
+        distances: (T, N) meters.
         gates: (T,) largest distance allowed to each track.
 
     Returns:
@@ -83,9 +83,9 @@ def without_duplicates(
     """Keep the best of detections that stand in the same place.
 
     Args:
-        positions: (N, J, 3) metres, NaN for a missing joint.
+        positions: (N, J, 3) meters, NaN for a missing joint.
         quality: (N,) the higher the better.
-        distance: two detections nearer than this (metres) are one person.
+        distance: two detections nearer than this (meters) are one person.
 
     Returns:
         Indices to keep, ascending. A detection without any joint is not among them.

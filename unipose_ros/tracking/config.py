@@ -17,12 +17,12 @@ _BOUNDS: dict[str, tuple[float, bool]] = {
     "gate": (0.0, False),
     "gate_growth": (0.0, True),
     "duplicate_distance": (0.0, True),
-    "joint_hold": (0.0, True),
+    "joint_max_age": (0.0, True),
     "smoothing": (0.0, True),
-    "jump": (0.0, False),
+    "fast_motion_threshold": (0.0, False),
     "velocity_decay": (0.0, False),
     "max_speed": (0.0, False),
-    "drift": (0.0, True),
+    "process_noise_std": (0.0, True),
     "confidence_decay": (0.0, False),
 }
 
@@ -31,7 +31,7 @@ _BOUNDS: dict[str, tuple[float, bool]] = {
 class TrackerConfig:
     """Settings of :class:`~unipose_ros.tracking.NearestTracker`. Times are differences of stamps.
 
-    ``smoothing`` and ``jump`` were chosen on CMU motion capture (walking, running, climbing) with 15
+    ``smoothing`` and ``fast_motion_threshold`` were chosen on CMU motion capture (walking, running, climbing) with 15
     to 30 mm of noise at 10 and 30 Hz and on modality ``lookup``, whose errors are mostly not noise:
     more smoothing (0.11 s is the mean with 0.6 of the new value at 10 Hz that is best for A2J on
     ITOP) takes little more of the trembling there and lags behind walkers.
@@ -39,15 +39,15 @@ class TrackerConfig:
     Attributes:
         max_age: seconds for which a person who is not seen is predicted, then dropped.
         confirm_hits: frames in which a person must be seen before the state leaves NEW.
-        gate: metres between prediction and detection up to which they may be the same person.
-        gate_growth: metres by which the gate widens for every second the person was not seen.
-        duplicate_distance: metres; two detections of one frame closer than this are one person. 0 keeps all.
-        joint_hold: seconds for which a joint that a visible person lacks is predicted, then MISSING.
+        gate: meters between prediction and detection up to which they may be the same person.
+        gate_growth: meters by which the gate widens for every second the person was not seen.
+        duplicate_distance: meters; two detections of one frame closer than this are one person. 0 keeps all.
+        joint_max_age: seconds for which a joint that a visible person lacks is predicted, then MISSING.
         smoothing: time constant in seconds for a joint that moves with its body; 0 switches smoothing off.
-        jump: metres off its prediction at which a joint takes its new position unsmoothed.
+        fast_motion_threshold: meters off its prediction at which a joint takes its new position unsmoothed.
         velocity_decay: seconds in which the velocity of an unseen person falls to 1/e.
-        max_speed: metres per second; no body is predicted to move faster.
-        drift: standard deviation in metres that a predicted joint gains in the first second
+        max_speed: meters per second; no body is predicted to move faster.
+        process_noise_std: standard deviation in meters that a predicted joint gains in the first second
             (it grows with the square root of time).
         confidence_decay: seconds in which the confidence of a predicted joint falls to 1/e.
         seed: makes the ids the same in every run; ``None`` draws others each time.
@@ -61,12 +61,12 @@ class TrackerConfig:
     gate: float = 0.5
     gate_growth: float = 1.0
     duplicate_distance: float = 0.2
-    joint_hold: float = 0.2
+    joint_max_age: float = 0.2
     smoothing: float = 0.075
-    jump: float = 0.2
+    fast_motion_threshold: float = 0.2
     velocity_decay: float = 0.5
     max_speed: float = 4.0
-    drift: float = 0.5
+    process_noise_std: float = 0.5
     confidence_decay: float = 0.5
     seed: int | None = None
 

@@ -10,8 +10,76 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.frame import JointStatus, Skeletons
+from unipose_ros.tracking.assignment import MIN_COMMON_JOINTS, nan_median
 from unipose_ros.tracking.config import TrackerConfig
-from unipose_ros.tracking.smoothing import blend_factor, corrected_velocity, smooth
+
+# How a joint's new position is mixed with the predicted one, and what that says about the motion.
+
+
+def blend_factor(dt: float, time_constant: float) -> float:
+    """Share of the new value in an exponential mean: ``1 - exp(-dt / tau)``, 1 for tau = 0.
+
+    The same time constant filters alike at any frame rate.
+    """
+    return 1.0 if time_constant <= 0 else -math.expm1(-dt / time_constant)
+
+
+def smooth(
+    predicted: NDArray[np.float64], measured: NDArray[np.float64], factor: float, threshold: float
+) -> NDArray[np.float64]:
+    """Gated exponential mean that lets fast motion through.
+
+    The share of the measurement grows from ``factor`` for a joint where it was expected to 1 for
+    a joint that is ``threshold`` or more away. A fixed share lags: on CMU motion capture at 30 Hz it
+    puts the limbs of a runner 12 cm off, this one 4 cm.
+
+    Args:
+        predicted: (..., J, 3) meters, NaN where nothing is known.
+        measured: (..., J, 3) meters, NaN where nothing was seen.
+        factor: in (0, 1], see :func:`blend_factor`.
+        threshold: meters.
+
+    Returns:
+        (..., J, 3); the measurement without a prediction, the prediction without a measurement.
+    """
+    residual = measured - predicted
+    surprise = np.linalg.norm(residual, axis=-1, keepdims=True) / threshold
+    share = np.minimum(factor + (1 - factor) * surprise, 1.0)
+    mixed = predicted + share * residual
+    return np.where(np.isnan(predicted), measured, np.where(np.isnan(measured), predicted, mixed))
+
+
+def corrected_velocity(
+    velocity: NDArray[np.float64],
+    predicted: NDArray[np.float64],
+    measured: NDArray[np.float64],
+    dt: float,
+    factor: float,
+    max_speed: float,
+) -> NDArray[np.float64]:
+    """Body velocity after a measurement, from how far the joints were off their predictions.
+
+    The correction is the median over the joints, so limbs and outliers do not count, with the
+    gain ``a^2 / (2 - a)`` that goes with a position gain of ``a`` (Benedict and Bordner 1962,
+    Synthesis of an optimal set of radar track-while-scan smoothing equations).
+
+    Args:
+        velocity: (T, 3) meters per second.
+        predicted, measured: (T, J, 3) meters, NaN where unknown.
+        dt: seconds since the last frame, positive.
+        factor: position gain a, see :func:`blend_factor`.
+        max_speed: meters per second; a faster result is shortened to it.
+
+    Returns:
+        (T, 3) meters per second; unchanged for a body with too few joints to tell.
+    """
+    residual = np.moveaxis(measured - predicted, 1, -1)
+    enough = np.isfinite(residual).sum(axis=-1) >= MIN_COMMON_JOINTS
+    correction = np.where(enough, nan_median(residual), 0.0)
+    result = velocity + factor**2 / (2 - factor) * correction / dt
+    speed = np.linalg.norm(result, axis=-1, keepdims=True)
+    return np.asarray(result * np.minimum(1.0, max_speed / np.maximum(speed, 1e-9)))
+
 
 NANOSECONDS = 1_000_000_000
 _DIAGONAL = [0, 3, 5]  # xx, yy, zz of an upper triangle
@@ -23,11 +91,11 @@ class Tracks:
 
     Attributes:
         ids: (T,) names; empty for a detection that is nobody yet.
-        positions: (T, J, 3) metres, smoothed or predicted; NaN where MISSING.
+        positions: (T, J, 3) meters, smoothed or predicted; NaN where MISSING.
         confidences: (T, J) in [0, 1], fading while a joint is predicted.
         status: (T, J) of :class:`JointStatus`.
-        covariances: (T, J, 6) square metres; NaN where the estimator gave none.
-        velocities: (T, 3) of the whole body, metres per second.
+        covariances: (T, J, 6) square meters; NaN where the estimator gave none.
+        velocities: (T, 3) of the whole body, meters per second.
         scores: (T,) in [0, 1], fading while the person is predicted.
         hits: (T,) number of frames in which the person was seen.
         first_ns, seen_ns: (T,) stamps of the first and the latest of them.
@@ -106,7 +174,7 @@ def predict(tracks: Tracks, dt_ns: int, coasting: NDArray[np.bool_], config: Tra
     seconds = np.where(coasting[:, None], config.velocity_decay * (1 - slowing), dt)
     fading = math.exp(-dt / config.confidence_decay)
     covariances = tracks.covariances.copy()
-    covariances[..., _DIAGONAL] += config.drift**2 * dt
+    covariances[..., _DIAGONAL] += config.process_noise_std**2 * dt
     there = tracks.status != JointStatus.MISSING
     return replace(
         tracks,
@@ -122,15 +190,15 @@ def predict(tracks: Tracks, dt_ns: int, coasting: NDArray[np.bool_], config: Tra
 def correct(predicted: Tracks, seen: Tracks, dt_ns: int, config: TrackerConfig) -> Tracks:
     """Predicted people and the detections that go with them, row by row -> the people now.
 
-    A joint that was not seen keeps its prediction for ``joint_hold``. A smoothed joint keeps the
+    A joint that was not seen keeps its prediction for ``joint_max_age``. A smoothed joint keeps the
     covariance of its measurement: errors of successive frames are alike, so the mean is hardly surer.
     """
     dt = dt_ns / NANOSECONDS
     factor = blend_factor(dt, config.smoothing)
     given = seen.status != JointStatus.MISSING
     missing_ns = np.where(given, 0, predicted.missing_ns + dt_ns)
-    lost = missing_ns > config.joint_hold * NANOSECONDS
-    positions = smooth(predicted.positions, seen.positions, factor, config.jump)
+    lost = missing_ns > config.joint_max_age * NANOSECONDS
+    positions = smooth(predicted.positions, seen.positions, factor, config.fast_motion_threshold)
     return Tracks(
         ids=predicted.ids,
         positions=np.where(lost[..., None], np.nan, positions),

@@ -17,7 +17,7 @@ _TYPES = {
 _NAMES = {np.dtype(kind).name: name for name, kind in _TYPES.items()}
 _GENERIC = re.compile(r"(8U|8S|16U|16S|32S|32F|64F)(?:C(\d+))?")
 
-#: Named encodings: family of colours and number of channels, 8 or 16 bits by their last digits.
+#: Named encodings: family of colors and number of channels, 8 or 16 bits by their last digits.
 _FAMILIES = {
     "mono": ("GRAY", 1), "rgb": ("RGB", 3), "bgr": ("BGR", 3), "rgba": ("RGBA", 4), "bgra": ("BGRA", 4),
     # OpenCV names a Bayer pattern by its second row, second column; ROS by its first.
@@ -38,12 +38,12 @@ class Encoding:
     Attributes:
         dtype: of one channel.
         channels: per pixel.
-        colour: OpenCV's name of the colour space; empty for plain numbers such as ``16UC1``.
+        color: OpenCV's name of the color space; empty for plain numbers such as ``16UC1``.
     """
 
     dtype: np.dtype[Any]
     channels: int
-    colour: str = ""
+    color: str = ""
 
 
 def parse(name: str) -> Encoding:
@@ -59,8 +59,8 @@ def parse(name: str) -> Encoding:
         return Encoding(np.dtype(np.uint8), 2, _YUV[name])
     for bits, kind in (("16", np.uint16), ("8", np.uint8)):
         if name.endswith(bits) and name.removesuffix(bits) in _FAMILIES:
-            colour, channels = _FAMILIES[name.removesuffix(bits)]
-            return Encoding(np.dtype(kind), channels, colour)
+            color, channels = _FAMILIES[name.removesuffix(bits)]
+            return Encoding(np.dtype(kind), channels, color)
     raise EncodingError(f"Unrecognized image encoding [{name}]")
 
 
@@ -84,16 +84,16 @@ def convert(image: NDArray[Any], source: str, target: str) -> NDArray[Any]:
     if source == target:
         return image
     old, new = parse(source), parse(target)
-    if not (old.colour and new.colour):
+    if not (old.color and new.color):
         _require_plain(source, old, target, new)
         return _change_type(image, new.dtype)
-    if old.colour != new.colour:
-        image = cv2.cvtColor(image, _conversion_code(old.colour, new.colour, source, target))
+    if old.color != new.color:
+        image = cv2.cvtColor(image, _conversion_code(old.color, new.color, source, target))
     return _change_type(image, new.dtype) if old.dtype != new.dtype else image
 
 
 def _require_plain(source: str, old: Encoding, target: str, new: Encoding) -> None:
-    if not old.colour and new.colour:
+    if not old.color and new.color:
         raise EncodingError(f"[{source}] is not a color format. but [{target}] is. The conversion does not make sense")
     if old.channels != new.channels:
         raise EncodingError(f"[{source}] and [{target}] do not have the same number of channel")

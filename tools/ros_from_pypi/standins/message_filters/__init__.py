@@ -1,4 +1,4 @@
-"""Stand-in for ``message_filters``: a subscriber as a filter, and the two synchronisers.
+"""Stand-in for ``message_filters``: a subscriber as a filter, and the two synchronizers.
 
 Signatures are those of Jazzy; Kilted inserts ``queue_offset`` before ``allow_headerless``, so
 callers name their arguments.

@@ -67,7 +67,7 @@ def read_points(
         field_names: only these fields; all by default.
         skip_nans: leave out points with a NaN in a field that is read, unless the cloud says it is dense.
         uvs: only the points with these indices.
-        reshape_organized_cloud: (width, height) for an organised cloud, the order upstream has.
+        reshape_organized_cloud: (width, height) for an organized cloud, the order upstream has.
     """
     assert isinstance(cloud, PointCloud2), "Cloud is not a sensor_msgs.msg.PointCloud2"
     kind = dtype_from_fields(cloud.fields, point_step=cloud.point_step)
@@ -117,7 +117,7 @@ def create_cloud(
 
     Args:
         points: structured array, (N, fields) array, or an iterable of tuples. Two dimensions of
-            points make an organised cloud: the first is its width.
+            points make an organized cloud: the first is its width.
         point_step: bytes from point to point; by default where the last field ends.
     """
     values = _structured(fields, points, dtype_from_fields(fields, point_step))

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unipose_ros.camera import Camera
+from unipose_ros.frame import RgbdFrame
+from unipose_ros.joint_sets import COCO23
+from unipose_ros.recordings import BagWriter, RecordingError
+from unipose_ros.recordings.messages import camera_info, depth_image, image, skeleton_array
+from unipose_training.datasets.base import Clip, RecordingClip, open_clips
+from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.joint_sets import in_joint_set
+from unipose_training.datasets.shards import LabeledFrame, write_shard
+
+CAMERA = Camera(60.0, 60.0, 31.5, 23.5, 64, 48)
+
+
+def record(folder: Path, people, standing: np.ndarray, frames: int = 4, truth: bool = True) -> Path:
+    """Frames of one color each, the number of the frame."""
+    with BagWriter(folder) as writer:
+        for t in range(1, frames + 1):
+            stamp = t * 100_000_000
+            writer.write("/color/camera_info", camera_info(stamp, "camera", CAMERA), stamp)
+            color = np.full((48, 64, 3), t % 256, np.uint8)
+            writer.write("/color/image", image(stamp, "camera", color, "rgb8"), stamp)
+            depth = np.full((48, 64), 2.0, np.float32)
+            writer.write("/depth/image", depth_image(stamp, "camera", depth), stamp)
+            if truth:
+                writer.write("/truth/skeletons", skeleton_array(people([standing], stamp, ["anna"])), stamp)
+    return folder
+
+
+def test_a_recording_is_a_clip(tmp_path: Path, people, standing: np.ndarray) -> None:
+    (clip,) = open_clips(record(tmp_path / "walk", people, standing))
+    assert (clip.name, clip.subset, len(clip)) == ("walk", "", 4)
+    assert [int(frame.color[0, 0, 0]) for frame in clip.frames() if frame.color is not None] == [1, 2, 3, 4]
+    assert [t.stamp_ns for t in clip.truth()] == [f.stamp_ns for f in clip.frames()]
+    assert clip.losses() == {}
+
+
+def test_the_storage_file_alone_is_a_clip_too(tmp_path: Path, people, standing: np.ndarray) -> None:
+    folder = record(tmp_path / "walk", people, standing)
+    assert RecordingClip(next(folder.glob("*.mcap"))).name == next(folder.glob("*.mcap")).stem
+    assert RecordingClip(folder, subset="single").subset == "single"
+
+
+def test_without_truth_there_is_none(tmp_path: Path, people, standing: np.ndarray) -> None:
+    (clip,) = open_clips(record(tmp_path / "walk", people, standing, truth=False))
+    assert list(clip.truth()) == []
+
+
+def test_losses_are_told_even_when_reading_stops_early(tmp_path: Path, people, standing: np.ndarray) -> None:
+    file = next(record(tmp_path / "walk", people, standing, frames=200).glob("*.mcap"))
+    whole = file.read_bytes()  # chunks of a megabyte, of which only whole ones can be read
+    cut = tmp_path / "cut.mcap"
+    cut.write_bytes(whole[: int(0.6 * len(whole))])
+    (clip,) = open_clips(cut)
+    frames = clip.frames()
+    next(frames)
+    frames.close()
+    assert clip.losses()["recording damaged, bytes lost at its end"] > 0
+    assert 0 < len(list(clip.frames())) < 200
+
+
+def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match="no such file"):
+        open_clips(tmp_path / "nowhere")
+    with pytest.raises(RecordingError, match="not a rosbag2 recording"):
+        open_clips(tmp_path)
+
+
+def test_a_folder_of_recordings(tmp_path: Path, people, standing: np.ndarray) -> None:
+    for place in ("crowd/b", "crowd/a", "single/a"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        record(tmp_path / place, people, standing, frames=1)
+    clips: list[Clip] = open_clips(tmp_path)
+    assert [(c.name, c.subset) for c in clips] == [("crowd/a", "crowd"), ("crowd/b", "crowd"), ("single/a", "single")]
+
+
+def shard(path: Path, people, standing: np.ndarray, subset: str) -> Path:
+    frames = []
+    for t in range(3):
+        color, depth = np.full((48, 64, 3), 40 * t, np.uint8), np.full((48, 64), 2.0, np.float32)
+        truth = in_joint_set(people([standing + (0, 0, 2)], t + 1, ["anna"]), COCO23)
+        box = np.zeros((1, 4), np.float32)
+        frame = RgbdFrame(t + 1, "camera", CAMERA, depth, color)
+        frames.append(LabeledFrame(frame, truth, box, np.zeros(3), np.eye(3)))
+    write_shard(path, f"{subset}/{path.stem}", subset, frames)
+    return path
+
+
+def test_shards_are_clips(tmp_path: Path, people, standing: np.ndarray) -> None:
+    path = shard(tmp_path / "crowd" / "a.npz", people, standing, "crowd")
+    (clip,) = open_clips(path)
+    assert (clip.name, clip.subset, len(clip)) == ("crowd/a", "crowd", 3)
+    for _ in range(2):
+        assert [f.stamp_ns for f in clip.frames()] == [t.stamp_ns for t in clip.truth()] == [1, 2, 3]
+
+
+def test_a_folder_of_both_without_what_is_still_being_written(tmp_path: Path, people, standing: np.ndarray) -> None:
+    shard(tmp_path / "crowd" / "b.npz", people, standing, "crowd")
+    for place in ("single/a", ".partial/single/c"):
+        (tmp_path / place).parent.mkdir(parents=True)
+        record(tmp_path / place, people, standing, frames=1)
+    assert [(c.name, c.subset) for c in open_clips(tmp_path)] == [("single/a", "single"), ("crowd/b", "crowd")]
+
+
+def test_what_is_no_shard_is_refused(tmp_path: Path, people, standing: np.ndarray) -> None:
+    whole = shard(tmp_path / "whole.npz", people, standing, "crowd").read_bytes()
+    for content in (b"nothing", whole[:-100]):
+        (tmp_path / "a.npz").write_bytes(content)
+        with pytest.raises(DataError, match="not a shard"):
+            open_clips(tmp_path)

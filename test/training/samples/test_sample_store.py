@@ -1,0 +1,252 @@
+"""Stores of samples: what is in them, and what becomes of broken builds, files and clips."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from unipose_ros.camera import project
+from unipose_ros.joint_sets import COCO17, ITOP15
+from unipose_training.datasets.base import open_clips
+from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.shards import ShardClip
+from unipose_training.labeling.keypoint_files import LabelerId
+from unipose_training.samples.build import LabelFiles, LiveLabels, build_store, encode_clip
+from unipose_training.samples.dataset import split_rows, subsample_clips
+from unipose_training.samples.source import require_labels
+from unipose_training.samples.store import TRUTH, SampleStore, StoredClip, StoreWriter
+
+SHOULDER, HAND = ITOP15.index("left_shoulder"), ITOP15.index("right_hand")
+
+
+def build(walks: Path, walkers: ModuleType, folder: Path, count: int = 3, **options: Any) -> SampleStore:
+    clips = open_clips(walks / "clips")[:count]
+    labels = LabelFiles.of_clips(walks / "labels", clips)
+    return build_store(clips, labels, folder, walkers.SETTINGS, progress=False, teacher=labels.teacher, **options)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_rows_are_those_of_the_clips(store: SampleStore, walks: Path, walkers: ModuleType) -> None:
+    clip = ShardClip(walks / "clips" / "walk1.npz")
+    about, arrays = encode_clip(clip, LabelFiles(walks / "labels", walkers.TEACHER), walkers.SETTINGS)
+    assert about == store.clips[1] == StoredClip("walk1", "walks", 4, 4, 0)
+    assert len(store) == 12
+    for name in arrays.keys() - {"previous"}:
+        assert np.array_equal(store[name][4:8], arrays[name], equal_nan=name not in ("depth", "color")), name
+    assert store["clip"].tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert store["previous"].tolist() == [-1, 0, 1, 2, -1, 4, 5, 6, -1, 8, 9, 10]
+    assert store.teacher == "projections"
+
+
+def test_rows_hold_labels_and_truth(store: SampleStore, walkers: ModuleType) -> None:
+    person = walkers.joints(1, 2)
+    shoulder, wrist = person[COCO17.index("left_shoulder")], person[COCO17.index("right_wrist")]
+    assert store["truth"][6, [SHOULDER, HAND]] == pytest.approx(np.stack([shoulder, wrist]), abs=1e-6)
+    assert store["pixels"][6, SHOULDER] == pytest.approx(project(walkers.CAMERA, shoulder), abs=1e-3)
+    assert store["lifted"][6, SHOULDER] == pytest.approx(shoulder, abs=0.06)
+    assert np.isnan(store["pixels"][6, ITOP15.index("torso")]).all()
+    # People are cut out at the distance of their trunk's joints, not of the skin before them.
+    assert store["distance"][6] == pytest.approx(person[COCO17.index("left_hip"), 2], abs=0.04)
+    assert store["trust"][6, SHOULDER] == pytest.approx(0.9)
+
+
+def test_a_broken_build_goes_on_to_the_same_bytes(store: SampleStore, walks: Path, walkers: ModuleType,
+                                                  tmp_path: Path) -> None:  # fmt: skip
+    folder = tmp_path / "store"
+    build(walks, walkers, folder, 2)
+    with (folder / "points.bin").open("ab") as stream:  # killed while it wrote the third clip
+        stream.write(b"half a clip")
+    build(walks, walkers, folder)
+    assert contents(folder) == contents(store.folder)
+
+
+@pytest.mark.slow  # two processes load torch
+def test_the_number_of_workers_changes_nothing(store: SampleStore, walks: Path, walkers: ModuleType,
+                                               tmp_path: Path) -> None:  # fmt: skip
+    build(walks, walkers, tmp_path / "store", workers=2)
+    assert contents(tmp_path / "store") == contents(store.folder)
+
+
+def test_a_shortened_file_is_named(store: SampleStore, tmp_path: Path) -> None:
+    shutil.copytree(store.folder, tmp_path / "store")
+    with (tmp_path / "store" / "truth.bin").open("r+b") as stream:
+        stream.truncate(100)
+    broken = SampleStore(tmp_path / "store")
+    assert len(broken["points"]) == 12
+    with pytest.raises(DataError, match=r"truth\.bin: shorter.*build the store again"):
+        broken["truth"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [('{"version": 7}', "version 7"), ("{", "cannot be read"), (None, "no samples.json")]
+)
+def test_an_index_that_does_not_fit_is_refused(tmp_path: Path, text: str | None, said: str) -> None:
+    if text is not None:
+        (tmp_path / "samples.json").write_text(text)
+    with pytest.raises(DataError, match=said):
+        SampleStore(tmp_path)
+
+
+def test_an_unknown_array_is_named(store: SampleStore) -> None:
+    with pytest.raises(DataError, match="no array 'depht'; there are box"):
+        store["depht"]
+
+
+def test_other_settings_and_labels_are_not_mixed(store: SampleStore, walks: Path, walkers: ModuleType) -> None:
+    clips, labels = open_clips(walks / "clips"), LabelFiles(walks / "labels", walkers.TEACHER)
+    other = replace(walkers.SETTINGS, with_color=False)
+    with pytest.raises(DataError, match="another settings"):
+        build_store(clips, labels, store.folder, other, progress=False, teacher=walkers.TEACHER)
+    with pytest.raises(DataError, match="another teacher"):
+        build_store(clips, labels, store.folder, walkers.SETTINGS, progress=False, teacher=LabelerId("other"))
+    assert len(SampleStore(store.folder)) == 12
+
+
+def test_a_damaged_clip_is_reported_and_passed_over(walks: Path, walkers: ModuleType, tmp_path: Path) -> None:
+    shutil.copytree(walks / "clips", tmp_path / "clips")
+    shutil.copytree(walks / "labels", tmp_path / "labels")
+    clips = open_clips(tmp_path / "clips")
+    path = tmp_path / "clips" / "walk1.npz"
+    path.write_bytes(path.read_bytes()[:2000])
+    labels, damaged = LabelFiles(tmp_path / "labels", walkers.TEACHER), {}
+    found = build_store(clips, labels, tmp_path / "store", walkers.SETTINGS, progress=False,
+                        damaged=damaged.__setitem__)  # fmt: skip
+    assert list(damaged) == ["walk1"]
+    assert [clip.name for clip in found.clips] == ["walk0", "walk2"]
+    assert found["previous"].tolist() == [-1, 0, 1, 2, -1, 4, 5, 6]
+    with pytest.raises(DataError, match="clip 'walk1'"):
+        build_store(clips, labels, tmp_path / "store", walkers.SETTINGS, progress=False)
+
+
+def test_a_clip_without_labels_is_damaged(walks: Path, walkers: ModuleType, tmp_path: Path) -> None:
+    damaged: dict[str, str] = {}
+    labels = LabelFiles(tmp_path, walkers.TEACHER)
+    found = build_store(open_clips(walks / "clips"), labels, tmp_path / "store", walkers.SETTINGS, progress=False,
+                        damaged=damaged.__setitem__)  # fmt: skip
+    assert len(damaged) == 3
+    assert all("label the clip first" in why for why in damaged.values())
+    assert len(found) == 0
+    with pytest.raises(DataError, match="no labels of these clips"):
+        LabelFiles.of_clips(tmp_path, open_clips(walks / "clips"))
+
+
+def test_two_clips_of_one_name_are_refused(walks: Path, walkers: ModuleType, tmp_path: Path) -> None:
+    clips = 2 * open_clips(walks / "clips")[:1]
+    with pytest.raises(DataError, match="2 clips are called 'walk0'"):
+        build_store(clips, LabelFiles(walks / "labels", walkers.TEACHER), tmp_path, walkers.SETTINGS, progress=False)
+
+
+def test_rows_unlike_the_others_add_nothing(tmp_path: Path) -> None:
+    writer = StoreWriter(tmp_path, {})
+    rows = {"previous": np.array([-1]), "depth": np.zeros((1, 4, 4), np.uint16)}
+    writer.append(StoredClip("a", "", 1, 1, 0), rows)
+    before = contents(tmp_path)
+    with pytest.raises(DataError, match=r"depth is .*shape.*must be alike"):
+        writer.append(StoredClip("b", "", 1, 1, 0), {**rows, "depth": np.zeros((1, 5, 5), np.uint16)})
+    with pytest.raises(DataError, match="depth is missing"):
+        writer.append(StoredClip("b", "", 1, 1, 0), {"previous": rows["previous"]})
+    assert contents(tmp_path) == before
+
+
+def test_people_are_followed_only_through_labeled_frames(walks: Path, walkers: ModuleType) -> None:
+    clip = ShardClip(walks / "clips" / "walk0.npz")
+    stamps = [frame.stamp_ns for frame in clip.frames()]
+
+    def every_but_the_second(_: ShardClip) -> Any:
+        people = {stamp: walkers.keypoints(walkers.CAMERA, walkers.joints(0, n)) for n, stamp in enumerate(stamps)}
+        return lambda frame: None if frame.stamp_ns == stamps[1] else people[frame.stamp_ns]
+
+    about, arrays = encode_clip(clip, every_but_the_second, walkers.SETTINGS)
+    assert arrays["frame"].tolist() == [0, 2, 3]
+    assert arrays["previous"].tolist() == [-1, -1, 1]
+    assert about.losses == {"frames without labels": 1}
+
+
+def test_keypoints_and_images_of_a_bent_lens_are_straightened(walkers: ModuleType, tmp_path: Path) -> None:
+    clips = walkers.write_clips(tmp_path, clips=1, frames=1, camera=walkers.BENT)
+    labels = LabelFiles(tmp_path / "labels", walkers.TEACHER)
+    found = build_store(clips, labels, tmp_path / "store", walkers.SETTINGS, progress=False)
+    person = walkers.joints(0, 0)
+    straight = project(walkers.CAMERA, person)
+    bent = project(walkers.BENT, person)
+    assert np.abs(straight - bent).max() > 2
+    assert found["keypoints"][0, :, :2] == pytest.approx(straight, abs=0.02)
+    wrist = person[COCO17.index("right_wrist")]
+    assert found["lifted"][0, HAND] == pytest.approx(wrist, abs=0.06)
+    points = found["points"][0].astype(np.float32) + found["center"][0]
+    assert np.linalg.norm(points - wrist, axis=1).min() < 0.09  # its skin is 6 cm away
+
+
+def test_people_of_the_truth_are_marked(walks: Path, walkers: ModuleType, tmp_path: Path, store: SampleStore) -> None:
+    found = build_store(open_clips(walks / "clips"), None, tmp_path, walkers.SETTINGS, progress=False)
+    assert found.teacher == TRUTH
+    assert len(found) == 12
+    assert found["truth"] == pytest.approx(store["truth"], abs=1e-6, nan_ok=True)
+    assert found["pixels"] == pytest.approx(store["pixels"], abs=0.01, nan_ok=True)
+    assert found["previous"].tolist() == store["previous"].tolist()
+    assert found["distance"] == pytest.approx(store["distance"], abs=0.05)
+    assert np.isnan(found["lifted"]).all()
+    assert found["size"] == pytest.approx(np.ones(12), abs=0.15)
+    with pytest.raises(DataError, match="projected 3D truth"):
+        require_labels(found)
+    assert require_labels(store) is store
+
+
+def test_a_live_teacher_is_built_once(walks: Path, walkers: ModuleType, tmp_path: Path, store: SampleStore) -> None:
+    plan = Projector(walkers)
+    found = build_store(open_clips(walks / "clips"), LiveLabels(plan), tmp_path, walkers.SETTINGS, progress=False)
+    assert found["pixels"] == pytest.approx(store["pixels"], abs=0.01, nan_ok=True)
+    assert plan.built == 1
+
+
+class Projector:
+    """A teacher that knows clip and frame by the image's gray."""
+
+    def __init__(self, walkers: ModuleType) -> None:
+        self._walkers, self.built = walkers, 0
+
+    def identity(self) -> LabelerId:
+        return LabelerId("projector")
+
+    def build(self) -> Any:
+        self.built += 1
+        return self._look
+
+    def _look(self, color: np.ndarray) -> Any:
+        clip, frame = divmod(round(float(color.mean())) - 40, 10)
+        return self._walkers.keypoints(self._walkers.CAMERA, self._walkers.joints(clip, frame))
+
+
+def test_no_clip_is_in_both_parts(store: SampleStore) -> None:
+    training, validation = split_rows(store, every=3)
+    assert training.tolist() == list(range(8))
+    assert validation.tolist() == list(range(8, 12))
+    with pytest.raises(DataError, match="too few"):
+        split_rows(store, every=4)
+    with pytest.raises(DataError, match="too few"):
+        split_rows(store, every=3, min_confidence=0.81)
+
+
+def test_a_larger_part_holds_the_smaller(store: SampleStore) -> None:
+    rows = np.arange(12)
+    parts = [set(subsample_clips(store, rows, part).tolist()) for part in (0.01, 0.5, 1.0)]
+    assert [len(part) for part in parts] == [4, 8, 12]
+    assert parts[0] < parts[1] < parts[2]
+    with pytest.raises(ValueError, match="part = 0"):
+        subsample_clips(store, rows, 0)
+
+
+def test_the_index_is_plain_json(store: SampleStore) -> None:
+    about = json.loads((store.folder / "samples.json").read_text())
+    assert about["teacher"] == {"name": "projections", "settings": {"noise": 0}, "weights_sha256": "abc"}
+    assert about["arrays"]["points"] == {"dtype": "<f2", "shape": [256, 3]}

@@ -1,0 +1,115 @@
+"""People read from heat maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from unipose_ros.camera import Camera
+from unipose_ros.detection import heatmap as heat_map
+from unipose_ros.detection.heatmap import CenterNetConfig, CenterNetDetector, read_maps, visible_depths
+from unipose_ros.frame import RgbdFrame
+from unipose_ros.modalities.base import EstimatorError
+from unipose_ros.networks import detector as network
+
+FOCAL = 96.0
+
+
+def maps_of(*people: tuple[int, int, float, float], shape: tuple[int, int] = (24, 32)) -> NDArray[np.float32]:
+    """(6, h, w) with a peak at each row and column, of a heat and a distance; boxes 0.2 m and 0.6 m to each side."""
+    maps = np.zeros((6, *shape), np.float32)
+    maps[0] = -8
+    for row, column, heat, distance in people:
+        maps[0, row, column] = np.log(heat / (1 - heat))
+        maps[1:5, row, column] = 0.2, 0.6, 0.2, 0.6
+        maps[5, row, column] = np.log(distance) - heat_map.LOG_MIDDLE
+    return maps
+
+
+class Says:
+    """A network that says the same of every image, and remembers what it was shown."""
+
+    description = "says the same"
+
+    def __init__(self, maps: NDArray[np.float32]) -> None:
+        self.maps, self.shown = maps, np.zeros(0)
+
+    def __call__(self, *inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        (self.shown,) = inputs
+        return (self.maps[None],)
+
+
+def test_the_reader_and_the_network_agree_on_their_numbers() -> None:
+    for name in ("STRIDE", "MULTIPLE", "LOG_MIDDLE"):
+        assert getattr(heat_map, name) == getattr(network, name)
+
+
+def test_peaks_become_boxes_in_meters() -> None:
+    found = read_maps(maps_of((10, 5, 0.6, 2.0), (12, 20, 0.9, 4.0)), FOCAL, CenterNetConfig())
+    np.testing.assert_allclose(found.scores, [0.9, 0.6], rtol=1e-5)
+    np.testing.assert_allclose(found.distances, [4, 2], rtol=1e-5)
+    u, v = 20 * 4 + 1.5, 12 * 4 + 1.5
+    np.testing.assert_allclose(found.boxes[0], [u - 4.8, v - 14.4, u + 4.8, v + 14.4], rtol=1e-5)
+
+
+def test_one_peak_is_one_person_and_faint_heat_nobody() -> None:
+    maps = maps_of((10, 5, 0.6, 2.0), (10, 6, 0.8, 2.0), (3, 25, 0.2, 2.0))
+    assert len(read_maps(maps, FOCAL, CenterNetConfig())) == 1
+
+
+def test_no_more_than_asked_for() -> None:
+    maps = maps_of(*((4, column, 0.5 + column / 100, 3.0) for column in range(0, 30, 3)))
+    found = read_maps(maps, FOCAL, CenterNetConfig(max_people=4))
+    np.testing.assert_allclose(found.scores, [0.77, 0.74, 0.71, 0.68], rtol=1e-5)
+
+
+def test_wild_answers_do_not_overflow() -> None:
+    maps = maps_of((10, 5, 0.6, 2.0))
+    maps[5] = 1e4
+    assert np.isfinite(read_maps(maps, FOCAL, CenterNetConfig()).boxes).all()
+
+
+def test_distance_is_what_depth_shows_near_what_the_network_says() -> None:
+    image = np.zeros((2, 96, 128), np.float32)
+    image[:, :, :64] = np.array([2.1, 1.0])[:, None, None]
+    people = read_maps(maps_of((12, 8, 0.9, 2.0), (12, 24, 0.8, 2.0), (12, 3, 0.7, 5.0)), FOCAL, CenterNetConfig())
+    # Something near it; nothing read; something else.
+    np.testing.assert_allclose(visible_depths(image, people, 0.15), [2.1, 2.0, 5.0], rtol=1e-5)
+
+
+def test_a_frame_goes_through_and_boxes_come_back_in_its_pixels(room: Callable[..., RgbdFrame]) -> None:
+    frame = room(people=[(0.0, 2.5)])
+    run = Says(maps_of((11, 14, 0.9, 2.3)))
+    found = CenterNetDetector(run, FOCAL)(frame)
+    assert run.shown.shape == (1, 2, 96, 128)
+    assert np.isfinite(run.shown).all()
+    assert found.distances[0] == pytest.approx(2.4, abs=0.05)
+    scale = 262.5 / FOCAL
+    middle = (14 * 4 + 2) * scale - 0.5
+    np.testing.assert_allclose(found.boxes[0, [0, 2]], middle + np.array([-1, 1]) * 0.2 * 262.5 / 2.3, atol=0.5)
+
+
+def test_two_peaks_on_one_person_are_one(room: Callable[..., RgbdFrame]) -> None:
+    run = Says(maps_of((11, 14, 0.9, 2.4), (13, 14, 0.8, 2.4)))
+    assert len(CenterNetDetector(run, FOCAL)(room(people=[(0.0, 2.5)]))) == 1
+
+
+def test_what_cannot_be_looked_at_is_refused(camera: Camera, room: Callable[..., RgbdFrame]) -> None:
+    person_detector = CenterNetDetector(Says(maps_of()), FOCAL)
+    assert len(person_detector(room())) == 0
+    color = np.zeros((camera.height, camera.width, 3), np.uint8)
+    with pytest.raises(EstimatorError, match="no depth"):
+        person_detector(RgbdFrame(1, "optical", camera, color=color))
+    person_detector.close()
+    with pytest.raises(EstimatorError, match="closed"):
+        person_detector(room())
+
+
+@pytest.mark.parametrize(("field", "value"), [("min_score", 0.0), ("max_people", 0), ("reach", 0.0)])
+def test_settings_are_checked(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=field):
+        CenterNetConfig(**{field: value})  # type: ignore[arg-type]

@@ -1,0 +1,127 @@
+"""Which modality is used while images come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_networks import CAMERA, Finder, box, standing, write_weights
+
+from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator, WeightsConfig
+from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.networks.weights import WeightsError
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+Tiny = Callable[..., EstimatorConfig]
+#: (17, 2) pixels of somebody 3 m away from the camera of these tests who faces it, in COCO's order.
+PIXELS = np.array(
+    [
+        (80, 33), (81, 32), (79, 32), (83, 33), (77, 33), (87, 42), (73, 42), (90, 53), (70, 53),
+        (91, 63), (69, 63), (84, 62), (76, 62), (84, 79), (76, 79), (84, 96), (76, 96),
+    ],
+    np.float32,
+)  # fmt: skip
+
+
+def detector(image: np.ndarray) -> Keypoints2D:
+    """One person, whatever the image shows."""
+    frame = np.array([[68, 30, 92, 97]], np.float32)
+    return Keypoints2D(PIXELS[None], np.full((1, 17), 0.9, np.float32), np.ones(1, np.float32), frame)
+
+
+@pytest.fixture
+def machine(tiny: Tiny) -> PoseEstimator:
+    made = PoseEstimator(tiny("auto"), detector, Finder(box(80)))
+    made.warm_up(CAMERA)
+    return made
+
+
+def test_points_are_used_while_there_is_depth(machine: PoseEstimator) -> None:
+    found = machine.estimate(standing(80))
+    assert (len(found), found.modality, machine.notice) == (1, "points", "")
+    assert "points: torch" in machine.runtime
+    assert "rgb: torch" in machine.runtime
+
+
+@pytest.mark.parametrize("dead", [None, np.zeros((120, 160), np.float32), np.full((120, 160), np.nan, np.float32)])
+def test_rgb_takes_over_when_depth_dies_and_gives_back(machine: PoseEstimator, dead: np.ndarray | None) -> None:
+    machine.estimate(standing(80))
+    fallen = machine.estimate(replace(standing(80, stamp_ns=1_033_000_000), depth=dead))
+    assert (len(fallen), fallen.modality) == (1, "rgb")
+    assert "rgb takes over" in machine.notice
+    # By the keypoints the person is 3 m away; that is less sure than depth, above all along the ray.
+    np.testing.assert_allclose(fallen.positions[..., 2], 3.0, atol=0.5)
+    assert fallen.covariances is not None
+    assert (fallen.covariances[0, :, 5] > 1.5 * fallen.covariances[0, :, 0]).all()
+    back = machine.estimate(standing(80, stamp_ns=1_066_000_000))
+    assert (back.modality, machine.notice) == ("points", "")
+
+
+def test_points_go_on_when_color_dies(machine: PoseEstimator) -> None:
+    found = machine.estimate(standing(80, color=False))
+    assert (len(found), found.modality) == (1, "points")
+    assert "no color" in machine.notice
+
+
+def test_depth_that_flickers_about_the_limit_does_not_switch_to_and_fro(machine: PoseEstimator) -> None:
+    def with_readings(part: float) -> str:
+        depth = np.zeros((120, 160), np.float32)
+        depth[:, : round(160 * part)] = 3
+        return machine.estimate(replace(standing(80), depth=depth)).modality
+
+    # Every fourth column is looked at: one of forty, two of forty.
+    assert [with_readings(part) for part in (0.025, 0.0, 0.025, 0.05, 0.025)] == [
+        "points", "rgb", "rgb", "points", "points",
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def nothing_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unipose_ros.modalities.factory._shipped", lambda name: None)
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+def test_nothing_to_look_at_is_an_error(tmp_path: Path) -> None:
+    files = WeightsConfig(points=str(write_weights(tmp_path, "points")))
+    machine = PoseEstimator(EstimatorConfig("auto", "torch", "cpu", 1, files), person_detector=Finder(box(80)))
+    assert "no rgb: no weights of 'rgb'" in machine.runtime
+    with pytest.raises(EstimatorError, match="no depth"):
+        machine.estimate(replace(standing(80), depth=None))
+    blind = machine.estimate(replace(standing(80), depth=np.zeros((120, 160), np.float32)))
+    assert len(blind) == 0
+    assert "hardly any reading" in machine.notice
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+def test_rgb_alone_is_better_than_nothing(tmp_path: Path) -> None:
+    files = WeightsConfig(rgb=str(write_weights(tmp_path, "rgb")))
+    machine = PoseEstimator(EstimatorConfig("auto", "torch", "cpu", 1, files), detector)
+    found = machine.estimate(standing(80))
+    assert (len(found), found.modality) == (1, "rgb")
+    assert "'points' is not there" in machine.notice
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+def test_without_movenet_points_go_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNIPOSE_CACHE", str(tmp_path / "empty"))
+    files = WeightsConfig(**{name: str(write_weights(tmp_path, name)) for name in ("points", "rgb")})
+    machine = PoseEstimator(EstimatorConfig("auto", "torch", "cpu", 1, files), person_detector=Finder(box(80)))
+    assert "no rgb: MoveNet's weights are absent" in machine.runtime
+    assert machine.estimate(standing(80)).modality == "points"
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+def test_with_neither_it_says_why() -> None:
+    with pytest.raises(WeightsError, match=r"neither points \(.*points.*\) nor rgb \(.*rgb"):
+        PoseEstimator(EstimatorConfig("auto", "torch", "cpu"), detector)
+
+
+@pytest.mark.parametrize("bad", ["points", "rgb"])
+def test_weights_that_were_named_must_be_usable(tmp_path: Path, bad: str) -> None:
+    files = {name: str(write_weights(tmp_path, name)) for name in ("points", "rgb")}
+    Path(files[bad]).write_bytes(b"no weights")
+    with pytest.raises(WeightsError, match=f"{bad}.safetensors is no complete"):
+        PoseEstimator(EstimatorConfig("auto", "torch", "cpu", 1, WeightsConfig(**files)), detector, Finder())

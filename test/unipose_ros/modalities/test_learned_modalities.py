@@ -1,0 +1,367 @@
+"""Trained networks as modalities: who is found, cut out, looked at and put back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_networks import CAMERA, TINY, Finder, box, standing, write_weights
+
+from unipose_ros.camera import project
+from unipose_ros.codecs.points import PointsCodec
+from unipose_ros.detection import DetectionConfig, Proposals
+from unipose_ros.detection.temporal import ProposalCache, boxes_around_joints
+from unipose_ros.detection.verification import PoseVerifier
+from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator, WeightsConfig
+from unipose_ros.frame import JointStatus, RgbdFrame
+from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.modalities.base import RequiredInputs
+from unipose_ros.networks.weights import WeightsError
+from unipose_ros.timing import StageClock
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+DEVICES = ["cpu", pytest.param("cuda", marks=CUDA)]
+Tiny = Callable[..., EstimatorConfig]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("modality", ["points", "depth", "rgb"])
+def test_everybody_comes_out_where_the_finder_says(tiny: Tiny, modality: str, device: str) -> None:
+    machine = PoseEstimator(tiny(modality, device=device), person_detector=Finder(box(40), box(110)))
+    machine.warm_up(CAMERA)
+    clock = StageClock()
+    found = machine.estimate(standing(40, 110), clock)
+    assert len(found) == 2
+    assert (found.modality, found.frame_id, found.stamp_ns) == (modality, "camera", 1_000_000_000)
+    assert list(clock.milliseconds) == ["people", "crop", "network", "lift"]
+    middles = project(CAMERA, found.positions.mean(axis=1))
+    np.testing.assert_allclose(middles[:, 0], [40, 110], atol=8)
+    np.testing.assert_allclose(found.positions[..., 2], 3.0, atol=0.5)
+    # What was found in depth alone is as sure as the judge of poses is, who believes everybody here.
+    said = [0.9, 0.5] if modality == "rgb" else [1 / (1 + np.exp(-9))] * 2
+    np.testing.assert_allclose(found.scores, said, rtol=1e-6)
+    assert ((found.confidences > 0) & (found.confidences < 1)).all()
+    assert (found.status == JointStatus.MEASURED).all()
+    assert found.covariances is not None
+    variances = found.covariances[..., [0, 3, 5]]
+    # Untrained networks say a scale of 10 cm: Laplace's variance is 2 s^2 in each coordinate.
+    np.testing.assert_allclose(variances.mean(axis=-1), 0.02, rtol=0.4)
+
+
+@CUDA
+@pytest.mark.parametrize("modality", ["points", "depth", "rgb"])
+def test_half_precision_on_cuda_agrees_within_a_centimeter(tiny: Tiny, modality: str) -> None:
+    person_detector, frame = Finder(box(40), box(110)), standing(40, 110)
+    found = [
+        PoseEstimator(tiny(modality, device=device), person_detector=person_detector).estimate(frame).positions
+        for device in ("cpu", "cuda")
+    ]
+    np.testing.assert_allclose(found[1], found[0], atol=0.01)
+
+
+def test_the_cameras_k_is_not_baked_in(tiny: Tiny) -> None:
+    """The same scene through a camera of twice the resolution gives the same people."""
+    frame = standing(80)
+    assert frame.depth is not None
+    large = RgbdFrame(1, "camera", CAMERA.scaled(320, 240), depth=frame.depth.repeat(2, axis=0).repeat(2, axis=1))
+    there = (80 - 10.0, 30.0, 80 + 9.0, 89.0)
+    doubled = tuple(2 * value + 0.5 for value in there)  # pixel centers are at whole numbers
+    near = PoseEstimator(tiny("points"), person_detector=Finder(there)).estimate(frame)  # type: ignore[arg-type]
+    same = PoseEstimator(tiny("points"), person_detector=Finder(doubled)).estimate(large)  # type: ignore[arg-type]
+    np.testing.assert_allclose(near.positions.mean(axis=1), same.positions.mean(axis=1), atol=0.07)
+
+
+def test_a_joint_behind_something_is_inferred(tiny: Tiny) -> None:
+    frame = standing(80)
+    assert frame.depth is not None
+    frame.depth[60:90] = 1.0  # a table in front of the legs
+    # Untrained depth networks put every joint into the middle of the window: half of them here, half behind.
+    upper, lower = (80 - 10.0, 30.0, 80 + 9.0, 58.0), (80 - 10.0, 62.0, 80 + 9.0, 89.0)
+    person_detector = Finder(upper, lower)
+    found = PoseEstimator(tiny("depth", detection=DetectionConfig()), person_detector=person_detector).estimate(frame)
+    assert len(found) == 2
+    assert (found.status[0] == JointStatus.MEASURED).all()
+    assert (found.status[1] == JointStatus.INFERRED).all()
+
+
+def test_joints_out_of_the_image_are_inferred_not_missing(tiny: Tiny) -> None:
+    found = PoseEstimator(tiny("depth"), person_detector=Finder((-40.0, 30.0, 20.0, 89.0))).estimate(standing(5))
+    assert (found.status == JointStatus.INFERRED).all()
+    assert np.isfinite(found.positions).all()
+
+
+@pytest.mark.parametrize("modality", ["points", "depth"])
+@pytest.mark.parametrize(
+    "nowhere",
+    [
+        (400.0, 30.0, 420.0, 90.0), (-60.0, 30.0, -5.0, 90.0), (70.0, 30.0, 70.0, 90.0), (90.0, 30.0, 70.0, 90.0),
+        (np.nan, 30.0, 90.0, 90.0), (0.0, 0.0, np.inf, 90.0),
+    ],
+)  # fmt: skip
+def test_boxes_that_show_nothing_are_left_out_and_counted(tiny: Tiny, modality: str, nowhere: tuple) -> None:
+    machine = PoseEstimator(tiny(modality), person_detector=Finder(nowhere, box(80)))
+    found = machine.estimate(standing(80))
+    assert len(found) == 1
+    assert machine.counters == {"too_few_measurements": 1}
+
+
+@pytest.mark.parametrize("distance", [np.nan, 0.0, -1.0, np.inf])
+def test_a_person_at_no_distance_is_left_out(tiny: Tiny, distance: float) -> None:
+    for modality in ("points", "depth"):
+        person_detector = Finder(box(80), distance=distance)
+        assert len(PoseEstimator(tiny(modality), person_detector=person_detector).estimate(standing(80))) == 0
+
+
+@pytest.mark.parametrize("nothing", [0.0, np.nan, np.inf])
+@pytest.mark.parametrize("modality", ["points", "depth"])
+def test_depth_without_readings_is_nobody(tiny: Tiny, modality: str, nothing: float) -> None:
+    frame = replace(standing(80), depth=np.full((120, 160), nothing, np.float32))
+    assert len(PoseEstimator(tiny(modality), person_detector=Finder(box(80))).estimate(frame)) == 0
+
+
+def test_nobody_is_an_empty_answer(tiny: Tiny) -> None:
+    found = PoseEstimator(tiny("points"), person_detector=Finder()).estimate(standing())
+    assert found.positions.shape == (0, 15, 3)
+
+
+def test_more_people_than_allowed_are_left_out(tiny: Tiny) -> None:
+    person_detector = Finder(box(20), box(60), box(100), box(140))  # scores 0.9 to 0.5
+    config = tiny("points", detection=DetectionConfig(max_people=2))
+    best = PoseEstimator(config, person_detector=person_detector).estimate(standing(20, 60, 100, 140))
+    np.testing.assert_allclose(project(CAMERA, best.positions.mean(axis=1))[:, 0], [20, 60], atol=8)
+
+
+def test_low_scores_of_the_2d_network_are_left_out(tiny: Tiny) -> None:
+    person_detector = Finder(box(20), box(60), box(100), box(140))  # scores 0.9 to 0.5
+    pixels, sure = np.full((4, 17, 2), (40, 60), np.float32), np.ones((4, 17), np.float32)
+    person_detector.said = replace(
+        person_detector.said, keypoints=Keypoints2D(pixels, sure, sure[:, 0], person_detector.said.boxes)
+    )
+    config = tiny("points", detection=DetectionConfig(min_score=0.6))
+    assert len(PoseEstimator(config, person_detector=person_detector).estimate(standing(20, 60, 100, 140))) == 3
+
+
+@pytest.mark.parametrize(("modality", "absent"), [("points", "depth"), ("depth", "depth"), ("rgb", "color")])
+def test_a_frame_without_the_image_is_refused(tiny: Tiny, modality: str, absent: str) -> None:
+    machine = PoseEstimator(tiny(modality), person_detector=Finder(box(80)))
+    with pytest.raises(EstimatorError, match=f"no {absent}; modality '{modality}'"):
+        machine.estimate(replace(standing(80), **{absent: None}))
+
+
+def test_needs_are_known_before_anything_is_loaded() -> None:
+    assert EstimatorConfig(modality="points").needs == RequiredInputs(color=False, depth=True)
+    assert EstimatorConfig(modality="rgb").needs == RequiredInputs(color=True, depth=False)
+    assert EstimatorConfig(modality="auto").needs.either
+    by_keypoints = EstimatorConfig(modality="depth", detection=DetectionConfig(detector="keypoints"))
+    assert by_keypoints.needs == RequiredInputs(color=True, depth=True)
+
+
+def test_a_joint_that_is_no_number_is_missing_and_counted(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = PoseEstimator(tiny("points"), person_detector=Finder(box(80)))
+    run = machine._modality._trained.run  # type: ignore[attr-defined]
+
+    def broken(*given: np.ndarray) -> tuple[np.ndarray, ...]:
+        joints, *rest = (output.copy() for output in run(*given))
+        joints[..., 3, 1] = np.nan
+        return (joints, *rest)
+
+    broken.description = ""  # type: ignore[attr-defined]
+    object.__setattr__(machine._modality._trained, "run", broken)  # type: ignore[attr-defined]
+    found = machine.estimate(standing(80))
+    assert found.status[0].tolist().count(JointStatus.MISSING) == 1
+    assert np.isnan(found.positions[0, 3]).all()
+    assert found.confidences[0, 3] == 0
+    assert machine.counters == {"joints not finite": 1}
+
+
+def test_a_temperature_in_the_record_makes_it_less_sure(tmp_path: Path) -> None:
+    def confidence(temperature: float) -> float:
+        path = write_weights(tmp_path, "points", metrics={"temperature": temperature})
+        config = EstimatorConfig("points", "torch", "cpu", 1, WeightsConfig(points=str(path)))
+        return float(PoseEstimator(config, person_detector=Finder(box(80))).estimate(standing(80)).confidences.mean())
+
+    assert confidence(0.3) > 0.8 > confidence(1.0) > confidence(3.0)
+    with pytest.raises(WeightsError, match=r"temperature = 0\.0"):
+        confidence(0.0)
+
+
+def test_painted_networks_take_people_with_and_without_keypoints(tmp_path: Path) -> None:
+    path = write_weights(tmp_path, "points", replace(TINY["points"], paint=17))
+    config = EstimatorConfig("points", "torch", "cpu", 1, WeightsConfig(points=str(path)))
+    person_detector = Finder(box(80))
+    assert len(PoseEstimator(config, person_detector=person_detector).estimate(standing(80))) == 1
+    pixels = np.tile(np.array([80.0, 60.0], np.float32), (1, 17, 1))
+    keypoints = Keypoints2D(pixels, np.ones((1, 17), np.float32), np.ones(1, np.float32), np.zeros((1, 4), np.float32))
+    person_detector.said = Proposals(
+        person_detector.said.boxes, person_detector.said.distances, person_detector.said.scores, keypoints
+    )
+    assert len(PoseEstimator(config, person_detector=person_detector).estimate(standing(80))) == 1
+
+
+def test_between_searches_people_are_where_they_were(tiny: Tiny) -> None:
+    person_detector = Finder(box(80))
+    machine = PoseEstimator(
+        tiny("points", detection=DetectionConfig(detection_interval=3)), person_detector=person_detector
+    )
+    for k in range(7):
+        assert len(machine.estimate(standing(80, stamp_ns=1_000_000_000 + k * 33_000_000))) == 1
+    assert person_detector.asked == 3
+
+
+def test_somebody_lost_makes_it_search_at_once(tiny: Tiny) -> None:
+    person_detector = Finder(box(80))
+    machine = PoseEstimator(
+        tiny("points", detection=DetectionConfig(detection_interval=100)), person_detector=person_detector
+    )
+    machine.estimate(standing(80))
+    person_detector.said = Finder(box(30)).said
+    jumped = machine.estimate(standing(30, stamp_ns=1_033_000_000, distance=4.5))
+    assert person_detector.asked == 2
+    assert len(jumped) == 0 or project(CAMERA, jumped.positions.mean(axis=1))[0, 0] < 50
+
+
+@pytest.mark.parametrize("later", [2_000_000_000, 900_000_000, 1_000_000_000])
+def test_a_gap_or_a_jump_of_time_makes_it_search(tiny: Tiny, later: int) -> None:
+    person_detector = Finder(box(80))
+    machine = PoseEstimator(
+        tiny("points", detection=DetectionConfig(detection_interval=100)), person_detector=person_detector
+    )
+    machine.estimate(standing(80))
+    machine.estimate(standing(80, stamp_ns=later))
+    assert person_detector.asked == 2
+
+
+def test_reset_forgets_and_close_refuses(tiny: Tiny) -> None:
+    person_detector = Finder(box(80))
+    machine = PoseEstimator(
+        tiny("points", detection=DetectionConfig(detection_interval=100)), person_detector=person_detector
+    )
+    machine.estimate(standing(80))
+    machine.reset()
+    machine.estimate(standing(80, stamp_ns=1_033_000_000))
+    assert (person_detector.asked, person_detector.resets) == (2, 1)
+    machine.close()
+    assert person_detector.closed
+    with pytest.raises(EstimatorError, match="closed"):
+        machine.estimate(standing(80))
+
+
+def test_runtime_names_network_and_finder(tiny: Tiny) -> None:
+    runtime = PoseEstimator(tiny("depth"), person_detector=Finder()).runtime
+    assert "torch" in runtime
+    assert "cpu" in runtime
+    assert "people by a list" in runtime
+
+
+@pytest.mark.parametrize(("by_keypoints", "looks"), [(False, 2), (True, 1)])
+def test_whom_depth_alone_has_found_is_looked_at_more_closely(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, by_keypoints: bool, looks: int
+) -> None:
+    person_detector = Finder(box(40))
+    if by_keypoints:
+        pixels, sure = np.full((1, 17, 2), (40, 60), np.float32), np.ones((1, 17), np.float32)
+        person_detector.said = replace(
+            person_detector.said, keypoints=Keypoints2D(pixels, sure, sure[:, 0], person_detector.said.boxes)
+        )
+    machine = PoseEstimator(tiny("points"), person_detector=person_detector)
+    cut_out = PointsCodec.encode
+    boxes: list[np.ndarray] = []
+
+    def noted(reader: PointsCodec, frame: RgbdFrame, people: Proposals, person: int) -> object:
+        boxes.append(people.boxes[person])
+        return cut_out(reader, frame, people, person)
+
+    monkeypatch.setattr(PointsCodec, "encode", noted)
+    found = machine.estimate(standing(40))
+    assert len(found) == 1
+    assert len(boxes) == looks
+    np.testing.assert_array_equal(boxes[0], box(40))
+    if looks == 2:
+        first = project(CAMERA, found.positions[0])
+        # An untrained network says the same joints again, so the second box is around them.
+        np.testing.assert_allclose(boxes[1], [*first.min(axis=0), *first.max(axis=0)], atol=6)
+
+
+def test_whoever_was_there_is_looked_at_once_where_they_were(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    person_detector = Finder(box(40))
+    machine = PoseEstimator(tiny("points"), person_detector=person_detector)
+    before = machine.estimate(standing(40))
+    boxes: list[np.ndarray] = []
+    cut_out = PointsCodec.encode
+
+    def noted(reader: PointsCodec, frame: RgbdFrame, people: Proposals, person: int) -> object:
+        boxes.append(people.boxes[person])
+        return cut_out(reader, frame, people, person)
+
+    monkeypatch.setattr(PointsCodec, "encode", noted)
+    remembered = boxes_around_joints(CAMERA, before, grown=0.05)
+    person_detector.said = replace(person_detector.said, boxes=remembered.boxes + 1, distances=remembered.distances)
+    machine.estimate(standing(40, stamp_ns=1_033_000_000))
+    assert len(boxes) == 1
+    np.testing.assert_allclose(boxes[0], remembered.boxes[0], atol=1e-3)
+    # Somebody else in the image is new, and looked at twice; after a pause so is everybody.
+    person_detector.said = Finder(box(110)).said
+    boxes.clear()
+    machine.estimate(standing(40, 110, stamp_ns=1_066_000_000))
+    assert sum(abs(each[0] + each[2] - 220) < 20 for each in boxes) == 2
+    boxes.clear()
+    machine.estimate(standing(40, 110, stamp_ns=2_000_000_000))
+    assert len(boxes) == 2
+
+
+def test_of_two_proposals_for_one_place_one_is_recognized(tiny: Tiny) -> None:
+    frame = standing(40)
+    people = PoseEstimator(tiny("points"), person_detector=Finder(box(40))).estimate(frame)
+    places = ProposalCache(Finder(), DetectionConfig())
+    here = boxes_around_joints(CAMERA, people, grown=0.05)
+    near = np.concatenate([here.boxes + 2, here.boxes + 1, here.boxes + 60])
+    found = Proposals(near, np.repeat(here.distances, 3), np.array([0.9, 0.5, 0.4], np.float32))
+    assert not places.recognized(frame, found)[1].any()
+    places.remember(frame, people)
+    there, known = places.recognized(standing(40, stamp_ns=frame.stamp_ns + 33_000_000), found)
+    assert known.tolist() == [False, True, False]
+    np.testing.assert_allclose(there.boxes[1], here.boxes[0], atol=1e-3)
+    np.testing.assert_array_equal(there.boxes[[0, 2]], near[[0, 2]])
+    nearer = replace(found, distances=found.distances - 1)
+    assert not places.recognized(standing(40, stamp_ns=frame.stamp_ns + 33_000_000), nearer)[1].any()
+
+
+def test_whom_the_finder_overlooks_is_looked_for_where_they_were(tiny: Tiny) -> None:
+    person_detector = Finder(box(40), box(110))
+    machine = PoseEstimator(tiny("points"), person_detector=person_detector)
+    assert len(machine.estimate(standing(40, 110))) == 2
+    person_detector.said = Finder(box(110)).said
+    there = machine.estimate(standing(40, 110, stamp_ns=1_033_000_000))
+    middles = np.sort(project(CAMERA, there.positions.mean(axis=1))[:, 0])
+    np.testing.assert_allclose(middles, [40, 110], atol=8)
+    assert len(machine.estimate(standing(40, 110, stamp_ns=2_000_000_000))) == 1
+
+
+def test_who_is_unlikely_is_dropped_and_counted(tmp_path: Path) -> None:
+    doubts = PoseVerifier(
+        {
+            "detector_logit": 0.0,
+            "confidence_logit": 0.0,
+            "on_surface": 8.0,
+            "free_boundary": 0.0,
+            "bone_deviation": 0.0,
+        },
+        -4.0,
+    )
+    path = write_weights(tmp_path, "points", metrics=doubts.metrics())
+    config = EstimatorConfig("points", "torch", "cpu", 1, WeightsConfig(points=str(path)))
+    frame = standing(40)
+    machine = PoseEstimator(config, person_detector=Finder(box(40)))
+    (score,) = machine.estimate(frame).scores
+    assert 0.9 < score < 1
+    assert not machine.counters
+    nobody = PoseEstimator(
+        replace(config, detection=DetectionConfig(min_person_probability=0.999)), person_detector=Finder(box(40))
+    )
+    assert len(nobody.estimate(frame)) == 0
+    assert nobody.counters == {"rejected_low_probability": 1}

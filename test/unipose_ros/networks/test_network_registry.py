@@ -1,0 +1,57 @@
+"""Networks by name: built, saved, loaded, refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from unipose_ros.networks.points import PointNetwork, PointNetworkConfig
+from unipose_ros.networks.registry import NETWORKS, build_network, get_network, load_network, save_network
+from unipose_ros.networks.weights import ModelCard, WeightsError
+
+TINY = PointNetworkConfig(points=64, centers=8, neighbors=4, width=16, edge=(8, 8), layers=1, hidden=16)
+RECORD = ModelCard("points", {}, "itop15", "(B, T, 64, 3) float32 meters", "nothing", "Apache-2.0")
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_a_saved_network_comes_back(tmp_path: Path, half: bool) -> None:
+    torch.manual_seed(0)
+    network, path = PointNetwork(TINY).eval(), tmp_path / "points.safetensors"
+    written = save_network(path, network, TINY, RECORD, half)
+    loaded, record = load_network(path, "points")
+    assert record.sha256 == written.sha256
+    assert loaded.config == TINY
+    assert not loaded.training
+    cloud = torch.randn(1, 1, 64, 3) * 0.3
+    tolerance = 2e-3 if half else 0
+    assert (loaded(cloud).joints - network(cloud).joints).abs().max() <= tolerance
+
+
+def test_every_size_of_every_network_is_built() -> None:
+    for name in NETWORKS:
+        for size in get_network(name).sizes:
+            with torch.device("meta"):
+                assert sum(p.numel() for p in build_network(name, size).parameters()) > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "said"),
+    [
+        ("nothing", "s", "unknown; there are"),
+        ("points", "xxl", "no size 'xxl'"),
+        ("points", {"depth": 3}, "depth"),
+        ("points", {"width": 0}, "width = 0"),
+    ],
+)
+def test_what_cannot_be_built_is_named(name: str, config: object, said: str) -> None:
+    with pytest.raises(WeightsError, match=said):
+        build_network(name, config)
+
+
+def test_weights_of_other_sizes_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "points.safetensors"
+    save_network(path, PointNetwork(TINY), PointNetworkConfig(**{**vars(TINY), "width": 32}), RECORD)
+    with pytest.raises(WeightsError, match="do not fit"):
+        load_network(path, "points")

@@ -1,0 +1,58 @@
+"""body_<id> and its joints put every joint back where it was seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import Transform
+from ros_samples import FRAME, LEFT_HAND, STAMP, people
+from scipy.spatial.transform import Rotation
+
+from unipose_ros.frame import TrackState
+from unipose_ros.joint_sets import ITOP15
+from unipose_ros.ros.publishers import build_transforms
+
+pytestmark = pytest.mark.ros
+
+
+def matrix(transform: Transform) -> np.ndarray:
+    q, t = transform.rotation, transform.translation
+    result = np.eye(4)
+    result[:3, :3] = Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix()
+    result[:3, 3] = t.x, t.y, t.z
+    return result
+
+
+def test_chained_transforms_give_the_joints_in_the_camera_frame() -> None:
+    skeletons = people("abcde", "fghij")
+    turned = Rotation.from_euler("y", 0.7).as_matrix().astype(np.float32)
+    skeletons = people("abcde", "fghij", positions=(skeletons.positions @ turned.T).astype(np.float32))
+    transforms = {t.child_frame_id: t for t in build_transforms(skeletons, "joints")}
+    assert len(transforms) == 2 * (1 + 14)
+    for person, name in enumerate(skeletons.ids):
+        body = transforms[f"body_{name}"]
+        assert body.header.frame_id == FRAME
+        for joint in set(range(15)) - {LEFT_HAND}:
+            child = transforms[f"{ITOP15.joints[joint]}_{name}"]
+            assert child.header.frame_id == f"body_{name}"
+            placed = (matrix(body.transform) @ matrix(child.transform))[:3, 3]
+            np.testing.assert_allclose(placed, skeletons.positions[person, joint], atol=1e-5)
+
+
+def test_body_looks_out_of_the_chest_with_the_head_up() -> None:
+    (body,) = build_transforms(people("abcde"), "root")
+    axes = matrix(body.transform)[:3, :3]
+    np.testing.assert_allclose(axes[:, 0], [0, 0, -1], atol=1e-6)  # forward, at the camera that is faced
+    np.testing.assert_allclose(axes[:, 1], [1, 0, 0], atol=1e-6)  # to the person's left
+    np.testing.assert_allclose(axes[:, 2], [0, -1, 0], atol=1e-6)  # to the head
+    stamp = body.header.stamp
+    assert stamp.sec * 10**9 + stamp.nanosec == STAMP
+
+
+def test_no_frames_for_those_who_are_not_seen_or_have_no_trunk() -> None:
+    assert build_transforms(people("abcde"), "off") == []
+    hidden = people("abcde", "fghij", states=np.array([TrackState.OCCLUDED, TrackState.NEW], np.uint8))
+    assert [t.child_frame_id for t in build_transforms(hidden, "root")] == ["body_fghij"]
+    positions = people("abcde").positions.copy()
+    positions[:, 2:] = np.nan  # head and neck only
+    assert build_transforms(people("abcde", positions=positions), "joints") == []

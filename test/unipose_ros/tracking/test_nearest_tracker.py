@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from unipose_ros.frame import JointStatus, TrackState
+from unipose_ros.joint_sets import ITOP15
+
+NAN = np.nan
+HAND = ITOP15.index("left_hand")
+MISSING, INFERRED, MEASURED = (np.uint8(status) for status in JointStatus)
+NEW, TRACKED, OCCLUDED = TrackState
+
+
+# States and ages
+
+
+def test_a_person_is_new_until_seen_three_times(world: Any) -> None:
+    follower = world.tracker()
+    answers = [follower.update(world.seen(k, world.at(0.0))) for k in range(4)]
+    assert [answer.states[0] for answer in answers] == [NEW, NEW, TRACKED, TRACKED]
+    assert len({answer.ids for answer in answers}) == 1
+
+
+def test_the_answer_keeps_stamp_frame_modality_and_score(world: Any) -> None:
+    people = world.seen(0, world.at(0.0))
+    answer = world.tracker().update(people)
+    assert (answer.stamp_ns, answer.frame_id, answer.modality) == (people.stamp_ns, "camera", "lookup")
+    np.testing.assert_array_equal(answer.scores, people.scores)
+    np.testing.assert_array_equal(answer.positions, people.positions)
+    np.testing.assert_array_equal(answer.covariances, people.covariances)
+
+
+def test_ages_come_from_stamps(world: Any) -> None:
+    follower = world.tracker()
+    ages = [int(follower.update(world.seen(k, world.at(0.0))).ages_ns[0]) for k in (0, 1, 2.5, 7)]
+    assert ages == [0, world.FRAME_NS, round(2.5 * world.FRAME_NS), 7 * world.FRAME_NS]
+
+
+def test_nobody_stays_nobody(world: Any) -> None:
+    follower = world.tracker()
+    for k in range(3):
+        answer = follower.update(world.seen(k))
+        assert (len(answer), answer.ids, answer.positions.shape) == (0, (), (0, 15, 3))
+
+
+def test_an_unconfirmed_person_who_is_missed_is_not_shown_but_keeps_the_id(world: Any) -> None:
+    follower = world.tracker()
+    (first,) = follower.update(world.seen(0, world.at(0.0))).ids
+    assert len(follower.update(world.seen(1))) == 0
+    again = follower.update(world.seen(2, world.at(0.0)))
+    assert (again.ids, list(again.states)) == ((first,), [NEW])
+
+
+def test_people_come_in_the_order_they_appeared(world: Any) -> None:
+    follower = world.tracker(confirm_hits=1)
+    (first,) = follower.update(world.seen(0, world.at(0.0))).ids
+    second = follower.update(world.seen(1, world.at(2.0), world.at(0.0))).ids
+    assert second[0] == first
+    assert follower.update(world.seen(2, world.at(2.0), world.at(0.0))).ids == second
+
+
+# Not seen
+
+
+def test_an_occluded_person_is_predicted_with_fading_certainty_until_max_age(world: Any) -> None:
+    follower = world.tracker(max_age=0.45)
+    before = world.stand(follower, 5)
+    answers = [follower.update(world.seen(k)) for k in range(5, 11)]
+    assert [len(answer) for answer in answers] == [1, 1, 1, 1, 0, 0]
+    hidden = answers[:4]
+    assert all(answer.ids == before.ids and answer.states[0] == OCCLUDED for answer in hidden)
+    assert all((answer.status == INFERRED).all() for answer in hidden)
+    confidences = [before.confidences[0, 0], *(answer.confidences[0, 0] for answer in hidden)]
+    assert all(later < earlier for earlier, later in pairwise(confidences))
+    assert hidden[3].scores[0] < before.scores[0]
+    variances = [before.covariances[0, 0, 0], *(answer.covariances[0, 0, 0] for answer in hidden)]
+    np.testing.assert_allclose(np.diff(variances), 0.5**2 / world.HZ, rtol=1e-4)
+    np.testing.assert_array_equal(hidden[3].covariances[..., [1, 2, 4]], 0)
+
+
+def test_max_age_counts_time_not_frames(world: Any) -> None:
+    follower = world.tracker(max_age=0.45)
+    world.stand(follower, 5)
+    shown = [len(follower.update(world.seen(4 + k / 10))) for k in range(1, 50)]  # 100 Hz
+    assert sum(shown) == 45
+
+
+def test_an_occluded_person_goes_on_walking_and_is_found_again(world: Any) -> None:
+    follower = world.tracker()
+    walk = [follower.update(world.seen(k, world.at(0.1 * k))) for k in range(20)]  # 1 m/s
+    hidden = follower.update(world.seen(20))
+    assert hidden.positions[0, 0, 0] == pytest.approx(2.0, abs=0.03)
+    for k in range(21, 25):
+        follower.update(world.seen(k))
+    back = follower.update(world.seen(25, world.at(2.5)))
+    assert (back.ids, list(back.states)) == (walk[-1].ids, [TRACKED])
+
+
+@pytest.mark.parametrize(("missed", "same"), [(0, False), (5, True)])
+def test_the_longer_unseen_the_farther_may_a_person_have_gone(world: Any, missed: int, same: bool) -> None:
+    follower = world.tracker()
+    (first,) = world.stand(follower, 5).ids
+    for k in range(5, 5 + missed):
+        follower.update(world.seen(k))
+    answer = follower.update(world.seen(5 + missed, world.at(0.9)))
+    assert (answer.ids == (first,)) is same
+
+
+def test_a_prediction_slows_down(world: Any) -> None:
+    follower = world.tracker(max_age=5.0, velocity_decay=0.2)
+    for k in range(20):
+        follower.update(world.seen(k, world.at(0.1 * k)))
+    far = [follower.update(world.seen(k)).positions[0, 0, 0] for k in range(20, 60)]
+    # 1 m/s: whole in the first frame without sight, from then on dying away with 0.2 s.
+    assert far[-1] == pytest.approx(1.9 + 0.1 + 0.2, abs=0.01)
+
+
+def test_somebody_elsewhere_is_somebody_else(world: Any) -> None:
+    follower = world.tracker()
+    (first,) = world.stand(follower, 5).ids
+    answer = follower.update(world.seen(5, world.at(1.0)))
+    assert answer.ids[0] == first
+    assert answer.ids[1] != first
+    assert list(answer.states) == [OCCLUDED, NEW]
+
+
+# Joints that are missing
+
+
+def test_a_missing_joint_is_predicted_for_a_short_time_then_missing(world: Any) -> None:
+    follower = world.tracker(joint_max_age=0.2)
+    world.stand(follower, 5)
+    answers = [follower.update(world.seen(k, world.without(world.at(0.0), HAND))) for k in range(5, 9)]
+    assert [answer.status[0, HAND] for answer in answers] == [INFERRED, INFERRED, MISSING, MISSING]
+    assert all(answer.states[0] == TRACKED for answer in answers)
+    np.testing.assert_allclose(answers[1].positions[0, HAND], world.at(0.0)[HAND], atol=1e-6)
+    assert 0 < answers[1].confidences[0, HAND] < answers[0].confidences[0, HAND] < 0.8
+    assert np.isnan(answers[2].positions[0, HAND]).all()
+    assert answers[2].confidences[0, HAND] == 0
+    others = np.arange(15) != HAND
+    assert (answers[3].status[0, others] == MEASURED).all()
+
+
+def test_a_held_joint_moves_with_the_body(world: Any) -> None:
+    follower = world.tracker()
+    for k in range(20):
+        follower.update(world.seen(k, world.at(0.1 * k)))
+    answer = follower.update(world.seen(20, world.without(world.at(2.0), HAND)))
+    np.testing.assert_allclose(answer.positions[0, HAND], world.at(2.0)[HAND], atol=0.03)
+
+
+def test_a_joint_comes_back_where_it_is_seen(world: Any) -> None:
+    follower = world.tracker(joint_max_age=0.0)
+    world.stand(follower, 5)
+    assert follower.update(world.seen(5, world.without(world.at(0.0), HAND))).status[0, HAND] == MISSING
+    moved = world.at(0.0)
+    moved[HAND] += 0.1
+    answer = follower.update(world.seen(6, moved))
+    np.testing.assert_allclose(answer.positions[0, HAND], moved[HAND], atol=1e-6)
+
+
+def test_a_joint_never_seen_is_missing_also_while_occluded(world: Any) -> None:
+    follower = world.tracker()
+    for k in range(4):
+        answer = follower.update(world.seen(k, world.without(world.at(0.0), HAND)))
+        assert answer.status[0, HAND] == MISSING
+    hidden = follower.update(world.seen(4))
+    assert hidden.status[0, HAND] == MISSING
+    assert np.isnan(hidden.positions[0, HAND]).all()
+
+
+def test_the_estimators_own_inference_stays_marked(world: Any) -> None:
+    people = world.seen(0, world.at(0.0))
+    people.status[0, HAND] = INFERRED
+    assert world.tracker().update(people).status[0, HAND] == INFERRED
+
+
+def test_no_published_joint_is_half_missing_or_infinite(world: Any) -> None:
+    person = world.at(0.0)
+    person[HAND, 1] = np.inf
+    person[0, 2] = NAN
+    people = world.seen(0, person)
+    people.status[:] = MEASURED  # the estimator lies
+    people.confidences[:] = 0.8
+    answer = world.tracker().update(people)
+    for joint in (HAND, 0):
+        assert np.isnan(answer.positions[0, joint]).all()
+        assert (answer.status[0, joint], answer.confidences[0, joint]) == (MISSING, 0)
+
+
+# Covariances
+
+
+def test_covariances_are_none_only_when_nobody_has_one(world: Any) -> None:
+    follower = world.tracker()
+    assert follower.update(world.seen(0, world.at(0.0), covariance=None)).covariances is None
+    follower = world.tracker()
+    world.stand(follower, 5)
+    hidden = follower.update(world.seen(5, covariance=None))  # an empty frame brings no covariances
+    assert hidden.covariances is not None
+    assert np.isfinite(hidden.covariances).all()

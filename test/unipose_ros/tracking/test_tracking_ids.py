@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from unipose_ros.tracking import IdGenerator
+from unipose_ros.tracking import tracker as ids
+
+
+def test_ids_are_five_lower_case_letters_and_never_repeat() -> None:
+    new_id = IdGenerator(1)
+    drawn = [new_id() for _ in range(20_000)]  # chance alone would repeat about 17 of them
+    assert len(set(drawn)) == len(drawn)
+    assert all(re.fullmatch("[a-z]{5}", name) for name in drawn)
+
+
+def test_a_seed_repeats_the_ids_and_no_seed_does_not() -> None:
+    def first(seed: int | None) -> list[str]:
+        new_id = IdGenerator(seed)
+        return [new_id() for _ in range(10)]
+
+    assert first(7) == first(7)
+    assert first(7) != first(8)
+    assert first(None) != first(None)
+
+
+def test_running_out_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ids, "_AVAILABLE", 2)
+    new_id = IdGenerator(1)
+    new_id(), new_id()
+    with pytest.raises(RuntimeError, match="restart the node"):
+        new_id()

@@ -1,1 +1,0 @@
-"""What people look at: the report's page, its plots and its pictures."""

@@ -1,4 +1,0 @@
-"""RGB-D pictures of people with 3D truth: body, motion, clothes, room, camera and sensor.
-
-World frame: metres, z up. A body at rest faces -y (the convention of the anny model).
-"""

@@ -1,0 +1,232 @@
+"""HDF5 files (also MATLAB 7.3), opened once per process, with errors that name file and key."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import cv2
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_training.datasets.errors import DataError
+
+# JSON of data sets, with errors that name file and key.
+
+
+def read_json(path: Path, remedy: str = "check --root and that the data set is complete") -> Any:
+    """Parse a file.
+
+    Raises:
+        DataError: it is missing or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: not found; {remedy}") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: no readable JSON ({error}); download it again") from error
+
+
+def value_of(path: Path, record: Any, key: str) -> Any:
+    """``record[key]``, where ``key`` is a path of names joined by dots.
+
+    Raises:
+        DataError: there is none.
+    """
+    for name in key.split("."):
+        if not isinstance(record, dict) or name not in record:
+            raise DataError(f"{path}: key '{key}' is missing; the file is of another version or another data set")
+        record = record[name]
+    return record
+
+
+def array_of(path: Path, record: Any, key: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Numbers under a key as float64; a -1 in ``shape`` takes any length.
+
+    Raises:
+        DataError: there are none, or another number of them.
+    """
+    value = value_of(path, record, key)
+    try:
+        return np.asarray(value, np.float64).reshape(shape)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: key '{key}' is not numbers of shape {list(shape)} ({error})") from error
+
+
+# Images from files, with errors that name them.
+
+
+def read_color_file(path: Path) -> NDArray[np.uint8]:
+    """JPEG or PNG -> (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: the file is absent or no image.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise DataError(f"{path}: no readable color image; check that the data set is complete")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def read_depth_file(path: Path) -> NDArray[np.uint16]:
+    """16-bit PNG -> (H, W) uint16, as stored.
+
+    Raises:
+        DataError: the file is absent, no image, or has another type.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None or image.dtype != np.uint16 or image.ndim != 2:
+        raise DataError(f"{path}: no 16-bit gray PNG; depth is stored in millimeters in such files")
+    return np.asarray(image, np.uint16)
+
+
+# Single frames of videos by their number.
+
+
+#: Going on by so many frames takes less time than seeking, which decodes from the last key frame.
+_STRIDE = 50
+_lock = Lock()
+
+
+def read_video_frame(path: Path, index: int) -> NDArray[np.uint8] | None:
+    """Frame ``index`` from 0 as (H, W, 3) uint8 RGB; ``None`` behind the video's end.
+
+    Videos stay open between calls, so frames in order are fast. Others are found by seeking.
+
+    Raises:
+        DataError: the file is missing or no video.
+    """
+    try:
+        written = path.stat().st_mtime_ns
+    except OSError as error:
+        raise DataError(f"{path}: not found; check that the data set is complete") from error
+    with _lock:  # a video has one place at which it is read
+        # A forked process shares its parent's place in the file, and must open its own.
+        return _opened(path, written, os.getpid()).frame(index)
+
+
+class _Video:
+    """An open video and the number of the frame that comes next."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._capture = cv2.VideoCapture(str(path))
+        self._next = 0
+        if not self._capture.isOpened():
+            raise DataError(f"{path}: no readable video; download it again")
+
+    def frame(self, index: int) -> NDArray[np.uint8] | None:
+        if not self._next <= index <= self._next + _STRIDE:
+            self._seek(index)
+        while self._next < index:
+            if not self._capture.grab():
+                return None
+            self._next += 1
+        there, image = self._capture.read()
+        if not there:
+            return None
+        self._next += 1
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+    def _seek(self, index: int) -> None:
+        self._capture.set(cv2.CAP_PROP_POS_FRAMES, index)
+        self._next = round(self._capture.get(cv2.CAP_PROP_POS_FRAMES))
+        if self._next > index:  # some containers seek too far; counting from the start never fails
+            self._capture.release()
+            self._capture = cv2.VideoCapture(str(self._path))
+            self._next = 0
+
+
+@lru_cache(maxsize=8)
+def _opened(path: Path, written: int, process: int) -> _Video:
+    del written, process  # another of either is another video
+    return _Video(path)
+
+
+# Files that appear when they are complete.
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file at once or not at all, whenever the process or the machine stops; its folder is made.
+
+    What is being written lies beside it under a hidden name, which readers of folders pass over.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    with part.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())  # or a power cut could leave the name without the content
+    part.replace(path)
+
+
+def dataset(path: Path, key: str, shape: tuple[int | None, ...], kinds: str) -> h5py.Dataset:
+    """A data set of a file; rows are read when it is indexed.
+
+    Args:
+        shape: expected; ``None`` for any length.
+        kinds: the allowed ``numpy.dtype.kind`` letters.
+
+    Raises:
+        DataError: the file cannot be read, or the key is absent or holds something else.
+    """
+    return _checked(path, key, shape, kinds, os.getpid(), _changed(path))
+
+
+@lru_cache(maxsize=64)
+def _checked(
+    path: Path, key: str, shape: tuple[int | None, ...], kinds: str, process: int, changed: int
+) -> h5py.Dataset:
+    """Looked up and checked once: that takes longer than reading a frame."""
+    file = _open(path, process, changed)
+    if key not in file:
+        raise DataError(f"{path}: key '{key}' is missing, there are {sorted(file)}; take the data set's own file")
+    found = file[key]
+    if not isinstance(found, h5py.Dataset):
+        raise DataError(f"{path}: key '{key}' is a group, expected an array; take the data set's own file")
+    fits = len(found.shape) == len(shape) and all(e in (None, f) for e, f in zip(shape, found.shape, strict=True))
+    if not fits or found.dtype.kind not in kinds:
+        wanted = ["n" if length is None else length for length in shape]
+        raise DataError(
+            f"{path}: key '{key}' is {found.dtype}{list(found.shape)}, expected {wanted} of kind '{kinds}'; "
+            "the file is of another version or another data set"
+        )
+    return found
+
+
+def read(data: h5py.Dataset, rows: int | slice) -> NDArray[Any]:
+    """Rows of a data set.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    try:
+        return np.asarray(data[rows])
+    except OSError as error:
+        path, key = data.file.filename, data.name.lstrip("/")
+        raise DataError(f"{path}: key '{key}' is damaged at {rows} ({error}); download the file again") from error
+
+
+def _changed(path: Path) -> int:
+    packed = path.with_name(path.name + ".gz")
+    try:
+        return path.stat().st_mtime_ns
+    except OSError as error:
+        remedy = f"unpack it: gunzip -k {packed.name}" if packed.exists() else "check --root and that it is complete"
+        raise DataError(f"{path}: not found; {remedy}") from error
+
+
+@lru_cache(maxsize=16)
+def _open(path: Path, process: int, changed: int) -> h5py.File:
+    """A handle from before a fork must not be used after it, and one from before a change of the file is stale."""
+    del process, changed
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise DataError(f"{path}: no readable HDF5 file ({error}); download it again") from error

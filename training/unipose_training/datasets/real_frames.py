@@ -1,0 +1,148 @@
+"""Turn RGB-D frames of real people into a recording that the node and the demo can play.
+
+Formats: ``lmb`` (folder with color.png and depth.png), ``uva`` (folder with 0000000000.jpg and
+0000000000_depth.png, ...), ``dih`` (.npy), ``pcd`` (organized cloud), ``folder`` (clip/rgb,
+clip/depth, camera_info.json, stamps.csv), ``bag`` (any RGB-D rosbag2, for ``--to folder``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from unipose_ros.camera import Camera
+from unipose_ros.frame import RgbdFrame
+from unipose_ros.images import to_meters
+from unipose_ros.recordings import BagReader, RecordingError, RgbdRecording
+from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.folder import read_frame_folder, write_frame_bag, write_frame_folder
+from unipose_training.datasets.io import read_color_file, read_depth_file
+
+# Single RGB-D frames and sequences of real people, in the forms in which they are published.
+#
+# None of them is part of this project; each reader takes the user's copy. Where a publisher gives
+# no intrinsics they are those of the camera's driver.
+
+
+FRAME_ID = "camera_color_optical_frame"
+#: The first frame's stamp: any time but zero, which means "no stamp".
+FIRST_STAMP_NS = 1_600_000_000_000_000_000
+
+#: Kinect v2 of lmb-freiburg/rgbd-pose3d, for its 1920x1080 depth that is registered to color.
+LMB_CAMERA = Camera(fx=1392.5, fy=944.9, cx=944.5, cy=546.7, width=1920, height=1080)
+#: Kinect v1 as its drivers assume; also in the camera files of the UvA sequence.
+KINECT1_CAMERA = Camera(fx=525.0, fy=525.0, cx=319.5, cy=239.5, width=640, height=480)
+UVA_CAMERA = Camera(fx=525.0, fy=525.0, cx=320.0, cy=240.0, width=640, height=480)
+#: Kinect v2 color at a quarter of its pixels, as iai_kinect2 assumes without calibration.
+KINECT2_CAMERA = Camera(fx=540.686, fy=540.686, cx=479.75, cy=269.75, width=960, height=540)
+
+
+def read_lmb(source: Path, rate_hz: float, count: int) -> Iterator[RgbdFrame]:
+    """The one pair of rgbd-pose3d: ``color.png`` (960x540, enlarged) and ``depth.png``, ``count`` times."""
+    depth = to_meters(read_depth_file(source / "depth.png"))
+    small = read_color_file(source / "color.png")
+    color = np.asarray(cv2.resize(small, depth.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
+    for stamp in _stamps(rate_hz, count or 1):
+        yield RgbdFrame(stamp, FRAME_ID, LMB_CAMERA, depth, color)
+
+
+def read_uva(source: Path, rate_hz: float, count: int) -> Iterator[RgbdFrame]:
+    """A sequence ``NNNNNNNNNN.jpg`` and ``NNNNNNNNNN_depth.png`` in millimeters; ``count`` 0 takes all."""
+    images = sorted(source.glob("[0-9]*_depth.png"))
+    if not images:
+        raise DataError(f"{source}: no files like 0000000000_depth.png; give the folder of the sequence")
+    chosen = images[: count or None]
+    for stamp, image in zip(_stamps(rate_hz, len(chosen)), chosen, strict=True):
+        color = read_color_file(image.with_name(image.name.replace("_depth.png", ".jpg")))
+        yield RgbdFrame(stamp, FRAME_ID, UVA_CAMERA, to_meters(read_depth_file(image)), color)
+
+
+def read_dih(source: Path, rate_hz: float, count: int) -> Iterator[RgbdFrame]:
+    """A depth frame of idiap/fast_pose_machines (``.npy``, uint16 millimeters), ``count`` times."""
+    try:
+        stored = np.load(source, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{source}: no NumPy file of a depth frame ({error})") from error
+    if stored.dtype != np.uint16 or stored.shape != (KINECT2_CAMERA.height, KINECT2_CAMERA.width):
+        raise DataError(f"{source}: {stored.dtype}{list(stored.shape)}, expected uint16 millimeters of 540x960")
+    for stamp in _stamps(rate_hz, count or 1):
+        yield RgbdFrame(stamp, FRAME_ID, KINECT2_CAMERA, to_meters(stored))
+
+
+def read_pcd(source: Path, rate_hz: float, count: int) -> Iterator[RgbdFrame]:
+    """An organized 640x480 Kinect cloud (``.pcd``, Point Cloud Library), ``count`` times."""
+    # Imported here: it takes seconds, and the other formats do not need it.
+    import open3d
+
+    points = np.asarray(open3d.io.read_point_cloud(str(source), remove_nan_points=False).points)
+    if len(points) != KINECT1_CAMERA.width * KINECT1_CAMERA.height:
+        raise DataError(f"{source}: {len(points)} points, an organized cloud of 640x480 has 307200")
+    depth = to_meters(points[:, 2].astype(np.float32).reshape(KINECT1_CAMERA.height, KINECT1_CAMERA.width))
+    for stamp in _stamps(rate_hz, count or 1):
+        yield RgbdFrame(stamp, FRAME_ID, KINECT1_CAMERA, depth)
+
+
+def _stamps(rate_hz: float, count: int) -> Iterator[int]:
+    if rate_hz <= 0:
+        raise DataError(f"rate = {rate_hz}: give a positive number of frames per second")
+    for number in range(count):
+        yield FIRST_STAMP_NS + round(number * 1e9 / rate_hz)
+
+
+#: By the name that the command line knows: source, frames per second, number of frames (0: all there are).
+Reader = Callable[[Path, float, int], Iterator[RgbdFrame]]
+READERS: dict[str, Reader] = {"lmb": read_lmb, "uva": read_uva, "dih": read_dih, "pcd": read_pcd}
+
+
+def read_bag(source: Path, rate_hz: float = 0.0, count: int = 0) -> Iterator[RgbdFrame]:
+    """Frames of a recording; ``count`` 0 takes all. ``rate_hz`` is not used: the recording has stamps."""
+    with BagReader(source) as reader:
+        for number, frame in enumerate(RgbdRecording(reader).frames()):
+            if count and number >= count:
+                return
+            yield frame
+
+
+FORMATS: dict[str, Reader] = {**READERS, "folder": read_frame_folder, "bag": read_bag}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of ``unipose import-frames``; returns the exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        frames = FORMATS[given.format](given.source, given.rate, given.count)
+        shown = tqdm(frames, desc=given.format, unit="frame")
+        if given.to == "folder":
+            print(f"{write_frame_folder(given.output, shown)} frames -> {given.output}")
+        else:
+            counts = write_frame_bag(given.output, shown, not given.raw, given.storage)
+            print(f"{counts} -> {given.output}")
+    except (DataError, RecordingError) as error:
+        print(f"unipose import-frames: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="unipose import-frames", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("format", choices=sorted(FORMATS))
+    parser.add_argument("source", type=Path, help="file or folder of that format")
+    parser.add_argument("output", type=Path, help="bag folder or clip folder to make")
+    parser.add_argument("--to", choices=("bag", "folder"), default="bag")
+    parser.add_argument("--rate", type=float, default=30.0, help="frames per second where the source has no stamps")
+    parser.add_argument("--count", type=int, default=0, help="frames to take; a single frame is repeated (default all)")
+    parser.add_argument("--raw", action="store_true", help="raw images instead of JPEG and compressedDepth")
+    parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

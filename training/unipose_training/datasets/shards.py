@@ -1,0 +1,227 @@
+"""Clips as single files for training: one ``.npz`` holds JPEG color, PNG depth and the 3D truth of a clip.
+
+A shard is small, is read with NumPy alone and gives frames in any order. Poses are kept as COCO-23, from
+which every other joint set is made.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.camera import Camera
+from unipose_ros.frame import RgbdFrame, Skeletons, TrackState
+from unipose_ros.images import decode_compressed_color, encode_compressed_color, to_meters, to_millimeters
+from unipose_ros.joint_sets import COCO23
+from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.io import write_atomic
+
+_VERSION = 1
+_QUALITY = 90
+
+
+@dataclass(frozen=True, eq=False)
+class LabeledFrame:
+    """A frame and all that is known of it.
+
+    Attributes:
+        frame: with depth and color.
+        truth: COCO-23, in the camera's optical frame.
+        boxes: (N, 4) pixels u0, v0, u1, v1 around what is seen of each person.
+        camera_position: (3,) meters, world.
+        camera_rotation: (3, 3) world -> optical frame.
+    """
+
+    frame: RgbdFrame
+    truth: Skeletons
+    boxes: NDArray[np.float32]
+    camera_position: NDArray[np.float64]
+    camera_rotation: NDArray[np.float64]
+
+
+def write_shard(path: Path, name: str, subset: str, frames: Sequence[LabeledFrame]) -> None:
+    """Write a clip; the file appears when it is complete.
+
+    Raises:
+        DataError: there are no frames, or one lacks depth or color.
+    """
+    if not frames:
+        raise DataError(f"{path}: a shard needs at least one frame")
+    about = {
+        "version": _VERSION,
+        "name": name,
+        "subset": subset,
+        "frame_id": frames[0].frame.frame_id,
+        "camera": asdict(frames[0].frame.camera),
+    }
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {"about": json.dumps(about), **_images(path, frames), **_labels(frames)}
+    np.savez(buffer, **arrays)
+    write_atomic(path, buffer.getvalue())
+
+
+def _images(path: Path, frames: Sequence[LabeledFrame]) -> dict[str, NDArray[Any]]:
+    colors, depths = [], []
+    for labeled in frames:
+        frame = labeled.frame
+        if frame.color is None or frame.depth is None:
+            raise DataError(f"{path}: a frame lacks depth or color; a shard holds both")
+        colors.append(encode_compressed_color(frame.color, _QUALITY))
+        # Little compression: noise does not shrink, and time is what counts here.
+        _, image = cv2.imencode(".png", to_millimeters(frame.depth), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        depths.append(image.tobytes())
+    return {**_packed("color", colors), **_packed("depth", depths)}
+
+
+def _packed(name: str, blobs: Sequence[bytes]) -> dict[str, NDArray[Any]]:
+    """Byte strings one after the other, and where each begins."""
+    starts = np.cumsum([0] + [len(blob) for blob in blobs])
+    return {name: np.frombuffer(b"".join(blobs), np.uint8), f"{name}_starts": starts}
+
+
+def _labels(frames: Sequence[LabeledFrame]) -> dict[str, NDArray[Any]]:
+    """People of all frames one after the other, and where each frame's begin."""
+    truths = [labeled.truth for labeled in frames]
+    return {
+        "stamps_ns": np.array([truth.stamp_ns for truth in truths], np.int64),
+        "people_starts": np.cumsum([0] + [len(truth) for truth in truths]),
+        "joints": np.concatenate([truth.positions for truth in truths]),
+        "status": np.concatenate([truth.status for truth in truths]),
+        "ids": np.array([person for truth in truths for person in truth.ids], "U5"),
+        "ages_ns": np.concatenate([truth.ages_ns for truth in truths]),
+        "boxes": np.concatenate([labeled.boxes for labeled in frames]),
+        "camera_positions": np.stack([labeled.camera_position for labeled in frames]),
+        "camera_rotations": np.stack([labeled.camera_rotation for labeled in frames]),
+    }
+
+
+class ShardClip:
+    """A shard as a :class:`unipose_training.datasets.base.Clip`.
+
+    Images are in memory once a frame is asked for by its number, and while :meth:`frames` is read.
+
+    Raises:
+        DataError: the file is no shard, or one of another version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            with np.load(path) as archive:
+                about, self._length = json.loads(str(archive["about"])), len(archive["stamps_ns"])
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise DataError(f"{path}: not a shard of 'unipose record-synthetic --format shard' ({error})") from error
+        if about.get("version") != _VERSION:
+            raise DataError(
+                f"{path}: shard version {about.get('version')}, this program reads {_VERSION}; record again"
+            )
+        self._about = about
+        self._camera = Camera(**about["camera"] | {"distortion": tuple(about["camera"]["distortion"])})
+
+    def load(self) -> Shard:
+        """The whole file in memory, for frames in any order. A few hundred kilobytes a frame."""
+        with np.load(self._path) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+        return Shard(arrays, self._camera, str(self._about["frame_id"]))
+
+    @property
+    def name(self) -> str:
+        """As written."""
+        return str(self._about["name"])
+
+    @property
+    def subset(self) -> str:
+        """As written."""
+        return str(self._about["subset"])
+
+    def __len__(self) -> int:
+        return self._length
+
+    def frames(self) -> Iterator[RgbdFrame]:
+        """The frames in the order of time."""
+        shard = self.load()
+        return (shard.frame(number) for number in range(len(self)))
+
+    def truth(self) -> Iterator[Skeletons]:
+        """True skeletons of all frames."""
+        shard = self.load()
+        return (shard.truth(number) for number in range(len(self)))
+
+    def losses(self) -> Mapping[str, int]:
+        """Nothing is ever lost."""
+        return {}
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """A clip in memory, still compressed; frames are decoded when asked for, in 5 ms.
+
+    Attributes:
+        arrays: as in the file.
+        camera, frame_id: of all frames.
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    camera: Camera
+    frame_id: str
+
+    def __len__(self) -> int:
+        return len(self.arrays["stamps_ns"])
+
+    def __getitem__(self, number: int) -> LabeledFrame:
+        """A frame with all that is known of it."""
+        if not 0 <= number < len(self):
+            raise IndexError(f"frame {number} of {len(self)}")
+        return LabeledFrame(
+            self.frame(number),
+            self.truth(number),
+            self.arrays["boxes"][self._people(number)],
+            self.arrays["camera_positions"][number],
+            self.arrays["camera_rotations"][number],
+        )
+
+    def frame(self, number: int) -> RgbdFrame:
+        """Depth and color."""
+        depth = cv2.imdecode(self._blob("depth", number), cv2.IMREAD_UNCHANGED)
+        return RgbdFrame(
+            stamp_ns=int(self.arrays["stamps_ns"][number]),
+            frame_id=self.frame_id,
+            camera=self.camera,
+            depth=to_meters(np.asarray(depth)),
+            color=decode_compressed_color(self._blob("color", number)),
+        )
+
+    def truth(self, number: int) -> Skeletons:
+        """COCO-23 joints of everybody who is seen."""
+        people = self._people(number)
+        positions = self.arrays["joints"][people]
+        return Skeletons(
+            stamp_ns=int(self.arrays["stamps_ns"][number]),
+            frame_id=self.frame_id,
+            modality="truth",
+            positions=positions,
+            confidences=np.ones(positions.shape[:2], np.float32),
+            status=self.arrays["status"][people],
+            scores=np.ones(len(positions), np.float32),
+            ids=tuple(str(person) for person in self.arrays["ids"][people]),
+            states=np.full(len(positions), TrackState.TRACKED, np.uint8),
+            ages_ns=self.arrays["ages_ns"][people],
+            joint_set=COCO23,
+        )
+
+    def _people(self, number: int) -> slice:
+        start, end = self.arrays["people_starts"][number : number + 2]
+        return slice(int(start), int(end))
+
+    def _blob(self, name: str, number: int) -> NDArray[np.uint8]:
+        start, end = self.arrays[f"{name}_starts"][number : number + 2]
+        return np.asarray(self.arrays[name][start:end], np.uint8)

@@ -1,0 +1,96 @@
+"""What the person detector learns: heat on trunks, and box and distance of the person there."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from unipose_ros.networks.detector import CenterMaps, PersonCenterNet, split_maps
+from unipose_training.detection.dataset import DetectorBatch
+from unipose_training.engine.step import Task
+from unipose_training.losses.consistency import ema_update, ema_warmup
+
+#: Log of the distance counts as many times as a meter of the box.
+_DISTANCE_WEIGHT = 2.0
+
+
+def heat_loss(heat: Tensor, wanted: Tensor, asked: Tensor) -> Tensor:
+    """Focal loss of a heat map, by person.
+
+    Cells next to a center are wrong by degrees: the loss of calling them a center shrinks with the
+    fourth power of how far they are from one. Source: Law and Deng, CornerNet, ECCV 2018.
+
+    Args:
+        heat: (B, h, w) logits.
+        wanted: (B, h, w) in [0, 1], 1 in the centers' cells.
+        asked: (B, h, w) 0 where nothing is taught.
+    """
+    probability = heat.sigmoid()
+    center = (wanted == 1).to(heat.dtype)
+    found = center * (1 - probability) ** 2 * functional.logsigmoid(heat)
+    empty = (1 - center) * (1 - wanted) ** 4 * probability**2 * functional.logsigmoid(-heat)
+    people = (center * asked).sum().clamp(min=1)
+    return -(asked * (found + empty)).sum() / people
+
+
+def side_loss(sides: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+    """Mean distance in meters of the four sides of the boxes from the wanted ones, (B, 4, h, w)."""
+    apart = (sides - wanted).abs().mean(dim=1)
+    return (weights * apart).sum() / weights.sum().clamp(min=1e-6)
+
+
+def distance_loss(logs: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+    """Mean difference of log distances, (B, h, w): relative error of the distance."""
+    return (weights * (logs - wanted).abs()).sum() / weights.sum().clamp(min=1e-6)
+
+
+class DetectorTask(Task):
+    """Teaches a :class:`~unipose_ros.networks.detector.PersonCenterNet`.
+
+    Args:
+        network: to be taught.
+        average: part of the moving average of the weights that a step keeps; the average is what is saved.
+    """
+
+    def __init__(self, network: PersonCenterNet, average: float = 0.998) -> None:
+        super().__init__()
+        self.network = network
+        self.averaged = PersonCenterNet(network.config).requires_grad_(False)
+        self.averaged.load_state_dict(network.state_dict())
+        self._average = average
+
+    def training_loss(self, batch: DetectorBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """See :meth:`unipose_training.engine.step.Task.training_loss`."""
+        terms = _terms(split_maps(self.network(batch.images)), batch)
+        return terms["heat"] + terms["sides"] + _DISTANCE_WEIGHT * terms["distance"], terms
+
+    def validation_metrics(self, batch: DetectorBatch) -> dict[str, Tensor]:
+        """The loss terms of each sample; those of boxes are NaN where nobody is."""
+        maps = split_maps(self.averaged(batch.images))
+        rows = [_one_sample(maps, batch, sample) for sample in range(len(batch.images))]
+        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def on_step_end(self, step: int) -> None:
+        """Let the average follow."""
+        ema_update(self.averaged, self.network, ema_warmup(self._average, step))
+
+    def trained(self) -> nn.Module:
+        """The averaged network."""
+        return self.averaged
+
+
+def _terms(maps: CenterMaps, batch: DetectorBatch) -> dict[str, Tensor]:
+    return {
+        "heat": heat_loss(maps.heat, batch.heat, batch.asked),
+        "sides": side_loss(maps.sides, batch.sides, batch.answering),
+        "distance": distance_loss(maps.log_distances, batch.log_distances, batch.answering),
+    }
+
+
+def _one_sample(maps: CenterMaps, batch: DetectorBatch, sample: int) -> dict[str, Tensor]:
+    one = slice(sample, sample + 1)
+    terms = _terms(CenterMaps(*(each[one] for each in maps)), DetectorBatch(*(each[one] for each in batch)))
+    if not batch.answering[one].any():
+        terms |= {name: torch.full_like(terms[name], torch.nan) for name in ("sides", "distance")}
+    return terms

@@ -1,0 +1,249 @@
+"""What a judge of poses is fitted on: poses found in rendered clips, and whether somebody is there."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from unipose_ros.detection import DetectionConfig
+from unipose_ros.detection.verification import POSE_FEATURES, PoseVerifier, pose_features
+from unipose_ros.estimator import MODALITIES, EstimatorConfig, WeightsConfig
+from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
+from unipose_ros.joint_sets import convert_joints
+from unipose_ros.modalities.base import Modality
+from unipose_ros.modalities.factory import Components, weights_file
+from unipose_ros.networks.weights import load_weights, save_weights
+from unipose_ros.timing import StageClock
+from unipose_ros.visibility import in_image
+from unipose_training.datasets.base import open_clips
+from unipose_training.datasets.shards import ShardClip
+from unipose_training.evaluation.matching import MATCH_GATE, MIN_VISIBLE_JOINTS, mean_distances
+
+FloatArray = NDArray[np.float64]
+
+#: A pose whose joints are farther than this from everybody's on average is nobody's, in meters.
+_NOBODY = 0.8
+#: Without a background, readings end so far behind the farthest person, in meters.
+_BEYOND = (0.2, 1.2)
+#: Part of the image that a cut leaves on each side.
+_CUT = (0.5, 0.8)
+#: Of the regression's ridge, on columns of unit variance.
+_RIDGE = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Poses:
+    """Poses of some frames.
+
+    Attributes:
+        columns: (N, 5) evidence.
+        people: (N,) whether somebody is there.
+    """
+
+    columns: FloatArray
+    people: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    @classmethod
+    def together(cls, parts: Iterable[Poses]) -> Poses:
+        """All of them."""
+        empty = cls(np.zeros((0, len(POSE_FEATURES))), np.zeros(0, np.bool_))
+        known = [empty, *parts]
+        return cls(np.concatenate([each.columns for each in known]), np.concatenate([each.people for each in known]))
+
+
+class AcceptAll:
+    """A judge who believes everybody, and remembers the last poses with the person detector's scores."""
+
+    def __init__(self) -> None:
+        self.shown: Skeletons | None = None
+
+    def __call__(
+        self, frame: RgbdFrame, people: Skeletons, least: float
+    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """All of them."""
+        self.shown = people
+        return np.arange(len(people)), people.scores
+
+
+@dataclass(frozen=True, eq=False)
+class PoseSource:
+    """A modality that drops nobody.
+
+    Attributes:
+        modality: built with the judge.
+        judge: gets what it finds.
+    """
+
+    modality: Modality
+    judge: AcceptAll
+
+    def __call__(self, frame: RgbdFrame) -> Skeletons:
+        """Everybody who is proposed in a frame, with the person detector's scores."""
+        self.modality.reset()
+        self.judge.shown = None
+        found = self.modality.estimate(frame, StageClock())
+        return found if self.judge.shown is None else self.judge.shown
+
+
+def poses_of(clip: ShardClip, look: PoseSource, every: int, rng: np.random.Generator) -> Poses:
+    """What is found in every so many frames, and in what becomes of them without background and when a part of the
+    image is cut off."""
+    shard = clip.load()
+    numbers = range(int(rng.integers(every)) % len(shard), len(shard), every)
+    seen = ((shard.frame(number), shard.truth(number)) for number in numbers)
+    return Poses.together(
+        _judged(frame, truth, look) for whole, truth in seen for frame in _variants(whole, truth, rng)
+    )
+
+
+def _variants(frame: RgbdFrame, truth: Skeletons, rng: np.random.Generator) -> Iterator[RgbdFrame]:
+    yield frame
+    yield without_background(frame, truth, rng) if rng.random() < 0.5 else cut(frame, rng)
+
+
+def without_background(frame: RgbdFrame, truth: Skeletons, rng: np.random.Generator) -> RgbdFrame:
+    """No readings far behind the people, as outdoors or where a sensor's range ends."""
+    assert frame.depth is not None
+    farthest = float(truth.positions[..., 2].max(initial=1.0)) + rng.uniform(*_BEYOND)
+    return replace(frame, depth=np.where(frame.depth < farthest, frame.depth, np.float32(0)))
+
+
+def cut(frame: RgbdFrame, rng: np.random.Generator) -> RgbdFrame:
+    """A part of the image: people are half out of it."""
+    assert frame.depth is not None
+    camera = frame.camera
+    width, height = (int(side * rng.uniform(*_CUT)) for side in (camera.width, camera.height))
+    left, top = int(rng.integers(camera.width - width + 1)), int(rng.integers(camera.height - height + 1))
+    moved = replace(camera, cx=camera.cx - left, cy=camera.cy - top, width=width, height=height)
+    depth = np.ascontiguousarray(frame.depth[top : top + height, left : left + width])
+    return replace(frame, camera=moved, depth=depth, color=None)
+
+
+def _judged(frame: RgbdFrame, truth: Skeletons, look: PoseSource) -> Poses:
+    found = look(frame)
+    somebody, known = somebody_there(frame, found, truth)
+    return Poses(pose_features(frame, found).columns[known], somebody[known])
+
+
+def somebody_there(frame: RgbdFrame, found: Skeletons, truth: Skeletons) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(N,) whether a pose is a person's, and (N,) whether that can be said: not of one that is near somebody, nor of
+    one of somebody of whom hardly anything is in view."""
+    positions, _ = convert_joints(truth.positions, truth.joint_set, found.joint_set)
+    apart = mean_distances(found.positions, positions)
+    seen = (truth.status == JointStatus.MEASURED) & in_image(frame.camera, truth.positions)
+    enough = seen.sum(axis=1) >= MIN_VISIBLE_JOINTS
+    nearest = apart.min(axis=1, initial=np.inf)
+    somebody = np.asarray((apart[:, enough] < MATCH_GATE).any(axis=1))
+    return somebody, somebody | (nearest > _NOBODY)
+
+
+def fit_verifier(poses: Poses, names: tuple[str, ...] = POSE_FEATURES) -> PoseVerifier:
+    """Logistic regression by Newton's method.
+
+    Args:
+        names: of the evidence to use; the rest gets no weight.
+
+    Raises:
+        ValueError: there are no poses of people, or none of nobody.
+    """
+    if not 0 < poses.people.sum() < len(poses):
+        raise ValueError(f"{int(poses.people.sum())} of {len(poses)} poses are people's: a judge needs both kinds")
+    used = [POSE_FEATURES.index(name) for name in names]
+    columns = poses.columns[:, used]
+    middle, spread = columns.mean(axis=0), np.maximum(columns.std(axis=0), 1e-6)
+    design = np.concatenate([(columns - middle) / spread, np.ones((len(poses), 1))], axis=1)
+    ridge = np.diag([_RIDGE] * len(used) + [0.0])
+    found = np.zeros(len(used) + 1)
+    for _ in range(30):
+        likely = 1 / (1 + np.exp(-design @ found))
+        slope = design.T @ (likely - poses.people) + ridge @ found
+        found = found - np.linalg.solve((design * (likely * (1 - likely))[:, None]).T @ design + ridge, slope)
+    weights = dict.fromkeys(POSE_FEATURES, 0.0) | dict(zip(names, (found[:-1] / spread).tolist(), strict=True))
+    return PoseVerifier(weights, float(found[-1] - found[:-1] @ (middle / spread)))
+
+
+# Fits the judge of a network's poses on rendered clips for training, and writes it into the network's record.
+#
+# ``python -m unipose_training.detection.verifier CLIPS --modality points``
+#
+# The judge (:mod:`unipose_ros.detection.verification`) says how likely a pose that was found in depth alone is a person's. How
+# sure a network is of its joints counts most, and differs between networks: fit again whenever one was trained.
+
+
+#: One clip of so many tells how good the judge is and does not teach it.
+_KEPT = 5
+#: All who are proposed are looked at.
+_PEOPLE = DetectionConfig(max_people=20)
+
+
+def main_fit(arguments: Sequence[str] | None = None) -> int:
+    """Fit, show and write; returns the exit code."""
+    given = _parser().parse_args(arguments)
+    config = EstimatorConfig(given.modality, threads=1, detection=_PEOPLE)
+    path = given.weights or weights_file(config, given.modality)
+    named = replace(WeightsConfig(), **{given.modality: str(path)})
+    judge_all = AcceptAll()
+    built = MODALITIES[given.modality].build(replace(config, weights=named), Components(judge=judge_all))
+    look = PoseSource(built, judge_all)
+    rng = np.random.default_rng(given.seed)
+    clips = [clip for clip in open_clips(given.clips)[:: given.clips_every] if isinstance(clip, ShardClip)]
+    found = [poses_of(clip, look, given.every, rng) for clip in tqdm(clips, unit="clip")]
+    built.close()
+    kept = Poses.together(found[::_KEPT])
+    teaching = Poses.together(poses for number, poses in enumerate(found) if number % _KEPT)
+    judge, other = (
+        fit_verifier(teaching),
+        fit_verifier(teaching, tuple(name for name in POSE_FEATURES if name != "confidence_logit")),
+    )
+    for name, each in (("judge", judge), ("without 'confidence_logit'", other)):
+        print(f"{name}: {_shown(each)}; {quality(each, kept)}")
+    if not given.dry_run:
+        tensors, record = load_weights(path, given.modality)
+        save_weights(path, tensors, replace(record, metrics={**record.metrics, **judge.metrics()}))
+        print(f"written into the record of {path}")
+    return 0
+
+
+def quality(judge: PoseVerifier, poses: Poses) -> str:
+    """What a judge is worth on poses that did not teach it, in words."""
+    likely = judge.probabilities(poses.columns)
+    called = likely >= 0.5
+    wrong = called & ~poses.people
+    parts = [
+        f"{len(poses)} poses of clips kept back, {int(poses.people.sum())} of people",
+        f"people believed {(called & poses.people).sum() / max(poses.people.sum(), 1):.3f}",
+        f"others believed {wrong.sum() / max((~poses.people).sum(), 1):.3f}",
+        f"mean probability {likely.mean():.3f}",
+        f"Brier {np.mean((likely - poses.people) ** 2):.4f}",
+    ]
+    return ", ".join(parts)
+
+
+def _shown(judge: PoseVerifier) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in {**judge.weights, "bias": judge.bias}.items())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", type=Path, help="folder of shards for training (unipose record-synthetic)")
+    parser.add_argument("--modality", choices=("points", "depth"), default="points")
+    parser.add_argument("--weights", type=Path, help="file of the network (default: the shipped one)")
+    parser.add_argument("--every", type=int, default=6, help="frames of a clip; one of so many is looked at")
+    parser.add_argument("--clips-every", type=int, default=3, help="clips; one of so many is looked at")
+    parser.add_argument("--seed", type=int, default=0, help="of which frames, and what is cut off")
+    parser.add_argument("--dry-run", action="store_true", help="show the judge, write nothing")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main_fit())

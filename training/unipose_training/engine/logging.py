@@ -1,0 +1,152 @@
+"""A run's figures: ``metrics.csv`` for programs, TensorBoard's files for eyes."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch.utils.tensorboard import SummaryWriter
+
+from unipose_training.engine.config import TrainingError
+
+METRICS = "metrics.csv"
+
+
+class Entry(NamedTuple):
+    """One figure.
+
+    Attributes:
+        step: steps done when it was measured.
+        split: ``training``, ``validation`` or ``run`` (speed, learning rate, skipped batches).
+        name: of the loss term or figure.
+        value: the mean since the last entry of that name.
+    """
+
+    step: int
+    split: str
+    name: str
+    value: float
+
+
+class RunLog:
+    """Writes a run's figures, each row at once to disk.
+
+    Args:
+        folder: of the run.
+        step: that the run goes on from. What was written of later steps by a piece that was killed
+            is removed; those steps will be done again.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self._path = folder / METRICS
+        kept = [entry for entry in read_metrics(self._path) if entry.step <= step] if self._path.is_file() else []
+        self._rewrite(kept)
+        self._file = self._path.open("a", newline="", encoding="utf-8")
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def write(self, step: int, split: str, figures: Mapping[str, float]) -> None:
+        """Write figures of a step."""
+        rows = csv.writer(self._file)
+        for name, value in figures.items():
+            rows.writerow(Entry(step, split, name, float(f"{value:.6g}")))
+            self._board.add_scalar(f"{split}/{name}", value, step)
+        self._file.flush()
+        self._board.flush()
+
+    def close(self) -> None:
+        """Close both files."""
+        self._file.close()
+        self._board.close()
+
+    def _rewrite(self, entries: list[Entry]) -> None:
+        part = self._path.with_suffix(".partial")
+        with part.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([Entry._fields, *entries])
+        part.replace(self._path)
+
+
+def read_metrics(path: Path) -> list[Entry]:
+    """All figures of a run; a last line that was cut short is left out.
+
+    Raises:
+        TrainingError: the file is not there, or not one of :class:`RunLog`.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = csv.reader(file)
+            if next(rows, None) != list(Entry._fields):
+                raise TrainingError(f"{path}: no {METRICS} of a run; name one, or its folder")
+            return list(_entries(rows))
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be read ({error.strerror}); name a run's folder") from error
+
+
+def _entries(rows: Iterator[list[str]]) -> Iterator[Entry]:
+    for row in rows:
+        try:
+            step, split, name, value = row
+            yield Entry(int(step), split, name, float(value))
+        except ValueError:
+            return
+
+
+# A run's curves as an image: each loss term, figure and measure of the run in a panel of its own.
+
+
+_COLUMNS = 3
+_PANEL = (4.0, 2.4)  # inches
+#: Values that differ by more than this factor are drawn on a logarithmic axis.
+_LOG_FROM = 20
+_COLORS = {"training": "#2f6db5", "validation": "#c4491d", "run": "#7a7f87"}
+
+
+def draw_curves(metrics: Path, image: Path) -> None:
+    """Draw ``metrics.csv`` of a run.
+
+    Args:
+        image: written as PNG.
+
+    Raises:
+        TrainingError: the file cannot be read, or holds no figures.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    curves = _curves(read_metrics(metrics))
+    if not curves:
+        raise TrainingError(f"{metrics}: it holds no figures yet; run the recipe for log_every steps")
+    rows = math.ceil(len(curves) / _COLUMNS)
+    figure = Figure((_COLUMNS * _PANEL[0], rows * _PANEL[1]), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(figure.subplots(rows, _COLUMNS, squeeze=False, sharex=True).flat)
+    for axis, ((split, name), points) in zip(axes, curves.items(), strict=False):
+        _draw(axis, split, name, points)
+    for axis in axes[len(curves) :]:
+        axis.remove()
+    figure.savefig(image, dpi=100)
+
+
+def _curves(entries: Sequence[Entry]) -> dict[tuple[str, str], list[Entry]]:
+    """Entries by split and name: losses first, then validation, then the run."""
+    curves: dict[tuple[str, str], list[Entry]] = {}
+    for split in _COLORS:
+        for entry in entries:
+            if entry.split == split and entry.name != "skipped":
+                curves.setdefault((split, entry.name), []).append(entry)
+    return curves
+
+
+def _draw(axis: Any, split: str, name: str, points: Sequence[Entry]) -> None:
+    values = [point.value for point in points]
+    # A mark for each validation: there may be one only.
+    axis.plot([point.step for point in points], values, ".-" if split == "validation" else "-", color=_COLORS[split])
+    if split != "run" and min(values) > 0 and max(values) > _LOG_FROM * min(values):
+        axis.set_yscale("log")
+    axis.set_xlabel("steps", fontsize=8)
+    axis.set_title(f"{split}: {name.replace('_', ' ')}", fontsize=10, loc="left")
+    axis.tick_params(labelsize=8, labelbottom=True)
+    axis.grid(alpha=0.3)
+    axis.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,326 @@
+"""``unipose evaluate``: judge a modality on recordings or on a data set.
+
+Every frame goes through the estimator and the tracker that the node uses, without ROS and
+without a clock. Leaves in the output folder: ``metrics.json``, ``report.html`` and
+``comparison.mp4``, predictions beside the truth where the recording has it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from unipose_ros.backends import BACKENDS, BackendError
+from unipose_ros.cli.options import add_topic_options, chosen_topics, positive
+from unipose_ros.detection import DetectionConfig
+from unipose_ros.detection.selection import PERSON_DETECTORS
+from unipose_ros.estimator import (
+    MODALITIES,
+    EstimatorConfig,
+    EstimatorError,
+    PoseEstimator,
+    WeightsConfig,
+    build_estimator,
+)
+from unipose_ros.frame import Skeletons
+from unipose_ros.joint_sets import ITOP15, JOINT_SETS, JointSetError, get_joint_set
+from unipose_ros.networks.weights import WeightsError
+from unipose_ros.recordings import RecordingError
+from unipose_training.datasets.base import Clip, IndexedClip, open_clips
+from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.itop import ItopFile
+from unipose_training.datasets.joint_sets import in_joint_set
+from unipose_training.datasets.predictions import COORDINATES, align_predictions, read_predictions
+from unipose_training.datasets.registry import DATA_SETS, open_data_set
+from unipose_training.evaluation.errors import EvaluationError
+from unipose_training.evaluation.metrics.cross_view import read_camera_poses
+from unipose_training.evaluation.protocols.coco import judge_coco
+from unipose_training.evaluation.protocols.human36m import NAME as _HUMAN36M
+from unipose_training.evaluation.protocols.human36m import judge_human36m
+from unipose_training.evaluation.protocols.itop import ItopScore, protocol_report, score_itop
+from unipose_training.evaluation.replay import ReplayedFrame
+from unipose_training.evaluation.report.images import draw, gallery_frames
+from unipose_training.evaluation.report.page import report_page
+from unipose_training.evaluation.results import Results
+from unipose_training.evaluation.run import evaluate_clips
+
+# Data sets and files of predictions in ``unipose evaluate``.
+
+
+#: Images without depth or camera: judged in 2D.
+_COCO = "coco"
+
+
+def add_data_set_options(parser: argparse.ArgumentParser) -> None:
+    """What names a data set, and predictions for it."""
+    group = parser.add_argument_group("data sets, instead of recordings")
+    group.add_argument("--dataset", choices=sorted([*DATA_SETS, _COCO, _HUMAN36M]), help="in its publishers' own files")
+    group.add_argument("--root", type=Path, metavar="DIR", help="folder of the data set")
+    group.add_argument("--subset", default="", help="part of it, such as side/test of itop (docs/datasets.md)")
+    group.add_argument("--predictions", type=Path, metavar="FILE", help="score these instead, for itop or coco")
+    group.add_argument("--coordinates", choices=COORDINATES, default="", help="of the predictions; default by suffix")
+
+
+def has_own_judge(options: argparse.Namespace) -> bool:
+    """Whether :func:`judge_alone` judges what the options name, without replaying clips."""
+    return options.predictions is not None or options.dataset in (_COCO, _HUMAN36M)
+
+
+def judge_alone(options: argparse.Namespace) -> str:
+    """The data set's own tables for COCO's images, Human3.6M's poses or a file of predictions.
+
+    Raises:
+        EvaluationError: the options do not go together.
+        DataError: a file cannot be read, or the files do not belong together.
+        WeightsError: MoveNet or the lifter is judged, and its weights are absent.
+    """
+    if options.dataset is None or options.root is None or options.recordings:
+        raise EvaluationError("--dataset and --root go together, and without recordings")
+    if options.dataset == _HUMAN36M:
+        return judge_human36m(options)
+    return judge_coco(options) if options.dataset == _COCO else judge_predictions(options)
+
+
+def data_set_clips(options: argparse.Namespace) -> Sequence[IndexedClip]:
+    """The clips that ``--dataset`` and ``--root`` name; none without them.
+
+    Raises:
+        EvaluationError: one is given without the other, or together with recordings.
+        DataError: the files cannot be read.
+    """
+    if options.dataset is None and options.root is None:
+        if not options.recordings:
+            raise EvaluationError("there is nothing to judge; name recordings, or --dataset and --root")
+        return []
+    if options.dataset is None or options.root is None or options.recordings:
+        raise EvaluationError("--dataset and --root go together, and without recordings")
+    return open_data_set(options.dataset, options.root, options.subset)
+
+
+def judge_predictions(options: argparse.Namespace) -> str:
+    """ITOP's tables for a file of predictions; also written to ``itop.md`` in the output folder.
+
+    Raises:
+        EvaluationError: the options name no ITOP.
+        DataError: a file cannot be read, or the two do not belong together.
+    """
+    if options.dataset != "itop":
+        raise EvaluationError("--predictions are scored for --dataset itop or coco with --root DIR")
+    view, split = _view_and_split(options.subset)
+    file = ItopFile.open(options.root, view, split)
+    score = score_itop(*align_predictions(read_predictions(options.predictions, options.coordinates), file))
+    return _write(options.output, score, view, split, options.predictions.name)
+
+
+def judge_itop_frames(options: argparse.Namespace, frames: Sequence[ReplayedFrame], name: str) -> str:
+    """ITOP's tables for a run, from the frames with valid labels; also written to ``itop.md``."""
+    pairs = [(_single(f.predicted), _single(f.truth)) for f in frames if f.truth is not None]
+    if not pairs:
+        raise EvaluationError("no frame with valid labels was judged; raise --limit")
+    predicted, truth = (np.stack(side) for side in zip(*pairs, strict=True))
+    return _write(options.output, score_itop(predicted, truth), *_view_and_split(options.subset), name)
+
+
+def _single(people: Skeletons) -> NDArray[np.float64]:
+    """(15, 3) of the surest person, NaN for none: ITOP shows one person a frame."""
+    if not len(people):
+        return np.full((len(ITOP15), 3), np.nan)
+    positions = in_joint_set(people, ITOP15).positions[int(np.argmax(people.scores))]
+    return np.asarray(positions, np.float64)
+
+
+def _view_and_split(subset: str) -> tuple[str, str]:
+    view, _, split = (subset or "side/test").partition("/")
+    return view, split
+
+
+def _write(folder: Path, score: ItopScore, view: str, split: str, name: str) -> str:
+    text = protocol_report(score, view, split, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "itop.md").write_text(text, encoding="utf-8")
+    return text
+
+
+_REFUSALS = (
+    BackendError,
+    DataError,
+    EstimatorError,
+    EvaluationError,
+    JointSetError,
+    OSError,
+    RecordingError,
+    WeightsError,
+)
+
+
+def main(argv: Sequence[str], estimator: PoseEstimator | None = None) -> int:
+    """Run the evaluation; 1 with one line on stderr when something given cannot be used.
+
+    Args:
+        estimator: to judge instead of the one that the arguments name.
+    """
+    options = _parser().parse_args(argv)
+    command = shlex.join(["unipose", "evaluate", *argv])
+    try:
+        if has_own_judge(options):
+            print(judge_alone(options))
+            return 0
+        with _logged_once("unipose_ros.recordings"):
+            _evaluate(options, estimator, command)
+    except _REFUSALS as error:
+        print(f"unipose evaluate: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+@contextmanager
+def _logged_once(package: str) -> Iterator[None]:
+    """Recordings are read several times; what their readers warn of is said the first time only."""
+    said: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        new = text not in said
+        said.add(text)
+        return new
+
+    handler = logging.StreamHandler()
+    handler.addFilter(is_new)
+    logger = logging.getLogger(package)
+    before = logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "unipose evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add(
+        "recordings",
+        nargs="*",
+        type=Path,
+        metavar="BAG",
+        help="rosbag2 recordings, shards, or folders of them",
+    )
+    default = EstimatorConfig.modality
+    add("--modality", choices=sorted(MODALITIES), default=default, help="what to judge (default: %(default)s)")
+    add("--output", type=Path, default=Path("evaluation"), help="folder for the results (default: %(default)s)")
+    add("--no-tracking", action="store_true", help="judge each frame for itself: no ids, no smoothing")
+    add("--limit", type=positive, metavar="N", help="at most the first N frames of each recording")
+    add("--joint-set", choices=sorted(JOINT_SETS), help="to judge in (default: that of the predictions)")
+    add(
+        "--camera-poses",
+        type=Path,
+        metavar="YAML",
+        help="poses of cameras that saw the same scene: 'name: [4x4 by rows]'",
+    )
+    add("--no-video", action="store_true", help="do not write comparison.mp4")
+    add("--device", default="auto", help="where networks run: auto, cpu, cuda or cuda:N (default: %(default)s)")
+    add("--backend", choices=("auto", *BACKENDS), default="auto", help="what runs networks (default: %(default)s)")
+    add("--detector", choices=PERSON_DETECTORS, default="auto", help="who says where people are (default: %(default)s)")
+    add(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="weights to use instead of the shipped ones; NAME: points, depth, rgb, person_detector or lifter",
+    )
+    add_topic_options(parser)
+    add_data_set_options(parser)
+    return parser
+
+
+def _evaluate(options: argparse.Namespace, estimator: PoseEstimator | None, command: str) -> None:
+    clips = [*data_set_clips(options), *_recorded_clips(options)]
+    poses = read_camera_poses(options.camera_poses) if options.camera_poses else None
+    joint_set = get_joint_set(options.joint_set) if options.joint_set else None
+    _make_folder(options.output)
+    total = sum(min(len(clip), options.limit or len(clip)) for clip in clips)
+    config = estimator_config(options)
+    with (
+        closing(estimator or build_estimator(config)) as judged,
+        tqdm(total=total, desc="judging", unit="frame") as bar,
+    ):
+        results, frames = evaluate_clips(
+            clips, judged, not options.no_tracking, joint_set, options.limit, poses, advance=bar.update
+        )
+    (options.output / "metrics.json").write_text(results.to_json())
+    _write_report(options.output, clips, results, frames, not options.no_video, command)
+    print(_summary(results))
+    if options.dataset == "itop":
+        print(judge_itop_frames(options, frames, results.modality))
+    print(f"report, metrics and video are in {options.output}")
+
+
+def estimator_config(options: argparse.Namespace) -> EstimatorConfig:
+    """What the options say about the estimator.
+
+    Raises:
+        EstimatorError: a value cannot be used.
+    """
+    files = dict(text.partition("=")[::2] for text in options.weights)
+    known = [field.name for field in fields(WeightsConfig)]
+    for name, file in files.items():
+        if name not in known or not file:
+            raise EstimatorError(f"--weights {name}={file}: give NAME=FILE with NAME one of {', '.join(known)}")
+    return EstimatorConfig(
+        modality=options.modality,
+        backend=options.backend,
+        device=options.device,
+        weights=WeightsConfig(**files),
+        detection=DetectionConfig(detector=options.detector),
+    )
+
+
+def _recorded_clips(options: argparse.Namespace) -> list[Clip]:
+    topics = chosen_topics(options)
+    return [clip for path in options.recordings for clip in open_clips(path, topics)]
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EvaluationError(f"--output {folder}: cannot be made ({error.strerror}); name another folder") from error
+
+
+def _write_report(
+    folder: Path, clips: Sequence[Clip], results: Results, frames: list[ReplayedFrame], film: bool, command: str
+) -> None:
+    video = folder / "comparison.mp4"
+    video.unlink(missing_ok=True)  # one of an earlier evaluation would not fit these figures
+    with tqdm(total=len(frames), desc="drawing", unit="frame") as bar:
+        rate = next((c.rate_hz for c in results.clips if c.rate_hz > 0), 1.0)
+        chosen = gallery_frames(results, frames)
+        images = draw(clips, frames, chosen, video if film else None, min(rate, 30.0), bar.update)
+    (folder / "report.html").write_text(report_page(results, images, command), encoding="utf-8")
+
+
+def _summary(results: Results) -> str:
+    if results.accuracy is None:
+        return f"{results.frames} frames without truth, {results.label_free.people} people"
+    if not results.accuracy.overall.joints:
+        return f"{results.frames} frames in which nobody is to be seen, {results.accuracy.people.extra} people invented"
+    overall, people = results.accuracy.overall, results.accuracy.people
+    return (
+        f"{results.frames} frames: MPJPE {overall.mpjpe_mm:.1f} mm (median {overall.median_mm:.1f}), "
+        f"root-aligned {overall.root_aligned_mm:.1f} mm, PA {overall.procrustes_mm:.1f} mm, "
+        f"within 10 cm {100 * overall.pck_10cm:.1f} %, people found {100 * people.recall:.1f} %"
+    )

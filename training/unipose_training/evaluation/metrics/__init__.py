@@ -1,0 +1,1 @@
+"""What is measured: pose errors, tracking, uncertainty, motion, and checks that need no ground truth."""

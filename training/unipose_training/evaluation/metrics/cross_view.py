@@ -1,0 +1,112 @@
+"""Whether cameras that look at the same scene agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from unipose_ros.frame import Skeletons
+from unipose_ros.recordings.pairing import pair_stamps
+from unipose_ros.tracking.assignment import match
+from unipose_training.evaluation.errors import EvaluationError
+from unipose_training.evaluation.matching import MATCH_GATE, mean_distances
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two cameras' opinions of the same people.
+
+    Attributes:
+        first, second: names of the recordings.
+        frames: pairs of frames taken less than half a frame period apart.
+        people: people whom both saw.
+        mean_mm, median_mm: distances of the same joint as the two have it.
+    """
+
+    first: str
+    second: str
+    frames: int
+    people: int
+    mean_mm: float
+    median_mm: float
+
+
+def read_camera_poses(path: Path) -> dict[str, NDArray[np.float64]]:
+    """Name of a recording -> (4, 4) camera's optical frame to the common frame.
+
+    The YAML file maps each name to 16 numbers, row by row, meters.
+
+    Raises:
+        EvaluationError: the file cannot be read, or a matrix is not a rigid transform.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise EvaluationError(f"{path}: cannot be read as YAML ({error}); give 'name: [16 numbers]' lines") from error
+    if not isinstance(content, Mapping):
+        raise EvaluationError(f"{path}: give 'name: [16 numbers]' lines, one for each recording")
+    return {str(name): _rigid(path, str(name), values) for name, values in content.items()}
+
+
+def _rigid(path: Path, name: str, values: object) -> NDArray[np.float64]:
+    try:
+        matrix = np.asarray(values, np.float64).reshape(4, 4)
+    except (TypeError, ValueError) as error:
+        raise EvaluationError(f"{path}: '{name}' has not 16 numbers; give a 4 x 4 matrix row by row") from error
+    rotation = matrix[:3, :3]
+    orthonormal = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) and np.linalg.det(rotation) > 0
+    if not orthonormal or not np.allclose(matrix[3], (0, 0, 0, 1)):
+        raise EvaluationError(f"{path}: '{name}' is not a rotation and a translation; give the camera's pose in meters")
+    return matrix
+
+
+def moved(skeletons: Skeletons, pose: NDArray[np.float64]) -> Skeletons:
+    """Positions in the frame into which ``pose`` turns the camera's; covariances are left out."""
+    positions = skeletons.positions @ pose[:3, :3].T + pose[:3, 3]
+    return replace(skeletons, positions=positions.astype(np.float32), covariances=None)
+
+
+def joint_differences(first: Skeletons, second: Skeletons) -> NDArray[np.float64]:
+    """(M, J) meters between the joints of the M people whom both have; in a common frame and joint set."""
+    distances = mean_distances(first.positions, second.positions)
+    rows, columns = match(distances, np.full(len(first), MATCH_GATE))
+    return np.asarray(np.linalg.norm(first.positions[rows] - second.positions[columns], axis=-1), np.float64)
+
+
+def agreements(
+    views: Mapping[str, Sequence[Skeletons]], poses: Mapping[str, NDArray[np.float64]]
+) -> tuple[Agreement, ...]:
+    """Every two of the recordings that have a pose and frames at the same time.
+
+    Args:
+        views: predicted people frame by frame, by recording.
+        poses: from :func:`read_camera_poses`.
+    """
+    common = {
+        name: {s.stamp_ns: moved(s, poses[name]) for s in frames} for name, frames in views.items() if name in poses
+    }
+    pairs = (_agreement(a, common[a], b, common[b]) for a, b in combinations(common, 2))
+    return tuple(pair for pair in pairs if pair.frames)
+
+
+def _agreement(
+    first: str, of_first: Mapping[int, Skeletons], second: str, of_second: Mapping[int, Skeletons]
+) -> Agreement:
+    together = pair_stamps(list(of_first), list(of_second))
+    found = [joint_differences(of_first[a], of_second[b]) for b, a in sorted(together.items())]
+    joints = np.concatenate([values.ravel() for values in found]) if found else np.zeros(0)
+    known = 1e3 * joints[np.isfinite(joints)]
+    return Agreement(
+        first=first,
+        second=second,
+        frames=len(together),
+        people=sum(len(values) for values in found),
+        mean_mm=float(known.mean()) if known.size else float("nan"),
+        median_mm=float(np.median(known)) if known.size else float("nan"),
+    )

@@ -1,0 +1,176 @@
+"""Errors of 3D poses against the truth, in meters.
+
+Conventions: (N, J, 3) positions, NaN for a joint that is missing; ``valid`` (N, J) says which
+joints of the truth count, by default those it has. A mean is over joints, not over poses, and
+NaN when nothing counts. An error can only be taken where there is a prediction, so mean errors
+stand beside :func:`found`; PCK counts a joint that was not predicted as wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Shares of joints within a distance: PCK, ITOP's mAP and the area under the curve.
+
+
+#: Thresholds of the curve, meters; ITOP's own is 0.10.
+THRESHOLDS = (0.02, 0.04, 0.06, 0.08, 0.10, 0.12, 0.15, 0.20)
+#: The thresholds whose mean PCK is the AUC of MPI-INF-3DHP (Mehta et al., 3DV 2017): 0 to 150 mm by 5 mm.
+AUC_THRESHOLDS = tuple(round(0.005 * step, 3) for step in range(31))
+
+
+@dataclass(frozen=True)
+class PckCurve:
+    """Shares in [0, 1] of joints with an error strictly below each threshold.
+
+    Attributes:
+        thresholds_m: the thresholds.
+        pck: over all joints of all people together.
+        map: mean of the joints' own shares, ITOP's mAP (Haque et al., ECCV 2016); it differs from
+            ``pck`` only when joints count unequally often.
+        auc: mean PCK over :data:`AUC_THRESHOLDS`.
+    """
+
+    thresholds_m: tuple[float, ...]
+    pck: tuple[float, ...]
+    map: tuple[float, ...]
+    auc: float
+
+
+def pck_curve(
+    errors: NDArray[np.float64], counted: NDArray[np.bool_], thresholds: tuple[float, ...] = THRESHOLDS
+) -> PckCurve:
+    """The curve of (N, J) errors in meters; a joint that counts and has no error (NaN) is wrong."""
+    return PckCurve(
+        thresholds_m=thresholds,
+        pck=tuple(share_within(errors, counted, t) for t in thresholds),
+        map=tuple(mean_average_precision(errors, counted, t) for t in thresholds),
+        auc=float(np.mean([share_within(errors, counted, t) for t in AUC_THRESHOLDS])),
+    )
+
+
+def share_within(errors: NDArray[np.float64], counted: NDArray[np.bool_], threshold: float) -> float:
+    """Share of the joints that count with an error strictly below the threshold; NaN when none counts."""
+    return float((errors[counted] < threshold).mean()) if counted.any() else float("nan")
+
+
+def mean_average_precision(errors: NDArray[np.float64], counted: NDArray[np.bool_], threshold: float) -> float:
+    """ITOP's mAP: the share within the threshold of each joint, averaged over joints that ever count."""
+    shares = [share_within(errors[:, j], counted[:, j], threshold) for j in range(errors.shape[1])]
+    known = [value for value in shares if np.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+Floats = NDArray[np.floating]
+Mask = NDArray[np.bool_]
+
+#: A similarity needs three points that are not on a line.
+_MIN_POINTS = 3
+
+
+def joint_errors(predicted: Floats, truth: Floats, valid: Mask | None = None) -> NDArray[np.float64]:
+    """(N, J) Euclidean distances; NaN where the truth does not count or the prediction is missing.
+
+    Raises:
+        ValueError: the shapes disagree.
+    """
+    counted = _counted(predicted, truth, valid)
+    errors = np.linalg.norm(np.asarray(predicted, np.float64) - np.asarray(truth, np.float64), axis=-1)
+    return np.where(counted, errors, np.nan)
+
+
+def mpjpe(predicted: Floats, truth: Floats, valid: Mask | None = None) -> float:
+    """Mean per-joint position error where the poses stand (absolute)."""
+    return _mean(joint_errors(predicted, truth, valid))
+
+
+def root_aligned_mpjpe(predicted: Floats, truth: Floats, root: int, valid: Mask | None = None) -> float:
+    """MPJPE after moving both roots to the origin. The root itself, error 0 by construction, counts.
+
+    A pose whose root is missing in the prediction or the truth does not count.
+    """
+    return _mean(joint_errors(_relative(predicted, root), _relative(truth, root), valid))
+
+
+def pa_mpjpe(predicted: Floats, truth: Floats, valid: Mask | None = None) -> float:
+    """MPJPE after the similarity (rotation, translation, scale) that suits each pose best.
+
+    A pose with fewer than three joints in common does not count.
+    """
+    return _mean(joint_errors(procrustes_aligned(predicted, truth, valid), truth, valid))
+
+
+def procrustes_aligned(predicted: Floats, truth: Floats, valid: Mask | None = None) -> NDArray[np.float64]:
+    """Each predicted pose moved, turned and scaled onto its truth, in the least-squares sense.
+
+    The fit uses the joints that count and were predicted; all predicted joints are moved.
+
+    Returns:
+        (N, J, 3); all NaN for a pose with fewer than three joints to fit.
+    """
+    counted = _counted(predicted, truth, valid)
+    aligned = np.full(predicted.shape, np.nan)
+    for n, (pose, target) in enumerate(zip(predicted, truth, strict=True)):
+        usable = counted[n] & np.isfinite(pose).all(axis=-1)
+        if usable.sum() >= _MIN_POINTS:
+            scale, rotation, translation = similarity(pose[usable], target[usable])
+            aligned[n] = scale * pose @ rotation.T + translation
+    return aligned
+
+
+def similarity(source: Floats, target: Floats) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Scale s, rotation R and translation t with the least ``|s R source + t - target|^2``.
+
+    Umeyama 1991, Least-squares estimation of transformation parameters between two point
+    patterns; R is a rotation, never a reflection.
+
+    Args:
+        source, target: (K, 3), without NaN. Sources that all coincide get scale 0.
+    """
+    from_mean, to_mean = source.mean(axis=0), target.mean(axis=0)
+    centered = np.asarray(source - from_mean, np.float64)
+    covariance = (target - to_mean).T @ centered / len(source)
+    u, singular, vt = np.linalg.svd(covariance)
+    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt))])
+    rotation = u @ np.diag(signs) @ vt
+    variance = float((centered**2).sum() / len(source))
+    scale = float((singular * signs).sum() / variance) if variance > 0 else 0.0
+    return scale, rotation, to_mean - scale * rotation @ from_mean
+
+
+def pck(predicted: Floats, truth: Floats, threshold: float, valid: Mask | None = None) -> float:
+    """Share in [0, 1] of the joints that count whose error is strictly below ``threshold`` meters."""
+    counted = _counted(predicted, truth, valid)
+    if not counted.any():
+        return float("nan")
+    return float((joint_errors(predicted, truth, valid)[counted] < threshold).mean())
+
+
+def found(predicted: Floats, truth: Floats, valid: Mask | None = None) -> float:
+    """Share in [0, 1] of the joints that count for which there is a prediction."""
+    counted = _counted(predicted, truth, valid)
+    there = np.asarray(np.isfinite(predicted).all(axis=-1))
+    return float(there[counted].mean()) if counted.any() else float("nan")
+
+
+def _counted(predicted: Floats, truth: Floats, valid: Mask | None) -> Mask:
+    if predicted.shape != truth.shape or truth.ndim != 3 or truth.shape[-1] != 3:
+        raise ValueError(f"predicted {predicted.shape} and truth {truth.shape}: both must be (N, J, 3)")
+    there = np.asarray(np.isfinite(truth).all(axis=-1))
+    if valid is None:
+        return there
+    if valid.shape != truth.shape[:-1]:
+        raise ValueError(f"valid {valid.shape}: must be {truth.shape[:-1]}, one flag per joint")
+    return there & valid.astype(np.bool_)
+
+
+def _relative(positions: Floats, root: int) -> Floats:
+    return positions - positions[:, root : root + 1]
+
+
+def _mean(errors: NDArray[np.float64]) -> float:
+    known = errors[np.isfinite(errors)]
+    return float(known.mean()) if known.size else float("nan")

@@ -1,0 +1,1 @@
+"""Published protocols: ITOP, COCO, Human3.6M."""

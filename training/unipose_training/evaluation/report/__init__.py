@@ -1,0 +1,1 @@
+"""What people look at: the report's page, its plots and its images."""

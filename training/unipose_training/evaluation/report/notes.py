@@ -1,0 +1,84 @@
+"""What a reader must know to take the figures for what they are."""
+
+from __future__ import annotations
+
+from unipose_training.evaluation.matching import MATCH_GATE, MIN_VISIBLE_JOINTS
+from unipose_training.evaluation.metrics.reference_free import MIN_CONFIDENCE
+from unipose_training.evaluation.report.html import percent
+from unipose_training.evaluation.results import Accuracy, Results
+
+#: Fewer true people than this say little.
+_FEW = 1000
+
+
+def notes(results: Results, video_frames: int) -> list[str]:
+    """Sentences for the end of the report."""
+    found = _about_reading(results)
+    if results.accuracy is not None:
+        found += _about_truth(results, results.accuracy)
+    else:
+        found.append("No frame had truth, so nothing here says how far joints are from where they should be.")
+    found += _about_the_rest(results)
+    if 0 < video_frames < results.frames:
+        found.append(f"The video ends after {video_frames:,} of {results.frames:,} frames.")
+    return found
+
+
+def _about_reading(results: Results) -> list[str]:
+    found = [f"{c.name}: {why}: {count:,}." for c in results.clips for why, count in c.losses.items()]
+    empty = [clip.name for clip in results.clips if not clip.frames]
+    return found + [f"{name} has no usable frame." for name in empty]
+
+
+def _about_truth(results: Results, accuracy: Accuracy) -> list[str]:
+    people = accuracy.people
+    found = [
+        f"Mean errors are over the {percent(accuracy.overall.found)} of true joints for which there is a prediction; "
+        "PCK and mAP count the others as wrong, whoever was not found included.",
+        f"A prediction belongs to a true person when their joints are within {100 * MATCH_GATE:.0f} cm on average, so "
+        "no larger mean error of a person can occur: it appears as a person missed and one invented.",
+        "The truth is taken as it stands in the recording. Hidden joints count like visible ones, unless a row "
+        "says otherwise; a joint is hidden when the recording says that the camera cannot see it.",
+    ]
+    if people.ignored:
+        found.append(
+            f"{people.ignored:,} times a true person showed fewer than {MIN_VISIBLE_JOINTS} joints to the camera: "
+            "neither they nor the predictions of them count."
+        )
+    if accuracy.intervals.blocks > 1:
+        (low, high), (least, most) = accuracy.intervals.mpjpe_mm, accuracy.intervals.pck_10cm
+        found.append(
+            f"With 95 % confidence the MPJPE is between {low:.0f} and {high:.0f} mm and the share within 10 cm between "
+            f"{100 * least:.1f} and {100 * most:.1f} %, drawn from {accuracy.intervals.blocks:,} seconds of people; "
+            "this knows nothing of other people, rooms and sensors."
+        )
+    if people.people < _FEW:
+        found.append(f"{people.people:,} poses are few, and those of successive frames are alike.")
+    untrue = results.frames - people.frames
+    if untrue:
+        found.append(f"{untrue:,} frames had no truth of the same stamp; they are in the label-free figures only.")
+    return found
+
+
+def _about_the_rest(results: Results) -> list[str]:
+    found = []
+    if not results.tracking:
+        found.append(
+            "Frames were judged one by one, without following or smoothing people, so there are no id metrics."
+        )
+    rates = [clip.rate_hz for clip in results.clips if clip.rate_hz > 0]
+    if rates and max(rates) > 1.1 * min(rates):
+        found.append("Frame rates differ between the recordings, so the second differences mix unlike things.")
+    if results.modality == "lookup":
+        found.append(
+            "Modality lookup places its joints on the 2D network's keypoints: its distance to them is small by "
+            "construction and shows only what smoothing and the body model moved."
+        )
+    found.append(
+        f"Distances in the image are to keypoints with a confidence of at least {MIN_CONFIDENCE}, which may be wrong."
+    )
+    found.append(
+        "Times are of this machine and of this run; decoding, DDS and drawing are not part of them. "
+        "All other figures come out the same each time."
+    )
+    return found

@@ -1,0 +1,52 @@
+"""Evaluate clips, from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.joint_sets import JointSet
+from unipose_ros.tracking import NearestTracker, Tracker, TrackerConfig
+from unipose_training.datasets.base import Clip
+from unipose_training.evaluation.errors import EvaluationError
+from unipose_training.evaluation.replay import Estimator, ReplayedFrame, replay
+from unipose_training.evaluation.results import Results
+from unipose_training.evaluation.scoring import score
+
+
+def evaluate_clips(
+    clips: Sequence[Clip],
+    estimator: Estimator,
+    tracking: bool = True,
+    joint_set: JointSet | None = None,
+    limit: int | None = None,
+    poses: Mapping[str, NDArray[np.float64]] | None = None,
+    advance: Callable[[], object] = lambda: None,
+) -> tuple[Results, list[ReplayedFrame]]:
+    """Replay all clips and score them together. The same input gives the same figures, times apart.
+
+    Args:
+        tracking: follow people and smooth them with the tracker that the node uses.
+        joint_set: to judge in; that of the predictions when ``None``.
+        limit: at most this many frames of each clip.
+        poses: of calibrated cameras by clip, see :func:`unipose_training.evaluation.metrics.cross_view.read_camera_poses`.
+        advance: called after every frame.
+
+    Raises:
+        EvaluationError: there is no usable frame at all, the frames lack an image that the
+            estimator needs, or the truth does not belong to the images.
+    """
+    frames: list[ReplayedFrame] = []
+    for number, clip in enumerate(clips):
+        frames += replay(clip, number, estimator, _tracker() if tracking else None, joint_set, limit, advance)
+    if not frames:
+        lost = {clip.name: dict(clip.losses()) for clip in clips}
+        raise EvaluationError(f"there is no usable frame in {lost}; record color, depth and camera_info together")
+    return score(clips, frames, estimator.modality, tracking, poses), frames
+
+
+def _tracker() -> Tracker:
+    # Seeded, so that a second run gives the same ids.
+    return NearestTracker(TrackerConfig(seed=0))

@@ -1,0 +1,168 @@
+"""Replayed frames -> results: every metric is called here, and only here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.joint_sets import ITOP15, JointSet
+from unipose_ros.resources import __version__
+from unipose_training.datasets.base import Clip
+from unipose_training.evaluation.breakdown import breakdowns, summarize
+from unipose_training.evaluation.matching import PosePairs, ScoredFrame, count_people, match_people, pose_pairs
+from unipose_training.evaluation.metrics.cross_view import agreements
+from unipose_training.evaluation.metrics.intervals import bootstrap
+from unipose_training.evaluation.metrics.pose import pck_curve
+from unipose_training.evaluation.metrics.reference_free import summarize_checks
+from unipose_training.evaluation.metrics.swaps import count_swaps
+from unipose_training.evaluation.metrics.temporal import (
+    BoneLength,
+    Jitter,
+    bone_consistency,
+    frame_periods,
+    jitter,
+    rows_by_person,
+    runs,
+    second_differences,
+)
+from unipose_training.evaluation.metrics.tracking import identity
+from unipose_training.evaluation.metrics.uncertainty import (
+    Reliability,
+    Sparsification,
+    reliability,
+    sparsification,
+    squared_mahalanobis,
+)
+from unipose_training.evaluation.metrics.worst import latency, worst_frames
+from unipose_training.evaluation.replay import ReplayedFrame
+from unipose_training.evaluation.results import Accuracy, ClipRecord, Results
+
+
+def score(
+    clips: Sequence[Clip],
+    frames: Sequence[ReplayedFrame],
+    modality: str,
+    tracking: bool,
+    poses: Mapping[str, NDArray[np.float64]] | None = None,
+) -> Results:
+    """All metrics of all recordings together.
+
+    Args:
+        frames: of the recordings in their order.
+        tracking: whether people were followed, so that they have ids.
+        poses: of calibrated cameras, by recording.
+    """
+    joint_set = frames[0].predicted.joint_set if frames else ITOP15
+    scored = [
+        ScoredFrame(f.clip, f.predicted, f.truth, match_people(f.predicted, f.truth))
+        for f in frames
+        if f.truth is not None
+    ]
+    pairs = pose_pairs(scored, joint_set)
+    periods = _periods(frames)
+    jitters, bones = _own_motion(frames, joint_set, periods) if not scored else _judged_motion(pairs, periods)
+    names = [clip.name for clip in clips]
+    views = {names[n]: [f.predicted for f in group] for n, group in groupby(frames, lambda f: f.clip)}
+    return Results(
+        version=__version__,
+        modality=modality,
+        joint_set=joint_set.name,
+        tracking=tracking,
+        clips=tuple(_clip_record(clip, [f for f in frames if f.clip == n]) for n, clip in enumerate(clips)),
+        accuracy=_accuracy(clips, frames, scored, pairs, tracking) if scored else None,
+        jitter=jitters,
+        bones=tuple(bones),
+        latency=latency(_warm(frames)),
+        label_free=summarize_checks([f.checks for f in frames]),
+        agreement=agreements(views, poses or {}),
+    )
+
+
+def _accuracy(
+    clips: Sequence[Clip],
+    frames: Sequence[ReplayedFrame],
+    scored: Sequence[ScoredFrame],
+    pairs: PosePairs,
+    tracking: bool,
+) -> Accuracy:
+    followed = runs(pairs.clips, pairs.true_ids, pairs.stamps_ns, _periods(frames))
+    return Accuracy(
+        people=count_people([frame.matches for frame in scored]),
+        overall=summarize(pairs, "all"),
+        intervals=bootstrap(pairs),
+        pck=pck_curve(pairs.errors, pairs.counted),
+        groups=breakdowns(pairs, [clip.name for clip in clips], [clip.subset for clip in clips]),
+        jitter_true=jitter(second_differences(pairs.truth, followed)),
+        swaps=count_swaps(pairs.predicted, pairs.truth, pairs.joint_set),
+        reliability=_reliabilities(pairs),
+        sparsification=_sparsifications(pairs),
+        identity=identity(scored) if tracking else None,
+        label_free_true=summarize_checks([f.true_checks for f in frames if f.true_checks is not None]),
+        worst=worst_frames(scored),
+    )
+
+
+def _reliabilities(pairs: PosePairs) -> dict[str, Reliability]:
+    """Of all joints, and of those that the prediction calls measured and inferred; without covariances none."""
+    squared = squared_mahalanobis(pairs.predicted - pairs.truth, pairs.covariances)
+    kinds = {"all": np.ones_like(pairs.measured), "measured": pairs.measured, "inferred": ~pairs.measured}
+    found = {name: reliability(squared[mask]) for name, mask in kinds.items()}
+    return {name: value for name, value in found.items() if value.count}
+
+
+def _sparsifications(pairs: PosePairs) -> dict[str, Sparsification]:
+    doubts = {"covariance": pairs.covariances[..., [0, 3, 5]].sum(axis=-1), "confidence": 1 - pairs.confidences}
+    found = {name: sparsification(pairs.errors, doubt) for name, doubt in doubts.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _judged_motion(pairs: PosePairs, periods: dict[int, float]) -> tuple[Jitter, list[BoneLength]]:
+    """Of predictions paired with the truth: a series ends where a person's predicted id changes."""
+    both = np.char.add(np.char.add(pairs.true_ids, "/"), pairs.predicted_ids)
+    ids = np.where(pairs.found, both, "")
+    steps = runs(pairs.clips, ids, pairs.stamps_ns, periods)
+    tracks = rows_by_person(pairs.clips, ids, pairs.stamps_ns).values()
+    trembling = jitter(second_differences(pairs.predicted, steps))
+    return trembling, bone_consistency(pairs.predicted, pairs.truth, tracks, pairs.joint_set)
+
+
+def _own_motion(
+    frames: Sequence[ReplayedFrame], joint_set: JointSet, periods: dict[int, float]
+) -> tuple[Jitter, list[BoneLength]]:
+    """Of predictions by their own ids."""
+    people = [(f, i) for f in frames for i in f.predicted]
+    clips = np.array([f.clip for f, _ in people], np.int64)
+    stamps = np.array([f.predicted.stamp_ns for f, _ in people], np.int64)
+    ids = np.array([f.predicted.ids[i] for f, i in people], np.str_)
+    positions = np.zeros((len(people), len(joint_set), 3))
+    for row, (frame, person) in enumerate(people):
+        positions[row] = frame.predicted.positions[person]
+    trembling = jitter(second_differences(positions, runs(clips, ids, stamps, periods)))
+    return trembling, bone_consistency(positions, None, rows_by_person(clips, ids, stamps).values(), joint_set)
+
+
+def _periods(frames: Sequence[ReplayedFrame]) -> dict[int, float]:
+    """Frame period of every recording, from all its frames: people come and go, frames do not."""
+    clips = np.array([f.clip for f in frames], np.int64)
+    return frame_periods(clips, np.array([f.predicted.stamp_ns for f in frames], np.int64))
+
+
+def _clip_record(clip: Clip, frames: Sequence[ReplayedFrame]) -> ClipRecord:
+    period = _periods(frames).get(frames[0].clip if frames else 0, float("nan"))
+    return ClipRecord(
+        name=clip.name,
+        subset=clip.subset,
+        frames=len(frames),
+        frames_with_truth=sum(f.truth is not None for f in frames),
+        rate_hz=1e9 / period,
+        people_max=max((len(f.predicted) for f in frames), default=0),
+        losses=dict(clip.losses()),
+    )
+
+
+def _warm(frames: Sequence[ReplayedFrame]) -> list[Mapping[str, float]]:
+    """Durations without the first frame of each recording."""
+    return [f.milliseconds for before, f in pairwise(frames) if before.clip == f.clip]

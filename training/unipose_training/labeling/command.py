@@ -1,0 +1,153 @@
+"""``unipose pseudo-label``: a 2D teacher looks at recordings, shards or a data set; training learns from what it saw.
+
+For each clip a file ``NAME.keypoints.npz`` appears in the output folder when it is complete. The same
+command goes on where it was stopped. Clips that cannot be read are reported and passed over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+from unipose_ros.backends import BackendError
+from unipose_ros.cli.options import add_topic_options, positive
+from unipose_ros.networks.weights import WeightsError
+from unipose_ros.recordings import RecordingError
+from unipose_training.datasets.base import Clip
+from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.registry import add_clip_options, chosen_clips
+from unipose_training.labeling.engines import ENGINES, Engine
+from unipose_training.labeling.keypoint_files import SUFFIX
+from unipose_training.labeling.labeler import MoveNetLabeler, Outcome, Plan, jobs_for, unfinished
+
+REPORT = "labeling.json"
+_REFUSALS = (BackendError, DataError, OSError, RecordingError, WeightsError)
+
+
+@dataclass
+class Report:
+    """What a run did.
+
+    Attributes:
+        clips: that there are.
+        before: had been labeled by an earlier run.
+        labeled: by this one, with so many frames and people.
+        losses: frames that could not be looked at, by reason.
+        damaged: clips without labels, and why.
+    """
+
+    clips: int = 0
+    before: int = 0
+    labeled: int = 0
+    frames: int = 0
+    people: int = 0
+    losses: dict[str, int] = field(default_factory=dict)
+    damaged: dict[str, str] = field(default_factory=dict)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count a clip."""
+        if outcome.problem:
+            self.set_aside(outcome.clip, outcome.problem)
+            return
+        self.labeled += 1
+        self.frames += outcome.frames
+        self.people += outcome.people
+        self.losses = dict(Counter(self.losses) + Counter(outcome.losses))
+
+    def set_aside(self, clip: str, problem: str) -> None:
+        """Note a clip that cannot be labeled."""
+        self.damaged[clip] = problem
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.labeled} clips labeled: {self.people} people in {self.frames} frames; "
+            f"{self.before} had been labeled before, {len(self.damaged)} are damaged"
+        ]
+        lines += [f"lost: {count} {why}" for why, count in sorted(self.losses.items())]
+        lines += [f"damaged: {name}: {why}" for name, why in sorted(self.damaged.items())]
+        return "\n".join(lines)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Entry point of ``unipose pseudo-label``.
+
+    Returns:
+        0; 1 when a clip is damaged, or nothing could be done.
+    """
+    options = _parser().parse_args(argv)
+    report = Report()
+    try:
+        plan = Plan(MoveNetLabeler(options.device), options.every, options.render_depth)
+        clips = chosen_clips(options, report.set_aside)
+        label(clips, options.output, plan, options.workers, ENGINES[options.engine], report)
+    except _REFUSALS as error:
+        print(f"unipose pseudo-label: {error}", file=sys.stderr)
+        return 1
+    print(report)
+    print(f"labels and {REPORT} are in {options.output}")
+    return 1 if report.damaged else 0
+
+
+def label(
+    clips: Sequence[Clip], folder: Path, plan: Plan, workers: int, engine: Engine, report: Report | None = None
+) -> Report:
+    """Label clips into a folder, with a progress bar.
+
+    Args:
+        report: to count into; what could not be opened may stand there already.
+
+    Raises:
+        DataError: two clips have one name, another teacher's labels are there, another run is at
+            work in the folder, or a worker was killed.
+    """
+    report = report or Report()
+    jobs = jobs_for(clips, folder)
+    with _sole_use(folder):
+        waiting = unfinished(jobs, plan.identity())
+        report.clips, report.before = len(jobs) + len(report.damaged), len(jobs) - len(waiting)
+        frames = {job.clip.name: -(-len(job.clip) // plan.every) for job in waiting}
+        with tqdm(total=sum(frames.values()), desc="labeling", unit="frame") as bar:
+            for outcome in engine(waiting, plan, workers) if waiting else ():
+                report.add(outcome)
+                bar.update(frames[outcome.clip])
+        (folder / REPORT).write_text(json.dumps(asdict(report), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return report
+
+
+@contextmanager
+def _sole_use(folder: Path) -> Iterator[None]:
+    """Keep other runs out of the folder, and clear away what killed ones left half written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(f"{folder}: another run is labeling into it; wait, or name another --output") from None
+        for partial in folder.rglob(f".*{SUFFIX}.*"):
+            partial.unlink()
+        yield
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "unipose pseudo-label", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add_clip_options(parser)
+    add("--output", type=Path, required=True, metavar="DIR", help="folder for the labels")
+    add("--workers", type=positive, default=1, metavar="N", help="that label side by side (default: %(default)s)")
+    add("--engine", choices=sorted(ENGINES), default="processes", help="who runs them (default: %(default)s)")
+    add("--every", type=positive, default=1, metavar="K", help="look at each K-th frame (default: %(default)s)")
+    add("--render-depth", action="store_true", help="show depth as an image, for data without color")
+    add("--device", default="cpu", help="where the network runs: cpu, cuda or auto (default: %(default)s)")
+    add_topic_options(parser)
+    return parser

@@ -1,0 +1,110 @@
+"""Who shares out the clips: processes of this machine, or a Ray cluster."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from typing import Any
+
+import cv2
+
+from unipose_training.datasets.errors import DataError
+from unipose_training.labeling.labeler import Job, Labeler, Outcome, Plan
+
+#: Jobs, plan and number of workers -> outcomes as they come.
+Engine = Callable[[Sequence[Job], Plan, int], Iterator[Outcome]]
+
+#: The worker's own; set when its process starts.
+_labeller: Labeler | None = None
+
+
+def in_processes(jobs: Sequence[Job], plan: Plan, workers: int) -> Iterator[Outcome]:
+    """Workers on this machine, one thread each; a single one is this process itself.
+
+    Raises:
+        DataError: a worker was killed.
+    """
+    if workers == 1:
+        yield from map(Labeler(plan), jobs)
+        return
+    context = multiprocessing.get_context("spawn")  # forking a process with threads can hang it
+    with ProcessPoolExecutor(min(workers, len(jobs)) or 1, context, _start_worker, (plan,)) as pool:
+        try:
+            for future in as_completed([pool.submit(_label, job) for job in jobs]):
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise DataError(
+                "a worker was killed, perhaps for want of memory; run the same again with fewer --workers, "
+                "what is labeled is kept"
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start_worker(plan: Plan) -> None:
+    global _labeller
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    cv2.setNumThreads(1)
+    _labeller = Labeler(plan)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _label(job: Job) -> Outcome:
+    assert _labeller is not None  # set by _start_worker
+    return _labeller(job)
+
+
+def on_ray(jobs: Sequence[Job], plan: Plan, workers: int) -> Iterator[Outcome]:
+    """Ray Data: the actors of the cluster that Ray is connected to, or of this machine.
+
+    The clips and the output folder must lie at the same place on all its machines.
+
+    Raises:
+        DataError: Ray is not installed.
+    """
+    ray = _ray()
+    rows = [{"job": pickle.dumps(job)} for job in jobs]
+    # A block for each job: what is lost with a machine is one clip, which Ray gives to another.
+    dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
+    actors = ray.data.ActorPoolStrategy(size=workers)
+    for row in dataset.map(RayLabeler, fn_constructor_args=(plan,), compute=actors, num_cpus=1).iter_rows():
+        yield pickle.loads(row["outcome"])
+
+
+class RayLabeler:
+    """A worker of :func:`on_ray`."""
+
+    def __init__(self, plan: Plan) -> None:
+        cv2.setNumThreads(1)
+        self._labeller = Labeler(plan)
+
+    def __call__(self, row: Mapping[str, Any]) -> dict[str, bytes]:
+        """A pickled job -> a pickled outcome."""
+        return {"outcome": pickle.dumps(self._labeller(pickle.loads(row["job"])))}
+
+
+def _ray() -> Any:
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise DataError(
+            f"--engine ray needs Ray Data ({error}); pip install 'unipose_ros[ray]', or use --engine processes"
+        ) from error
+    return ray
+
+
+ENGINES: dict[str, Engine] = {"processes": in_processes, "ray": on_ray}

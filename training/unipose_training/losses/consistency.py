@@ -1,0 +1,43 @@
+"""The modalities teach each other: each follows what a slow average of another says."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from unipose_training.losses.robust import huber, length, split_valid, weighted_mean
+
+
+def consistency_loss(
+    student: Tensor, teacher: Tensor, student_trust: Tensor, teacher_trust: Tensor, knee: float = 0.05
+) -> Tensor:
+    """``mean_j c_j^student c_j^teacher rho(|P_j^student - P_j^teacher|)``.
+
+    No gradient reaches the teacher or either trust: a student cannot win by doubting. Source:
+    Mean Teacher (Tarvainen and Valpola, NeurIPS 2017) between modalities, as UniPose
+    (arXiv 2509.23376) lets its modalities interact; the weighting is ours.
+
+    Args:
+        student, teacher: (..., J, 3) meters; NaN where the teacher has no joint.
+        student_trust, teacher_trust: (..., J) in [0, 1].
+        knee: meters.
+    """
+    teacher, there = split_valid(teacher.detach())
+    apart = length(student - teacher)
+    return weighted_mean(huber(apart, knee), (student_trust * teacher_trust).detach() * there.all(-1))
+
+
+def ema_warmup(decay: float, step: int) -> float:
+    """The decay of a step for :func:`ema_update`: at first the average follows quickly, it begins with nothing learned."""
+    return min(decay, (1 + step) / (10 + step))
+
+
+@torch.no_grad()
+def ema_update(teacher: nn.Module, student: nn.Module, decay: float) -> None:
+    """``teacher <- decay teacher + (1 - decay) student`` for weights; counters and the like are copied."""
+    current = student.state_dict()
+    for name, value in teacher.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(current[name].to(value), 1 - decay)
+        else:
+            value.copy_(current[name])

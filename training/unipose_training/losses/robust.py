@@ -1,0 +1,105 @@
+"""What the terms share: robust distances, and means that leave out what is missing."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import smooth_l1_loss, softplus
+
+
+def huber(residuals: Tensor, knee: float) -> Tensor:
+    """Huber's function scaled to slope 1: ``r^2 / (2 knee)`` up to the knee, ``|r| - knee / 2`` beyond.
+
+    Source: Huber, Annals of Mathematical Statistics 1964.
+    """
+    return smooth_l1_loss(residuals, torch.zeros_like(residuals), reduction="none", beta=knee)
+
+
+def split_valid(measured: Tensor) -> tuple[Tensor, Tensor]:
+    """A measurement with 0 for what is not finite, and the boolean mask of what is.
+
+    The zero comes before any arithmetic: 0 times a NaN is a NaN, also in a gradient.
+    """
+    finite = torch.isfinite(measured)
+    return torch.where(finite, measured, 0.0), finite
+
+
+def weighted_mean(terms: Tensor, weights: Tensor | None = None) -> Tensor:
+    """``mean(w * t)`` over all elements, a scalar; 0 of nothing.
+
+    It is divided by the number of terms, not by the sum of the weights: a sample that saw little
+    teaches little.
+    """
+    if terms.numel() == 0:
+        return terms.sum()
+    return terms.mean() if weights is None else (terms * weights).mean()
+
+
+def length(vectors: Tensor) -> Tensor:
+    """(..., D) -> (...); the gradient of a zero vector is 0, not NaN."""
+    result: Tensor = torch.linalg.vector_norm(vectors, dim=-1)
+    return result
+
+
+def distances(points: Tensor, others: Tensor) -> Tensor:
+    """(B, M, 3), (B, N, 3) -> (B, M, N) meters."""
+    return length(points[:, :, None] - others[:, None])
+
+
+def bone_lengths(joints: Tensor, bones: Tensor) -> Tensor:
+    """(..., J, 3) joints and (K, 2) pairs of joint indices -> (..., K) meters."""
+    return length(joints[..., bones[:, 1], :] - joints[..., bones[:, 0], :])
+
+
+# Joints are to be where somebody says they are.
+
+
+def joint_loss(joints: Tensor, targets: Tensor, weights: Tensor, knee: float = 0.05) -> Tensor:
+    """``mean w rho(|P - P*|)`` with Huber's function; a target that is missing (NaN) adds nothing.
+
+    Args:
+        joints, targets: (..., J, 3) meters.
+        weights: of a shape that fits (..., J).
+        knee: meters.
+    """
+    targets, there = split_valid(targets)
+    return weighted_mean(huber(length(joints - targets), knee), weights * there.all(-1))
+
+
+# A network that says how sure it is: the scale pays for itself.
+
+
+def laplace_loss(residuals: Tensor, log_scales: Tensor, weights: Tensor) -> Tensor:
+    """``mean w (|r| / s + log s)``: the negative log-likelihood of Laplace's distribution, less log 2.
+
+    For a residual r it is least at s = |r|. Source: Kendall and Gal, NeurIPS 2017.
+
+    Args:
+        residuals: meters; NaN where nothing was measured.
+        log_scales: log s, s in meters, of a shape that fits.
+        weights: of a shape that fits.
+    """
+    residuals, measured = split_valid(residuals)
+    terms = residuals.abs() * (-log_scales).exp() + log_scales
+    return weighted_mean(terms, weights * measured)
+
+
+# The order of two points in depth teaches where the network says less than meters.
+
+
+def ordinal_loss(first: Tensor, second: Tensor, order: Tensor, weights: Tensor, margin: float = 0.05) -> Tensor:
+    """``mean w log(1 + exp(r (z_i - z_j) + m))`` for r = 1 or -1, and ``mean w (z_i - z_j)^2`` for r = 0.
+
+    Depths are in units of their own (the network is free to choose their scale); m is in the same
+    units and keeps points that are in order from touching. Source: the ordinal term of Pavlakos
+    et al. (CVPR 2018), with the order turned so that 1 means nearer; the margin is ours.
+
+    Args:
+        first, second: (M,) depths z_i and z_j of the two points; for r = 1 the first is to be nearer.
+        order: (M,) r: 1, -1 or 0.
+        weights: (M,) at least 0.
+        margin: at least 0.
+    """
+    apart = first - second
+    ordered = softplus(order * apart + margin)
+    return weighted_mean(torch.where(order == 0, apart.square(), ordered), weights)

@@ -1,0 +1,162 @@
+"""Windows of people with ordered joints, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from unipose_ros.geometry.crop import Crop
+from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.io import read_color_file
+from unipose_training.ordinal_depth.files import OrderedImage
+from unipose_training.ordinal_depth.scenes import Kind, OrderedScene, OrderSettings, scene_of_labels, scene_of_rows
+from unipose_training.samples.store import SampleStore
+
+#: The window's side as a part of the longer side of the person's box, as the color codec has it.
+_MARGIN = 1.25
+
+
+class OrderBatch(NamedTuple):
+    """B windows with M ordered pairs; a pair may be of anybody in its window.
+
+    Attributes:
+        image: (B, 3, S, S) uint8.
+        pixels: (B, 15, 2) joints of the person whom the window is about, in its pixels; NaN not known.
+        trust: (B, 15).
+        window: (M,) int64 which window a pair belongs to.
+        joints: (M, 2) int64 of the first and the second point.
+        places: (M, 2, 2) their pixels in the window.
+        own: (M,) bool: both are of the person whom the window is about.
+        order: (M,) 1 the first is nearer, -1 farther, 0 equally far.
+        weights: (M,).
+        farther: (M,) meters by which the second truly is farther; NaN not known.
+    """
+
+    image: Tensor
+    pixels: Tensor
+    trust: Tensor
+    window: Tensor
+    joints: Tensor
+    places: Tensor
+    own: Tensor
+    order: Tensor
+    weights: Tensor
+    farther: Tensor
+
+
+def window_of(image: NDArray[np.uint8], window: Crop, person: int, scene: OrderedScene) -> OrderBatch:
+    """One window, with the pairs that lie in it.
+
+    Args:
+        image: (S, S, 3) what the window shows.
+        person: of the scene, whom it is about.
+    """
+    pixels = window.to_window(scene.pixels)
+    inside = np.asarray(((pixels >= -0.5) & (pixels < window.size - 0.5)).all(axis=-1))  # NaN is not inside
+    pairs = scene.pairs
+    ends = np.stack([pairs.first, pairs.second], axis=1)
+    kept = np.flatnonzero(inside[ends[..., 0], ends[..., 1]].all(axis=1))
+    ends = ends[kept]
+    return OrderBatch(
+        image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None],
+        pixels=torch.from_numpy(pixels[person].astype(np.float32))[None],
+        trust=torch.from_numpy(scene.trust[person])[None],
+        window=torch.zeros(len(kept), dtype=torch.int64),
+        joints=torch.from_numpy(ends[..., 1].astype(np.int64)),
+        places=torch.from_numpy(pixels[ends[..., 0], ends[..., 1]].astype(np.float32)),
+        own=torch.from_numpy((ends[..., 0] == person).all(axis=1)),
+        order=torch.from_numpy(pairs.order[kept].astype(np.float32)),
+        weights=torch.from_numpy(pairs.weights[kept]),
+        farther=torch.from_numpy(scene.farther[kept]),
+    )
+
+
+def joined(batches: Sequence[OrderBatch]) -> OrderBatch:
+    """Several batches as one, as the ``collate_fn`` of a loader."""
+    parts: dict[str, list[Tensor]] = {name: [getattr(batch, name) for batch in batches] for name in OrderBatch._fields}
+    counts = [len(batch.image) for batch in batches]
+    before = [sum(counts[:number]) for number in range(len(counts))]
+    parts["window"] = [window + first for window, first in zip(parts["window"], before, strict=True)]
+    return OrderBatch(**{name: torch.cat(values) for name, values in parts.items()})
+
+
+class StoreOrders(Dataset[OrderBatch]):
+    """People of a store, ordered by a depth camera, by perspective, or, for judging, by the truth.
+
+    Args:
+        rows: which rows.
+
+    Raises:
+        DataError: the store has no color.
+    """
+
+    def __init__(self, store: SampleStore, rows: NDArray[np.integer[Any]], kind: Kind, settings: OrderSettings) -> None:
+        if "color" not in store:
+            raise DataError(f"{store.folder}: it holds no color; build it with with_color = true")
+        self._store, self._rows, self._kind, self._settings = store, np.asarray(rows, np.int64), kind, settings
+        frames = store["clip"].astype(np.int64) * (int(store["frame"].max(initial=0)) + 1) + store["frame"]
+        # Rows of a frame lie together.
+        self._starts = np.searchsorted(frames, frames, side="left")
+        self._ends = np.searchsorted(frames, frames, side="right")
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> OrderBatch:
+        """One window."""
+        row = int(self._rows[index])
+        start, end = int(self._starts[row]), int(self._ends[row])
+        scene = scene_of_rows(self._store, np.arange(start, end), self._kind, self._settings)
+        image = np.array(self._store["color"][row])
+        u, v, width, height = map(float, self._store["color_window"][row])
+        return window_of(image, Crop(u, v, width, height, len(image)), row - start, scene)
+
+
+class ImageOrders(Dataset[OrderBatch]):
+    """People of a label file.
+
+    Args:
+        size: pixels of the window's side.
+
+    Raises:
+        DataError: nobody of them shows two joints.
+    """
+
+    def __init__(self, images: Sequence[OrderedImage], size: int) -> None:
+        self._images, self._size = images, size
+        self._scenes = [scene_of_labels(image.people, image.pairs) for image in images]
+        self._people = [
+            (number, person)
+            for number, scene in enumerate(self._scenes)
+            for person, pixels in enumerate(scene.pixels)
+            if np.isfinite(pixels).all(axis=-1).sum() >= 2 and np.nanmax(np.ptp(_known(pixels), axis=0)) > 0
+        ]
+        if not self._people:
+            raise DataError("the label files show nobody with two joints; make them: unipose ordinal-depth")
+
+    def __len__(self) -> int:
+        return len(self._people)
+
+    def __getitem__(self, index: int) -> OrderBatch:
+        """One window.
+
+        Raises:
+            DataError: the image cannot be read.
+        """
+        number, person = self._people[index]
+        pixels = _known(self._scenes[number].pixels[person])
+        low, high = pixels.min(axis=0), pixels.max(axis=0)
+        side, middle = float((high - low).max()) * _MARGIN, (low + high) / 2
+        window = Crop(float(middle[0]), float(middle[1]), side, side, self._size)
+        image = window.cut(read_color_file(self._images[number].path), smooth=True)
+        return window_of(image, window, person, self._scenes[number])
+
+
+def _known(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(pixels[np.isfinite(pixels).all(axis=-1)])

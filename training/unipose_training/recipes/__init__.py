@@ -1,0 +1,66 @@
+"""What can be taught, by name. A recipe is a module with ``run(config, output) -> Outcome``.
+
+``config`` is a frozen dataclass that checks itself; ``config/training/<recipe>.yaml`` has its fields.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from unipose_training.engine.checkpoint import prepare_run_dir
+from unipose_training.engine.config import TrainingError
+from unipose_training.engine.loop import Outcome
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Where a recipe lives; its module is loaded only when it is asked for."""
+
+    module: str
+    summary: str
+
+    def load(self) -> tuple[type[Any], Callable[[Any, Path], Outcome]]:
+        """Its configuration's dataclass, and what runs it."""
+        run = importlib.import_module(self.module).run
+        return get_type_hints(run)["config"], run
+
+
+RECIPES: dict[str, Recipe] = {
+    "camerapose": Recipe("unipose_training.recipes.camerapose", "lift keypoints to 3D, or refine them"),
+    "distill": Recipe("unipose_training.recipes.distill", "depth, rgb or points network from pseudo truth"),
+    "person_detector": Recipe("unipose_training.recipes.detector", "find people in depth images"),
+    "weak_points": Recipe("unipose_training.recipes.weak_points", "points network from 2D keypoints and depth"),
+    "supervised": Recipe("unipose_training.recipes.supervised", "points, depth or rgb network with 3D truth"),
+    "wsp": Recipe("unipose_training.recipes.wsp", "rgb network's first lesson: which of two points is nearer"),
+}
+
+
+def get_recipe(name: str) -> Recipe:
+    """A recipe by its name.
+
+    Raises:
+        TrainingError: there is none of that name.
+    """
+    if name not in RECIPES:
+        raise TrainingError(f"no recipe '{name}'; there are {', '.join(sorted(RECIPES))}")
+    return RECIPES[name]
+
+
+def run_recipe(name: str, config: Any, output: Path, changed: bool = False) -> Outcome:
+    """Run a recipe, or go on where it was broken off.
+
+    Args:
+        config: the recipe's dataclass; ``output`` keeps it as ``config.yaml``.
+        changed: go on although the run began with another configuration.
+
+    Raises:
+        TrainingError: no such recipe, ``output`` holds a run of another configuration, or what
+            :func:`unipose_training.engine.loop.train` raises.
+    """
+    _, run = get_recipe(name).load()
+    prepare_run_dir(output, config, changed)
+    return run(config, output)

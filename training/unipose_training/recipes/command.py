@@ -1,0 +1,103 @@
+"""``unipose train RECIPE``: teach a network; the same command goes on with a run that was broken off.
+
+Leaves in the output folder: the weights, ``config.yaml``, ``checkpoint.pt``, ``metrics.csv``,
+``curves.png`` and ``tensorboard/``. Ctrl-C ends the run after the step, with a checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from unipose_ros.networks.weights import WeightsError
+from unipose_ros.recordings import RecordingError
+from unipose_ros.resources import ResourceError, resource_path
+from unipose_training.datasets.errors import DataError
+from unipose_training.engine.checkpoint import is_first_process
+from unipose_training.engine.config import TrainingError, load_config
+from unipose_training.engine.logging import METRICS, draw_curves
+from unipose_training.engine.loop import Outcome
+from unipose_training.recipes import RECIPES, get_recipe, run_recipe
+
+_REFUSALS = (DataError, OSError, RecordingError, TrainingError, WeightsError)
+_ENDS = {
+    "steps": "finished",
+    "time": "max_minutes are over; the same command goes on",
+    "signal": "asked to stop; the same command goes on",
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a recipe; 1 with one line on stderr when something given cannot be used."""
+    options = _parser().parse_intermixed_args(argv)
+    if options.recipe is None:
+        print(_recipes())
+        return 0
+    try:
+        output = options.output or Path("runs") / options.recipe
+        outcome = _train(options.recipe, _config(options), output, options.allow_config_change)
+    except _REFUSALS as error:
+        print(f"unipose train: {error}", file=sys.stderr)
+        return 1
+    if is_first_process():
+        _draw(output)
+        print(_summary(outcome, output))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "unipose train", description=__doc__, epilog=_recipes(), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("recipe", nargs="?", metavar="RECIPE", help="what to teach; without it, the recipes are listed")
+    add("settings", nargs="*", metavar="KEY=VALUE", help="fields of the configuration, e.g. run.steps=20000")
+    add("--config", type=Path, metavar="YAML", help="default: config/training/RECIPE.yaml of the package")
+    add("--output", type=Path, metavar="DIR", help="folder of the run (default: runs/RECIPE)")
+    add("--allow-config-change", action="store_true", help="go on with a run although its configuration was another")
+    return parser
+
+
+def _recipes() -> str:
+    width = max(len(name) for name in RECIPES)
+    return "\n".join(["recipes:", *(f"  {name:<{width}}  {recipe.summary}" for name, recipe in RECIPES.items())])
+
+
+def _config(options: argparse.Namespace) -> Any:
+    kind, _ = get_recipe(options.recipe).load()
+    return load_config(kind, options.config or _shipped(options.recipe), options.settings)
+
+
+def _shipped(recipe: str) -> Path | None:
+    try:
+        return resource_path("config", "training", f"{recipe}.yaml")
+    except ResourceError:
+        return None
+
+
+def _train(recipe: str, config: Any, output: Path, changed: bool) -> Outcome:
+    level = logging.INFO if is_first_process() else logging.ERROR
+    logging.basicConfig(level=level, format="%(message)s")
+    logging.getLogger("unipose_training").setLevel(level)
+    if is_first_process():
+        print(f"{recipe}: writing to {output}; watch it with: tensorboard --logdir {output}")
+    return run_recipe(recipe, config, output, changed)
+
+
+def _draw(output: Path) -> None:
+    """Curves beside every ``metrics.csv``: a recipe may have several parts."""
+    for metrics in output.rglob(METRICS):
+        draw_curves(metrics, metrics.with_name("curves.png"))
+
+
+def _summary(outcome: Outcome, output: Path) -> str:
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in outcome.figures.items()) or "no validation"
+    skipped = f", {outcome.skipped} batches left out" if outcome.skipped else ""
+    return (
+        f"{_ENDS[outcome.ended_by]}: {outcome.step} of {outcome.steps} steps in {outcome.seconds / 60:.1f} min"
+        f"{skipped}; {figures}\nweights, logs and curves are in {output}"
+    )

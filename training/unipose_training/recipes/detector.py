@@ -1,0 +1,119 @@
+"""Recipe ``person_detector``: a 2D network's people in color teach a small network to find people in depth."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+from unipose_ros.detection import DetectionConfig
+from unipose_ros.networks.detector import PersonCenterNet, PersonCenterNetConfig
+from unipose_ros.networks.registry import save_network
+from unipose_ros.networks.weights import ModelCard
+from unipose_training.datasets.base import Clip, open_clips
+from unipose_training.datasets.errors import DataError
+from unipose_training.detection.dataset import DetectorDataset
+from unipose_training.detection.scenes import Scene, read_scene_file, read_scenes, write_scenes
+from unipose_training.detection.task import DetectorTask
+from unipose_training.engine.config import RunSettings
+from unipose_training.engine.data_loading import seed_everything, training_loader, validation_loader
+from unipose_training.engine.loop import Outcome, train
+from unipose_training.recipes.base import model_card, validation_metrics
+
+_log = logging.getLogger(__name__)
+
+#: Name of the recipe, of the network and of the file of weights.
+NAME = "person_detector"
+
+
+@dataclass(frozen=True)
+class DetectorRecipe:
+    """What the person detector is taught on, and how.
+
+    Attributes:
+        clips: folder of clips with depth; what else is in them is not looked at.
+        labels: folder of what a 2D network saw in their color (``unipose pseudo-label``).
+        val_every_nth_clip: every so many clips, one is kept for validation.
+        people: which of the 2D network's people count.
+        network: sizes.
+        scene_focal: focal length in pixels of the depth images that are kept in memory.
+        average: part of the moving average of the weights that a step keeps.
+        run: how the run is driven.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    clips: Path
+    labels: Path
+    val_every_nth_clip: int = 20
+    detection: DetectionConfig = field(default_factory=DetectionConfig)
+    network: PersonCenterNetConfig = field(default_factory=PersonCenterNetConfig)
+    scene_focal: float = 144.0
+    average: float = 0.998
+    run: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        if self.val_every_nth_clip < 2:
+            raise ValueError(f"val_every_nth_clip = {self.val_every_nth_clip}: keep one in at least 2")
+        if not self.scene_focal > 0:
+            raise ValueError(f"scene_focal = {self.scene_focal}: must be positive")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average = {self.average}: must be within [0, 1)")
+
+
+def run(config: DetectorRecipe, output: Path) -> Outcome:
+    """Teach; ``output`` gets the engine's files and, when the run is finished, ``person_detector.safetensors``.
+
+    Raises:
+        DataError: no labeled clips.
+        TrainingError: see :func:`unipose_training.engine.train.train`.
+    """
+    clips = open_clips(config.clips)
+    kept = clips[:: config.val_every_nth_clip]
+    training = _scenes([clip for clip in clips if clip not in kept], config, output, "training")
+    validation = _scenes(kept, config, output, "validation")
+    seed_everything(config.run.seed)
+    task = DetectorTask(PersonCenterNet(config.network), config.average)
+    focal = config.network.focal
+    outcome = train(
+        task,
+        training_loader(DetectorDataset(training, config.scene_focal, focal, varied=True), config.run),
+        validation_loader(DetectorDataset(validation, config.scene_focal, focal, varied=False), config.run),
+        config.run,
+        output,
+    )
+    if outcome.to_be_saved:
+        record = _record(config, training, outcome)
+        save_network(output / f"{NAME}.safetensors", task.trained(), config.network, record)
+    return outcome
+
+
+def _scenes(clips: Iterable[Clip], config: DetectorRecipe, output: Path, title: str) -> list[Scene]:
+    shown = tqdm(clips, desc=f"{title}: depth", unit="clip")
+    scenes = [scene for clip in shown for scene in _scenes_of(clip, config, output / "scenes")]
+    if not scenes:
+        raise DataError(
+            f"{config.labels}: no labels of the {title} clips in {config.clips}; make them: unipose pseudo-label"
+        )
+    _log.info("%s: %d images with %d people", title, len(scenes), sum(map(len, scenes)))
+    return scenes
+
+
+def _scenes_of(clip: Clip, config: DetectorRecipe, folder: Path) -> list[Scene]:
+    """From the file that an earlier piece of the run left, or from the clip."""
+    path, made_with = folder / f"{clip.name}.npz", f"{config.detection} {config.scene_focal}"
+    scenes = read_scene_file(path, made_with)
+    if scenes is None:
+        scenes = list(read_scenes(clip, config.labels, config.detection, config.scene_focal))
+        write_scenes(path, scenes, made_with)
+    return scenes
+
+
+def _record(config: DetectorRecipe, scenes: list[Scene], outcome: Outcome) -> ModelCard:
+    takes = "depth in meters resized to the recorded focal length: log meters relative to 3 m, part with readings"
+    about = f"{len(scenes)} rendered depth images with {sum(map(len, scenes))} people that MoveNet saw in their color"
+    return model_card(NAME, takes, about, validation_metrics(outcome), joint_set="")

@@ -1,0 +1,232 @@
+"""Recipe ``distill``: what a point network says teaches networks that look at depth or color. No 3D label is read.
+
+Stage B of UniPose (arXiv 2509.23376), re-implemented from its abstract: the answers of the point
+network are pseudo truth for anchor-to-joint networks, after they were brought to agree with keypoints,
+a lifter and time (``training/trajectories``). They may teach points once more as well. With
+``partners``, several networks learn side by side and follow each other's averages. With ``labels``,
+true joints replace the answers in a part of the clips. The numbers are ours.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from unipose_ros.codecs.windows import ColorImageConfig, DepthImageConfig
+from unipose_ros.networks.anchors import AnchorNetwork
+from unipose_ros.networks.points import PointNetwork
+from unipose_ros.networks.registry import get_network, load_network, save_network
+from unipose_training.engine.config import RunSettings
+from unipose_training.engine.data_loading import seed_everything, training_loader, validation_loader
+from unipose_training.engine.loop import Outcome, train
+from unipose_training.pseudo_labels.filtering import FilterConfig
+from unipose_training.pseudo_labels.fusion import FusionSettings
+from unipose_training.pseudo_labels.targets import build_targets, kept_fractions
+from unipose_training.pseudo_labels.teacher import load_teacher, teacher_predictions
+from unipose_training.recipes.base import init_anchor_network, model_card, validation_metrics
+from unipose_training.samples.augment_points import PointAugmentation
+from unipose_training.samples.augment_windows import KeypointNoise, WindowAugmentation
+from unipose_training.samples.dataset import PersonDataset, identity_collate, split_rows, subsample_clips
+from unipose_training.samples.rows import SampleSettings
+from unipose_training.samples.source import SampleSource, open_labeled
+from unipose_training.samples.store import SampleStore
+from unipose_training.tasks.distill import DistillTask
+from unipose_training.tasks.points import init_point_network, point_samples, save_points
+from unipose_training.tasks.students import PointStudent, Student, StudentLossWeights, WindowStudent
+
+#: What the sample store calls the input of a network.
+_INPUTS = {"points": "points", "depth": "depth", "rgb": "color"}
+#: Local anchors of a joint in the lifting variant.
+_LOCAL_ANCHORS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillConfig(SampleSource):
+    """What stage B is taught on, and how. The samples have points, the student's input and a 2D network's labels.
+
+    Attributes:
+        student: which network is taught.
+        size: of it; see ``SIZES`` in ``networks.point_cloud``, ``networks.depth`` and ``networks.rgb``.
+        lifting: 2D keypoints vote as well (depth, rgb).
+        paint: keypoints are painted on the points (points).
+        teacher: weights of a points network; "" takes the joints that modality ``lookup`` lifted.
+        fit: how the teacher's joints, lifted keypoints, the lifter, the body and time are brought to agree.
+        initial: weights to begin with, such as those of a pre-training; "" begins anew.
+        partners: networks that learn beside the student, and their weights: points, depth or rgb.
+        agreement: weight of the distance to what the others' averages say; 0 with partners lets them learn alone.
+        labels: part of the training clips whose true joints replace the teacher's answers.
+        val_every_nth_clip: every so many clips, one is kept for validation.
+        min_confidence: people whom the 2D network is less sure of teach nothing.
+        average: part of the moving average of the weights that a step keeps; the average is what is saved.
+        rules: which answers count in full.
+        loss: what counts how much.
+        windows, points: how the inputs are changed at random.
+        keypoints: how keypoints are made worse (lifting).
+        run: how the run is driven.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    student: Literal["points", "depth", "rgb"] = "depth"
+    size: str = "tiny"
+    lifting: bool = False
+    paint: bool = False
+    teacher: str = ""
+    fit: FusionSettings = field(default_factory=FusionSettings)
+    initial: str = ""
+    partners: dict[str, str] = field(default_factory=dict)
+    agreement: float = 0.5
+    labels: float = 0.0
+    val_every_nth_clip: int = 20
+    min_confidence: float = 0.2
+    average: float = 0.998
+    rules: FilterConfig = field(default_factory=FilterConfig)
+    loss: StudentLossWeights = field(default_factory=StudentLossWeights)
+    windows: WindowAugmentation = field(default_factory=WindowAugmentation)
+    points: PointAugmentation = field(default_factory=PointAugmentation)
+    keypoints: KeypointNoise = field(default_factory=KeypointNoise)
+    run: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        sizes = get_network(self.student).sizes
+        if self.size not in sizes:
+            raise ValueError(f"size = {self.size}: {self.student} has {', '.join(sizes)}")
+        if self.paint and self.student != "points":
+            raise ValueError(f"paint: a {self.student} student sees no points")
+        if self.lifting and self.student == "points":
+            raise ValueError("lifting: a points student has paint instead")
+        for name in self.partners:
+            if name not in _INPUTS or name == self.student:
+                others = ", ".join(each for each in _INPUTS if each != self.student)
+                raise ValueError(f"partners.{name}: a {self.student} student learns beside {others}")
+        if not self.agreement >= 0:
+            raise ValueError(f"agreement = {self.agreement}: a weight must be at least 0")
+        for name in ("labels", "min_confidence"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: must be within [0, 1]")
+        if self.val_every_nth_clip < 2:
+            raise ValueError(f"val_every_nth_clip = {self.val_every_nth_clip}: keep one in at least 2")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average = {self.average}: must be within [0, 1)")
+
+
+def run(config: DistillConfig, output: Path) -> Outcome:
+    """Teach; ``output`` gets the engine's files, ``metrics.json``, and in the end the networks' weights.
+
+    Raises:
+        DataError: the samples cannot be read, lack an input, or hold projected truth.
+        TrainingError: see :func:`unipose_training.engine.train.train`.
+        WeightsError: weights that were named cannot be used.
+    """
+    store = open_labeled(config, output, _samples(config), max(1, config.run.workers))
+    training, validation = split_rows(store, config.val_every_nth_clip, config.min_confidence)
+    answers = teacher_predictions(store, load_teacher(config.teacher), _device(config.run))
+    lesson, kept = build_targets(store, answers, config.fit, config.rules)
+    if config.labels:
+        lesson.labeled[torch.from_numpy(subsample_clips(store, training, config.labels, config.run.seed))] = True
+    parts = kept_fractions(kept, training)
+    seed_everything(config.run.seed)
+    task = DistillTask(_voices(store, config), lesson, config.student, config.agreement, config.average)
+    inputs = [_INPUTS[name] for name in task.voices]
+    sizes = _window_sizes(task.voices)
+    outcome = train(
+        task,
+        training_loader(PersonDataset(store, training, inputs, sizes=sizes), config.run, identity_collate),
+        validation_loader(PersonDataset(store, validation, inputs, sizes=sizes), config.run, identity_collate),
+        config.run,
+        output,
+    )
+    if outcome.first:
+        _write_figures(output, config, outcome, len(training), parts)
+    if outcome.to_be_saved:
+        _save(output, config, store, task, outcome)
+    return outcome
+
+
+def _samples(config: DistillConfig) -> SampleSettings:
+    """How people are cut out where the recipe builds its samples itself."""
+    used = {config.student, *config.partners}
+    if config.student == "points":
+        return replace(point_samples(config.size, "depth" in used), with_color="rgb" in used)
+    size = get_network(config.student).sizes[config.size].size
+    cut = SampleSettings(with_depth="depth" in used, with_color="rgb" in used)
+    if config.student == "rgb":
+        return replace(cut, color=ColorImageConfig(size=size))
+    return replace(cut, depth=DepthImageConfig(size=size))
+
+
+def _device(settings: RunSettings) -> torch.device:
+    wants_gpu = settings.accelerator in ("auto", "gpu") and torch.cuda.is_available()
+    return torch.device("cuda" if wants_gpu else "cpu")
+
+
+def _voices(store: SampleStore, config: DistillConfig) -> dict[str, Student]:
+    network = _begin(config)
+    networks: dict[str, nn.Module] = {config.student: network}
+    networks |= {name: load_network(Path(weights), name)[0] for name, weights in config.partners.items()}
+    voices: dict[str, Student] = {}
+    for name, each in networks.items():
+        if isinstance(each, PointNetwork):
+            voices[name] = PointStudent(each, config.points, store.centers, config.loss)
+        else:
+            assert isinstance(each, AnchorNetwork)
+            depth = DepthImageConfig(size=each.config.size) if name == "depth" else None
+            voices[name] = WindowStudent(each, config.windows, depth, config.keypoints, config.loss)
+    return voices
+
+
+def _begin(config: DistillConfig) -> nn.Module:
+    """The student before it learns. Answers are of single frames, and so are points that learn them."""
+    if config.student == "points":
+        return init_point_network(config.size, 1, config.initial, config.paint)
+    return init_anchor_network(config.student, config.size, config.initial, _LOCAL_ANCHORS if config.lifting else 0)
+
+
+def _window_sizes(voices: Mapping[str, Student]) -> dict[str, int]:
+    """Pixels that the networks take, by the name of the store's input."""
+    networks = {name: voice.network for name, voice in voices.items()}
+    return {_INPUTS[name]: each.config.size for name, each in networks.items() if isinstance(each, AnchorNetwork)}
+
+
+def _write_figures(output: Path, config: DistillConfig, outcome: Outcome, people: int, kept: dict[str, float]) -> None:
+    figures = {
+        "network": config.student,
+        "size": config.size,
+        "lifting": config.lifting,
+        "labels": config.labels,
+        "training_samples": people,
+        "passed_by_rule": kept,
+        "steps": outcome.step,
+        "validation": dict(outcome.figures),
+    }
+    (output / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _helpers(fit: FusionSettings) -> str:
+    """Whom the teacher's answers were brought to agree with, for the record."""
+    lifted = ", keypoints and depth" if fit.lifted else ""
+    shapes = ", a lifter that knows motion capture" if fit.shapes else ""
+    return f"{lifted}{shapes}, over time" if fit.steps else ""
+
+
+def _save(output: Path, config: DistillConfig, store: SampleStore, task: DistillTask, outcome: Outcome) -> None:
+    teacher = f"a points network ({Path(config.teacher).name})" if config.teacher else "keypoints lifted by depth"
+    about = f"frames of {config.data or store.folder.name}, labeled by {teacher}{_helpers(config.fit)}"
+    about += f"; true joints in {100 * config.labels:g} % of the clips" if config.labels else "; no 3D labels"
+    for name, voice in task.voices.items():
+        network = voice.averaged
+        metrics = validation_metrics(outcome) if name == config.student else {}
+        if isinstance(network, PointNetwork):
+            save_points(output, network, about, metrics)
+            continue
+        assert isinstance(network, AnchorNetwork)
+        takes = f"({network.config.channels}, {network.config.size}, {network.config.size}) window; see codecs"
+        save_network(output / f"{name}.safetensors", network, network.config, model_card(name, takes, about, metrics))

@@ -1,0 +1,182 @@
+"""Recipe ``supervised``: the same networks taught with true joints, as the line that weak labels are held to.
+
+With ``labels`` only a part of the clips may be used; with ``initial`` it goes on from weights that
+were taught without 3D labels.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.codecs.windows import ColorImageConfig, DepthImageConfig
+from unipose_ros.networks.anchors import AnchorNetwork
+from unipose_ros.networks.points import PointNetwork
+from unipose_ros.networks.registry import get_network, save_network
+from unipose_ros.networks.weights import ModelCard
+from unipose_training.datasets.errors import DataError
+from unipose_training.engine.config import RunSettings
+from unipose_training.engine.data_loading import seed_everything, training_loader, validation_loader
+from unipose_training.engine.loop import Outcome, train
+from unipose_training.recipes.base import init_anchor_network, model_card, validation_metrics
+from unipose_training.samples.augment_points import PointAugmentation
+from unipose_training.samples.augment_windows import WindowAugmentation
+from unipose_training.samples.dataset import PersonDataset, Rows, identity_collate, split_rows, subsample_clips
+from unipose_training.samples.rows import SampleSettings
+from unipose_training.samples.source import SampleSource, open_samples
+from unipose_training.samples.store import SampleStore
+from unipose_training.tasks.points import init_point_network, point_samples
+from unipose_training.tasks.supervised import SupervisedPoints, SupervisedWeights, SupervisedWindows
+
+#: What the sample store calls the input of a network.
+_INPUTS = {"points": "points", "depth": "depth", "rgb": "color"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisedConfig(SampleSource):
+    """What is taught on true joints, and how. The samples have truth and the network's input.
+
+    Attributes:
+        network: which.
+        size: of it; see ``SIZES`` in ``networks.point_cloud``, ``networks.depth`` and ``networks.rgb``.
+        frames: of a clip (points).
+        labels: part of the training clips whose truth may be used, in (0, 1].
+        initial: weights to begin with; "" begins anew.
+        val_every_nth_clip: every so many clips, one is kept for validation.
+        average: part of the moving average of the weights that a step keeps; the average is what is saved.
+        loss: what counts how much.
+        points, windows: how the inputs are changed at random.
+        run: how the run is driven.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    network: Literal["points", "depth", "rgb"] = "points"
+    size: str = "xs"
+    frames: int = 1
+    labels: float = 1.0
+    initial: str = ""
+    val_every_nth_clip: int = 20
+    average: float = 0.998
+    loss: SupervisedWeights = field(default_factory=SupervisedWeights)
+    points: PointAugmentation = field(default_factory=PointAugmentation)
+    windows: WindowAugmentation = field(default_factory=WindowAugmentation)
+    run: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        sizes = get_network(self.network).sizes
+        if self.size not in sizes:
+            raise ValueError(f"size = {self.size}: {self.network} has {', '.join(sizes)}")
+        if self.frames < 1:
+            raise ValueError(f"frames = {self.frames}: give at least 1")
+        if not 0 < self.labels <= 1:
+            raise ValueError(f"labels = {self.labels}: must be within (0, 1]; without any, use recipe weak_points")
+        if self.val_every_nth_clip < 2:
+            raise ValueError(f"val_every_nth_clip = {self.val_every_nth_clip}: keep one in at least 2")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average = {self.average}: must be within [0, 1)")
+
+
+def run(config: SupervisedConfig, output: Path) -> Outcome:
+    """Teach; ``output`` gets the engine's files, ``metrics.json``, and in the end ``<network>.safetensors``.
+
+    Raises:
+        DataError: the samples cannot be read, lack the truth, or do not fit the network.
+        TrainingError: see :func:`unipose_training.engine.train.train`.
+        WeightsError: ``initial`` cannot be used.
+    """
+    store = open_samples(config, output, _samples(config), max(1, config.run.workers))
+    training, validation = chosen_rows(store, config)
+    seed_everything(config.run.seed)
+    network = _network(config)
+    task = _task(network, config, store)
+    inputs = (_INPUTS[config.network],)
+    pixels = {inputs[0]: network.config.size} if isinstance(network, AnchorNetwork) else None
+    outcome = train(
+        task,
+        training_loader(PersonDataset(store, training, inputs, config.frames, pixels), config.run, identity_collate),
+        validation_loader(
+            PersonDataset(store, validation, inputs, config.frames, pixels), config.run, identity_collate
+        ),
+        config.run,
+        output,
+    )
+    if outcome.first:
+        _write_figures(output, config, outcome, len(training))
+    if outcome.to_be_saved:
+        record = _record(config, config.data or store.folder.name, outcome)
+        save_network(output / f"{config.network}.safetensors", task.trained(), network.config, record)
+    return outcome
+
+
+def _samples(config: SupervisedConfig) -> SampleSettings:
+    """How people are cut out where the recipe builds its samples itself."""
+    if config.network == "points":
+        return point_samples(config.size, with_depth=False)
+    size = get_network(config.network).sizes[config.size].size
+    return SampleSettings(
+        depth=DepthImageConfig(size=size),
+        color=ColorImageConfig(size=size),
+        with_points=False,
+        with_depth=config.network == "depth",
+        with_color=config.network == "rgb",
+    )
+
+
+def chosen_rows(store: SampleStore, config: SupervisedConfig) -> tuple[Rows, Rows]:
+    """Rows with truth, for training and for validation.
+
+    Raises:
+        DataError: there are none.
+    """
+    training, validation = split_rows(store, config.val_every_nth_clip)
+    training = subsample_clips(store, training, config.labels, config.run.seed)
+    training, validation = (rows[_labeled(store, rows)] for rows in (training, validation))
+    if not len(training) or not len(validation):
+        raise DataError(f"{store.folder}: no sample has true joints; build the samples of clips that come with truth")
+    return training, validation
+
+
+def _labeled(store: SampleStore, rows: Rows) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(store["truth"][rows]).all(-1).any(-1))
+
+
+def _network(config: SupervisedConfig) -> PointNetwork | AnchorNetwork:
+    if config.network == "points":
+        return init_point_network(config.size, config.frames, config.initial)
+    return init_anchor_network(config.network, config.size, config.initial)
+
+
+def _task(
+    network: PointNetwork | AnchorNetwork, config: SupervisedConfig, store: SampleStore
+) -> SupervisedPoints | SupervisedWindows:
+    if isinstance(network, PointNetwork):
+        return SupervisedPoints(network, config.loss, config.points, store.centers, config.average)
+    depth = DepthImageConfig(size=network.config.size) if config.network == "depth" else None
+    return SupervisedWindows(network, config.loss, config.windows, depth, config.average)
+
+
+def _write_figures(output: Path, config: SupervisedConfig, outcome: Outcome, people: int) -> None:
+    figures = {
+        "network": config.network,
+        "size": config.size,
+        "labels": config.labels,
+        "training_samples": people,
+        "steps": outcome.step,
+        "validation": dict(outcome.figures),
+    }
+    (output / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _record(config: SupervisedConfig, origin: str, outcome: Outcome) -> ModelCard:
+    sizes = {"points": "points in meters", "depth": "window of depth", "rgb": "window of color"}
+    takes = f"{sizes[config.network]} about the person; see codecs"
+    about = f"true joints of {100 * config.labels:g} % of the clips of {origin}"
+    return model_card(config.network, takes, about, validation_metrics(outcome))

@@ -1,0 +1,151 @@
+"""Recipe ``weak_points``: 2D keypoints and depth teach a network that looks at points. No 3D label is read.
+
+Stage A of UniPose (arXiv 2509.23376), re-implemented from its abstract: the terms are those of
+:mod:`unipose_training.recipes.weak_losses`, the numbers are ours. Where the samples have
+truth, validation reports the distance to it; nothing is learned or chosen from it here.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor, nn
+
+from unipose_ros.networks.points import SIZES, PointNetwork
+from unipose_training.engine.config import RunSettings
+from unipose_training.engine.data_loading import seed_everything, training_loader, validation_loader
+from unipose_training.engine.loop import Outcome, train
+from unipose_training.engine.step import Task
+from unipose_training.losses.body_priors import itop_priors, keypoint_priors
+from unipose_training.losses.consistency import ema_update, ema_warmup
+from unipose_training.recipes.base import validation_metrics
+from unipose_training.samples.augment_points import NO_AUGMENTATION, PointAugmentation
+from unipose_training.samples.dataset import PersonBatch, PersonDataset, identity_collate, split_rows
+from unipose_training.samples.source import SampleSource, open_labeled
+from unipose_training.tasks.points import (
+    Prediction,
+    ground_truth_metrics,
+    init_point_network,
+    point_samples,
+    predict,
+    save_points,
+)
+from unipose_training.tasks.weak_losses import WeakLossSettings, weak_losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeakPointsConfig(SampleSource):
+    """What stage A is taught on, and how. The samples have points and depth, and labels of a 2D network.
+
+    Attributes:
+        size: of the network, one of ``networks.point_cloud.SIZES``.
+        frames: of a clip; 3 or more for the terms over time.
+        joints: what the 2D network's joints mean: ``keypoints`` for COCO's, ``itop`` for ITOP's.
+        paint: the network sees the 2D network's keypoints on the points (cross-modality).
+        initial: weights to begin with; "" begins anew.
+        val_every_nth_clip: every so many clips, one is kept for validation.
+        min_confidence: people whom the 2D network is less sure of teach nothing.
+        average: part of the moving average of the weights that a step keeps; the average is what is saved.
+        loss: terms, and which labels are believed.
+        augmentation: how clouds are changed.
+        run: how the run is driven.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    size: str = "xs"
+    frames: int = 1
+    joints: Literal["keypoints", "itop"] = "keypoints"
+    paint: bool = False
+    initial: str = ""
+    val_every_nth_clip: int = 20
+    min_confidence: float = 0.2
+    average: float = 0.998
+    loss: WeakLossSettings = field(default_factory=WeakLossSettings)
+    augmentation: PointAugmentation = field(default_factory=PointAugmentation)
+    run: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.size not in SIZES:
+            raise ValueError(f"size = {self.size}: use one of {', '.join(SIZES)}")
+        if self.frames < 1:
+            raise ValueError(f"frames = {self.frames}: give at least 1")
+        if self.val_every_nth_clip < 2:
+            raise ValueError(f"val_every_nth_clip = {self.val_every_nth_clip}: keep one in at least 2")
+        if not 0 <= self.min_confidence <= 1:
+            raise ValueError(f"min_confidence = {self.min_confidence}: must be within [0, 1]")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average = {self.average}: must be within [0, 1)")
+
+
+class WeakPointsTask(Task):
+    """A point network, its moving average, and the terms that teach it.
+
+    Args:
+        stored_centers: so many of each stored cloud's first points are spread evenly.
+    """
+
+    def __init__(self, network: PointNetwork, config: WeakPointsConfig, stored_centers: int) -> None:
+        super().__init__()
+        self.network = network
+        self.averaged = copy.deepcopy(network).requires_grad_(False)
+        self._config = config
+        self._centers = stored_centers
+        self._priors = keypoint_priors() if config.joints == "keypoints" else itop_priors()
+
+    def training_loss(self, batch: PersonBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """See :class:`Task`."""
+        said = predict(self.network, batch, self._config.augmentation, self._centers)
+        terms = weak_losses(said.joints, said.log_scales, batch, self._priors.to(batch.trust.device), self._config.loss)
+        return sum(terms.values(), said.joints.new_zeros(())), terms
+
+    def validation_metrics(self, batch: PersonBatch) -> dict[str, Tensor]:
+        """Distance to the truth where it is known, and to what was lifted from the labels."""
+        said = self._ask_average(batch)
+        lifted = (said.joints - batch.lifted)[:, -1].norm(dim=-1)
+        return {**ground_truth_metrics(said, batch), "from_lifted_mm": 1000 * lifted.nanmedian(-1).values}
+
+    def on_step_end(self, step: int) -> None:
+        """The average follows; at first quickly, for it begins with nothing learned."""
+        ema_update(self.averaged, self.network, ema_warmup(self._config.average, step))
+
+    def trained(self) -> nn.Module:
+        """The average."""
+        return self.averaged
+
+    def _ask_average(self, batch: PersonBatch) -> Prediction:
+        return predict(self.averaged, batch, NO_AUGMENTATION, self._centers)
+
+
+def run(config: WeakPointsConfig, output: Path) -> Outcome:
+    """Teach; ``output`` gets the engine's files and, when the run is finished, ``points.safetensors``.
+
+    Raises:
+        DataError: the samples cannot be read, or their keypoints are projected truth.
+        TrainingError: see :func:`unipose_training.engine.train.train`.
+    """
+    with_depth = config.loss.terms.free_space > 0
+    settings = point_samples(config.size, with_depth)
+    store = open_labeled(config, output, settings, max(1, config.run.workers))
+    training, validation = split_rows(store, config.val_every_nth_clip, config.min_confidence)
+    seed_everything(config.run.seed)
+    network = init_point_network(config.size, config.frames, config.initial, config.paint)
+    task = WeakPointsTask(network, config, store.centers)
+    inputs = ("points", "depth") if with_depth else ("points",)
+    outcome = train(
+        task,
+        training_loader(PersonDataset(store, training, inputs, config.frames), config.run, identity_collate),
+        validation_loader(PersonDataset(store, validation, ("points",), config.frames), config.run, identity_collate),
+        config.run,
+        output,
+    )
+    if outcome.to_be_saved:
+        origin = config.data or store.folder.name
+        about = f"{len(training)} people in frames of {origin}, labeled by a 2D network; no 3D labels"
+        save_points(output, task.trained(), about, validation_metrics(outcome))
+    return outcome

@@ -1,0 +1,240 @@
+"""Windows of people seen otherwise: what is drawn at random, and what a worse sensor would show.
+
+Places are changed by :mod:`unipose_training.samples.windows`, which keeps the joints exact; what is
+done to values here moves no joint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate
+
+from unipose_training.samples.dataset import PersonBatch
+from unipose_training.samples.windows import Warp, Windows, to_window, warp_joints
+
+# 2D keypoints as the lifting variant of a window network reads them; some of them wrong on purpose.
+
+
+@dataclass(frozen=True)
+class KeypointNoise:
+    """How keypoints are made worse than the 2D network's own.
+
+    Attributes:
+        jitter: pixels of the window, normal, of every keypoint.
+        wrong: probability that a keypoint is displaced.
+        reach: how far, at most, as a part of the window.
+        swapped: probability that left and right are taken for each other.
+        lost: probability that a keypoint is not found.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    jitter: float = 1.0
+    wrong: float = 0.1
+    reach: float = 0.4
+    swapped: float = 0.05
+    lost: float = 0.1
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            most = float("inf") if each.name == "jitter" else 1.0
+            if not 0 <= getattr(self, each.name) <= most:
+                raise ValueError(f"keypoints.{each.name} = {getattr(self, each.name)}: must be within [0, {most:g}]")
+
+
+#: Keypoints as they are.
+NO_NOISE = KeypointNoise(0, 0, 0, 0, 0)
+
+
+def window_keypoints(batch: PersonBatch, windows: Windows, warp: Warp, mirror: Tensor) -> Tensor:
+    """(B, J, 3) u, v in the warped window and confidence of the last frames' keypoints; 0 where there is none.
+
+    Args:
+        windows: after the warp.
+        mirror: (J,) permutation that exchanges left and right.
+    """
+    camera = batch.camera[:, -1, None]
+    rays = (batch.pixels[:, -1] - camera[..., 2:]) / camera[..., :2]
+    places = torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1)
+    pixels, _ = to_window(warp_joints(places, warp, mirror), windows)
+    # Confidences go with their joints: as places on the axis they are mirrored, but not moved.
+    trust = batch.trust[:, -1]
+    swapped = (torch.linalg.det(warp.across) < 0)[:, None]
+    trust = torch.where(swapped, trust[:, mirror], trust) * pixels.isfinite().all(-1)
+    return torch.cat([pixels.nan_to_num(), trust[..., None]], dim=-1)
+
+
+def corrupt_keypoints(keypoints: Tensor, noise: KeypointNoise, size: int, mirror: Tensor) -> Tensor:
+    """Draw errors of a 2D network; confidences say nothing of them.
+
+    Args:
+        keypoints: (B, J, 3).
+        size: pixels of the window's side.
+        mirror: (J,) permutation that exchanges left and right.
+    """
+    people, joints, device = *keypoints.shape[:2], keypoints.device
+    swapped = torch.rand(people, 1, 1, device=device) < noise.swapped
+    keypoints = torch.where(swapped, keypoints[:, mirror], keypoints)
+    angle = 2 * torch.pi * torch.rand(people, joints, device=device)
+    far = noise.reach * size * torch.rand(people, joints, device=device)
+    far = far * (torch.rand(people, joints, device=device) < noise.wrong)
+    shift = far[..., None] * torch.stack([angle.cos(), angle.sin()], dim=-1)
+    places = keypoints[..., :2] + shift + noise.jitter * torch.randn(people, joints, 2, device=device)
+    found = torch.rand(people, joints, device=device) >= noise.lost
+    return torch.cat([places, (keypoints[..., 2] * found)[..., None]], dim=-1)
+
+
+#: Parts of the field that holes are cut from, along a side of the window.
+_FIELD = 16
+#: A person's depth is read with this noise (meters) by a Kinect at z meters: a + b (z - c)^2 (Nguyen et
+#: al., 3DIMPVT 2012).
+_NOISE = (0.0012, 0.0019, 0.4)
+
+
+@dataclass(frozen=True)
+class WindowAugmentation:
+    """How much is changed; everything is drawn evenly unless it is a probability.
+
+    Attributes:
+        mirror: probability of left and right being exchanged.
+        turn: degrees about the camera's axis, at most, either way.
+        shift: part of the window by which it is off, at most.
+        zoom: part by which the window is larger or smaller, at most.
+        scale: part by which a person is larger or smaller, at most (depth alone: in color nothing shows it).
+        distance: part by which the person's distance is wrong, at most (depth alone).
+        noise: of a pixel: up to so many times that of a depth camera, or a twentieth of the range of colors.
+        holes: part of the depth that is missing, at most.
+        erase: probability of a rectangle before the person.
+        light: part by which brightness, contrast and each color change, at most.
+        gray: probability of no color.
+        blur: probability of half the resolution.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    mirror: float = 0.5
+    turn: float = 15.0
+    shift: float = 0.06
+    zoom: float = 0.12
+    scale: float = 0.15
+    distance: float = 0.04
+    noise: float = 1.0
+    holes: float = 0.2
+    erase: float = 0.3
+    light: float = 0.3
+    gray: float = 0.1
+    blur: float = 0.2
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            most = {"turn": 180.0, "noise": float("inf")}.get(each.name, 1.0)
+            if not 0 <= getattr(self, each.name) <= most:
+                raise ValueError(f"augment.{each.name} = {getattr(self, each.name)}: must be within [0, {most:g}]")
+
+
+#: Nothing is changed.
+NO_AUGMENTATION = WindowAugmentation(**{each.name: 0.0 for each in fields(WindowAugmentation)})
+
+
+def sample_warp(windows: Windows, settings: WindowAugmentation, by_distance: bool) -> Warp:
+    """Draw what happens to places.
+
+    Args:
+        by_distance: the window shows the same meters at any distance, as that of depth does. A larger
+            person is then larger in it; a color window shows everybody equally large.
+    """
+    people, device = len(windows.camera), windows.camera.device
+    mirrored = torch.rand(people, device=device) < settings.mirror
+    flip = torch.stack([torch.where(mirrored, -1.0, 1.0), torch.ones(people, device=device)], dim=-1)
+    across = _turns(_even(people, device) * torch.pi / 180 * settings.turn) * flip[:, None]
+    growth, distances = torch.ones(people, device=device), windows.distances
+    focal = windows.camera[:, :2] * (1 + settings.zoom * _even(people, device))[:, None]
+    if by_distance:
+        growth = 1 + settings.scale * _even(people, device)
+        distances = distances * growth * (1 + settings.distance * _even(people, device))
+        focal = focal * (distances / windows.distances)[:, None]
+    size = windows.image.shape[-1]
+    middle = windows.camera.new_tensor([(size - 1) / 2] * 2)
+    shift = settings.shift * size * torch.stack([_even(people, device), _even(people, device)], dim=-1)
+    ray = (middle - windows.camera[:, 2:]) / windows.camera[:, :2]
+    center = middle + shift - focal * (across @ ray[..., None])[..., 0]
+    return Warp(across, growth, torch.cat([focal, center], dim=-1), distances)
+
+
+def disturb_depth(windows: Windows, settings: WindowAugmentation) -> Windows:
+    """Noise, holes, and something before the person."""
+    depth, people = windows.image, len(windows.camera)
+    read = depth > 0
+    constant, slope, nearest = _NOISE
+    spread = constant + slope * (depth - nearest) ** 2
+    much = settings.noise * torch.rand(people, 1, 1, 1, device=depth.device)
+    depth = torch.where(read, (depth + much * spread * torch.randn_like(depth)).clamp_min(0), 0.0)
+    depth = torch.where(_holes(depth, settings.holes), 0.0, depth)
+    before = windows.distances[:, None, None, None] * (0.4 + 0.5 * torch.rand(people, 1, 1, 1, device=depth.device))
+    # Half of what is in the way reflects nothing.
+    before = before * (torch.rand_like(before) < 0.5)
+    return windows._replace(image=torch.where(_rectangles(depth, settings.erase), before, depth))
+
+
+def disturb_color(windows: Windows, settings: WindowAugmentation) -> Windows:
+    """Light, gray, blur, noise, and something before the person."""
+    image, people, device = windows.image, len(windows.camera), windows.image.device
+
+    def even(channels: int) -> Tensor:
+        return settings.light * (2 * torch.rand(people, channels, 1, 1, device=device) - 1)
+
+    def happens(probability: float) -> Tensor:
+        return torch.rand(people, 1, 1, 1, device=device) < probability
+
+    gray = (image * image.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    image = torch.where(happens(settings.gray), gray, image)
+    if settings.blur:
+        coarse = interpolate(avg_pool2d(image, 2), size=image.shape[-2:], mode="bilinear", align_corners=False)
+        image = torch.where(happens(settings.blur), coarse, image)
+    image = (image - 127.5) * (1 + even(1)) * (1 + 0.5 * even(3)) + 127.5 * (1 + even(1))
+    much = 12.75 * settings.noise * torch.rand(people, 1, 1, 1, device=device)
+    image = image + much * torch.randn_like(image)
+    before = 255 * torch.rand(people, 3, 1, 1, device=device)
+    image = torch.where(_rectangles(image, settings.erase), before, image)
+    return windows._replace(image=image.clamp(0, 255))
+
+
+def _even(people: int, device: torch.device) -> Tensor:
+    """(B,) drawn from [-1, 1]."""
+    return 2 * torch.rand(people, device=device) - 1
+
+
+def _turns(angles: Tensor) -> Tensor:
+    """(B,) radians -> (B, 2, 2) rotations."""
+    cos, sin = angles.cos(), angles.sin()
+    return torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], dim=-2)
+
+
+def _holes(image: Tensor, most: float) -> Tensor:
+    """(B, 1, S, S) bool: blobs that cover up to a part of the window."""
+    people, size = len(image), image.shape[-1]
+    field = torch.rand(people, 1, _FIELD, _FIELD, device=image.device)
+    smooth = interpolate(field, size=(size, size), mode="bilinear", align_corners=False)
+    part = most * torch.rand(people, 1, device=image.device)
+    # Every fourth pixel says well enough below which value that part of the field lies.
+    values = smooth[..., ::4, ::4].flatten(1).sort(dim=1).values
+    values = torch.cat([torch.full_like(values[:, :1], -1.0), values], dim=1)
+    limit = values.gather(1, (part * (values.shape[1] - 1)).long())
+    return smooth < limit[..., None, None]
+
+
+def _rectangles(image: Tensor, probability: float) -> Tensor:
+    """(B, 1, S, S) bool: one rectangle of up to half of each side for some windows (Zhong et al., AAAI 2020)."""
+    people, size, device = len(image), image.shape[-1], image.device
+    ticks = torch.arange(size, device=device) / size
+    inside = []
+    for _ in range(2):
+        middle, half = torch.rand(people, 1, device=device), 0.05 + 0.2 * torch.rand(people, 1, device=device)
+        inside.append((ticks - middle).abs() < half)
+    happens = torch.rand(people, 1, 1, 1, device=device) < probability
+    return inside[1][:, None, :, None] & inside[0][:, None, None, :] & happens

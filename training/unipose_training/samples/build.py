@@ -1,0 +1,280 @@
+"""Clips and their 2D labels -> a sample store, by several processes, resumable."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.joint_sets import ITOP15
+from unipose_ros.keypoints import KeypointDetector, Keypoints2D
+from unipose_ros.recordings import RecordingError
+from unipose_ros.tracking.assignment import match
+from unipose_training.datasets.base import Clip, IndexedClip
+from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.joint_sets import in_joint_set
+from unipose_training.evaluation.matching import mean_distances
+from unipose_training.labeling.keypoint_files import LabelerId, keypoint_path, read_about, read_keypoints
+from unipose_training.labeling.labeler import LabelerPlan
+from unipose_training.samples.rows import FoundPeople, Row, SampleSettings, find_rows, ground_truth_rows
+from unipose_training.samples.store import TRUTH, Arrays, SampleStore, StoredClip, StoreWriter, stacked
+from unipose_training.synthetic.dataset import use_few_threads
+
+#: Whoever moved less than this since the last frame is the same person, meters between joints on average.
+_SAME = 0.5
+
+#: The people that a 2D network saw in a frame of a clip; ``None`` where it did not look.
+Labels = Callable[[RgbdFrame], "Keypoints2D | None"]
+#: A clip -> its labels. It is called in the worker, and has to be picklable.
+LabelSource = Callable[[Clip], Labels]
+#: What became of a clip: its rows, or why there are none.
+_Result = tuple[StoredClip, Arrays] | str
+
+
+def build_store(
+    clips: Sequence[Clip],
+    labels: LabelSource | None,
+    folder: Path,
+    settings: SampleSettings,
+    workers: int = 1,
+    progress: bool = True,
+    teacher: LabelerId | None = None,
+    damaged: Callable[[str, str], object] | None = None,
+) -> SampleStore:
+    """Cut everybody out of all clips.
+
+    Clips that are in the store already are left alone, so more of them can be added later; the same
+    clips in the same order give the same bytes, whatever the number of workers.
+
+    Args:
+        labels: where the people are; ``None``: where the truth says. Such a store is marked.
+        teacher: who labeled; the store keeps it, and takes no labels of another.
+        damaged: told of each clip that cannot be used, and why; it is left out then.
+
+    Raises:
+        DataError: the folder holds samples of other settings or labels, two clips have one name, a
+            worker was killed, or, without ``damaged``, a clip cannot be used.
+    """
+    teacher = LabelerId(TRUTH) if labels is None else teacher
+    writer = StoreWriter(folder, asdict(settings), None if teacher is None else asdict(teacher))
+    _require_names(clips)
+    missing = [clip for clip in clips if clip.name not in writer.done]
+    with tqdm(total=len(clips), initial=len(clips) - len(missing), unit="clip", disable=not progress) as bar:
+        for clip, result in zip(missing, _encoded(missing, labels, settings, workers), strict=True):
+            why = _keep(writer, result)
+            if why and damaged is None:
+                raise DataError(f"clip '{clip.name}': {why}")
+            if why and damaged is not None:
+                damaged(clip.name, why)
+            bar.update()
+            bar.set_postfix(people=writer.rows, refresh=False)
+    writer.finish()
+    return SampleStore(folder)
+
+
+def _keep(writer: StoreWriter, result: _Result) -> str:
+    """Append what a clip gave; the reason why it was not."""
+    if isinstance(result, str):
+        return result
+    try:
+        writer.append(*result)
+    except DataError as error:
+        return str(error)
+    return ""
+
+
+def _require_names(clips: Sequence[Clip]) -> None:
+    name, count = Counter(clip.name for clip in clips).most_common(1)[0] if clips else ("", 0)
+    if count > 1:
+        raise DataError(f"{count} clips are called '{name}'; build a store of each folder")
+
+
+def _encoded(
+    clips: Sequence[Clip], labels: LabelSource | None, settings: SampleSettings, workers: int
+) -> Iterator[_Result]:
+    if workers <= 1:
+        for clip in clips:
+            yield _try_clip(clip, labels, settings)
+        return
+    # Fresh processes: a fork would copy threads of torch in unknown states.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=use_few_threads) as pool:
+        # In their own order, and a few ahead: finished clips wait in memory for those before them.
+        jobs = deque(pool.submit(_try_clip, clip, labels, settings) for clip in clips[: 2 * workers])
+        for following in [*clips[2 * workers :], *[None] * len(jobs)]:
+            try:
+                yield jobs.popleft().result()
+            except BrokenProcessPool as error:
+                raise DataError("a worker was killed, perhaps for memory; the same command goes on") from error
+            if following is not None:
+                jobs.append(pool.submit(_try_clip, following, labels, settings))
+
+
+def _try_clip(clip: Clip, labels: LabelSource | None, settings: SampleSettings) -> _Result:
+    """Never raises: a clip can be damaged in ways nobody foresaw, and the others are to be had."""
+    try:
+        return encode_clip(clip, labels, settings)
+    except Exception as error:
+        return str(error) if isinstance(error, (DataError, RecordingError)) else repr(error)
+
+
+def encode_clip(clip: Clip, labels: LabelSource | None, settings: SampleSettings) -> tuple[StoredClip, Arrays]:
+    """The rows of one clip; ``previous`` counts from the clip's first row.
+
+    Raises:
+        DataError, RecordingError: the clip or its labels cannot be read.
+    """
+    rows: list[Row] = []
+    lost: Counter[str] = Counter()
+    look = _looker(clip, labels, settings)
+    before, frames, dropped = _Before(), 0, 0
+    for index, raw, truth in _frames(clip, lost):
+        frames += 1
+        found = _found(look, raw, truth, lost)
+        if found is None:
+            continue
+        links = before.links(index, found.skeletons)
+        for row, link in zip(found.rows, links, strict=True):
+            row |= {"frame": np.array(index, np.int32), "previous": np.array(link, np.int64)}
+        before = _Before(index, found.skeletons, len(rows))
+        rows += found.rows
+        dropped += found.dropped
+    losses = {**clip.losses(), **lost}
+    return StoredClip(clip.name, clip.subset, len(rows), frames, dropped, losses), stacked(rows)
+
+
+def _looker(
+    clip: Clip, labels: LabelSource | None, settings: SampleSettings
+) -> Callable[[RgbdFrame, Skeletons | None], FoundPeople | None]:
+    """Finds the people of a frame of the clip; ``None`` where nobody looked."""
+    if labels is None:
+        return lambda raw, truth: None if truth is None else ground_truth_rows(raw, truth, settings)
+    say = labels(clip)
+
+    def look(raw: RgbdFrame, truth: Skeletons | None) -> FoundPeople | None:
+        keypoints = say(raw)
+        true = None if truth is None else in_joint_set(truth, ITOP15)
+        return None if keypoints is None else find_rows(raw, keypoints, true, settings)
+
+    return look
+
+
+def _found(
+    look: Callable[[RgbdFrame, Skeletons | None], FoundPeople | None],
+    raw: RgbdFrame,
+    truth: Skeletons | None,
+    lost: Counter[str],
+) -> FoundPeople | None:
+    if raw.depth is None:
+        lost["frames without depth"] += 1
+        return None
+    found = look(raw, truth)
+    if found is None:
+        lost["frames without labels"] += 1
+    return found
+
+
+def _frames(clip: Clip, lost: Counter[str]) -> Iterator[tuple[int, RgbdFrame, Skeletons | None]]:
+    """Number, frame and truth. Where frames can be had in any order, damaged ones are passed over."""
+    if not isinstance(clip, IndexedClip):
+        truths = {skeletons.stamp_ns: skeletons for skeletons in clip.truth()}
+        for index, raw in enumerate(clip.frames()):
+            yield index, raw, truths.get(raw.stamp_ns)
+        return
+    for index in range(len(clip)):
+        try:
+            found = index, clip.frame_at(index), clip.truth_at(index)
+        except DataError as error:
+            lost[f"unreadable: {error}"] += 1
+            continue
+        yield found
+
+
+class _Before:
+    """The people of an earlier frame, and where their rows begin."""
+
+    def __init__(self, index: int = -2, skeletons: Skeletons | None = None, start: int = 0) -> None:
+        self._index, self._skeletons, self._start = index, skeletons, start
+
+    def links(self, index: int, now: Skeletons) -> list[int]:
+        """For everybody now, the row of the same person one frame before, or -1."""
+        result = [-1] * len(now)
+        if self._index != index - 1 or self._skeletons is None or not len(self._skeletons) or not len(now):
+            return result
+        apart = mean_distances(self._skeletons.positions, now.positions)
+        for old, new in zip(*match(apart, np.full(len(self._skeletons), _SAME)), strict=True):
+            result[new] = self._start + int(old)
+        return result
+
+
+# Where a sample store's 2D labels come from: files that a teacher left, or a teacher at work.
+
+
+@dataclass(frozen=True)
+class LabelFiles:
+    """Labels that ``unipose pseudo-label`` wrote.
+
+    Attributes:
+        folder: of the files.
+        teacher: who wrote them; labels of another are refused.
+    """
+
+    folder: Path
+    teacher: LabelerId
+
+    @classmethod
+    def of_clips(cls, folder: Path, clips: Sequence[Clip]) -> LabelFiles:
+        """The labels in a folder; the first clip that has some says whose they are.
+
+        Raises:
+            DataError: no clip has any, or the file is damaged.
+        """
+        paths = (keypoint_path(folder, clip.name) for clip in clips)
+        first = next((path for path in paths if path.is_file()), None)
+        if first is None:
+            raise DataError(
+                f"{folder}: no labels of these clips; make them: unipose pseudo-label ... --output {folder}"
+            )
+        return cls(folder, read_about(first).teacher)
+
+    def __call__(self, clip: Clip) -> Labels:
+        """Read those of a clip."""
+        path = keypoint_path(self.folder, clip.name)
+        labels = read_keypoints(path)
+        if labels.teacher != self.teacher:
+            raise DataError(f"{path}: labels of {labels.teacher.name} with other weights or settings; label it again")
+        return lambda frame: labels.keypoints_of(frame.stamp_ns)
+
+
+@dataclass(frozen=True)
+class LiveLabels:
+    """A teacher looks at each frame's color as the store is built.
+
+    Attributes:
+        plan: how to make it; hashable.
+    """
+
+    plan: LabelerPlan
+
+    def __call__(self, clip: Clip) -> Labels:
+        """The network is built once in each process."""
+        detector = _built(self.plan)  # type: ignore[arg-type]  # plans are frozen dataclasses, which protocols cannot say
+
+        def look(frame: RgbdFrame) -> Keypoints2D | None:
+            return None if frame.color is None else detector(frame.color)
+
+        return look
+
+
+@lru_cache(maxsize=1)
+def _built(plan: LabelerPlan) -> KeypointDetector:
+    return plan.build()

@@ -1,0 +1,229 @@
+"""A folder of arrays, one row per person and frame; read without loading it.
+
+``samples.json`` says what there is; ``<name>.bin`` is an array of C order whose type and row shape stand
+there. Files only ever grow by whole clips, so a broken build goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.keypoints import Keypoints2D
+from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.io import write_atomic
+
+VERSION = 1
+#: Name of the teacher where keypoints are projected truth.
+TRUTH = "truth"
+_INDEX = "samples.json"
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class StoredClip:
+    """What a clip gave.
+
+    Attributes:
+        name, subset: of the clip.
+        rows: people in frames.
+        frames: looked at.
+        dropped: people that could not be used.
+        losses: frames that gave nothing, and what was lost in reading, by reason.
+    """
+
+    name: str
+    subset: str
+    rows: int
+    frames: int
+    dropped: int
+    losses: Mapping[str, int] = field(default_factory=dict)
+
+
+class SampleStore:
+    """Rows of people, by array name.
+
+    Every array has one row per person and frame. Rows of a clip are together, in the order of time.
+
+    ``points`` (N, 3) float16 meters about ``center`` (3,); ``depth`` (S, S) uint16 millimeters seen
+    through ``depth_window`` (u, v, width, height of the image's pixels); ``color`` (S, S, 3)
+    uint8 through ``color_window``; ``keypoints`` (17, 3) COCO-17 pixels and confidence; ``pixels``
+    (15, 2) and ``trust`` (15,) the ITOP joints among them; ``lifted`` (15, 3) meters,
+    ``lifted_variance`` (15,) along z, ``lifted_status`` and ``lifted_confidence`` (15,) as modality
+    ``lookup`` has them; ``truth`` (15, 3) meters, NaN unknown, and ``visible`` (15,); ``box`` (4,),
+    ``distance``, ``size``, ``score``, ``camera`` (fx, fy, cx, cy), ``image_size``, ``stamp_ns``;
+    ``clip`` index, ``frame`` number, and ``previous``: the row of the same person one frame before,
+    or -1.
+
+    Raises:
+        DataError: there is no store, it is damaged or of another version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        about = read_index(folder)
+        if about is None:
+            raise DataError(f"{folder}: no {_INDEX}; no sample store has been built there")
+        self.about = about
+        self.clips = [StoredClip(**clip) for clip in about["clips"]]
+        self._length = sum(clip.rows for clip in self.clips)
+        self._arrays: dict[str, NDArray[Any]] = {}
+
+    def __len__(self) -> int:
+        return self._length
+
+    def keypoints(self, rows: NDArray[np.integer[Any]]) -> Keypoints2D:
+        """The people of some rows as the 2D network saw them, rectified."""
+        said = np.asarray(self["keypoints"][rows], np.float32)
+        scores, boxes = (np.asarray(self[name][rows], np.float32) for name in ("score", "box"))
+        return Keypoints2D(said[..., :2], said[..., 2], scores, boxes)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """An array of the store, memory-mapped and read-only."""
+        if name not in self._arrays:
+            self._arrays[name] = self._map(name)
+        return self._arrays[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.about["arrays"]
+
+    @property
+    def teacher(self) -> str:
+        """Who said where people and their keypoints are; :data:`TRUTH` for nobody, "" where it is not known."""
+        return str((self.about.get("teacher") or {}).get("name", ""))
+
+    @property
+    def centers(self) -> int:
+        """So many of each cloud's first points are spread evenly."""
+        return int(self.about["settings"]["points"]["centers"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Workers map the files themselves."""
+        return {**self.__dict__, "_arrays": {}}
+
+    def _map(self, name: str) -> NDArray[Any]:
+        if name not in self.about["arrays"]:
+            raise DataError(f"{self.folder}: no array '{name}'; there are {', '.join(sorted(self.about['arrays']))}")
+        kind = self.about["arrays"][name]
+        path = self.folder / f"{name}.bin"
+        shape, dtype = (self._length, *kind["shape"]), np.dtype(kind["dtype"])
+        wanted = int(np.prod(shape)) * dtype.itemsize
+        if not path.is_file() or path.stat().st_size < wanted:
+            raise DataError(f"{path}: shorter than {_INDEX} says; build the store again")
+        return np.memmap(path, dtype, "r", shape=shape) if wanted else np.zeros(shape, dtype)
+
+
+class StoreWriter:
+    """Appends clips to a store.
+
+    Args:
+        settings: everything that shapes the rows, as JSON has it; a store of others is not continued.
+        teacher: who labeled, as JSON has it; a store of another's labels is not continued.
+
+    Raises:
+        DataError: the folder holds a store of other settings or labels.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], teacher: Mapping[str, Any] | None = None) -> None:
+        self.folder = folder
+        about = read_index(folder)
+        begun = {"version": VERSION, "settings": settings, "teacher": teacher, "arrays": {}, "clips": []}
+        wanted: dict[str, Any] = json.loads(json.dumps(begun))  # as it is read back: tuples become lists
+        for name in ("settings", "teacher"):
+            if about is not None and about.get(name) != wanted[name]:
+                raise DataError(f"{folder} holds samples of another {name}; name another folder or remove it")
+        self._about = about or wanted
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def done(self) -> set[str]:
+        """Names of the clips that are complete."""
+        return {clip["name"] for clip in self._about["clips"]}
+
+    @property
+    def rows(self) -> int:
+        """So far."""
+        return sum(int(clip["rows"]) for clip in self._about["clips"])
+
+    def append(self, clip: StoredClip, arrays: Arrays) -> None:
+        """Add the rows of a clip; it counts once all of them are on disk.
+
+        Args:
+            arrays: ``previous`` counts from the clip's first row; ``clip`` is added.
+
+        Raises:
+            DataError: its rows are not like those of the clips before; nothing was added.
+        """
+        if clip.rows:
+            before = self.rows
+            links = arrays["previous"]
+            numbers = np.full(clip.rows, len(self._about["clips"]), np.int32)
+            arrays = {**arrays, "previous": np.where(links < 0, links, links + before), "clip": numbers}
+            kinds = {name: {"dtype": value.dtype.str, "shape": list(value.shape[1:])} for name, value in arrays.items()}
+            _require_alike(kinds, self._about["arrays"] or kinds)
+            for name, value in arrays.items():
+                _write_at(self.folder / f"{name}.bin", before * value[0].nbytes, value)
+            self._about["arrays"] = kinds
+        self._about["clips"].append(vars(clip))
+        self.finish()
+
+    def finish(self) -> None:
+        """Write what there is; also for a store of no clips."""
+        write_atomic(self.folder / _INDEX, json.dumps(self._about).encode())
+
+
+def _require_alike(kinds: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    if differ := sorted(name for name in {*kinds, *wanted} if kinds.get(name) != wanted.get(name)):
+        name = differ[0]
+        raise DataError(
+            f"its {name} is {kinds.get(name, 'missing')}, that of the clips before {wanted.get(name, 'missing')}; "
+            "clips of one store must be alike: build another store, or leave that input out (with_color=false)"
+        )
+
+
+def read_index(folder: Path) -> dict[str, Any] | None:
+    """What ``samples.json`` says; ``None`` when there is none.
+
+    Raises:
+        DataError: it is damaged or of another version.
+    """
+    path = folder / _INDEX
+    if not path.is_file():
+        return None
+    try:
+        about: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}); build the store again") from error
+    if about.get("version") != VERSION:
+        raise DataError(f"{path}: version {about.get('version')}, this program reads {VERSION}; build the store again")
+    return about
+
+
+def _write_at(path: Path, start: int, value: NDArray[Any]) -> None:
+    """Write from a byte on; what a broken build left behind it is cut off."""
+    with path.open("r+b" if path.exists() else "w+b") as stream:
+        stream.seek(start)
+        stream.write(np.ascontiguousarray(value).tobytes())
+        stream.truncate()
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def stacked(rows: Sequence[Arrays]) -> dict[str, NDArray[Any]]:
+    """Rows -> arrays.
+
+    Raises:
+        DataError: some rows lack an array that others have.
+    """
+    names = set().union(*rows)
+    if lacking := next((sorted(names - set(row)) for row in rows if names - set(row)), None):
+        raise DataError(f"some of its frames have no {lacking[0]}; leave it out (with_{lacking[0]}=false)")
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]} if rows else {}

@@ -1,0 +1,183 @@
+"""A body bank on disk: a compressed .npz of small integers, with its record and checksum."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.networks.weights import tensors_sha256
+from unipose_training.synthetic.bank.types import BankRecord, BodyBank, LightPerson, PoseClips
+from unipose_training.synthetic.errors import SyntheticError
+from unipose_training.synthetic.materials import Mark, Material
+
+Arrays = dict[str, NDArray[Any]]
+VERSION = 1
+#: Vertices are whole multiples of this many meters: rounding moves none by more than 0.031 mm.
+_STEP = 2.0**-14
+_TURN = 32767
+_DOCUMENT, _SHA256 = "document", "sha256"
+
+
+def save_bank(path: Path, bank: BodyBank) -> BankRecord:
+    """Write a bank at once or not at all; the same bank gives the same bytes.
+
+    Returns:
+        The record with its checksum.
+    """
+    arrays = _pack(bank)
+    record = replace(bank.record, sha256=tensors_sha256(arrays))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as stream:
+        np.savez_compressed(stream, allow_pickle=False, **arrays | {_SHA256: _text_array(record.sha256)})
+    part.replace(path)
+    return record
+
+
+def load_bank(path: Path) -> BodyBank:
+    """Read a bank.
+
+    Raises:
+        SyntheticError: there is none, it is damaged, or another version wrote it.
+    """
+    arrays = _read(path)
+    sha256 = bytes(arrays.pop(_SHA256, np.zeros(0, np.uint8))).decode("ascii", "replace")
+    if sha256 != tensors_sha256(arrays):
+        raise SyntheticError(f"body bank {path}: damaged, its arrays do not have the recorded sha256; bake it again")
+    bank = _unpack(arrays)
+    return replace(bank, record=replace(bank.record, sha256=sha256))
+
+
+def as_stored(bank: BodyBank) -> BodyBank:
+    """The bank as it is after saving and loading: rounded."""
+    return _unpack(_pack(bank))
+
+
+def _pack(bank: BodyBank) -> Arrays:
+    return {
+        **_pack_people(bank.people),
+        **_pack_poses(bank.poses),
+        "joint_shares": bank.joint_shares,
+        "parents": bank.parents.astype(np.int16),
+        _DOCUMENT: _text_array(_document(bank)),
+    }
+
+
+def _unpack(arrays: Arrays) -> BodyBank:
+    document = json.loads(bytes(arrays[_DOCUMENT]).decode())
+    if document["version"] != VERSION:
+        raise SyntheticError(f"body bank: version {document['version']}, not {VERSION}; bake it again")
+    return BodyBank(
+        record=BankRecord(**document["record"]),
+        people=_unpack_people(arrays, document["looks"]),
+        poses=_unpack_poses(arrays, document),
+        joint_shares=arrays["joint_shares"],
+        parents=arrays["parents"].astype(np.int64),
+    )
+
+
+def _read(path: Path) -> Arrays:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        remedy = "bake one with python -m unipose_training.synthetic.bank"
+        raise SyntheticError(f"body bank {path}: cannot be read ({error}); {remedy}") from error
+
+
+def _document(bank: BodyBank) -> str:
+    content = {
+        "version": VERSION,
+        "record": {name: value for name, value in asdict(bank.record).items() if name != "sha256"},
+        "looks": [[asdict(material) for material in person.materials] for person in bank.people],
+        "clips": bank.poses.names,
+        "period_s": bank.poses.period_s,
+    }
+    return json.dumps(content, sort_keys=True)
+
+
+def _text_array(text: str) -> NDArray[np.uint8]:
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+def _pack_people(people: Sequence[LightPerson]) -> Arrays:
+    return {
+        "vertex_counts": np.array([len(person.vertices) for person in people], np.int32),
+        "face_counts": np.array([len(person.faces) for person in people], np.int32),
+        "vertices": np.concatenate([np.rint(person.vertices / _STEP).astype(np.int16) for person in people]),
+        "faces": np.concatenate([person.faces.astype(np.uint16) for person in people]),
+        "look": np.concatenate([person.look.astype(np.uint8) for person in people]),
+        "bones": np.concatenate([person.bones.astype(np.uint8) for person in people]),
+        "weights": np.concatenate([_to_bytes(person.weights) for person in people]),
+        "heads": np.stack([person.heads for person in people]),
+        "alignments": np.stack([person.alignments for person in people]),
+        "joint_points": np.stack([person.joint_points for person in people]),
+    }
+
+
+def _to_bytes(weights: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Rows that sum to 1 -> rows that sum to 255."""
+    whole = np.rint(weights * 255).astype(np.int64)
+    rows = np.arange(len(whole))
+    whole[rows, whole.argmax(axis=1)] += 255 - whole.sum(axis=1)
+    return whole.astype(np.uint8)
+
+
+def _unpack_people(arrays: Arrays, looks: list[list[dict[str, Any]]]) -> tuple[LightPerson, ...]:
+    of_vertices = np.cumsum(arrays["vertex_counts"])[:-1]
+    of_faces = np.cumsum(arrays["face_counts"])[:-1]
+    per_vertex = [np.split(arrays[name], of_vertices) for name in ("vertices", "bones", "weights")]
+    per_face = [np.split(arrays[name], of_faces) for name in ("faces", "look")]
+    per_person = [arrays[name] for name in ("heads", "alignments", "joint_points")]
+    people = []
+    for number, materials in enumerate(looks):
+        vertices, bones, weights = (values[number] for values in per_vertex)
+        faces, look = (values[number].astype(np.int64) for values in per_face)
+        heads, alignments, joint_points = (values[number] for values in per_person)
+        people.append(
+            LightPerson(
+                vertices=vertices.astype(np.float32) * np.float32(_STEP),
+                faces=faces,
+                look=look,
+                bones=bones.astype(np.int64),
+                weights=weights.astype(np.float32) / np.float32(255),
+                heads=heads,
+                alignments=alignments,
+                joint_points=joint_points,
+                materials=tuple(_material(material) for material in materials),
+            )
+        )
+    return tuple(people)
+
+
+def _material(values: dict[str, Any]) -> Material:
+    marks = tuple(Mark(*(tuple(mark[name]) for name in ("center", "radii", "color"))) for mark in values["marks"])
+    colors = {name: tuple(values[name]) for name in ("color", "second")}
+    return Material(**values | colors | {"marks": marks})
+
+
+def _pack_poses(poses: PoseClips) -> Arrays:
+    return {
+        "rotations": np.rint(poses.rotations * _TURN).astype(np.int16),
+        "airborne": poses.airborne.astype(np.float16),
+        "clip_starts": poses.starts.astype(np.int32),
+        "clip_sources": poses.sources.astype(np.uint8),
+    }
+
+
+def _unpack_poses(arrays: Arrays, document: dict[str, Any]) -> PoseClips:
+    return PoseClips(
+        rotations=arrays["rotations"].astype(np.float32) / np.float32(_TURN),
+        airborne=arrays["airborne"].astype(np.float32),
+        starts=arrays["clip_starts"].astype(np.int64),
+        sources=arrays["clip_sources"].astype(np.int64),
+        names=tuple(document["clips"]),
+        period_s=float(document["period_s"]),
+    )

@@ -1,0 +1,71 @@
+"""UniPose-Synth v1: a benchmark that is defined by seeds and lists, not by files.
+
+Eight clips of three seconds of each subset. Nothing of it is ever drawn for training: bodies,
+rooms and places have seeds of their own, and garments, captured motions, gestures, kinds of
+rooms and of cameras come from the other side of :mod:`~.variety.split`. Only the walking cycle
+and the families of plain gestures are shared.
+
+A change of the generator must not change the benchmark unseen: :data:`PLANS_SHA256` pins what is
+to be rendered, and a test compares samples of what rendering gives with kept ones. Who means to
+change the benchmark gives it another version.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from unipose_training.synthetic.errors import SyntheticError
+from unipose_training.synthetic.perform import Sources
+from unipose_training.synthetic.photograph import photograph
+from unipose_training.synthetic.variety.plans import SUBSETS, ClipPlan, digest
+from unipose_training.synthetic.variety.split import BENCHMARK
+from unipose_training.synthetic.variety.staging import draw_clip
+
+NAME = "UniPose-Synth v1"
+SEED = 20_260_101
+CLIPS_PER_SUBSET = 8
+FRAMES = 30
+RATE_HZ = 10.0
+#: Clips of which samples are kept: one of each subset, and every camera.
+SAMPLED = (0, 9, 18, 27, 36, 45)
+PLANS_SHA256 = "13c66065ddd3012fe626375456e97019a60666e320c9d7a2db192779ef11cf8e"
+#: Depth is sampled on so many rows and columns, away from the borders.
+_GRID = (6, 8)
+
+
+def benchmark_plans() -> tuple[ClipPlan, ...]:
+    """All clips.
+
+    Raises:
+        SyntheticError: the samplers no longer draw what version 1 is.
+    """
+    plans = draw_benchmark()
+    if digest(plans) != PLANS_SHA256:
+        raise SyntheticError(
+            f"the samplers have changed: these clips are not {NAME}; undo that, or give the benchmark a new version"
+        )
+    return plans
+
+
+def draw_benchmark() -> tuple[ClipPlan, ...]:
+    """All clips as the samplers draw them now."""
+    return tuple(
+        draw_clip(BENCHMARK, SEED, number, SUBSETS[number // CLIPS_PER_SUBSET], FRAMES, RATE_HZ)
+        for number in range(CLIPS_PER_SUBSET * len(SUBSETS))
+    )
+
+
+def sample_content(plan: ClipPlan, sources: Sources) -> dict[str, Any]:
+    """What the first frame shows: true joints and true depth at some pixels, in whole millimeters."""
+    photo = next(photograph(plan, sources))
+    depth = photo.snapshot.ideal.depth
+    rows, columns = ((np.arange(count) + 0.5) * size / count for count, size in zip(_GRID, depth.shape, strict=True))
+    samples = depth[np.ix_(rows.astype(int), columns.astype(int))]
+    return {
+        "clip": plan.name,
+        "ids": list(photo.truth.ids),
+        "joints_mm": np.rint(1000 * photo.truth.positions).astype(int).tolist(),
+        "depth_mm": np.rint(1000 * samples).astype(int).tolist(),
+    }

@@ -1,0 +1,191 @@
+"""Record many varied clips: resumable, by several processes, the same for the same seed."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import multiprocessing
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from unipose_training.datasets.shards import LabeledFrame, write_shard
+from unipose_training.synthetic.errors import SyntheticError
+from unipose_training.synthetic.perform import Sources
+from unipose_training.synthetic.photograph import photograph
+from unipose_training.synthetic.recording import write_recording
+from unipose_training.synthetic.variety.plans import SUBSETS, ClipPlan, digest
+from unipose_training.synthetic.variety.split import TRAINING
+from unipose_training.synthetic.variety.staging import draw_clip
+
+FORMATS = ("bag", "shard")
+#: Names of glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """What to record.
+
+    Attributes:
+        frames: of all clips together.
+        seed: of everything.
+        frames_per_clip, rate_hz: length and frame rate of a clip.
+        subsets: kinds of clips that take turns.
+
+    Raises:
+        SyntheticError: a number is out of range or a subset is unknown.
+    """
+
+    frames: int
+    seed: int = 1
+    frames_per_clip: int = 20
+    rate_hz: float = 10.0
+    subsets: tuple[str, ...] = SUBSETS
+
+    def __post_init__(self) -> None:
+        if self.frames < 2 or self.frames_per_clip < 2 or self.rate_hz <= 0:
+            raise SyntheticError(
+                f"frames = {self.frames}, frames per clip = {self.frames_per_clip}, rate = {self.rate_hz} Hz: "
+                "give at least 2 frames and a positive rate"
+            )
+        if unknown := set(self.subsets) - set(SUBSETS):
+            raise SyntheticError(f"subsets {sorted(unknown)} are unknown; use some of {', '.join(SUBSETS)}")
+
+
+def draw_dataset(settings: DatasetSettings, sources: Sources) -> Iterator[ClipPlan]:
+    """Plans of training clips; clip n depends on the seed and n only."""
+    split = replace(TRAINING, clips=TRAINING.clips + sources.cmu_clips())
+    # A clip needs two frames, so a single one left over goes with the last clip.
+    clips = max(1, (settings.frames + settings.frames_per_clip - 2) // settings.frames_per_clip)
+    for number in range(clips):
+        last = settings.frames - number * settings.frames_per_clip
+        frames = settings.frames_per_clip if number < clips - 1 else last
+        subset = settings.subsets[number % len(settings.subsets)]
+        yield draw_clip(split, settings.seed, number, subset, frames, settings.rate_hz)
+
+
+def record_clips(
+    plans: Iterable[ClipPlan],
+    sources: Sources,
+    output: Path,
+    kind: str = "bag",
+    workers: int = 2,
+    progress: bool = True,
+) -> None:
+    """Render clips to ``output/<subset>/<name>``; what is there already is kept, so a broken run goes on.
+
+    ``output/clips.json`` says what the folder holds.
+
+    Args:
+        kind: ``bag`` for rosbag2 recordings, ``shard`` for training files.
+        workers: processes.
+
+    Raises:
+        SyntheticError: a motion or a garment cannot be read, or the folder holds other clips.
+    """
+    todo = list(plans)
+    _claim(output, todo, kind)
+    missing = [plan for plan in todo if not clip_path(output, plan, kind).exists()]
+    done = sum(plan.frames for plan in todo) - sum(plan.frames for plan in missing)
+    with tqdm(
+        total=done + sum(plan.frames for plan in missing), initial=done, desc="rendering", unit="frame",
+        disable=not progress,
+    ) as bar:  # fmt: skip
+        if workers <= 1:
+            for plan in missing:
+                record_clip(plan, sources, output, kind, bar.update)
+        elif missing:
+            _in_parallel(missing, sources, output, kind, workers, bar.update)
+    shutil.rmtree(output / ".partial", ignore_errors=True)
+
+
+def _in_parallel(
+    plans: Sequence[ClipPlan], sources: Sources, output: Path, kind: str, workers: int, advance: Callable[[int], object]
+) -> None:
+    # Fresh processes: a fork would copy threads of torch and open3d in unknown states.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=use_few_threads) as pool:
+        futures: dict[Future[None], ClipPlan] = {
+            pool.submit(record_clip, plan, sources, output, kind): plan for plan in plans
+        }
+        try:
+            for future in as_completed(futures):
+                future.result()
+                advance(futures[future].frames)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def use_few_threads() -> None:
+    """Keep this process to one thread and its memory to itself: several of them fill the cores."""
+    import cv2
+    import torch
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    _keep_memory()
+
+
+def _keep_memory() -> None:
+    """Let malloc reuse the images' memory; by default it hands it back, and the kernel clears every new page."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc: slower, that is all
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+        mallopt(_M_TRIM_THRESHOLD, 1 << 30)
+
+
+def _claim(output: Path, plans: Sequence[ClipPlan], kind: str) -> None:
+    """Write what the folder is to hold, or see that it is the same."""
+    clips = [
+        {"path": clip_path(Path(), plan, kind).as_posix(), "subset": plan.subset, "frames": plan.frames,
+         "camera": plan.camera.kind, "people": len(plan.roles)}
+        for plan in plans
+    ]  # fmt: skip
+    text = json.dumps({"format": kind, "digest": digest(plans), "clips": clips}, indent=1)
+    index = output / "clips.json"
+    if index.exists() and json.loads(index.read_text())["digest"] != json.loads(text)["digest"]:
+        raise SyntheticError(f"{output} holds clips of another seed or size; name another folder or remove it")
+    output.mkdir(parents=True, exist_ok=True)
+    index.write_text(text)
+
+
+def clip_path(output: Path, plan: ClipPlan, kind: str) -> Path:
+    """Where a clip is kept."""
+    folder = output / plan.subset / plan.name
+    return folder.with_suffix(".npz") if kind == "shard" else folder
+
+
+def record_clip(
+    plan: ClipPlan, sources: Sources, output: Path, kind: str, advance: Callable[[int], object] = lambda count: None
+) -> None:
+    """Render one clip."""
+    path = clip_path(output, plan, kind)
+    frames = labeled_frames(plan, sources, advance)
+    if kind == "shard":
+        write_shard(path, f"{plan.subset}/{plan.name}", plan.subset, list(frames))
+        return
+    # The storage file is named after the folder, so only the folders above may differ.
+    partial = output / ".partial" / plan.subset / plan.name
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    write_recording(partial, frames)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial.rename(path)
+
+
+def labeled_frames(
+    plan: ClipPlan, sources: Sources, advance: Callable[[int], object] = lambda count: None
+) -> Iterator[LabeledFrame]:
+    """Frames of a clip with their truth."""
+    for photo in photograph(plan, sources):
+        position, rotation = (np.asarray(part) for part in (photo.view.position, photo.view.rotation))
+        yield LabeledFrame(photo.frame, photo.truth, photo.boxes, position, rotation)
+        advance(1)

@@ -1,0 +1,127 @@
+"""``unipose record-synthetic``: render people into recordings with 3D truth.
+
+Three kinds: without ``--frames`` the demo's walk, two people round each other in a room; with
+``--frames N`` varied clips for training; with ``--benchmark`` the clips of UniPose-Synth v1. The
+motions come with pybullet (``pip install pybullet``, or ``pip download pybullet==3.2.7
+--no-deps`` and name the wheel), the garments from github.com/makehumancommunity/makehuman-assets
+(CC0); without garments the clothes are painted on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from unipose_ros.recordings import BagWriter, RecordingError
+from unipose_training.synthetic.benchmark import benchmark_plans
+from unipose_training.synthetic.dataset import FORMATS, DatasetSettings, draw_dataset, record_clips
+from unipose_training.synthetic.errors import SyntheticError
+from unipose_training.synthetic.perform import Sources
+from unipose_training.synthetic.recording import write_frame
+from unipose_training.synthetic.variety.plans import SUBSETS
+from unipose_training.synthetic.walk import WalkSettings, render_walk
+
+
+def record_demo(
+    output: Path,
+    motions: Path,
+    clothes: Path | None = None,
+    settings: WalkSettings | None = None,
+    storage: str = "mcap",
+    progress: bool = True,
+) -> None:
+    """Render the walk into a rosbag2 folder; the same arguments give the same images.
+
+    Topics: ``/color/image/compressed``, ``/color/camera_info``, ``/depth/image/compressedDepth``,
+    ``/depth/camera_info``, ``/truth/skeletons`` (ITOP-15) and ``/truth/keypoints`` (COCO-23).
+
+    Args:
+        output: folder to make.
+        motions: the pybullet wheel, or a folder with ``humanoid3d_walk.txt``.
+        clothes: folder of MakeHuman garments; painted clothes without it.
+
+    Raises:
+        SyntheticError: motion or garments cannot be read.
+        RecordingError: the folder exists.
+    """
+    chosen = settings or WalkSettings()
+    frames = render_walk(motions, clothes, chosen)
+    with BagWriter(output, storage) as writer:
+        for frame in tqdm(frames, total=chosen.frames, desc="rendering", unit="frame", disable=not progress):
+            write_frame(writer, frame.frame, frame.truth)
+
+
+def default_motions() -> Path:
+    """The clips of an installed pybullet.
+
+    Raises:
+        SyntheticError: it is not installed.
+    """
+    found = importlib.util.find_spec("pybullet_data")
+    if found is None or found.origin is None:
+        raise SyntheticError(
+            "no motions: 'pip install pybullet', or 'pip download pybullet==3.2.7 --no-deps' and --motions <the wheel>"
+        )
+    return Path(found.origin).parent / "data" / "motions"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="unipose record-synthetic", description=__doc__)
+    add = parser.add_argument
+    add("output", type=Path, nargs="?", help="folder to make")
+    add("--out", type=Path, help="the same, by name")
+    add("--motions", type=Path, help="pybullet wheel, or folder of DeepMimic clips (default: the installed pybullet)")
+    add("--clothes", type=Path, help="folder of MakeHuman garments (.mhclo and .obj)")
+    add("--seed", type=int, default=WalkSettings.seed)
+    add("--storage", choices=("mcap", "sqlite3"), default="mcap", help="of the walk")
+    add("--seconds", type=float, default=WalkSettings.seconds, help="of the walk")
+    add("--rate", type=float, help="frames per second (default: 15 for the walk, 10 for varied clips)")
+    varied = parser.add_argument_group("varied clips")
+    varied.add_argument("--frames", type=int, help="how many frames of varied clips to record")
+    varied.add_argument("--benchmark", action="store_true", help="record UniPose-Synth v1; its seed is fixed")
+    varied.add_argument("--frames-per-clip", type=int, default=DatasetSettings.frames_per_clip)
+    varied.add_argument("--subsets", nargs="+", choices=SUBSETS, default=SUBSETS, help="default: all")
+    varied.add_argument("--cmu", type=Path, help="folder of CMU motion capture (.asf, .amc), for more motions")
+    varied.add_argument("--cmu-rate", type=float, default=Sources.cmu_rate_hz, help="its frames a second, default 120")
+    varied.add_argument("--format", choices=FORMATS, default="bag", help="rosbag2, or .npz shards for training")
+    varied.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of ``unipose record-synthetic``; returns the exit code."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    output = given.out or given.output
+    if output is None:
+        parser.error("name the folder to make")
+    try:
+        sources = Sources(given.motions or default_motions(), given.clothes, given.cmu, given.cmu_rate)
+        _record(output, sources, given)
+    except (SyntheticError, RecordingError) as error:
+        print(f"unipose record-synthetic: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _record(output: Path, sources: Sources, given: argparse.Namespace) -> None:
+    if given.benchmark and sources.clothes is None:
+        raise SyntheticError("the people of UniPose-Synth v1 wear garments; name their folder with --clothes")
+    if given.benchmark:
+        record_clips(benchmark_plans(), sources, output, given.format, given.workers)
+    elif given.frames is not None:
+        rate = given.rate or DatasetSettings.rate_hz
+        settings = DatasetSettings(given.frames, given.seed, given.frames_per_clip, rate, tuple(given.subsets))
+        record_clips(draw_dataset(settings, sources), sources, output, given.format, given.workers)
+    else:
+        walk = WalkSettings(given.seconds, given.rate or WalkSettings.rate_hz, given.seed)
+        record_demo(output, sources.motions, sources.clothes, walk, given.storage)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

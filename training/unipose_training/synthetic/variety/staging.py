@@ -1,0 +1,192 @@
+"""Draw whole clips: who does what where, in which room, before which camera."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from unipose_training.synthetic.bank.people import PersonPlan, draw_person
+from unipose_training.synthetic.lighting import Lamp, Lighting
+from unipose_training.synthetic.materials import Material
+from unipose_training.synthetic.stroll import Oval
+from unipose_training.synthetic.variety.cameras import KINDS, CameraPlan, draw_camera
+from unipose_training.synthetic.variety.draw_postures import draw_posture, with_arms
+from unipose_training.synthetic.variety.furnishing import Circle, collide, draw_occluders, draw_room, one_of
+from unipose_training.synthetic.variety.plans import Act, Captured, ClipPlan, Posed, Role, Stroll
+from unipose_training.synthetic.variety.postures import Posture
+from unipose_training.synthetic.variety.rooms import RoomPlan
+from unipose_training.synthetic.variety.split import Split
+
+Rng = np.random.Generator
+#: Share of robots that move; such clips cost three times as much.
+_MOVING = 0.1
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a subset asks for.
+
+    Attributes:
+        people: fewest and most.
+        distance: meters, nearest and farthest.
+        seated: probability that somebody sits.
+        occluders: fewest and most things in front of people.
+        dark: dim light and dark clothes.
+    """
+
+    people: tuple[int, int]
+    distance: tuple[float, float] = (1.6, 4.2)
+    seated: float = 0.05
+    occluders: tuple[int, int] = (0, 0)
+    dark: bool = False
+
+
+WISHES: dict[str, Wish] = {
+    "single": Wish((1, 1)),
+    "crowd": Wish((3, 5), (1.8, 5.0)),
+    "occluded": Wish((1, 2), (2.5, 4.2), occluders=(1, 2)),
+    "sitting": Wish((1, 2), (1.5, 4.0), seated=1.0),
+    "far": Wish((1, 3), (4.2, 6.5)),
+    "dark": Wish((1, 2), (1.6, 4.0), dark=True),
+}
+
+
+def draw_clip(split: Split, seed: int, number: int, subset: str, frames: int, rate_hz: float) -> ClipPlan:
+    """Clip ``number`` of a set; the same arguments give the same plan."""
+    rng = np.random.default_rng((seed, number))
+    wish = WISHES[subset]
+    camera = draw_camera(rng, split.cameras[number % len(split.cameras)], float(np.mean(wish.distance)), _MOVING)
+    roles = _roles(rng, _Cast(split, wish, frames / rate_hz, seed, number), camera)
+    blocked = _circles(roles)
+    occluders = draw_occluders(rng, wish.occluders, [(role.x, role.y) for role in roles], blocked)
+    room = draw_room(rng, split.styles, [*blocked, *((p.x, p.y, 0.5) for p in occluders)], occluders)
+    return ClipPlan(
+        name=f"clip_{number:04d}",
+        seed=int(rng.integers(2**31)),
+        subset=subset,
+        camera=camera,
+        room=room,
+        lighting=_lighting(rng, room, wish.dark),
+        brightness=float(rng.uniform(0.12, 0.22) if wish.dark else rng.uniform(0.35, 0.6)),
+        roles=roles,
+        frames=frames,
+        rate_hz=rate_hz,
+    )
+
+
+@dataclass(frozen=True)
+class _Cast:
+    """What all roles of a clip share."""
+
+    split: Split
+    wish: Wish
+    seconds: float
+    seed: int
+    number: int
+
+
+def _roles(rng: Rng, cast: _Cast, camera: CameraPlan) -> tuple[Role, ...]:
+    roles: list[Role] = []
+    wanted = int(rng.integers(cast.wish.people[0], cast.wish.people[1] + 1))
+    for attempt in range(60):
+        if len(roles) == wanted:
+            break
+        # People of a clip are numbered apart from those of all others.
+        person = draw_person(100 * cast.number + attempt, cast.seed, cast.split.wardrobe)
+        role = _role(rng, cast, camera, _dark(person) if cast.wish.dark else person)
+        if not collide(_circles([role]), _circles(roles)):
+            roles.append(role)
+    return tuple(roles)
+
+
+def _role(rng: Rng, cast: _Cast, camera: CameraPlan, person: PersonPlan) -> Role:
+    x, y = _place(rng, cast.wish, camera)
+    name = "".join(_LETTERS[i] for i in rng.integers(26, size=5))
+    # Most people look somewhere else than at the robot.
+    heading = float(rng.uniform(-np.pi, np.pi))
+    return Role(name, person, _act(rng, cast, (x, y)), x, y, heading)
+
+
+def _place(rng: Rng, wish: Wish, camera: CameraPlan) -> tuple[float, float]:
+    half = np.arctan(KINDS[camera.kind].width / 2 / camera.intrinsics[0])
+    bearing = camera.yaw + float(rng.uniform(-0.72, 0.72)) * half
+    distance = float(rng.uniform(*wish.distance))
+    return float(distance * np.tan(bearing)), distance
+
+
+def _act(rng: Rng, cast: _Cast, place: tuple[float, float]) -> Act:
+    split = cast.split
+    if rng.random() < cast.wish.seated:
+        return _seated(rng)
+    kind = rng.random()
+    if kind < 0.3:
+        return _stroll(rng, cast, place)
+    if kind < 0.5:
+        arms = _keys(rng, split.gestures) if rng.random() < 0.25 else ()
+        clip = one_of(rng, split.clips)
+        return Captured(clip, float(rng.random()), bool(rng.random() < 0.5), arms)
+    return Posed(_keys(rng, split.gestures))
+
+
+def _keys(rng: Rng, families: Sequence[str]) -> tuple[Posture, ...]:
+    """Two to four postures; half of the time only the arms change between them."""
+    count = int(rng.integers(2, 5))
+    first = draw_posture(rng, one_of(rng, families))
+    if rng.random() < 0.5:
+        return (first, *(with_arms(first, rng, one_of(rng, families)) for _ in range(count - 1)))
+    return (first, *(draw_posture(rng, one_of(rng, families)) for _ in range(count - 1)))
+
+
+def _seated(rng: Rng) -> Posed:
+    first = draw_posture(rng, "sitting")
+    others = [with_arms(first, rng, ("sitting", "gesturing", "reaching", "pointing")[rng.integers(4)]) for _ in "ab"]
+    # The legs stay, or the body would slide about on its seat.
+    keys = [replace(other, left_leg=first.left_leg, right_leg=first.right_leg) for other in others]
+    return Posed((first, *keys), seat=("chair", "stool", "chair")[rng.integers(3)])
+
+
+def _stroll(rng: Rng, cast: _Cast, place: tuple[float, float]) -> Stroll:
+    radii = (float(rng.uniform(0.35, 0.7)), float(rng.uniform(0.35, 0.7)))
+    # Meters a second over meters a lap.
+    laps = float(rng.uniform(0.6, 1.3)) * cast.seconds / (np.pi * sum(radii))
+    way = laps if rng.random() < 0.5 else -laps
+    arms = _keys(rng, cast.split.gestures) if rng.random() < 0.4 else ()
+    return Stroll(Oval(place, radii, float(rng.uniform(0, 2 * np.pi)), way), float(rng.random()), arms)
+
+
+def _circles(roles: Sequence[Role]) -> list[Circle]:
+    """Floor that people need: x, y, radius."""
+    circles = []
+    for role in roles:
+        act = role.act
+        reach = max(act.path.radii) + 0.4 if isinstance(act, Stroll) else 0.8 if isinstance(act, Captured) else 0.5
+        circles.append((role.x, role.y, reach))
+    return circles
+
+
+def _dark(person: PersonPlan) -> PersonPlan:
+    """The same person in dark clothes."""
+
+    def dim(material: Material) -> Material:
+        (r, g, b), (p, q, s) = material.color, material.second
+        return replace(material, color=(0.2 * r, 0.2 * g, 0.22 * b), second=(0.3 * p, 0.3 * q, 0.3 * s))
+
+    outfit = replace(person.outfit, top=dim(person.outfit.top), bottom=dim(person.outfit.bottom))
+    return replace(person, outfit=outfit)
+
+
+def _lighting(rng: Rng, room: RoomPlan, dark: bool) -> Lighting:
+    lamps = []
+    for _ in range(int(rng.integers(1, 3 if dark else 4))):
+        x, y = float(rng.uniform(-room.left, room.right)) * 0.8, float(rng.uniform(-0.5, room.back - 0.5))
+        height = float(rng.uniform(1.4, room.height - 0.1)) if rng.random() < 0.25 else room.height - 0.12
+        lamps.append(Lamp((x, y, height), 0.3, float(rng.uniform(1.0, 4.0))))
+    return Lighting(
+        lamps=tuple(lamps),
+        ambient=float(rng.uniform(0.12, 0.25) if dark else rng.uniform(0.25, 0.5)),
+        noise=float(rng.uniform(4, 9) if dark else rng.uniform(1, 4)),
+        samples=1,
+    )

@@ -1,0 +1,265 @@
+"""Networks of several modalities that are taught the same joints: each has an average, and may hear the others'."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from unipose_ros.codecs.windows import DepthImageConfig
+from unipose_ros.joint_sets import ITOP15
+from unipose_ros.networks.anchors import DEPTH_UNIT, AnchorNetwork, AnchorVotes
+from unipose_ros.networks.points import PointNetwork
+from unipose_training.losses.anchors import anchor_regression_loss, informative_anchor_loss
+from unipose_training.losses.consistency import ema_update
+from unipose_training.losses.robust import joint_loss, laplace_loss, split_valid
+from unipose_training.samples.augment_points import NO_AUGMENTATION as SAME_POINTS
+from unipose_training.samples.augment_points import PointAugmentation
+from unipose_training.samples.augment_windows import (
+    NO_NOISE,
+    KeypointNoise,
+    WindowAugmentation,
+    corrupt_keypoints,
+    disturb_color,
+    disturb_depth,
+    sample_warp,
+    window_keypoints,
+)
+from unipose_training.samples.dataset import PersonBatch
+from unipose_training.samples.windows import (
+    Warp,
+    Windows,
+    color_input,
+    color_windows,
+    depth_input,
+    depth_windows,
+    no_warp,
+    to_camera,
+    to_window,
+    unwarp_joints,
+    warp_joints,
+    warp_windows,
+)
+from unipose_training.tasks.points import Prediction, predict
+
+
+class Target(NamedTuple):
+    """What B people's joints are taken to be.
+
+    Attributes:
+        joints: (B, J, 3) meters in the camera's frame; NaN unknown. Of clips, (B, T, J, 3), and so on.
+        log_scales: (B, J) log of how far that may be wrong, in meters; minus infinity for the truth.
+        weights: (B, J).
+    """
+
+    joints: Tensor
+    log_scales: Tensor
+    weights: Tensor
+
+
+def ground_truth_target(truth: Tensor, weights: Tensor) -> Target:
+    """True joints (B, J, 3), with nothing wrong about them.
+
+    Args:
+        weights: of a shape that fits (B, J).
+    """
+    ones = torch.ones_like(truth[..., 0])
+    return Target(truth, -torch.inf * ones, weights * ones)
+
+
+@dataclass(frozen=True)
+class StudentLossWeights:
+    """How much each term counts: A2J's as in its code for ITOP (Xiong et al., ICCV 2019).
+
+    Attributes:
+        surround: the anchors alone surround the joint.
+        regression: the votes meet in the joint.
+        pixel_share: of the pixels in ``regression``, beside the depths.
+        scale: likelihood of the distance that is left; teaches nothing but the scale.
+
+    Raises:
+        ValueError: one is negative.
+    """
+
+    surround: float = 1.0
+    regression: float = 3.0
+    pixel_share: float = 0.5
+    scale: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value >= 0:
+                raise ValueError(f"{name} = {value}: a weight must be at least 0")
+
+
+class Student(nn.Module):
+    """A network and its moving average, which is what is judged and saved."""
+
+    network: nn.Module
+    averaged: nn.Module
+
+    def __init__(self, network: nn.Module, shares: StudentLossWeights) -> None:
+        super().__init__()
+        self.network, self._shares = network, shares
+        self.averaged = copy.deepcopy(network).requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Student:
+        """The average is only ever asked: its batch normalization keeps to what it has seen."""
+        super().train(mode)
+        self.averaged.eval()
+        return self
+
+    def update_ema(self, decay: float) -> None:
+        """The average takes a step towards the network."""
+        ema_update(self.averaged, self.network, decay)
+
+    def _scale(self, said: Prediction, target: Target) -> Tensor:
+        return self._shares.scale * scale_term(said.joints[:, 0], said.log_scales[:, 0], target)
+
+    def learn(self, batch: PersonBatch, target: Target) -> tuple[Prediction, dict[str, Tensor]]:
+        """What the network says of a batch that was changed at random, and the terms that teach it."""
+        raise NotImplementedError
+
+    def recall(self, batch: PersonBatch) -> Prediction:
+        """What the average says of the batch as it is, without gradients."""
+        raise NotImplementedError
+
+
+class PointStudent(Student):
+    """A network of points.
+
+    Args:
+        stored_centers: so many of each stored cloud's first points are spread evenly.
+    """
+
+    network: PointNetwork
+    averaged: PointNetwork
+
+    def __init__(
+        self, network: PointNetwork, augmentation: PointAugmentation, stored_centers: int, shares: StudentLossWeights
+    ) -> None:
+        super().__init__(network, shares)
+        self._augmentation, self._centers = augmentation, stored_centers
+
+    def learn(self, batch: PersonBatch, target: Target) -> tuple[Prediction, dict[str, Tensor]]:
+        """See :class:`Student`."""
+        said = _last(predict(self.network, batch, self._augmentation, self._centers))
+        near = joint_loss(said.joints[:, 0], target.joints, target.weights)
+        return said, {"joints": near, "scale": self._scale(said, target)}
+
+    @torch.no_grad()
+    def recall(self, batch: PersonBatch) -> Prediction:
+        """See :class:`Student`."""
+        return _last(predict(self.averaged, batch, SAME_POINTS, self._centers))
+
+
+class WindowStudent(Student):
+    """A network that looks at windows of depth or color; in the lifting variant, at keypoints as well.
+
+    Args:
+        depth: how depth windows are encoded; None for color.
+        noise: what keypoints are taught with.
+    """
+
+    network: AnchorNetwork
+    averaged: AnchorNetwork
+    mirror: Tensor
+
+    def __init__(
+        self,
+        network: AnchorNetwork,
+        augmentation: WindowAugmentation,
+        depth: DepthImageConfig | None,
+        noise: KeypointNoise,
+        shares: StudentLossWeights,
+    ) -> None:
+        # Convolutions on the CPU are faster so, and no slower elsewhere.
+        super().__init__(network.to(memory_format=torch.channels_last), shares)  # type: ignore[call-overload]  # torch's stubs
+        self._augmentation, self._depth, self._noise = augmentation, depth, noise
+        self.register_buffer("mirror", torch.tensor(ITOP15.mirror), persistent=False)
+
+    def learn(self, batch: PersonBatch, target: Target) -> tuple[Prediction, dict[str, Tensor]]:
+        """See :class:`Student`."""
+        before = self._windows(batch)
+        warp = sample_warp(before, self._augmentation, by_distance=self._depth is not None)
+        windows = warp_windows(before, warp, smooth=self._depth is None)
+        disturb = disturb_color if self._depth is None else disturb_depth
+        votes = self._look(self.network, batch, disturb(windows, self._augmentation), warp, self._noise)
+        said = self._said(votes, windows, warp)
+        return said, {**self._anchor_terms(votes, windows, warp, target), "scale": self._scale(said, target)}
+
+    @torch.no_grad()
+    def recall(self, batch: PersonBatch) -> Prediction:
+        """See :class:`Student`."""
+        windows = self._windows(batch)
+        warp = no_warp(windows)
+        return self._said(self._look(self.averaged, batch, windows, warp, NO_NOISE), windows, warp)
+
+    def _windows(self, batch: PersonBatch) -> Windows:
+        return color_windows(batch) if self._depth is None else depth_windows(batch)
+
+    def _look(
+        self, network: AnchorNetwork, batch: PersonBatch, windows: Windows, warp: Warp, noise: KeypointNoise
+    ) -> AnchorVotes:
+        image = color_input(windows) if self._depth is None else depth_input(windows, self._depth)
+        keypoints = None
+        if network.config.local:
+            keypoints = window_keypoints(batch, windows, warp, self.mirror)
+            if noise != NO_NOISE:
+                keypoints = corrupt_keypoints(keypoints, noise, network.config.size, self.mirror)
+        votes: AnchorVotes = network(image.contiguous(memory_format=torch.channels_last), keypoints)
+        return AnchorVotes(*(value.float() for value in votes))
+
+    def _anchor_terms(self, votes: AnchorVotes, windows: Windows, warp: Warp, target: Target) -> dict[str, Tensor]:
+        pixels, depths = to_window(warp_joints(target.joints, warp, self.mirror), windows)
+        weights = swapped(target.weights, warp, self.mirror)
+        shares, units = self._shares, depths / DEPTH_UNIT
+        # Anchors surround nothing beyond the window; their offsets may well point there.
+        inside = pixels.clamp(0, windows.image.shape[-1])
+        regression = anchor_regression_loss(
+            votes.pixels, votes.depths / DEPTH_UNIT, pixels, units, weights, shares.pixel_share
+        )
+        return {
+            "surround": shares.surround * informative_anchor_loss(votes.surround, inside, weights),
+            "regression": shares.regression * regression,
+        }
+
+    def _said(self, votes: AnchorVotes, windows: Windows, warp: Warp) -> Prediction:
+        """(B, 1, J, 3) joints of the person as it was, and the scales."""
+        joints = unwarp_joints(to_camera(votes.pixels, votes.depths, windows), warp, self.mirror)
+        scales = unwarp_scales(votes.log_scales, warp, self.mirror)
+        return Prediction(joints[:, None], scales[:, None])
+
+
+def scale_term(joints: Tensor, log_scales: Tensor, target: Target) -> Tensor:
+    """Laplace's likelihood of what is left to the target, and of what the target itself may be wrong.
+
+    It moves the scales, not the joints. A student that repeats its teacher is no surer than the teacher.
+
+    Args:
+        joints: (..., J, 3) meters.
+        log_scales: (..., J) of a coordinate in meters.
+        target: with the same sides.
+    """
+    places, there = split_valid(target.joints)
+    apart = torch.hypot((joints.detach() - places).abs(), target.log_scales.exp()[..., None])
+    return laplace_loss(apart, log_scales[..., None], (target.weights * there.all(-1))[..., None])
+
+
+def unwarp_scales(log_scales: Tensor, warp: Warp, mirror: Tensor) -> Tensor:
+    """(B, J) log scales of the changed person -> those of the person as it was."""
+    return swapped(log_scales, warp, mirror) - warp.growth.log()[:, None]
+
+
+def swapped(values: Tensor, warp: Warp, mirror: Tensor) -> Tensor:
+    """(B, J) values of joints, left and right exchanged for those whom the warp mirrors."""
+    reflected = torch.linalg.det(warp.across)[:, None] < 0
+    return torch.where(reflected, values[:, mirror], values)
+
+
+def _last(said: Prediction) -> Prediction:
+    """Only the last frame: windows have no other."""
+    return Prediction(said.joints[:, -1:], said.log_scales[:, -1:])

@@ -1,0 +1,105 @@
+"""The demo's image and video: skeletons over the color image beside the scene from the side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.cli.summary import Received
+from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.visualization.overlay import Image, background, draw_skeletons
+from unipose_ros.visualization.video import write_video
+from unipose_ros.visualization.view3d import point_of_view, render_scene, side_view
+
+#: Height of a row, with one modality and with more; the scene is wider than high.
+_PANEL_HEIGHT = {1: 600}
+_LOWER_PANEL = 440
+_SCENE_SHAPE = 1.2
+_HEADER = 44
+_YAW_RANGE = (0.55, 0.95)
+_PITCH = 0.3
+_TEXT = (235, 235, 240)
+_QUIET = (150, 155, 168)
+_GROUND = (14, 15, 19)
+
+
+def write_images(
+    folder: Path, frames: Iterable[RgbdFrame], received: Mapping[str, Mapping[int, Received]], fps: float
+) -> dict[str, str]:
+    """Write ``demo.mp4`` with all frames and ``demo.png`` with the one that shows most.
+
+    Args:
+        frames: the recording's frames in order; taken one at a time.
+        received: for every modality the node's messages by stamp; a frame without one is shown without people.
+
+    Returns:
+        File names by kind; empty when there was no frame.
+    """
+    everything = [message.skeletons for messages in received.values() for message in messages.values()]
+    target, distance = point_of_view(everything)
+    best = _best_stamp(next(iter(received.values()), {}))
+    turns = max(1, *(len(messages) for messages in received.values()))
+    still: list[Image] = []
+
+    def panels() -> Iterator[Image]:
+        for number, frame in enumerate(frames):
+            yaw = _YAW_RANGE[0] + (_YAW_RANGE[1] - _YAW_RANGE[0]) * number / turns
+            messages = {modality: by_stamp.get(frame.stamp_ns) for modality, by_stamp in received.items()}
+            panel = compose(frame, messages, target, distance, yaw)
+            if frame.stamp_ns == best or not still:
+                still[:] = [panel]
+            yield panel
+
+    if not write_video(folder / "demo.mp4", panels(), fps):
+        return {}
+    cv2.imwrite(str(folder / "demo.png"), cv2.cvtColor(still[0], cv2.COLOR_RGB2BGR))
+    return {"image": "demo.png", "video": "demo.mp4"}
+
+
+def compose(
+    frame: RgbdFrame,
+    messages: Mapping[str, Received | None],
+    target: NDArray[np.floating],
+    distance: float,
+    yaw: float,
+) -> Image:
+    """One panel: for every modality color with skeletons, the scene from the side, a line of text above."""
+    height = _PANEL_HEIGHT.get(len(messages), _LOWER_PANEL)
+    width = round(frame.camera.width * height / frame.camera.height / 2) * 2
+    plain = np.asarray(cv2.resize(background(frame), (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    view = side_view(target, distance, yaw, _PITCH, round(height * _SCENE_SHAPE / 2) * 2, height)
+    rows: list[Image] = []
+    for modality, message in messages.items():
+        skeletons = message.skeletons if message else Skeletons.empty(frame.stamp_ns, frame.frame_id, "")
+        color = plain.copy()
+        draw_skeletons(color, skeletons, frame.camera)
+        body = np.hstack([color, render_scene(frame, skeletons, view)])
+        rows += [_header(body.shape[1], modality, message), body]
+    return np.vstack(rows)
+
+
+def _header(width: int, modality: str, message: Received | None) -> Image:
+    bar = np.full((_HEADER, width, 3), _GROUND, np.uint8)
+    cv2.putText(bar, "unipose_ros", (16, 29), cv2.FONT_HERSHEY_DUPLEX, 0.7, _TEXT, 1, cv2.LINE_AA)
+    text = f"{modality}   no message for this frame"
+    if message is not None:
+        count = len(message.skeletons)
+        noun = "person" if count == 1 else "people"
+        used = message.skeletons.modality
+        name = modality if used == modality else f"{modality}: {used}"
+        text = f"{name}   {count} {noun}   {message.latency_ms:.0f} ms after acquisition"
+    cv2.putText(bar, text, (190, 28), cv2.FONT_HERSHEY_SIMPLEX, 0.55, _QUIET, 1, cv2.LINE_AA)
+    return bar
+
+
+def _best_stamp(received: Mapping[int, Received]) -> int | None:
+    """The frame with most measured joints; of equals the middle one, where people have settled."""
+    if not received:
+        return None
+    counts = {stamp: int((message.skeletons.status == 2).sum()) for stamp, message in received.items()}
+    equals = [stamp for stamp, count in sorted(counts.items()) if count == max(counts.values())]
+    return equals[len(equals) // 2]

@@ -1,0 +1,95 @@
+"""What differs between the modalities: how people are cut out, and how the network's answers are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.detection import Proposals
+from unipose_ros.frame import RgbdFrame
+from unipose_ros.joint_sets import JointSet, JointSetError, get_joint_set
+from unipose_ros.networks.weights import ModelCard, WeightsError
+
+FloatArray = NDArray[np.float32]
+Sample = TypeVar("Sample")
+
+
+@dataclass(frozen=True, eq=False)
+class JointPredictions:
+    """N people with J joints, as a network says them, in the camera's optical frame.
+
+    Attributes:
+        positions: (N, J, 3) meters.
+        scales: (N, J) Laplace's scale of a coordinate in meters.
+        covariances: (N, J, 6) square meters: xx, xy, xz, yy, yz, zz.
+    """
+
+    positions: FloatArray
+    scales: FloatArray
+    covariances: FloatArray
+
+
+class CropCodec(Protocol[Sample]):
+    """Cuts people out for one network, and reads its answers."""
+
+    def encode(self, frame: RgbdFrame, people: Proposals, person: int) -> Sample | None:
+        """One person of the frame, cut out; ``None`` where there is too little to be somebody."""
+        ...
+
+    def blank(self, people: int) -> NDArray[Any]:
+        """An input of the right shape with nothing to see."""
+        ...
+
+    def stack(self, samples: Sequence[Sample]) -> NDArray[Any]:
+        """The network's input of all of them."""
+        ...
+
+    def read(self, samples: Sequence[Sample], outputs: Sequence[NDArray[Any]]) -> JointPredictions:
+        """The network's outputs for all of them -> joints in the camera's frame."""
+        ...
+
+
+def card_integer(record: ModelCard, name: str) -> int:
+    """A whole number of the network's configuration.
+
+    Raises:
+        WeightsError: the record does not have it.
+    """
+    value = record.config.get(name)
+    if not isinstance(value, int):
+        raise WeightsError(f"weights record of {record.network}: config.{name} is {value!r}; train or fetch it again")
+    return value
+
+
+def card_joint_set(record: ModelCard) -> JointSet:
+    """The joints that a network puts out.
+
+    Raises:
+        WeightsError: the record names unknown joints, or another number than the network has.
+    """
+    try:
+        joints = get_joint_set(record.joint_set)
+    except JointSetError as error:
+        raise WeightsError(f"weights record of {record.network}: {error}; train or fetch it again") from error
+    if len(joints) != card_integer(record, "joints"):
+        raise WeightsError(
+            f"weights record of {record.network}: '{joints.name}' has {len(joints)} joints, the network "
+            f"{record.config['joints']}; train or fetch it again"
+        )
+    return joints
+
+
+def card_temperature(record: ModelCard) -> float:
+    """What the learned scales are multiplied with so that they hold on data not trained on; 1 if not known.
+
+    Raises:
+        WeightsError: it is not positive.
+    """
+    value = float(record.metrics.get("temperature", 1.0))
+    if not (np.isfinite(value) and value > 0):
+        raise WeightsError(f"weights record of {record.network}: temperature = {value}: must be positive")
+    return value

@@ -1,0 +1,323 @@
+"""Modalities ``depth`` and ``rgb``: a person's window of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.camera import Camera, project, rays
+from unipose_ros.codecs.base import JointPredictions, card_integer
+from unipose_ros.codecs.person_distance import lifted_distance, size_distance
+from unipose_ros.detection import DetectionConfig, Proposals, visible_keypoints
+from unipose_ros.frame import RgbdFrame
+from unipose_ros.geometry.covariance import MIN_COVARIANCE, scaled_covariance
+from unipose_ros.geometry.crop import Crop
+from unipose_ros.networks.weights import ModelCard, WeightsError
+
+if TYPE_CHECKING:
+    from unipose_ros.lifting import Lifter
+
+
+# Joints as an image network says them, in window pixels and meters of depth, in camera coordinates.
+
+
+FloatArray = NDArray[np.float32]
+
+#: Row and column of xx, xy, xz, yy, yz, zz.
+_UPPER = np.triu_indices(3)
+
+
+@dataclass(frozen=True, eq=False)
+class CropSample:
+    """One person in one frame, as an image network takes it.
+
+    Attributes:
+        image: (C, S, S) float32.
+        window: where in the image it is.
+        distance: meters along z; depths are said relative to it.
+        camera: of the image.
+    """
+
+    image: FloatArray
+    window: Crop
+    distance: float
+    camera: Camera
+
+    def to_camera(self, pixels: NDArray[np.floating], depths: NDArray[np.floating]) -> FloatArray:
+        """Joints in the camera's optical frame.
+
+        Args:
+            pixels: (..., 2) of the window.
+            depths: (...) meters relative to ``distance``.
+
+        Returns:
+            (..., 3) meters.
+        """
+        directions = rays(self.camera, self.window.to_image(pixels))
+        return np.asarray(directions * (depths + self.distance)[..., None], np.float32)
+
+    def to_sample(self, joints: NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
+        """(..., 3) meters in the camera's optical frame -> pixels of the window and relative depths."""
+        pixels = self.window.to_window(project(self.camera, joints))
+        return np.asarray(pixels, np.float32), np.asarray(joints[..., 2] - self.distance, np.float32)
+
+    def covariances_to_camera(
+        self, pixels: NDArray[np.floating], depths: NDArray[np.floating], covariances: NDArray[np.floating]
+    ) -> FloatArray:
+        """Covariances in the camera's optical frame, to first order and without what the lens bends.
+
+        Args:
+            pixels: (..., 2) of the window.
+            depths: (...) meters relative to ``distance``.
+            covariances: (..., 6) of (u, v, depth), upper triangle.
+
+        Returns:
+            (..., 6) square meters: xx, xy, xz, yy, yz, zz.
+        """
+        z = np.asarray(depths, np.float64) + self.distance
+        change = np.zeros((*z.shape, 3, 3))
+        scale = self.window.scale * np.array([self.camera.fx, self.camera.fy])
+        change[..., 0, 0], change[..., 1, 1] = z / scale[0], z / scale[1]
+        change[..., :, 2] = rays(self.camera, self.window.to_image(pixels))
+        full = np.zeros_like(change)
+        full[..., _UPPER[0], _UPPER[1]] = covariances
+        full[..., _UPPER[1], _UPPER[0]] = covariances
+        turned = change @ full @ np.swapaxes(change, -1, -2)
+        return np.asarray(turned[..., _UPPER[0], _UPPER[1]], np.float32)
+
+
+# A person's window of a color image for a network.
+
+
+@dataclass(frozen=True)
+class ColorImageConfig:
+    """How a person is cut out of a color image.
+
+    Attributes:
+        size: pixels of the window's side.
+        margin: the window's side as a part of the longer side of the person's box across the rays, at least 1.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    size: int = 256
+    margin: float = 1.25
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"color_image.size = {self.size}: must be positive")
+        if not self.margin >= 1:
+            raise ValueError(f"color_image.margin = {self.margin}: must be at least 1")
+
+
+def encode_color(frame: RgbdFrame, box: NDArray[np.floating], distance: float, config: ColorImageConfig) -> CropSample:
+    """Cut a person out, as large in the window as in any other image.
+
+    Args:
+        box: (4,) u0, v0, u1, v1 in pixels around the person.
+        distance: of the person, along z, in meters, from wherever it is known; the network says depths
+            relative to it and does not see it.
+
+    Raises:
+        ValueError: the frame has no color, or the box is empty.
+    """
+    if frame.color is None:
+        raise ValueError("the frame has no color; the color network looks at nothing else")
+    low, high = np.asarray(box[:2], np.float64), np.asarray(box[2:], np.float64)
+    camera = frame.camera
+    # fx and fy need not be equal: the window is a square across the rays, not in pixels.
+    side = float(((high - low) / [camera.fx, camera.fy]).max()) * config.margin
+    u, v = (low + high) / 2
+    window = Crop(float(u), float(v), side * camera.fx, side * camera.fy, config.size)
+    image = window.cut(frame.color, smooth=True).astype(np.float32) / 127.5 - 1
+    return CropSample(np.ascontiguousarray(image.transpose(2, 0, 1)), window, distance, camera)
+
+
+# A person's window of a depth image for a network.
+
+
+@dataclass(frozen=True)
+class DepthImageConfig:
+    """How a person is cut out of a depth image.
+
+    Attributes:
+        size: pixels of the window's side.
+        extent: meters that the window shows at the person's distance.
+        unit: meters of depth that become 1.
+        clip: nothing is nearer or farther than this many units; no reading counts as farthest.
+
+    Raises:
+        ValueError: a value is not positive.
+    """
+
+    size: int = 192
+    extent: float = 2.4
+    unit: float = 0.5
+    clip: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name in ("size", "extent", "unit", "clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"depth_image.{name} = {getattr(self, name)}: must be positive")
+
+
+def encode_depth(frame: RgbdFrame, box: NDArray[np.floating], distance: float, config: DepthImageConfig) -> CropSample:
+    """Cut a person out; depth is relative to the person's, so that the range is free.
+
+    Args:
+        box: (4,) u0, v0, u1, v1 in pixels around the person.
+        distance: of the person, along z, in meters.
+
+    Raises:
+        ValueError: the frame has no depth, or box and distance give no window.
+    """
+    if frame.depth is None:
+        raise ValueError("the frame has no depth; the depth network looks at nothing else")
+    if not distance > 0:
+        raise ValueError(f"distance = {distance}: a person is at a positive distance; drop the proposal")
+    middle = (np.asarray(box[:2], np.float64) + box[2:]) / 2
+    window = Crop.of_extent(frame.camera, middle, distance, config.extent, config.size)
+    depth = window.cut(frame.depth, smooth=False)
+    relative = np.where(depth > 0, (depth - distance) / config.unit, config.clip)  # False for NaN
+    image = np.clip(relative, -config.clip, config.clip).astype(np.float32)
+    return CropSample(image[None], window, distance, frame.camera)
+
+
+DoubleArray = NDArray[np.float64]
+
+#: A smaller part of a depth window with readings near the person is nobody: a decimeter squared of 2.4 m.
+_MIN_VALID_FRACTION = 0.002
+
+
+class DepthCodec:
+    """Windows for an :class:`~unipose_ros.networks.anchors.AnchorNetwork` that looks at depth.
+
+    Raises:
+        WeightsError: the record lacks a size, or the network wants keypoints, too.
+    """
+
+    def __init__(self, record: ModelCard) -> None:
+        _refuse_keypoints(record)
+        self._config = DepthImageConfig(size=card_integer(record, "size"))
+
+    def encode(self, frame: RgbdFrame, people: Proposals, person: int) -> CropSample | None:
+        """The person's window; ``None`` where hardly anything is near its distance."""
+        sample = encode_depth(frame, people.boxes[person], float(people.distances[person]), self._config)
+        near = np.abs(sample.image) < self._config.clip
+        return sample if near.mean() >= _MIN_VALID_FRACTION else None
+
+    def blank(self, people: int) -> NDArray[np.float32]:
+        """An input of so many people with nothing to see."""
+        return np.zeros((people, 1, self._config.size, self._config.size), np.float32)
+
+    def stack(self, samples: Sequence[CropSample]) -> NDArray[np.float32]:
+        """(N, 1, size, size)."""
+        return np.stack([sample.image for sample in samples])
+
+    def read(self, samples: Sequence[CropSample], outputs: Sequence[NDArray[Any]]) -> JointPredictions:
+        """Outputs: those of :class:`~unipose_ros.networks.anchors.AnchorVotes`."""
+        return decode_windows(samples, outputs)
+
+
+@dataclass(frozen=True, eq=False)
+class ColorSample:
+    """A window, and how well the person's distance is known.
+
+    Attributes:
+        window: as the network takes it.
+        spread: standard deviation of the distance in meters.
+    """
+
+    window: CropSample
+    spread: float
+
+
+class ColorCodec:
+    """Windows for an :class:`~unipose_ros.networks.anchors.AnchorNetwork` that looks at color.
+
+    Args:
+        people: which keypoints are believed, where the distance is to be told from them.
+        lifter: says how far away people are, also from few depth readings or none; ``None`` to go by the person detector's
+            distance, or by their size.
+
+    Raises:
+        WeightsError: the record lacks a size, or the network wants keypoints, too.
+    """
+
+    def __init__(self, record: ModelCard, people: DetectionConfig, lifter: Lifter | None = None) -> None:
+        _refuse_keypoints(record)
+        self._config = ColorImageConfig(size=card_integer(record, "size"))
+        self._people = people
+        self._lifter = lifter
+
+    def encode(self, frame: RgbdFrame, people: Proposals, person: int) -> ColorSample | None:
+        """The person's window; ``None`` where neither depth nor size tells a distance."""
+        distance, spread = self._distance(frame, people, person)
+        if not distance > 0:
+            return None
+        return ColorSample(encode_color(frame, people.boxes[person], distance, self._config), spread)
+
+    def _distance(self, frame: RgbdFrame, people: Proposals, person: int) -> tuple[float, float]:
+        """Of one person, and its standard deviation; NaN where it is not known."""
+        keypoints = None if people.keypoints is None else people.keypoints.select(np.array([person]))
+        if keypoints is not None and self._lifter is not None:
+            distance, spread = lifted_distance(self._lifter, frame, keypoints)
+            if np.isfinite(distance):
+                return distance, spread
+        distance = float(people.distances[person])
+        if np.isfinite(distance) or keypoints is None:
+            return distance, 0.0
+        camera = frame.camera
+        (seen,) = visible_keypoints(keypoints, camera.width, camera.height, self._people)
+        return size_distance(camera, keypoints.pixels[0], seen)
+
+    def blank(self, people: int) -> NDArray[np.float32]:
+        """An input of so many people with nothing to see."""
+        return np.zeros((people, 3, self._config.size, self._config.size), np.float32)
+
+    def stack(self, samples: Sequence[ColorSample]) -> NDArray[np.float32]:
+        """(N, 3, size, size)."""
+        return np.stack([sample.window.image for sample in samples])
+
+    def read(self, samples: Sequence[ColorSample], outputs: Sequence[NDArray[Any]]) -> JointPredictions:
+        """Outputs: those of :class:`~unipose_ros.networks.anchors.AnchorVotes`.
+
+        A person at another distance than was believed lies farther along the same rays.
+        """
+        said = decode_windows([sample.window for sample in samples], outputs)
+        spreads = np.array([sample.spread for sample in samples])
+        along = said.positions / said.positions[..., 2:]
+        outer = along[..., _UPPER[0]] * along[..., _UPPER[1]]
+        covariances = said.covariances + spreads[:, None, None] ** 2 * outer
+        # Laplace's variance is 2 s^2 in each of three coordinates.
+        scales = np.sqrt(said.scales**2 + spreads[:, None] ** 2 * (along**2).sum(axis=-1) / 6)
+        return JointPredictions(said.positions, scales.astype(np.float32), covariances.astype(np.float32))
+
+
+def _refuse_keypoints(record: ModelCard) -> None:
+    """The lifting variant would run without its keypoints, and worse than it was trained to.
+
+    Raises:
+        WeightsError: the network is one.
+    """
+    if record.config.get("local", 0):
+        raise WeightsError(
+            f"weights record of {record.network}: local = {record.config['local']}: this network wants 2D keypoints "
+            "beside the window, which is for training and evaluation; train one with local = 0"
+        )
+
+
+def decode_windows(samples: Sequence[CropSample], outputs: Sequence[NDArray[Any]]) -> JointPredictions:
+    """What anchors voted, in the camera's frame; covariances have the spread's shape and the scale's size."""
+    pixels, depths, log_scales, spread = outputs[:4]
+    scales = np.exp(log_scales)
+    people = range(len(samples))
+    turned = np.stack([samples[i].covariances_to_camera(pixels[i], depths[i], spread[i]) for i in people])
+    covariances = scaled_covariance(turned, np.array(MIN_COVARIANCE, np.float32), scales)
+    positions = np.stack([samples[i].to_camera(pixels[i], depths[i]) for i in people])
+    return JointPredictions(positions, scales, covariances.astype(np.float32))

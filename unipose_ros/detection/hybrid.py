@@ -1,0 +1,83 @@
+"""Who is there, by the network and by shape: what one of them overlooks the other may find."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from unipose_ros.detection.nms import overlap_matrix, overlaps_any
+from unipose_ros.detection.proposals import PersonDetector, Proposals
+from unipose_ros.frame import RgbdFrame
+
+#: Shapes take longer than the network, so they are looked for once in so many nanoseconds: whoever is found
+#: stays known from frame to frame.
+_EVERY_NS = 300_000_000
+#: A shape where the network sees nothing at all has this score.
+_UNSEEN = 0.05
+#: Rooms have more of their readings than this on floors, walls and the like.
+_ROOM = 0.15
+
+
+class ClusterProposer(PersonDetector, Protocol):
+    """A person detector that also says how much of a scene is flat."""
+
+    def look(self, frame: RgbdFrame) -> tuple[Proposals, float]:
+        """Everybody in the frame, best first, and the part of its readings that lies on floors, walls and the like."""
+        ...
+
+
+class HybridDetector:
+    """The network's people, and shapes that none of them covers.
+
+    Shapes need no teaching, but furniture has them, too. So in a room, which the network knows, a shape's score is
+    what little the network sees there. Elsewhere its silence says nothing, and the shape's own score counts. Some of
+    those proposed are nobody: poses tell.
+
+    Args:
+        network: a person detector that is asked in every frame, and says also what it hardly believes in.
+        shapes: a person detector that is asked now and then.
+        min_score: whom the network gives less is proposed only where there is a shape, too.
+    """
+
+    def __init__(self, network: PersonDetector, shapes: ClusterProposer, min_score: float = 0.35) -> None:
+        self._network = network
+        self._shapes = shapes
+        self._min_score = min_score
+        self._stamp_ns: int | None = None
+
+    @property
+    def runtime(self) -> str:
+        """What runs both, and where."""
+        return f"{self._network.runtime}, and {self._shapes.runtime}"
+
+    def __call__(self, frame: RgbdFrame) -> Proposals:
+        """Everybody in the frame, best first.
+
+        Raises:
+            EstimatorError: the frame has no depth, or the person detector is closed.
+        """
+        seen = self._network(frame)
+        people = seen.select(seen.scores >= self._min_score)
+        if self._stamp_ns is not None and 0 <= frame.stamp_ns - self._stamp_ns < _EVERY_NS:
+            return people
+        self._stamp_ns = frame.stamp_ns
+        shapes, on_planes = self._shapes.look(frame)
+        shapes = shapes.select(~overlaps_any(shapes, people))
+        there = np.where(overlap_matrix(shapes, seen), seen.scores, 0).max(axis=1, initial=_UNSEEN)
+        if on_planes < _ROOM:
+            there = np.maximum(there, shapes.scores)
+        both = people.joined(replace(shapes, scores=there.astype(np.float32)))
+        return both.select(np.argsort(-both.scores, kind="stable"))
+
+    def reset(self) -> None:
+        """Look for shapes in the next frame."""
+        self._stamp_ns = None
+        self._network.reset()
+        self._shapes.reset()
+
+    def close(self) -> None:
+        """Let the network go."""
+        self._network.close()
+        self._shapes.close()

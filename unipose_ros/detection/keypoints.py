@@ -1,0 +1,86 @@
+"""Who is there, by the 2D network: a box around everybody's keypoints, a distance from the depth under them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.detection.proposals import Proposals
+from unipose_ros.detection.selection import DetectionConfig, select_people, visible_keypoints
+from unipose_ros.frame import RgbdFrame
+from unipose_ros.geometry import body_model as body
+from unipose_ros.geometry.surfaces import reference_depths
+from unipose_ros.joint_sets import COCO17
+from unipose_ros.keypoints import KeypointDetector, Keypoints2D
+from unipose_ros.modalities.base import EstimatorError
+
+
+class KeypointDetectorAdapter:
+    """Finds people with a detector of 2D keypoints; needs color, and depth for the distances.
+
+    Args:
+        detector: 2D network that puts out COCO-17 keypoints.
+        config: what counts as a person.
+    """
+
+    def __init__(self, detector: KeypointDetector, config: DetectionConfig | None = None) -> None:
+        self._detector: KeypointDetector | None = detector
+        self._runtime = str(getattr(detector, "runtime", type(detector).__name__))
+        self._config = config or DetectionConfig()
+
+    @property
+    def runtime(self) -> str:
+        """What runs the detector, and where, if it says so."""
+        return self._runtime
+
+    def __call__(self, frame: RgbdFrame) -> Proposals:
+        """Everybody in the frame, best first; a distance is NaN without depth under the person.
+
+        Raises:
+            EstimatorError: the frame has no color, or the detector is closed or has another joint set.
+        """
+        if frame.color is None:
+            raise EstimatorError("the frame has no color; people are found in it. Find them in depth instead")
+        if self._detector is None:
+            raise EstimatorError("the person detector is closed; build another one")
+        return propose(frame, self._detector(frame.color), self._config)
+
+    def reset(self) -> None:
+        """Nothing is remembered."""
+
+    def close(self) -> None:
+        """Let the network go."""
+        self._detector = None
+
+
+def propose(frame: RgbdFrame, keypoints: Keypoints2D, config: DetectionConfig) -> Proposals:
+    """The people of a 2D network that are worth looking at, with box and distance.
+
+    Args:
+        keypoints: everybody in the frame's color image, COCO-17.
+
+    Raises:
+        EstimatorError: the keypoints are of another joint set.
+    """
+    if keypoints.joint_set != COCO17:
+        raise EstimatorError(f"the detector puts out '{keypoints.joint_set.name}'; people are found by 'coco17'")
+    width, height = frame.camera.width, frame.camera.height
+    people = select_people(keypoints, width, height, config)
+    if len(people) == 0:
+        return Proposals(people.boxes, np.zeros(0, np.float32), people.scores, people)
+    seen = visible_keypoints(people, width, height, config)
+    return Proposals(keypoint_boxes(people.pixels, seen), _distances(frame, people, seen), people.scores, people)
+
+
+def keypoint_boxes(pixels: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(N, J, 2) pixels, at least one of each person seen -> (N, 4) boxes around those that are."""
+    low = np.where(seen[..., None], pixels, np.inf).min(axis=1)
+    high = np.where(seen[..., None], pixels, -np.inf).max(axis=1)
+    return np.concatenate([low, high], axis=1).astype(np.float32)
+
+
+def _distances(frame: RgbdFrame, people: Keypoints2D, seen: NDArray[np.bool_]) -> NDArray[np.float32]:
+    if frame.depth is None:
+        return np.full(len(people), np.nan, np.float32)
+    pixels, _, _ = body.body_pixels(people.pixels, people.confidences, seen)
+    return reference_depths(frame.depth, pixels[:, [*body.SHOULDERS, *body.HIPS]], pixels).astype(np.float32)

@@ -1,0 +1,127 @@
+"""MoveNet MultiPose: the off-the-shelf network that finds everybody's 2D keypoints in an image."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.backends import Backend, choose_backend
+from unipose_ros.geometry.crop import Letterbox
+from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.networks.movenet.decode import DecodeConfig, Heads, decode_heads
+from unipose_ros.networks.movenet.files import ONNX, SAFETENSORS, SIZE_MULTIPLE, STRIDE, verified_file
+
+_log = logging.getLogger(__name__)
+
+#: Long side of the network's image: the best trade of accuracy and time (docs/benchmarks.md).
+LONG_SIDE = 384
+#: Where the network's coordinate 0 lies, in pixels of its image from the center of the first one.
+#: It would be -0.5 had it been trained on images resized like ours. Its answers to images and
+#: their mirror images agree at -0.5 + 0.34 (spread of the mean 0.05): what remains of half a
+#: pixel, 0.5 - 0.5 * 256 / 640, when a 640 pixel image is shrunk to 256 by index, not by area.
+_ORIGIN = -0.2
+#: CPU threads when nothing else is asked for; more gain little and starve the rest of the robot.
+DEFAULT_THREADS = 2
+
+
+class MoveNet:
+    """RGB image in, everybody's COCO keypoints out.
+
+    Args:
+        run: the network, (1, H, W, 3) uint8 -> six maps.
+        config: what counts as a person.
+        long_side: pixels, a multiple of 32; larger finds smaller people and takes longer.
+
+    Raises:
+        ValueError: ``long_side`` is no positive multiple of 32.
+    """
+
+    def __init__(self, run: Backend, config: DecodeConfig | None = None, long_side: int = LONG_SIDE) -> None:
+        if long_side < SIZE_MULTIPLE or long_side % SIZE_MULTIPLE:
+            raise ValueError(f"long_side is {long_side}; use a positive multiple of {SIZE_MULTIPLE}")
+        self.run = run
+        self.config = config or DecodeConfig()
+        self.long_side = long_side
+
+    @property
+    def runtime(self) -> str:
+        """What runs the network, and where."""
+        return self.run.description
+
+    def __call__(self, image: NDArray[np.uint8]) -> Keypoints2D:
+        """(H, W, 3) uint8 RGB -> everybody in it, best first, in its pixels.
+
+        Raises:
+            ValueError: the image has another shape or type.
+        """
+        _check(image)
+        letterbox = Letterbox.fit(image.shape[1], image.shape[0], self.long_side, SIZE_MULTIPLE)
+        return self.decode(self.run(letterbox.apply(image)[None]), letterbox)
+
+    def decode(self, outputs: tuple[NDArray[Any], ...], letterbox: Letterbox) -> Keypoints2D:
+        """The network's maps -> people in the pixels of the image that was letterboxed."""
+        people = decode_heads(Heads.from_outputs(outputs), self.config)
+        return Keypoints2D(
+            pixels=_to_image(people.pixels, letterbox),
+            confidences=people.confidences,
+            scores=people.scores,
+            boxes=_boxes_to_image(people.boxes, letterbox),
+            joint_set=people.joint_set,
+        )
+
+
+def _check(image: NDArray[Any]) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ValueError(f"image: {image.dtype} of shape {image.shape}; give (H, W, 3) uint8 RGB")
+
+
+def _to_image(cells: NDArray[np.float32], letterbox: Letterbox) -> NDArray[np.float32]:
+    """Cells of the maps -> pixels of the image."""
+    return letterbox.to_image(cells * STRIDE + _ORIGIN)
+
+
+def _boxes_to_image(boxes: NDArray[np.float32], letterbox: Letterbox) -> NDArray[np.float32]:
+    corners = _to_image(boxes.reshape(-1, 2, 2), letterbox)
+    inside = np.clip(corners, -0.5, np.array(letterbox.image, np.float32) - 0.5)
+    return np.asarray(inside.reshape(-1, 4), np.float32)
+
+
+def load_movenet(
+    backend: str = "auto", device: str = "auto", threads: int | None = None, config: DecodeConfig | None = None
+) -> MoveNet:
+    """MoveNet with the converted weights from the cache.
+
+    Args:
+        backend: ``onnx``, ``torch`` or ``auto``.
+        device: ``cpu``, ``cuda`` or ``auto``.
+        threads: of the CPU; 2 if None.
+        config: what counts as a person.
+
+    Raises:
+        WeightsError: the weights are absent or damaged.
+        BackendError: the backend or device asked for is not there.
+    """
+    choice = choose_backend(backend, device)
+    path = verified_file(ONNX if choice.backend == "onnx" else SAFETENSORS)
+    count = DEFAULT_THREADS if threads is None else threads
+    run = _onnx(path, choice.device, count) if choice.backend == "onnx" else _torch(path, choice.device, count)
+    _log.info("MoveNet runs with %s", run.description)
+    return MoveNet(run, config)
+
+
+def _onnx(path: Path, device: str, threads: int) -> Backend:
+    from unipose_ros.backends.onnx_backend import OnnxBackend
+
+    return OnnxBackend(path, device, threads)
+
+
+def _torch(path: Path, device: str, threads: int) -> Backend:
+    from unipose_ros.backends.torch_backend import TorchBackend
+    from unipose_ros.networks.movenet.convert import NETWORK, build_network
+    from unipose_ros.networks.weights import load_weights
+
+    return TorchBackend(build_network(load_weights(path, NETWORK)[0]), device, threads)

@@ -1,0 +1,123 @@
+"""Which of a 2D network's people to believe.
+
+A bottom-up network sometimes reports one person twice, or a ghost that borrows the limbs of
+somebody else. Both show in 2D: most of their keypoints lie on keypoints of a better person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.joint_sets import JointSet
+from unipose_ros.keypoints import Keypoints2D
+
+#: A loose end of a limb needs this times the confidence of others: on real and rendered people
+#: MoveNet's loose ends below it are made up, and most above it are right.
+_LOOSE_FACTOR = 1.5
+#: Who can say where people are.
+PERSON_DETECTORS = ("auto", "hybrid", "centernet", "clustering", "keypoints")
+
+
+@dataclass(frozen=True)
+class DetectionConfig:
+    """What counts as a person.
+
+    Attributes:
+        min_score: least confidence of the 2D network in the person, in [0, 1].
+        keypoint_threshold: a keypoint of lower confidence counts as not seen, in [0, 1].
+        border_margin: a keypoint nearer to the image's border than this part of the longer side counts as
+            not seen: networks put joints there that are outside of the image.
+        min_keypoints: least number of seen keypoints.
+        nms_radius: two keypoints are the same when they are closer than this part of the
+            smaller person's extent in the image.
+        nms_overlap: a person is a ghost when more than this part of its seen keypoints
+            are those of a person with a higher score, in (0, 1].
+        min_person_probability: a pose found in depth alone that is less likely a person's is dropped, in [0, 1].
+        detector: who says where people are; ``centernet``: a network on depth, ``clustering``: shapes in depth,
+            ``hybrid``: the network, and shapes that it overlooks, ``keypoints``: the 2D network on color,
+            ``auto``: what suits the modality.
+        detection_interval: people are detected in every n-th frame; between them their last places count.
+        max_people: no more people are looked at in one frame, best first.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    min_score: float = 0.2
+    keypoint_threshold: float = 0.2
+    border_margin: float = 0.015
+    min_keypoints: int = 5
+    nms_radius: float = 0.06
+    nms_overlap: float = 0.5
+    min_person_probability: float = 0.5
+    detector: str = field(default="auto", metadata={"choices": PERSON_DETECTORS})
+    detection_interval: int = 1
+    max_people: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("min_score", "keypoint_threshold", "border_margin", "nms_radius", "min_person_probability"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ValueError(f"detection.{name} = {value}: must be within [0, 1]")
+        if not 0 < self.nms_overlap <= 1:
+            raise ValueError(f"detection.nms_overlap = {self.nms_overlap}: must be within (0, 1]")
+        for name in ("min_keypoints", "detection_interval", "max_people"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"detection.{name} = {getattr(self, name)}: must be at least 1")
+        if self.detector not in PERSON_DETECTORS:
+            raise ValueError(f"detection.detector = '{self.detector}': use one of {', '.join(PERSON_DETECTORS)}")
+
+
+def visible_keypoints(keypoints: Keypoints2D, width: int, height: int, config: DetectionConfig) -> NDArray[np.bool_]:
+    """(N, J) keypoints of a ``width`` x ``height`` image that are believed.
+
+    They are confident, finite and inside of the image. The end of a limb whose neighbor towards
+    the trunk is not seen has no bone to check it by, and has to be more confident than others.
+    """
+    u, v = keypoints.pixels[..., 0], keypoints.pixels[..., 1]
+    margin = config.border_margin * max(width, height) - 0.5
+    # NaN compares false, so a keypoint that is not a number is never inside.
+    inside = (u >= margin) & (v >= margin) & (u < width - 1 - margin) & (v < height - 1 - margin)
+    seen = inside & (keypoints.confidences >= config.keypoint_threshold)
+    sure = keypoints.confidences >= _LOOSE_FACTOR * config.keypoint_threshold
+    for child, parent in _limb_bones(keypoints.joint_set):
+        seen[:, child] &= seen[:, parent] | sure[:, child]
+    return seen
+
+
+@cache
+def _limb_bones(joint_set: JointSet) -> tuple[tuple[int, int], ...]:
+    """(child, parent) of arms and legs, from the trunk outwards."""
+    parts = (f"{side}_{part}" for part in ("elbow", "wrist", "knee", "ankle") for side in ("left", "right"))
+    children = [joint_set.landmarks.index(part) for part in parts if part in joint_set.landmarks]
+    return tuple((child, joint_set.parents[child]) for child in children)
+
+
+def select_people(keypoints: Keypoints2D, width: int, height: int, config: DetectionConfig) -> Keypoints2D:
+    """The people worth lifting, best score first."""
+    seen = visible_keypoints(keypoints, width, height, config)
+    good = (keypoints.scores >= config.min_score) & (seen.sum(axis=1) >= config.min_keypoints)
+    kept: list[int] = []
+    for person in np.argsort(-keypoints.scores, kind="stable"):
+        if good[person] and not any(_is_duplicate(keypoints, seen, int(person), other, config) for other in kept):
+            kept.append(int(person))
+    return keypoints.select(np.array(kept, np.intp))
+
+
+def _is_duplicate(
+    keypoints: Keypoints2D, seen: NDArray[np.bool_], person: int, better: int, config: DetectionConfig
+) -> bool:
+    """Do most of a person's seen keypoints lie on the same keypoints of a better person?"""
+    extent = min(_extent(keypoints.pixels[i][seen[i]]) for i in (person, better))
+    distance = np.linalg.norm(keypoints.pixels[person] - keypoints.pixels[better], axis=1)
+    same = seen[person] & seen[better] & (distance < config.nms_radius * extent)
+    return bool(same.sum() > config.nms_overlap * seen[person].sum())
+
+
+def _extent(pixels: NDArray[np.float32]) -> float:
+    """The longer side of the box around some pixels."""
+    return float(np.ptp(pixels, axis=0).max())

@@ -1,0 +1,1 @@
+"""Geometry that every layer uses: crops, covariances, surfaces, the average body."""

@@ -1,0 +1,140 @@
+"""Reading depth around pixels: which surfaces are there, and how far away the person is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+#: How many surfaces of a patch are told apart: a limb, what is behind it, and one more.
+SURFACES = 3
+
+
+def _disc(steps: int) -> FloatArray:
+    """(G, 2) points of a ``steps`` x ``steps`` grid that lie within the unit disc."""
+    axis = np.linspace(-1, 1, steps)
+    points = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    inside: FloatArray = points[np.linalg.norm(points, axis=1) <= 1.001]
+    return inside
+
+
+_DISC = _disc(9)
+_DISC_WEIGHTS = np.exp(-2 * (_DISC**2).sum(axis=1))
+_DISC_WEIGHTS /= _DISC_WEIGHTS.sum()
+_CROSS = np.array([[0, 0], [-1, 0], [1, 0], [0, -1], [0, 1]], np.float64)
+#: (64, 2) places within the quadrilateral of shoulders and hips, away from its rim.
+_TRUNK = np.stack(np.meshgrid(np.linspace(0.1, 0.9, 8), np.linspace(0.1, 0.9, 8)), axis=-1).reshape(-1, 2)
+#: A person's trunk and joints mostly lie within this range of depths, in meters.
+_BODY_THICKNESS = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Surfaces:
+    """What the patches around some pixels show, most prominent surface first.
+
+    Attributes:
+        depths: (..., SURFACES) meters along z; NaN where there is no such surface.
+        shares: (..., SURFACES) part of the patch's weight the surface covers, in [0, 1].
+        spreads: (..., SURFACES) standard deviation of its depths in meters.
+    """
+
+    depths: FloatArray
+    shares: FloatArray
+    spreads: FloatArray
+
+    def __getitem__(self, index: slice) -> Surfaces:
+        """The surfaces of some of the joints of all people."""
+        return Surfaces(self.depths[:, index], self.shares[:, index], self.spreads[:, index])
+
+
+def read_depth(depth: NDArray[np.float32], pixels: FloatArray) -> FloatArray:
+    """The nearest pixel's depth at (..., 2) pixels; NaN outside the image and where none was read."""
+    height, width = depth.shape
+    u, v = np.rint(pixels[..., 0]), np.rint(pixels[..., 1])
+    # NaN compares false, so a pixel that is not a number is never inside.
+    inside = (u >= 0) & (v >= 0) & (u < width) & (v < height)
+    values = depth[np.where(inside, v, 0).astype(np.intp), np.where(inside, u, 0).astype(np.intp)]
+    return np.where(inside & (values > 0) & (values < np.inf), values, np.nan).astype(np.float64)
+
+
+def reference_depths(depth: NDArray[np.float32], trunk: FloatArray, joints: FloatArray) -> FloatArray:
+    """How far away each person is: the middle of the depths that most of the body shares.
+
+    Depth is read all over the trunk and at every joint, and the densest range of half a meter is
+    taken. Holes in the trunk (dark clothes) leave the joints to decide, joints that miss the body
+    are outvoted by the trunk. Among equal ranges the nearest wins: a wall is behind people.
+
+    Args:
+        trunk: (N, 4, 2) pixels of left and right shoulder, left and right hip; NaN not seen.
+        joints: (N, J, 2) pixels; NaN not seen.
+
+    Returns:
+        (N,) meters; NaN where nothing was read.
+    """
+    crosses = joints[:, :, None] + 2 * _CROSS
+    pixels = np.concatenate([_trunk_pixels(trunk), crosses.reshape(len(joints), -1, 2)], axis=1)
+    ordered = np.sort(read_depth(depth, pixels), axis=1)
+    return np.array([_densest_middle(row[np.isfinite(row)]) for row in ordered])
+
+
+def _trunk_pixels(trunk: FloatArray) -> FloatArray:
+    """(N, 4, 2) shoulders and hips -> (N, 64, 2) places between them."""
+    across, down = _TRUNK[:, 0, None], _TRUNK[:, 1, None]
+    top = trunk[:, None, 0] * (1 - across) + trunk[:, None, 1] * across
+    bottom = trunk[:, None, 2] * (1 - across) + trunk[:, None, 3] * across
+    places: FloatArray = top * (1 - down) + bottom * down
+    return places
+
+
+def _densest_middle(ordered: FloatArray) -> float:
+    if len(ordered) == 0:
+        return float("nan")
+    counts = np.searchsorted(ordered, ordered + _BODY_THICKNESS, side="right") - np.arange(len(ordered))
+    first = int(counts.argmax())
+    return float(np.median(ordered[first : first + counts[first]]))
+
+
+def find_surfaces(
+    depth: NDArray[np.float32], pixels: FloatArray, radii: FloatArray, near: FloatArray, far: FloatArray, gap: float
+) -> Surfaces:
+    """The surfaces in a disc around each pixel, told apart by depth and never averaged together.
+
+    The most prominent surface is the depth around which most of the disc's weight lies within
+    ``gap``; the next one is what remains outside twice the gap. Single pixels between two surfaces
+    ("flying pixels" at a silhouette) belong to neither and have no weight to form one.
+
+    Args:
+        pixels: (N, J, 2) centers; NaN gives no surface.
+        radii: (N, 2) radius along u and along v in pixels.
+        near, far: (N,) range of depths looked at, in meters.
+        gap: meters.
+    """
+    samples = read_depth(depth, pixels[:, :, None] + radii[:, None, None] * _DISC)
+    samples[(samples < near[:, None, None]) | (samples > far[:, None, None])] = np.nan
+    # Depth noise grows with the square of the distance (Khoshelham and Elberink, Sensors 2012).
+    width = gap + 0.002 * ((near + far) / 2)[:, None, None] ** 2
+    # float32: this is the one large array here.
+    together = (np.abs(samples[..., :, None] - samples[..., None, :]) <= width[..., None]).astype(np.float32)
+    found = []
+    for _ in range(SURFACES):
+        weights = np.where(np.isfinite(samples), _DISC_WEIGHTS, 0)
+        crowd = (together @ weights.astype(np.float32)[..., None])[..., 0]
+        best = np.where(weights > 0, crowd, 0).argmax(axis=-1)[..., None]
+        apart = np.abs(samples - np.take_along_axis(samples, best, axis=-1))
+        found.append(_moments(samples, np.where(apart <= width, _DISC_WEIGHTS, 0)))
+        samples = np.where(apart <= 2 * width, np.nan, samples)
+    depths, shares, spreads = (np.stack(part, axis=-1) for part in zip(*found, strict=True))
+    return Surfaces(depths, shares, spreads)
+
+
+def _moments(samples: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Weighted mean over the last axis, sum of the weights, standard deviation."""
+    values = np.where(weights > 0, samples, 0)
+    share = weights.sum(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = (weights * values).sum(axis=-1) / share
+        spread = np.sqrt((weights * (values - mean[..., None]) ** 2).sum(axis=-1) / share)
+    return mean, share, spread

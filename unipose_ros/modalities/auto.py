@@ -1,0 +1,109 @@
+"""Modality ``auto``: points while there is depth, color while there is none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.modalities.base import EstimatorError, Modality
+from unipose_ros.timing import StageClock
+
+#: Depth dies when fewer pixels than the first part have a reading, and lives again above the second.
+_DEAD, _ALIVE = 0.02, 0.04
+#: Every so nth pixel along both sides tells enough.
+_STEP = 4
+
+
+class Auto:
+    """Switches between two modalities from frame to frame; the skeletons say which one was used.
+
+    Args:
+        points: looks at depth; ``None`` where it cannot be had.
+        rgb: looks at color; ``None`` where it cannot be had.
+        absent: why one of them cannot be had.
+    """
+
+    def __init__(self, points: Modality | None, rgb: Modality | None, absent: str = "") -> None:
+        self._points = points
+        self._rgb = rgb
+        self._absent = absent
+        self._members = [member for member in (points, rgb) if member is not None]
+        self._used = self._members[0]
+        self._alive = True
+        self._notice = ""
+
+    @property
+    def last_keypoints(self) -> Keypoints2D | None:
+        """Those of the modality that was used last."""
+        return self._used.last_keypoints
+
+    @property
+    def runtime(self) -> str:
+        """What runs both, and what is absent."""
+        known = (("points", self._points), ("rgb", self._rgb))
+        parts = [f"{name}: {member.runtime}" for name, member in known if member is not None]
+        return "; ".join([*parts, *([self._absent] if self._absent else [])])
+
+    @property
+    def notice(self) -> str:
+        """Which image is absent, and what is done about it."""
+        return self._notice
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Both modalities' together."""
+        return sum((Counter(member.counters) for member in self._members), Counter())
+
+    def warm_up(self, frame: RgbdFrame) -> None:
+        """Both."""
+        for member in self._members:
+            member.warm_up(frame)
+
+    def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
+        """Everybody in the frame, by the better modality that its images allow.
+
+        Raises:
+            EstimatorError: there is no modality for the images that the frame has.
+        """
+        self._used, frame = self._choose(frame)
+        return self._used.estimate(frame, clock)
+
+    def reset(self) -> None:
+        """Forget earlier frames."""
+        for member in self._members:
+            member.reset()
+
+    def close(self) -> None:
+        """Free both."""
+        for member in self._members:
+            member.close()
+
+    def _choose(self, frame: RgbdFrame) -> tuple[Modality, RgbdFrame]:
+        self._alive = self._has_depth(frame)
+        what = "no depth image" if frame.depth is None else "hardly any reading in depth"
+        if self._points is not None and (self._alive or self._rgb is None or frame.color is None):
+            if frame.depth is None:
+                raise EstimatorError(f"the frame has no depth, and modality 'rgb' is not there: {self._absent}")
+            self._notice = "" if self._alive else f"{what}: nobody can be seen"
+            if self._alive and frame.color is None:
+                self._notice = "no color image: points go on with depth alone"
+            return self._points, frame
+        if self._rgb is None or frame.color is None:
+            raise EstimatorError(f"the frame has no color, and modality 'points' is not there: {self._absent}")
+        if self._alive:
+            self._notice = "modality 'points' is not there: rgb is used"
+            return self._rgb, frame
+        self._notice = f"{what}: rgb takes over, distances are less exact"
+        # The few readings that are left may still say how far away somebody is.
+        left = frame.depth is not None and bool((np.nan_to_num(frame.depth) > 0).any())
+        return self._rgb, frame if left else replace(frame, depth=None)
+
+    def _has_depth(self, frame: RgbdFrame) -> bool:
+        if frame.depth is None:
+            return False
+        return float(np.mean(frame.depth[::_STEP, ::_STEP] > 0)) > (_DEAD if self._alive else _ALIVE)

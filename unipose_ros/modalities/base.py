@@ -1,0 +1,84 @@
+"""What a modality is: one way from a camera frame to skeletons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.timing import StageClock
+
+
+class EstimatorError(ValueError):
+    """A frame or a setting cannot be used; the text names it and the remedy."""
+
+
+@dataclass(frozen=True)
+class RequiredInputs:
+    """Which images a modality looks at.
+
+    Attributes:
+        color, depth: it is to be given this image.
+        either: one of the two will do for a frame.
+    """
+
+    color: bool
+    depth: bool
+    either: bool = False
+
+    def check(self, frame: RgbdFrame, name: str) -> None:
+        """Refuse a frame that lacks an image.
+
+        Raises:
+            EstimatorError: names what is absent.
+        """
+        wanted = [image for image in ("color", "depth") if getattr(self, image)]
+        for image in wanted:
+            if getattr(frame, image) is None and not self.either:
+                raise EstimatorError(f"the frame has no {image}; modality '{name}' needs {' and '.join(wanted)}")
+
+
+class Modality(Protocol):
+    """One way from a camera frame to skeletons."""
+
+    @property
+    def last_keypoints(self) -> Keypoints2D | None:
+        """What the 2D network saw in the last frame; ``None`` when there is no such network."""
+        ...
+
+    @property
+    def runtime(self) -> str:
+        """What runs the networks, and where; for logs and diagnostics."""
+        ...
+
+    @property
+    def notice(self) -> str:
+        """What keeps it from doing its best at present; empty when all is well."""
+        ...
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """How often something was left out, by reason."""
+        ...
+
+    def warm_up(self, frame: RgbdFrame) -> None:
+        """Run everything once on an empty frame: first runs are slow."""
+        ...
+
+    def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
+        """Everybody in the frame, without ids; its stages are timed.
+
+        Raises:
+            EstimatorError: the frame lacks an image that this modality needs.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forget earlier frames."""
+        ...
+
+    def close(self) -> None:
+        """Free the network; ``estimate`` is not called afterwards."""
+        ...

@@ -1,0 +1,134 @@
+"""People whose keypoints are lifted: where the image shows too little for a network, or there is none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.detection import DetectionConfig, Proposals
+from unipose_ros.detection.temporal import ProposalCache
+from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.modalities.base import EstimatorError, RequiredInputs
+from unipose_ros.modalities.convert import probability_within
+from unipose_ros.modalities.crop_quality import RgbConfig, good_crops
+from unipose_ros.timing import StageClock
+
+if TYPE_CHECKING:
+    from unipose_ros.lifting import Lifter
+
+#: Where xx, yy and zz are in a covariance.
+_VARIANCES = [0, 3, 5]
+_NEEDS = RequiredInputs(color=True, depth=False)
+
+
+def lift_people(lifter: Lifter, frame: RgbdFrame, people: Proposals, modality: str) -> Skeletons:
+    """Skeletons of those who show enough keypoints; depth readings of the frame are fused in.
+
+    A confidence is the probability that the joint lies within 10 cm of the truth, as for the networks.
+
+    Args:
+        people: with keypoints; without them nobody can be lifted.
+    """
+    if people.keypoints is None:
+        return Skeletons.empty(frame.stamp_ns, frame.frame_id, modality)
+    found = lifter.lift(
+        people.keypoints, frame.camera, frame.depth, stamp_ns=frame.stamp_ns, frame_id=frame.frame_id, modality=modality
+    )
+    if found.covariances is None:
+        return found
+    # Laplace's variance is 2 s^2 in each of three coordinates. A MISSING joint's is NaN, and gives 0.
+    scales = np.sqrt(found.covariances[..., _VARIANCES].sum(axis=-1) / 6)
+    return replace(found, confidences=probability_within(scales).astype(np.float32))
+
+
+class LiftingFallback:
+    """Lifts those whose window of the image is no good; the others are for the image network.
+
+    Args:
+        name: of the modality.
+        lifter: of keypoints.
+        config: which windows are good.
+        seen_by: which keypoints count as seen.
+    """
+
+    def __init__(self, name: str, lifter: Lifter, config: RgbConfig, seen_by: DetectionConfig) -> None:
+        self._name = name
+        self._lifter = lifter
+        self._config = config
+        self._seen_by = seen_by
+
+    @property
+    def runtime(self) -> str:
+        """What runs the lifter, and where."""
+        return self._lifter.runtime
+
+    def takes(self, frame: RgbdFrame, people: Proposals) -> NDArray[np.bool_]:
+        """(N,) people who are better lifted: their keypoints suffice, and their windows are no good or come second."""
+        if people.keypoints is None:
+            return np.zeros(len(people), np.bool_)
+        liftable = self._lifter.liftable(people.keypoints, frame.camera)
+        if self._config.prefer_lifter:
+            return liftable
+        return np.asarray(liftable & ~good_crops(frame.camera, people, self._config, self._seen_by))
+
+    def __call__(self, frame: RgbdFrame, people: Proposals) -> Skeletons:
+        """Skeletons of all of them."""
+        return lift_people(self._lifter, frame, people, self._name)
+
+
+class LiftingEstimator:
+    """Modality ``rgb`` without an image network.
+
+    Args:
+        name: of the modality.
+        lifter: of keypoints.
+        places: where people are, by a person detector that says keypoints.
+        absent: why there is no image network.
+    """
+
+    notice = ""
+
+    def __init__(self, name: str, lifter: Lifter, places: ProposalCache, absent: str) -> None:
+        self._name = name
+        self._lifter: Lifter | None = lifter
+        self._places = places
+        self.runtime = f"{lifter.runtime}; people by {places.runtime}; {absent}"
+        self.last_keypoints: Keypoints2D | None = None
+        #: People who were proposed and left out.
+        self.counters: Counter[str] = Counter()
+
+    def warm_up(self, frame: RgbdFrame) -> None:
+        """Run the person detector once."""
+        self._places.search(frame)
+
+    def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
+        """Everybody in the frame, without ids; stages ``people`` and ``lift``.
+
+        Raises:
+            EstimatorError: the frame has no color, or the estimator is closed.
+        """
+        _NEEDS.check(frame, self._name)
+        if self._lifter is None:
+            raise EstimatorError("the estimator is closed; build another one")
+        with clock.stage("people"):
+            people = self._places.search(frame)
+        self.last_keypoints = people.keypoints
+        with clock.stage("lift"):
+            found = lift_people(self._lifter, frame, people, self._name)
+        if len(people) > len(found):
+            self.counters["too_few_measurements"] += len(people) - len(found)
+        return found
+
+    def reset(self) -> None:
+        """Forget earlier frames."""
+        self._places.reset()
+
+    def close(self) -> None:
+        """Let the networks go."""
+        self._lifter = None
+        self._places.close()

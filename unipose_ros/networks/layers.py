@@ -1,0 +1,138 @@
+"""A transformer layer in plain operations, which every exporter knows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+from torch import Tensor, nn
+from torch.nn.functional import gelu, scaled_dot_product_attention
+
+from unipose_ros.geometry.covariance import MIN_COVARIANCE, scaled_covariance
+
+# Fully connected residual blocks, for networks that read a handful of numbers.
+
+
+class ResidualMlp(nn.Module):
+    """Linear, then residual blocks of two linear layers (Martinez et al., ICCV 2017).
+
+    Args:
+        inputs: numbers read.
+        width: of the layers.
+        blocks: how many.
+        dropout: share of activations that training switches off.
+    """
+
+    def __init__(self, inputs: int, width: int, blocks: int, dropout: float) -> None:
+        super().__init__()
+        self.first = _layer(inputs, width, dropout)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(_layer(width, width, dropout), _layer(width, width, dropout)) for _ in range(blocks)
+        )
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(B, inputs) -> (B, width)."""
+        hidden = cast(Tensor, self.first(values))
+        for block in self.blocks:
+            hidden = hidden + block(hidden)
+        return hidden
+
+
+def _layer(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU(), nn.Dropout(dropout))
+
+
+def check_trunk(network: str, width: int, blocks: int, dropout: float) -> None:
+    """Refuse sizes that make no trunk.
+
+    Raises:
+        ValueError: a size is not positive, or the dropout not within [0, 1); ``network`` names whose.
+    """
+    for name, value in (("width", width), ("blocks", blocks)):
+        if value < 1:
+            raise ValueError(f"{network}: {name} = {value} must be positive")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"{network}: dropout = {dropout} must be within [0, 1)")
+
+
+# Anchors vote for a joint: where they agree it is, how far apart they are, how sure it is.
+
+
+#: Row and column of xx, xy, xz, yy, yz, zz.
+_UPPER = ([0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2])
+
+
+class Votes(NamedTuple):
+    """What a point network says about J joints.
+
+    Attributes:
+        joints: (..., J, 3) meters.
+        log_scales: (..., J) log of Laplace's scale of a coordinate, in meters.
+        covariances: (..., J, 6) square meters: xx, xy, xz, yy, yz, zz.
+    """
+
+    joints: Tensor
+    log_scales: Tensor
+    covariances: Tensor
+
+
+def aggregate_votes(places: Tensor, logits: Tensor, log_scales: Tensor) -> Votes:
+    """Softmax-weighted mean of what each anchor says.
+
+    The covariance has the shape in which the votes spread and the size that the learned scale says:
+    Laplace's variance is ``2 s^2``. A2J (Xiong et al., ICCV 2019) votes so in the image; the
+    covariance is ours.
+
+    Args:
+        places: (..., A, J, 3) meters, each anchor's vote.
+        logits: (..., A, J) weight of the vote before the softmax.
+        log_scales: (..., A, J) each anchor's log scale.
+    """
+    weights = logits.softmax(dim=-2)
+    joints = (weights[..., None] * places).sum(-3)
+    scales = (weights * log_scales).sum(-2)
+    apart = places - joints[..., None, :, :]
+    spread = weighted_covariance(weights, apart)
+    return Votes(joints, scales, scaled_covariance(spread, spread.new_tensor(MIN_COVARIANCE), scales.exp()))
+
+
+def weighted_covariance(weights: Tensor, apart: Tensor) -> Tensor:
+    """Weights (..., A, J) of A offsets (..., A, J, 3) from their mean -> (..., J, 6) covariances."""
+    sides = apart.transpose(-3, -2)
+    full = (sides * weights.transpose(-1, -2)[..., None]).transpose(-1, -2) @ sides
+    rows, columns = _UPPER
+    return full[..., rows, columns]
+
+
+class TransformerLayer(nn.Module):
+    """Self-attention and a two-layer network, each normalized before and added after.
+
+    Pre-norm as in Xiong et al., ICML 2020.
+
+    Args:
+        width: of a token.
+        heads: of the attention.
+        head_width: of one head.
+        hidden: width between the two layers.
+    """
+
+    def __init__(self, width: int, heads: int, head_width: int, hidden: int) -> None:
+        super().__init__()
+        self._heads, self._head_width = heads, head_width
+        self.attention_norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.to_qkv = nn.Linear(width, 3 * heads * head_width, bias=False)
+        self.from_heads = nn.Linear(heads * head_width, width)
+        self.widen, self.narrow = nn.Linear(width, hidden), nn.Linear(hidden, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, S, width) -> (B, S, width)."""
+        tokens = tokens + self._attend(self.attention_norm(tokens))
+        result: Tensor = tokens + self.narrow(gelu(self.widen(self.mlp_norm(tokens))))
+        return result
+
+    def _attend(self, tokens: Tensor) -> Tensor:
+        batch, count = tokens.shape[:2]
+        parts = self.to_qkv(tokens).reshape(batch, count, 3, self._heads, self._head_width)
+        query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)
+        mixed = scaled_dot_product_attention(query, key, value)
+        result: Tensor = self.from_heads(mixed.transpose(1, 2).reshape(batch, count, -1))
+        return result

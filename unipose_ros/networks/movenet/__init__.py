@@ -1,0 +1,1 @@
+"""MoveNet MultiPose in torch: network, decoding, conversion from the published files, download."""

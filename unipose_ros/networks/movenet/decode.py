@@ -1,0 +1,188 @@
+"""MoveNet's maps -> people, in NumPy.
+
+The steps are those of the published graph (Google, "MoveNet.MultiPose"), which decodes
+CenterNet-style (Zhou et al. 2019, section 5): a peak of the center map is a person, whose
+keypoints are regressed roughly from the center and then moved to the best place in the heat
+maps, where "best" weighs heat with nearness to the regressed place inside the person's box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.keypoints import Keypoints2D, keypoint_similarity
+
+Array = NDArray[np.float32]
+
+#: Cells around a peak that hold no second person, and how close to the maximum counts as equal.
+_PEAK_WINDOW = np.ones((5, 5), np.uint8)
+_PEAK_TOLERANCE = 1e-6
+#: The variance of the nearness weight is this share of a square map's side, in cells (published graph).
+_NEARNESS = 0.300048828125
+#: Keypoints below this confidence do not count in a person's score (published graph).
+_COUNTED = 0.126953125
+
+
+@dataclass(frozen=True)
+class DecodeConfig:
+    """What counts as a person.
+
+    Attributes:
+        max_people: at most this many are looked at, the likeliest centers first.
+        min_center: least probability of a center, in [0, 1].
+        min_score: least score of a person, in [0, 1].
+        max_similarity: of two people more alike than this (OKS, in [0, 1]), the lesser is dropped.
+        refine_radius: cells around the best one that vote for a keypoint's place; 0 is what the
+            published graph does, 2 is more accurate (docs/benchmarks.md).
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+
+    max_people: int = 10
+    min_center: float = 0.1
+    min_score: float = 0.1
+    max_similarity: float = 0.6
+    refine_radius: int = 2
+
+    def __post_init__(self) -> None:
+        if self.max_people < 1:
+            raise ValueError(f"max_people is {self.max_people}; use at least 1")
+        if self.refine_radius < 0:
+            raise ValueError(f"refine_radius is {self.refine_radius}; use 0 or more")
+        for name in ("min_center", "min_score", "max_similarity"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} is {getattr(self, name)}; use a value from 0 to 1")
+
+
+@dataclass(frozen=True, eq=False)
+class Heads:
+    """The six maps of one image, (channels, H, W) float32; pairs are vertical before horizontal, in cells.
+
+    Attributes:
+        center: (1, H, W) probability that a person's box is centered here.
+        box_scale, box_offset: (2, H, W) size of that box, and its center from the cell.
+        heat: (17, H, W) probability of each keypoint.
+        regress: (34, H, W) every keypoint from the cell of the center.
+        offset: (34, H, W) each keypoint from the cell of its heat.
+
+    Raises:
+        ValueError: a map has another shape.
+    """
+
+    center: Array
+    box_scale: Array
+    box_offset: Array
+    heat: Array
+    regress: Array
+    offset: Array
+
+    def __post_init__(self) -> None:
+        cells = self.center.shape[1:]
+        channels = {"center": 1, "box_scale": 2, "box_offset": 2, "heat": 17, "regress": 34, "offset": 34}
+        for name, count in channels.items():
+            if getattr(self, name).shape != (count, *cells):
+                raise ValueError(f"head {name}: shape {getattr(self, name).shape}, expected {(count, *cells)}")
+
+    @classmethod
+    def from_outputs(cls, outputs: Sequence[NDArray[Any]]) -> Heads:
+        """The network's six (1, channels, H, W) outputs in their order."""
+        return cls(*(output[0] for output in outputs))
+
+
+def decode_heads(heads: Heads, config: DecodeConfig) -> Keypoints2D:
+    """People in the cells of the maps, best first."""
+    rows, columns = _peaks(heads.center[0], config)
+    if not len(rows):
+        return Keypoints2D.empty()
+    boxes = _boxes(heads, rows, columns)
+    guesses = heads.regress[:, rows, columns].T.reshape(-1, 17, 2) + np.stack([rows, columns], axis=1)[:, None]
+    found = [_search(heads, box, guess, config.refine_radius) for box, guess in zip(boxes, guesses, strict=True)]
+    confidences = np.stack([confidence for _, confidence in found])
+    people = Keypoints2D(
+        pixels=np.stack([place for place, _ in found])[..., ::-1].astype(np.float32),
+        confidences=confidences,
+        scores=heads.center[0, rows, columns] * _mean_of_counted(confidences),
+        boxes=boxes[:, [1, 0, 3, 2]],
+    )
+    best_first = np.argsort(-people.scores, kind="stable")
+    return _without_duplicates(people.select(best_first[people.scores[best_first] >= config.min_score]), config)
+
+
+def _peaks(center: Array, config: DecodeConfig) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the likeliest local maxima."""
+    around = cv2.dilate(center, _PEAK_WINDOW)
+    rows, columns = np.nonzero((center >= around - _PEAK_TOLERANCE) & (center >= config.min_center))
+    order = np.argsort(-center[rows, columns], kind="stable")[: config.max_people]
+    return rows[order], columns[order]
+
+
+def _boxes(heads: Heads, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:
+    """(N, 4) top, left, bottom, right in cells, cut to the map."""
+    centers = np.stack([rows, columns], axis=1) + heads.box_offset[:, rows, columns].T
+    halves = np.maximum(heads.box_scale[:, rows, columns].T, 0) / 2
+    limits = np.tile(np.array(heads.center.shape[1:], np.float32), 2)
+    corners = np.concatenate([centers - halves, centers + halves], axis=1)
+    return np.asarray(np.clip(corners, 0, limits), np.float32)
+
+
+def _search(heads: Heads, box: Array, guess: Array, radius: int) -> tuple[Array, Array]:
+    """One person's keypoints: (17, 2) vertical, horizontal in cells, and (17,) confidences.
+
+    A keypoint without any heat in the box stays at its regressed place with confidence 0.
+    """
+    top, left, bottom, right = np.ceil(box).astype(int)
+    if bottom <= top or right <= left:
+        return guess, np.zeros(len(guess), np.float32)
+    # The published graph takes square images; here the long side is the side of that square.
+    variance = _NEARNESS * max(heads.center.shape[1:])
+    # A Gaussian of both directions is the product of two of one direction each, which is far cheaper.
+    vertical = np.exp(-((np.arange(top, bottom, dtype=np.float32) - guess[:, :1]) ** 2) / variance)
+    horizontal = np.exp(-((np.arange(left, right, dtype=np.float32) - guess[:, 1:]) ** 2) / variance)
+    weighed = heads.heat[:, top:bottom, left:right] * vertical[:, :, None] * horizontal[:, None, :]
+    flat = weighed.reshape(len(guess), -1)
+    best = flat.argmax(axis=1)
+    confidences = flat[np.arange(len(guess)), best]
+    rows, columns = top + best // (right - left), left + best % (right - left)
+    refined = _refine(heads, rows, columns, radius)
+    return np.where(confidences[:, None] > 0, refined, guess).astype(np.float32), confidences.astype(np.float32)
+
+
+def _refine(heads: Heads, rows: NDArray[np.intp], columns: NDArray[np.intp], radius: int) -> Array:
+    """(17, 2) places from the best cells: the cells around vote with their own offsets, weighed by heat."""
+    steps = np.arange(-radius, radius + 1)
+    down, across = (each.ravel() for each in np.meshgrid(steps, steps, indexing="ij"))
+    height, width = heads.center.shape[1:]
+    voters, besides = rows[:, None] + down, columns[:, None] + across
+    inside = (voters >= 0) & (voters < height) & (besides >= 0) & (besides < width)
+    voters, besides = np.clip(voters, 0, height - 1), np.clip(besides, 0, width - 1)
+    joints = np.arange(len(rows))[:, None]
+    votes = np.maximum(heads.heat[joints, voters, besides] * inside, np.finfo(np.float32).tiny)
+    votes /= votes.sum(axis=1, keepdims=True)
+    vertical = (voters + heads.offset[2 * joints, voters, besides]) * votes
+    horizontal = (besides + heads.offset[2 * joints + 1, voters, besides]) * votes
+    return np.asarray(np.stack([vertical.sum(axis=1), horizontal.sum(axis=1)], axis=1), np.float32)
+
+
+def _mean_of_counted(confidences: Array) -> Array:
+    """(N, 17) -> (N,) mean of the confidences that count."""
+    counted = confidences > _COUNTED
+    return np.asarray((confidences * counted).sum(axis=1) / np.maximum(counted.sum(axis=1), 1), np.float32)
+
+
+def _without_duplicates(people: Keypoints2D, config: DecodeConfig) -> Keypoints2D:
+    """Greedy suppression of people found twice; expects the best first."""
+    sides = people.boxes[:, 2:] - people.boxes[:, :2]
+    areas = np.maximum(sides.prod(axis=1), 1.0)
+    similar = keypoint_similarity(people.pixels[:, None], people.pixels[None], np.minimum(areas[:, None], areas[None]))
+    kept: list[int] = []
+    for i in range(len(people)):
+        if not kept or similar[i, kept].max() <= config.max_similarity:
+            kept.append(i)
+    return people.select(np.array(kept, np.intp))

@@ -1,0 +1,273 @@
+"""Color and depth that belong together: by equal stamps, and by near ones when there are no equal ones."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import message_filters
+import numpy as np
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from unipose_ros.ros.monitoring import ThrottledLogger
+
+# One input topic: its subscription, what has been seen on it, and the guard in front of the pairing.
+
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble has it under its old name
+    from rclpy.qos_event import SubscriptionEventCallbacks
+
+_SECOND = 1_000_000_000
+#: Stamp differences remembered for the frame period.
+_PERIODS = 30
+
+
+def sensor_qos(depth: int = 5) -> QoSProfile:
+    """What a subscriber of camera topics asks for: the newest few, without repair of lost ones."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.VOLATILE,
+    )
+
+
+def stamp_to_ns(stamp: Any) -> int:
+    """``builtin_interfaces/Time`` -> nanoseconds."""
+    return int(stamp.sec) * _SECOND + int(stamp.nanosec)
+
+
+@dataclass
+class TopicMonitor:
+    """What has been seen on one topic.
+
+    Attributes:
+        topic: resolved name.
+        count: messages received.
+        last_stamp_ns: stamp of the newest message; ``None`` before the first.
+        steps_ns: last differences between successive stamps.
+    """
+
+    topic: str
+    count: int = 0
+    last_stamp_ns: int | None = None
+    steps_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_PERIODS))
+
+    @property
+    def period(self) -> float | None:
+        """Median frame period in seconds; ``None`` until it can be told."""
+        return float(np.median(self.steps_ns)) / _SECOND if len(self.steps_ns) >= 3 else None
+
+    def see(self, stamp_ns: int) -> bool:
+        """Take note of a message; returns whether time went back since the one before."""
+        previous, self.last_stamp_ns = self.last_stamp_ns, stamp_ns
+        self.count += 1
+        if previous is None or stamp_ns >= previous:
+            if previous is not None and stamp_ns > previous:
+                self.steps_ns.append(stamp_ns - previous)
+            return False
+        self.steps_ns.clear()
+        return True
+
+    def forget_time(self) -> None:
+        """Take the next stamp as it comes."""
+        self.last_stamp_ns = None
+        self.steps_ns.clear()
+
+    def describe(self, subscription: Any) -> str:
+        """One line for the warning that no frames come."""
+        qos = subscription.qos_profile
+        stamp = "none" if self.last_stamp_ns is None else f"{self.last_stamp_ns / _SECOND:.3f}"
+        return f"{self.topic}: {self.count} messages, {qos.reliability.name} depth {qos.depth}, last stamp {stamp}"
+
+
+def subscribe(
+    node: Node, message_type: type, topic: str, callback: Callable[[Any], None], reporter: ThrottledLogger
+) -> message_filters.Subscriber:
+    """Subscribe with sensor QoS that the user can override, and explain an incompatible publisher."""
+
+    def incompatible(event: Any) -> None:
+        reporter.note(
+            f"incompatible_qos {topic}",
+            f"a publisher of {topic} offers an incompatible QoS and nothing will come from it; set "
+            f"qos_overrides.{topic}.subscription.reliability (and .durability) to what it offers: "
+            f"'ros2 topic info -v {topic}'",
+        )
+
+    subscriber = message_filters.Subscriber(
+        node, message_type, topic,
+        qos_profile=sensor_qos(),
+        qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        event_callbacks=SubscriptionEventCallbacks(incompatible_qos=incompatible),
+    )  # fmt: skip
+    subscriber.registerCallback(callback)
+    return subscriber
+
+
+#: After so many messages on both topics without an equal stamp, near stamps are accepted.
+PATIENCE = 10
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One frame as it came from the topics.
+
+    Attributes:
+        color: ``Image`` or ``CompressedImage``; ``None`` where depth came alone.
+        depth: ``Image``, ``CompressedImage`` or ``PointCloud2``; ``None`` where color came alone.
+        stamp_ns: acquisition time of the color image, or of depth where it came alone.
+        offset_ns: how much later the depth image was taken.
+    """
+
+    color: Any | None
+    depth: Any | None
+    stamp_ns: int
+    offset_ns: int
+
+
+class Synchronizer:
+    """Feeds message_filters and survives what they do not.
+
+    An exception in a callback would leave their lock held for ever, and a stamp they cannot
+    read would end the executor: so ``guard`` lets only sound stamps in, and the callback given
+    here must not raise. Must be used from one thread.
+
+    Args:
+        records: of the color and the depth topic.
+        on_pair: stores the pair and returns at once.
+        on_jump: called when stamps go back; must call :meth:`restart`. The first message of the new time follows.
+        reporter: counts what is refused and says why, once.
+        max_offset: seconds; 0 for half of the measured frame period.
+        single_image_timeout: seconds; an image is delivered alone when the other topic has been silent, or no pair has
+            come, for so long. 0: the other topic is not listened to. ``None``: images never go alone.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        records: tuple[TopicMonitor, TopicMonitor],
+        on_pair: Callable[[Pair], None],
+        on_jump: Callable[[str], None],
+        reporter: ThrottledLogger,
+        max_offset: float = 0.0,
+        queue_size: int = 10,
+        single_image_timeout: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._records = records
+        self._on_pair = on_pair
+        self._on_jump = on_jump
+        self._reporter = reporter
+        self._max_offset = max_offset
+        self._queue_size = queue_size
+        self._alone_after = single_image_timeout
+        self._clock = clock
+        self.restart()
+
+    @property
+    def exact(self) -> bool:
+        """Whether only equal stamps are paired."""
+        return self._slop is None
+
+    def restart(self) -> None:
+        """Forget all queued messages and begin with equal stamps again."""
+        self._slop: float | None = None
+        self._unpaired = [0, 0]
+        # Since when each topic's images have come without one of the other topic, and without a pair.
+        self._without_partner: list[float | None] = [None, None]
+        self._without_pair: list[float | None] = [None, None]
+        self._delivered_ns = -1
+        self._connect()
+
+    def add_color(self, message: Any) -> None:
+        """Take a message of the color topic."""
+        self._add(0, message)
+
+    def add_depth(self, message: Any) -> None:
+        """Take a message of the depth topic."""
+        self._add(1, message)
+
+    def _connect(self) -> None:
+        """A fresh synchronizer: message_filters cannot empty one, and old queues block it after a jump."""
+        self._inputs = [message_filters.SimpleFilter(), message_filters.SimpleFilter()]
+        if self._slop is None:
+            sync = message_filters.TimeSynchronizer(self._inputs, queue_size=self._queue_size)
+        else:
+            # Keywords only: Kilted put another parameter in between.
+            sync = message_filters.ApproximateTimeSynchronizer(
+                self._inputs, queue_size=self._queue_size, slop=self._slop, allow_headerless=False
+            )
+        sync.registerCallback(self._paired)
+
+    def _add(self, index: int, message: Any) -> None:
+        record = self._records[index]
+        stamp = message.header.stamp
+        if stamp.sec < 0 or (stamp.sec == 0 and stamp.nanosec == 0):
+            record.count += 1
+            self._reporter.drop(
+                "zero_stamp",
+                f"{record.topic}: header.stamp is {stamp.sec}.{stamp.nanosec:09d}; "
+                "the driver must stamp its images with the acquisition time",
+            )
+            return
+        if record.see(stamp_to_ns(stamp)):
+            # The partner will jump too; that is the same event.
+            self._records[1 - index].forget_time()
+            self._on_jump(f"stamps on {record.topic} went back")
+        self._take_time(index)
+        self._unpaired[index] += 1
+        self._inputs[index].signalMessage(message)
+        self._relax()
+        if self._goes_alone(index):
+            color, depth = (message, None) if index == 0 else (None, message)
+            self._deliver(Pair(color, depth, stamp_to_ns(stamp), 0))
+
+    def _take_time(self, index: int) -> None:
+        now = self._clock()
+        self._without_partner[1 - index] = None
+        for waits in (self._without_partner, self._without_pair):
+            if waits[index] is None:
+                waits[index] = now
+
+    def _goes_alone(self, index: int) -> bool:
+        """Whether to wait no longer for a partner; of two images that never pair, depth says more."""
+        if self._alone_after is None:
+            return False
+        waits = [self._without_partner[index], self._without_pair[index] if index == 1 else None]
+        now = self._clock()
+        return any(since is not None and now - since >= self._alone_after for since in waits)
+
+    def _relax(self) -> None:
+        """Accept near stamps when equal ones do not come although both topics are alive."""
+        if self._slop is not None or min(self._unpaired) < PATIENCE:
+            return
+        periods = [record.period for record in self._records if record.period is not None]
+        if not (periods or self._max_offset):
+            return
+        # The slower topic sets the pace: half of its period cannot confuse two frames.
+        self._slop = self._max_offset or max(periods) / 2
+        self._reporter.note(
+            "approximate_pairing",
+            f"no equal stamps on {self._records[0].topic} and {self._records[1].topic}: "
+            f"pairing stamps less than {self._slop * 1e3:.1f} ms apart",
+        )
+        self._connect()
+
+    def _paired(self, color: Any, depth: Any) -> None:
+        self._unpaired = [0, 0]
+        self._without_pair = [None, None]
+        stamp = stamp_to_ns(color.header.stamp)
+        self._deliver(Pair(color, depth, stamp, stamp_to_ns(depth.header.stamp) - stamp))
+
+    def _deliver(self, pair: Pair) -> None:
+        """Hand a frame over, unless one as new went already: then one of this pair's images went alone."""
+        if pair.stamp_ns > self._delivered_ns:
+            self._delivered_ns = pair.stamp_ns
+            self._on_pair(pair)

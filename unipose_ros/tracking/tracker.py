@@ -1,0 +1,199 @@
+"""The tracker: everybody goes on from where the last frames say they should be."""
+
+from __future__ import annotations
+
+import random
+import string
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from unipose_ros.frame import JointStatus, Skeletons, TrackState
+from unipose_ros.tracking.assignment import match, skeleton_distances, without_duplicates
+from unipose_ros.tracking.config import TrackerConfig
+from unipose_ros.tracking.tracks import NANOSECONDS, Tracks, correct, predict
+
+# Names for people: five lower-case letters, never the same twice.
+
+
+_LENGTH = 5
+_AVAILABLE = len(string.ascii_lowercase) ** _LENGTH
+
+
+class IdGenerator:
+    """Draws ids that are valid in TF frame and ROS names (REP-155) and never repeat in its lifetime.
+
+    Args:
+        seed: makes the sequence repeatable; ``None`` draws another one each time.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._random = random.Random(seed)
+        self._issued: set[str] = set()
+
+    def __call__(self) -> str:
+        """A new id.
+
+        Raises:
+            RuntimeError: all 11 881 376 are used.
+        """
+        if len(self._issued) >= _AVAILABLE:
+            raise RuntimeError(f"all {_AVAILABLE} ids are used; restart the node")
+        while True:
+            candidate = "".join(self._random.choices(string.ascii_lowercase, k=_LENGTH))
+            if candidate not in self._issued:
+                self._issued.add(candidate)
+                return candidate
+
+
+# What a tracker is to the rest of the package.
+
+
+class Tracker(Protocol):
+    """Gives the people of successive frames their identities."""
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """How often something unusual happened, by name; only ever grows. For diagnostics."""
+        ...
+
+    def update(self, skeletons: Skeletons) -> Skeletons:
+        """People as found in one frame -> the same people with ids, states and ages, smoothed.
+
+        Frames are to come in the order of their stamps, empty ones included.
+        """
+        ...
+
+    def configure(self, config: TrackerConfig) -> None:
+        """Use other settings from the next frame on; everybody keeps the id."""
+        ...
+
+    def reset(self) -> None:
+        """Forget everybody. Ids given out so far stay used."""
+        ...
+
+
+class NearestTracker:
+    """Predicts everybody, pairs predictions with detections by distance in 3D, smooths the pairs.
+
+    What comes out of :meth:`update`, oldest track first:
+
+    * NEW: seen in this frame, in fewer than ``confirm_hits`` frames so far. A new person who is
+      missed is not shown, but keeps the id if seen again within ``max_age``.
+    * TRACKED: seen in this frame; a joint that is missing is predicted for ``joint_max_age``
+      (INFERRED, confidence fading, covariance growing), then MISSING.
+    * OCCLUDED: not seen; all joints are predicted until ``max_age`` after the last sight.
+
+    Everybody is forgotten, and counted in :attr:`counters`, when the stamp is not later than the
+    last one (``time_jumps``: a bag was restarted, or a frame came twice), when more than
+    ``max_age`` lies between two frames (``gaps``), and when the camera frame or the joint set
+    changes (``frame_changes``, ``joint_set_changes``). Also counted: ``duplicates``, detections
+    of a person who was detected better already, and ``positionless``, people without any joint;
+    both are dropped.
+
+    Not thread-safe: call it from one thread.
+    """
+
+    def __init__(self, config: TrackerConfig | None = None) -> None:
+        self._config = config if config is not None else TrackerConfig()
+        self._new_id = IdGenerator(self._config.seed)
+        self._tracks: Tracks | None = None
+        self._last: Skeletons | None = None
+        self._counters: Counter[str] = Counter()
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """How often each of the events of the class description happened; kept by :meth:`reset`."""
+        return self._counters
+
+    def reset(self) -> None:
+        """Forget everybody. Ids given out so far stay used."""
+        self._tracks = None
+        self._last = None
+
+    def configure(self, config: TrackerConfig) -> None:
+        """Use other settings from the next frame on; everybody keeps the id, and the ids their seed."""
+        self._config = config
+
+    def update(self, skeletons: Skeletons) -> Skeletons:
+        """People as found in one frame -> people with ids, states and ages, smoothed.
+
+        Returns:
+            Skeletons of the same stamp and frame; ``covariances`` is ``None`` when no joint has one.
+        """
+        self._forget_on_break(skeletons)
+        people = self._admitted(Tracks.from_skeletons(skeletons))
+        if self._tracks is None or self._last is None:
+            self._tracks = self._named(people)
+        else:
+            self._tracks = self._advanced(self._tracks, people, self._last.stamp_ns, skeletons.stamp_ns)
+        self._last = skeletons
+        return _published(self._tracks, skeletons, self._config.confirm_hits)
+
+    def _forget_on_break(self, now: Skeletons) -> None:
+        reason = _break_between(self._last, now, self._config.max_age) if self._last is not None else None
+        if reason is not None:
+            self._counters[reason] += 1
+            self.reset()
+
+    def _admitted(self, people: Tracks) -> Tracks:
+        """Without those who have no position and those who are there twice."""
+        if len(people) == 0:
+            return people
+        placed = (people.status != JointStatus.MISSING).any(axis=1)
+        # Most and surest joints win: of two detections of one person one is often a fragment.
+        kept = without_duplicates(people.positions, people.confidences.sum(axis=1), self._config.duplicate_distance)
+        self._counters["positionless"] += int((~placed).sum())
+        self._counters["duplicates"] += int(placed.sum()) - len(kept)
+        return people if len(kept) == len(people) else people.select(kept)
+
+    def _advanced(self, tracks: Tracks, people: Tracks, last_ns: int, now_ns: int) -> Tracks:
+        config, dt_ns = self._config, now_ns - last_ns
+        tracks = tracks.select(now_ns - tracks.seen_ns <= config.max_age * NANOSECONDS)
+        tracks = predict(tracks, dt_ns, tracks.seen_ns < last_ns, config)
+        gates = config.gate + config.gate_growth * (now_ns - tracks.seen_ns) / NANOSECONDS
+        rows, columns = match(skeleton_distances(tracks.positions, people.positions), gates)
+        seen = correct(tracks.select(rows), people.select(columns), dt_ns, config)
+        strangers = np.ones(len(people), np.bool_)
+        strangers[columns] = False
+        return tracks.updated(rows, seen).joined(self._named(people.select(strangers)))
+
+    def _named(self, people: Tracks) -> Tracks:
+        return people.named([self._new_id() for _ in range(len(people))])
+
+
+def _break_between(last: Skeletons, now: Skeletons, max_age: float) -> str | None:
+    """Why what was known at the last frame is worth nothing now; the name of a counter."""
+    if now.stamp_ns <= last.stamp_ns:
+        return "time_jumps"
+    if now.stamp_ns - last.stamp_ns > max_age * NANOSECONDS:
+        return "gaps"
+    if now.frame_id != last.frame_id:
+        return "frame_changes"
+    if now.joint_set != last.joint_set:
+        return "joint_set_changes"
+    return None
+
+
+def _published(tracks: Tracks, frame: Skeletons, confirm_hits: int) -> Skeletons:
+    """What the world is told: everybody but the unconfirmed who were not seen in this frame."""
+    seen = tracks.seen_ns == frame.stamp_ns
+    confirmed = tracks.hits >= confirm_hits
+    states = np.where(confirmed, np.where(seen, TrackState.TRACKED, TrackState.OCCLUDED), TrackState.NEW)
+    shown = seen | confirmed
+    people = tracks.select(shown)
+    known = bool(np.isfinite(people.covariances).any())
+    return replace(
+        frame,
+        positions=people.positions.astype(np.float32),
+        confidences=people.confidences.astype(np.float32),
+        status=people.status,
+        scores=people.scores.astype(np.float32),
+        covariances=people.covariances.astype(np.float32) if known else None,
+        ids=tuple(str(name) for name in people.ids),
+        states=states[shown].astype(np.uint8),
+        ages_ns=frame.stamp_ns - people.first_ns,
+    )
