@@ -1,4 +1,4 @@
-# ROS 2 on a machine without ROS: everything happens in .venv. On a robot use colcon (docs/installation.md).
+# ROS 2 on a machine without ROS: everything happens in .venv. On a robot use colcon (docs/how-to/installation.md).
 PYTHON ?= python3
 OUTPUT ?= demo_output
 VENV := .venv/bin

@@ -1,4 +1,4 @@
-"""Rows of docs/camerapose.md: lifters on people, motions and cameras that they have not seen.
+"""Rows of docs/methods/camerapose.md: lifters on people, motions and cameras that they have not seen.
 
     python benchmarks/camerapose_table.py A.safetensors B.safetensors --heldout heldout.npz \\
         --refiner refiner.safetensors --detections benchmark.npz
@@ -34,7 +34,7 @@ from unipose_training.mocap.virtual_cameras import Sightings, Viewpoints, posed_
 from unipose_training.synthetic.bank import load_bank
 
 _UNSEEN = ("astra", "femto_bolt", "d455", "zed2")
-#: The first are those of the pairs in docs/camerapose.md's comparison; no run has seen the others' lenses.
+#: The first are those of the pairs in docs/methods/camerapose.md's comparison; no run has seen the others' lenses.
 VIEWS = {
     "level, seen lenses": Viewpoints(("kinect_v1", "d435"), (1.2, 1.6), (2.0, 5.0), 0.05),
     "level, 1.2-1.6 m": Viewpoints(_UNSEEN, (1.2, 1.6), (2.0, 5.0), 0.05),

@@ -6,7 +6,7 @@
 Where MoveNet has looked at the clips already (``unipose crops CLIPS --keypoint-detector movenet --output SAMPLES``),
 ``--samples SAMPLES`` spares it a second look, and all frames are taken.
 
-Detections are kept in the file: recipe ``camerapose`` can learn from them, and rows of docs/camerapose.md are
+Detections are kept in the file: recipe ``camerapose`` can learn from them, and rows of docs/methods/camerapose.md are
 judged on them. Figures are taken from every second clip.
 """
 

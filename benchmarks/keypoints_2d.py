@@ -1,4 +1,4 @@
-"""How long MoveNet takes and how right it is; prints the tables of docs/benchmarks.md.
+"""How long MoveNet takes and how right it is; prints the tables of docs/results/speed.md.
 
     python benchmarks/keypoints_2d.py
     python benchmarks/keypoints_2d.py --photos shared/data/coco_photos

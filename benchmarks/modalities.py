@@ -1,4 +1,4 @@
-"""How long each modality takes on this machine, stage by stage; prints the tables of docs/benchmarks.md.
+"""How long each modality takes on this machine, stage by stage; prints the tables of docs/results/speed.md.
 
     python benchmarks/modalities.py
     python benchmarks/modalities.py --bag my_recording --threads 2 --frames 200

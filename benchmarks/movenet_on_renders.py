@@ -1,4 +1,4 @@
-"""How MoveNet does on rendered people, by the side they show; prints a table of docs/accuracy.md.
+"""How MoveNet does on rendered people, by the side they show; prints a table of docs/results/accuracy.md.
 
     python benchmarks/movenet_on_renders.py --motions pybullet-3.2.7-*.whl --clothes CLOTHES
 

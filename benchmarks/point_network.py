@@ -1,4 +1,4 @@
-"""How long the networks of points and image windows take on this machine; prints the tables of docs/benchmarks.md.
+"""How long the networks of points and image windows take on this machine; prints the tables of docs/results/speed.md.
 
     python benchmarks/point_network.py
     python benchmarks/point_network.py --device cuda --backends torch

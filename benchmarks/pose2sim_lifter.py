@@ -1,4 +1,4 @@
-"""The lifter on real video: one camera against the 3D that four cameras agree on; a row of docs/camerapose.md.
+"""The lifter on real video: one camera against the 3D that four cameras agree on; a row of docs/methods/camerapose.md.
 
     pip download pose2sim==0.10.49 --no-deps
     python benchmarks/pose2sim_lifter.py pose2sim-0.10.49-py3-none-any.whl

@@ -1,4 +1,4 @@
-"""How a modality does on frames of real people, without truth; prints a table of docs/accuracy.md.
+"""How a modality does on frames of real people, without truth; prints a table of docs/results/accuracy.md.
 
     python benchmarks/real_frames.py --data FOLDER --modality points --images OUT
 

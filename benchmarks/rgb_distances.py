@@ -1,4 +1,4 @@
-"""How far away people are without depth, with a little and with all of it; rows of docs/camerapose.md.
+"""How far away people are without depth, with a little and with all of it; rows of docs/methods/camerapose.md.
 
     python benchmarks/rgb_distances.py CLIPS
 

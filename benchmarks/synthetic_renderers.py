@@ -1,4 +1,4 @@
-"""Frames per second of the two batch renderers, and how far apart they are; the tables of docs/benchmarks.md.
+"""Frames per second of the two batch renderers, and how far apart they are; the tables of docs/results/speed.md.
 
     python benchmarks/synthetic_renderers.py --bank people.npz --image renderers.jpg
 

@@ -66,7 +66,7 @@ def main() -> int:
     if os.environ.get("ROS_DISTRO"):
         console.detail(
             f"ROS 2 {os.environ['ROS_DISTRO']} is active in this shell; .venv stays apart from it. "
-            "To run on it, build with colcon (docs/installation.md)."
+            "To run on it, build with colcon (docs/how-to/installation.md)."
         )
     try:
         Runner(Place(CHECKOUT, options.venv.absolute()), console).run(STEPS)

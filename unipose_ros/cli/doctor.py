@@ -62,7 +62,9 @@ def check_packages() -> Iterator[Finding]:
     for name in _CORE:
         yield _import(name, "fail", f"pip install {name}")
     for name in _ROS:
-        yield _import(name, "warn", "needed by the nodes: source ROS 2, or see docs/installation.md for PyPI wheels")
+        yield _import(
+            name, "warn", "needed by the nodes: source ROS 2, or see docs/how-to/installation.md for PyPI wheels"
+        )
     for name, remedy in _OPTIONAL.items():
         yield _import(name, "warn", remedy)
 

@@ -17,7 +17,7 @@ from unipose_ros.networks.movenet.files import ONNX, SAFETENSORS, SIZE_MULTIPLE,
 
 _log = logging.getLogger(__name__)
 
-#: Long side of the network's image: the best trade of accuracy and time (docs/benchmarks.md).
+#: Long side of the network's image: the best trade of accuracy and time (docs/results/speed.md).
 LONG_SIDE = 384
 #: Where the network's coordinate 0 lies, in pixels of its image from the center of the first one.
 #: It would be -0.5 had it been trained on images resized like ours. Its answers to images and

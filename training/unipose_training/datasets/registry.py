@@ -97,7 +97,7 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
     add("paths", nargs="*", type=Path, metavar="PATH", help="rosbag2 recordings, shards, or folders of them")
     add("--dataset", choices=sorted(DATA_SETS), help="instead of PATH: a data set in its publishers' own files")
     add("--root", type=Path, metavar="DIR", help="folder of the data set")
-    add("--subset", default="", help="part of it, such as side/train of itop (docs/datasets.md)")
+    add("--subset", default="", help="part of it, such as side/train of itop (docs/reference/datasets.md)")
 
 
 def chosen_clips(options: argparse.Namespace, damaged: Callable[[str, str], None]) -> list[Clip]:

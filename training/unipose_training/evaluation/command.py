@@ -66,7 +66,9 @@ def add_data_set_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("data sets, instead of recordings")
     group.add_argument("--dataset", choices=sorted([*DATA_SETS, _COCO, _HUMAN36M]), help="in its publishers' own files")
     group.add_argument("--root", type=Path, metavar="DIR", help="folder of the data set")
-    group.add_argument("--subset", default="", help="part of it, such as side/test of itop (docs/datasets.md)")
+    group.add_argument(
+        "--subset", default="", help="part of it, such as side/test of itop (docs/reference/datasets.md)"
+    )
     group.add_argument("--predictions", type=Path, metavar="FILE", help="score these instead, for itop or coco")
     group.add_argument("--coordinates", choices=COORDINATES, default="", help="of the predictions; default by suffix")
 

@@ -39,7 +39,7 @@ class DecodeConfig:
         min_score: least score of a person, in [0, 1].
         max_similarity: of two people more alike than this (OKS, in [0, 1]), the lesser is dropped.
         refine_radius: cells around the best one that vote for a keypoint's place; 0 is what the
-            published graph does, 2 is more accurate (docs/benchmarks.md).
+            published graph does, 2 is more accurate (docs/results/speed.md).
 
     Raises:
         ValueError: a value is out of its range.

@@ -1,4 +1,4 @@
-"""The two renderers see the same. Tolerances are stated in docs/benchmarks.md."""
+"""The two renderers see the same. Tolerances are stated in docs/results/speed.md."""
 
 from __future__ import annotations
 
