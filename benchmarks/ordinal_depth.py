@@ -1,4 +1,4 @@
-"""How right labels of relative depth are, and the networks that learned from them; prints tables of docs/methods/wsp.md.
+"""Accuracy of ordinal depth labels and of networks trained on them; prints tables of docs/methods/wsp.md.
 
     python benchmarks/ordinal_depth.py labels --clips CLIPS --samples SAMPLES
     python benchmarks/ordinal_depth.py network --samples SAMPLES RUN/rgb.safetensors ...

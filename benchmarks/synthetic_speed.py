@@ -1,4 +1,4 @@
-"""How many varied synthetic frames an hour ``unipose record-synthetic`` makes; prints a line of docs/methods/synthetic.md.
+"""Frames per hour that ``unipose record-synthetic`` renders; prints a line of docs/methods/synthetic.md.
 
     python benchmarks/synthetic_speed.py --clothes CLOTHES --workers 2
 

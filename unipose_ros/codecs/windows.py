@@ -242,8 +242,8 @@ class ColorCodec:
 
     Args:
         people: which keypoints are believed, where the distance is to be told from them.
-        lifter: says how far away people are, also from few depth readings or none; ``None`` to go by the person detector's
-            distance, or by their size.
+        lifter: estimates the distance of people, also from few depth readings or none; ``None`` to use the detector's
+            distance, or their size.
 
     Raises:
         WeightsError: the record lacks a size, or the network wants keypoints, too.

@@ -15,7 +15,7 @@ from unipose_ros.joint_sets import JointSet
 from unipose_ros.networks.weights import ModelCard, WeightsError
 from unipose_ros.visibility import in_image, nearest_depths
 
-# What speaks for a pose being a person's, without color: the person detector, its network, and what depth says around it.
+# Evidence that a pose belongs to a person, without color: the detector's score, the network's confidence, depth.
 
 
 FloatArray = NDArray[np.float64]
@@ -40,11 +40,11 @@ class PoseFeatures:
     """What is known of N poses.
 
     Attributes:
-        columns: (N, 5) by the names of :data:`POSE_FEATURES`. ``detector_logit``: logit of the person detector's score; ``confidence_logit``: logit of
-            the confidence that a quarter of the joints exceed; ``on_surface``: part of the joints in the image that a
-            surface holds; ``free_boundary``: part of the places around those joints where it does not go on, as walls and
-            furniture would, 0 where none is held; ``bone_deviation``: mean distance of the bones' lengths from people's, in
-            standard deviations.
+        columns: (N, 5) by the names of :data:`POSE_FEATURES`. ``detector_logit``: logit of the person detector's
+            score; ``confidence_logit``: logit of the confidence that a quarter of the joints exceed; ``on_surface``:
+            fraction of the joints in the image that lie just behind a surface; ``free_boundary``: fraction of the
+            points around those joints where the surface ends, unlike on walls and furniture, 0 without such joints;
+            ``bone_deviation``: mean deviation of bone lengths from the population, in standard deviations.
         held: (N, J) joints that lie just behind a surface.
     """
 

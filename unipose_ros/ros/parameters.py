@@ -56,8 +56,8 @@ class Parameters:
 
     def __init__(self, node: Node, default: Any, fixed: Iterable[str] = ()) -> None:
         self._fixed = tuple(fixed)
-        for name, value, field in _flatten(default):
-            default = replace(default, name, self._declare(node, name, value, field))
+        for name, value, entry in _flatten(default):
+            default = replace(default, name, self._declare(node, name, value, entry))
         self.current = default
         node.add_on_set_parameters_callback(self._on_set)
 
@@ -123,15 +123,15 @@ def _meant(value: Any, field: dataclasses.Field[Any]) -> Any:
 
 
 def _flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, dataclasses.Field[Any]]]:
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
+    for entry in dataclasses.fields(config):
+        value = getattr(config, entry.name)
         if dataclasses.is_dataclass(value):
-            yield from _flatten(value, f"{prefix}{field.name}.")
+            yield from _flatten(value, f"{prefix}{entry.name}.")
         else:
-            metadata = {"description": _documented(type(config), field.name), **field.metadata}
+            metadata = {"description": _documented(type(config), entry.name), **entry.metadata}
             described = dataclasses.field(metadata=metadata)
-            described.type = field.type
-            yield prefix + field.name, value, described
+            described.type = entry.type
+            yield prefix + entry.name, value, described
 
 
 def _documented(owner: type, name: str) -> str:

@@ -172,12 +172,12 @@ def fit_verifier(poses: Poses, names: tuple[str, ...] = POSE_FEATURES) -> PoseVe
     return PoseVerifier(weights, float(found[-1] - found[:-1] @ (middle / spread)))
 
 
-# Fits the judge of a network's poses on rendered clips for training, and writes it into the network's record.
+# Fits the pose verifier of a network on rendered training clips and writes it into the network's model card.
 #
 # ``python -m unipose_training.detection.verifier CLIPS --modality points``
 #
-# The judge (:mod:`unipose_ros.detection.verification`) says how likely a pose that was found in depth alone is a person's. How
-# sure a network is of its joints counts most, and differs between networks: fit again whenever one was trained.
+# The verifier (:mod:`unipose_ros.detection.verification`) estimates the probability that a pose found in depth alone
+# belongs to a person. The network's confidence weighs most and differs between networks: fit again after training.
 
 
 #: One clip of so many tells how good the judge is and does not teach it.

@@ -149,9 +149,9 @@ def _leaves(values: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, A
 
 def _free(config: Any, place: str = "") -> Iterator[str]:
     """Dotted names of the fields that may change."""
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
+    for entry in dataclasses.fields(config):
+        value = getattr(config, entry.name)
         if dataclasses.is_dataclass(value):
-            yield from _free(value, f"{place}{field.name}.")
-        elif field.metadata.get("free"):
-            yield f"{place}{field.name}"
+            yield from _free(value, f"{place}{entry.name}.")
+        elif entry.metadata.get("free"):
+            yield f"{place}{entry.name}"

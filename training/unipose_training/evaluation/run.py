@@ -31,7 +31,8 @@ def evaluate_clips(
         tracking: follow people and smooth them with the tracker that the node uses.
         joint_set: to judge in; that of the predictions when ``None``.
         limit: at most this many frames of each clip.
-        poses: of calibrated cameras by clip, see :func:`unipose_training.evaluation.metrics.cross_view.read_camera_poses`.
+        poses: of calibrated cameras by clip, see
+            :func:`unipose_training.evaluation.metrics.cross_view.read_camera_poses`.
         advance: called after every frame.
 
     Raises:

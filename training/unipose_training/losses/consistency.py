@@ -28,7 +28,7 @@ def consistency_loss(
 
 
 def ema_warmup(decay: float, step: int) -> float:
-    """The decay of a step for :func:`ema_update`: at first the average follows quickly, it begins with nothing learned."""
+    """Decay at a step for :func:`ema_update`; small at first, since the average starts from an untrained network."""
     return min(decay, (1 + step) / (10 + step))
 
 

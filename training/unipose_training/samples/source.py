@@ -24,7 +24,7 @@ class SampleSource:
         data: a data set, of which a store is built first, in the run's folder.
         root: folder of the data set's own files.
         subset: part of it, in its own words; "" for what is meant to be trained on.
-        keypoint_labels: what a 2D network saw in the data set (``unipose pseudo-label``); nothing: its 3D truth is used.
+        keypoint_labels: 2D pseudo-labels (``unipose pseudo-label``); empty: the 3D ground truth is used.
 
     Raises:
         ValueError: neither or both of samples and data are named, or data without root.

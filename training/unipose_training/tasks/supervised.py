@@ -24,7 +24,7 @@ from unipose_training.tasks.students import StudentLossWeights, WindowStudent, g
 
 @dataclass(frozen=True)
 class SupervisedWeights(StudentLossWeights):
-    """How much each term counts; depth and rgb have those of :class:`StudentLossWeights`, points ``joints`` and ``scale``.
+    """Loss weights: depth and rgb use :class:`StudentLossWeights`, points use ``joints`` and ``scale``.
 
     Attributes:
         joints: distance to the true joints.
