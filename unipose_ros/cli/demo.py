@@ -2,14 +2,14 @@
 
 Without ``--modality``, ``points`` runs and, where MoveNet's weights are, ``lookup`` after it, and the
 images show both. Leaves in the output folder: ``summary.json``, ``demo.png``, ``demo.mp4``, for every
-modality ``<modality>/output_bag`` (what the node published), and ``logs``.
+modality ``<modality>/output_bag`` (what the node published), and ``logs``. The files of an earlier
+demo are replaced; in a folder that holds anything else nothing is touched.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,11 +19,13 @@ import numpy as np
 from tqdm import tqdm
 
 from unipose_ros.cli.demo_images import write_images
-from unipose_ros.cli.demo_run import DemoRun, Playing, plan, run_demo
+from unipose_ros.cli.demo_run import DemoRun, Playing, plan, run_demo, run_files
 from unipose_ros.cli.options import add_topic_options, chosen_topics
 from unipose_ros.cli.processes import ProcessError
+from unipose_ros.cli.refusals import refuse
 from unipose_ros.cli.summary import Received, summarize
 from unipose_ros.estimator import EstimatorConfig, EstimatorError
+from unipose_ros.files import OwnedFolder, write_atomic
 from unipose_ros.frame import Skeletons
 from unipose_ros.modalities.factory import weights_file
 from unipose_ros.networks.movenet.files import ONNX, verified_file
@@ -72,6 +74,10 @@ def read_durations(bag: Path) -> tuple[dict[str, float], dict[str, dict[str, flo
     return stages.pop(_TOTAL, {}), stages
 
 
+_COMMAND = "unipose demo"
+_FILES = ("summary.json", "demo.png", "demo.mp4")
+
+
 def main(argv: Sequence[str]) -> int:
     """Run the demo; 1 when it could not be run to its end."""
     options = _parser().parse_args(argv)
@@ -81,9 +87,8 @@ def main(argv: Sequence[str]) -> int:
         for note in notes:
             print(f"unipose demo: {note}", file=sys.stderr)
         summary = demo(options.bag or resource_path("demo", "walk"), options.output, modalities, chosen)
-    except (EstimatorError, ProcessError, RecordingError, WeightsError) as error:
-        print(f"unipose demo: {error}", file=sys.stderr)
-        return 1
+    except (EstimatorError, OSError, ProcessError, RecordingError, WeightsError) as error:
+        return refuse("unipose demo", error)
     print(json.dumps(summary, indent=2))
     print(f"images, recordings and logs are in {options.output}")
     return 0
@@ -95,7 +100,10 @@ def _parser() -> argparse.ArgumentParser:
         "--bag", type=Path, help="rosbag2 recording (folder, .mcap or .db3); default: two people walking"
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("demo_output"), help="folder, replaced (default: %(default)s)"
+        "--output",
+        type=Path,
+        default=Path("demo_output"),
+        help="folder: new, empty, or an earlier demo's (default: %(default)s)",
     )
     parser.add_argument("--modality", help="show this one alone: points, depth, rgb, auto or lookup")
     add_topic_options(parser)
@@ -126,7 +134,7 @@ def available_modalities() -> tuple[list[str], list[str]]:
 
 
 def demo(bag: Path, folder: Path, modalities: Sequence[str], chosen: RgbdTopics) -> dict[str, Any]:
-    """Run the demo into an emptied folder and write its files.
+    """Run the demo into a folder that is empty, or was made by an earlier demo, whose files are removed.
 
     Args:
         modalities: played one after the other and shown one above the other.
@@ -135,6 +143,7 @@ def demo(bag: Path, folder: Path, modalities: Sequence[str], chosen: RgbdTopics)
         EstimatorError: a modality is unknown.
         ProcessError: a process failed or did not end in time.
         RecordingError: the recording cannot be used.
+        OSError: the folder cannot be written, or holds something that no demo made.
     """
     needs = {modality: EstimatorConfig(modality=modality).needs for modality in modalities}
     with BagReader(bag) as reader:
@@ -144,25 +153,28 @@ def demo(bag: Path, folder: Path, modalities: Sequence[str], chosen: RgbdTopics)
         truth = {s.stamp_ns: s for s in recording.truth()} if recording.topics.truth else {}
     if not stamps:
         raise RecordingError(f"{bag}: it holds no usable frame: {dict(recording.dropped)}")
-    _empty(folder)
-    summary: dict[str, Any] = {"bag": bag.name, "frame_rate_hz": round(_rate(stamps), 2), "modalities": {}}
-    received: dict[str, list[Received]] = {}
-    for modality in modalities:
-        run = _run_with_bar(bag, playing[modality], modality, folder)
-        received[modality] = read_skeleton_messages(run.output, run.offset_ns)
-        summary["modalities"][modality] = _summary(run, stamps, received[modality], truth)
-    summary["files"] = _images(bag, chosen, folder, stamps, received)
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    owned = OwnedFolder(folder, _COMMAND)
+    with owned.claimed([*_FILES, *(name for modality in modalities for name in run_files(modality))], empty=True):
+        _require_kept(bag, owned)
+        owned.remove_earlier()
+        summary: dict[str, Any] = {"bag": bag.name, "frame_rate_hz": round(_rate(stamps), 2), "modalities": {}}
+        received: dict[str, list[Received]] = {}
+        for modality in modalities:
+            run = _run_with_bar(bag, playing[modality], modality, folder)
+            received[modality] = read_skeleton_messages(run.output, run.offset_ns)
+            summary["modalities"][modality] = _summary(run, stamps, received[modality], truth)
+        summary["files"] = _images(bag, chosen, folder, stamps, received)
+        write_atomic(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
     return summary
 
 
-def _empty(folder: Path) -> None:
-    """Remove an earlier demo's output, and nothing else."""
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / "logs").is_dir():
-            raise RecordingError(f"{folder} is not empty and not an earlier demo's output; name another --output")
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+def _require_kept(bag: Path, owned: OwnedFolder) -> None:
+    """A recording that an earlier demo made may be played, but not into the same folder."""
+    source = bag.resolve()
+    for name in owned.files or ():
+        path = (owned.folder / name).resolve()
+        if path == source or source in path.parents:
+            raise RecordingError(f"{bag}: this recording would be replaced; name another --output")
 
 
 def _run_with_bar(bag: Path, playing: Playing, modality: str, folder: Path) -> DemoRun:

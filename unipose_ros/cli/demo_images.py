@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.cli.summary import Received
 from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.image_files import write_image
 from unipose_ros.visualization.overlay import Image, background, draw_skeletons
 from unipose_ros.visualization.video import write_video
 from unipose_ros.visualization.view3d import point_of_view, render_scene, side_view
@@ -56,7 +57,7 @@ def write_images(
 
     if not write_video(folder / "demo.mp4", panels(), fps):
         return {}
-    cv2.imwrite(str(folder / "demo.png"), cv2.cvtColor(still[0], cv2.COLOR_RGB2BGR))
+    write_image(folder / "demo.png", still[0])
     return {"image": "demo.png", "video": "demo.mp4"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from unipose_ros.resources import resource_path
 
 #: What is recorded of the node.
 OUTPUTS = ("/skeletons", "/markers", "/tf", "/diagnostics")
+_BAG = "output_bag"
 _START_TIMEOUT = 60.0
 #: Diagnostics come once a second; after this the last ones cover the whole run.
 _LAST_DIAGNOSTICS = 2.0
@@ -86,6 +88,13 @@ def plan(bag_topics: dict[str, Topic], topics: RgbdTopics, needs: RequiredInputs
     return Playing(remap, tuple(remap), (*arguments, *extra))
 
 
+def run_files(modality: str) -> list[str]:
+    """Names of the files that :func:`run_demo` leaves."""
+    logs = [f"logs/{modality}/{name}.log" for name in ("recorder", "node", "player")]
+    bag = f"{modality}/{_BAG}"
+    return [*logs, f"{bag}/metadata.yaml", f"{bag}/{_BAG}.mcap"]
+
+
 def isolation() -> dict[str, str]:
     """Environment that keeps the demo's traffic on this machine and apart from other ROS programs."""
     return {
@@ -109,9 +118,13 @@ def run_demo(bag: Path, playing: Playing, modality: str, folder: Path, progress:
     """
     with BagReader(bag) as reader:
         seconds = reader.duration_ns / 1e9
-    output = folder / modality / "output_bag"
+    output = folder / modality / _BAG
     output.parent.mkdir(parents=True, exist_ok=True)
-    with Processes(folder / "logs" / modality, isolation()) as processes:
+    with (
+        tempfile.TemporaryDirectory() as ros_logs,
+        # ROS's own logs go to the home folder by default, which may be read-only; ours have the same lines.
+        Processes(folder / "logs" / modality, {**isolation(), "ROS_LOG_DIR": ros_logs}) as processes,
+    ):
         recorder = processes.start_module("recorder", "unipose_ros.nodes.recorder", _recorder_arguments(output))
         node = processes.start_module("node", "unipose_ros.nodes.pose_node", _node_arguments(playing, modality))
         _wait_for_outputs(processes, recorder)

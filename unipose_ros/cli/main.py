@@ -7,11 +7,15 @@ and commands of the training package are there only where it is installed.
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from unipose_ros.cli.refusals import refuse
 from unipose_ros.resources import __version__
+from unipose_ros.termination import exit_status, sigterm_as_ctrl_c
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        The exit status: the command's, or 2 when there is no such command.
+        The exit status: the command's; 2 when there is no such command; 130 after Ctrl-C and 143 after SIGTERM,
+        which end all commands alike.
     """
+    _print_every_name()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_help())
@@ -56,11 +62,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"unipose: no command '{name}'\n\n{_help()}", file=sys.stderr)
         return 2
     try:
-        return int(_load(COMMANDS[name].module).main(rest))
-    except KeyboardInterrupt:
-        return 130
+        with sigterm_as_ctrl_c():
+            return int(_load(COMMANDS[name].module).main(rest))
+    except KeyboardInterrupt as interruption:
+        print(f"unipose {name}: stopped", file=sys.stderr)
+        return exit_status(interruption)
     except BrokenPipeError:
+        _discard_output()
         return 0
+    except (OSError, MemoryError) as error:  # what no command foresaw: a full disk, no permission
+        return refuse(f"unipose {name}", error)
+
+
+def _print_every_name() -> None:
+    """Files may have names, and terminals encodings, that do not go together."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _discard_output() -> None:
+    """Nobody reads it; without this Python complains of that at its end."""
+    with open(os.devnull, "w") as nothing:  # noqa: PTH123  # a device, not a path
+        os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
 def _load(module: str):  # type: ignore[no-untyped-def]  # a module of any of the two packages

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from unipose_ros.termination import signal_on_parent_end
+
 #: How long a process may take to end after Ctrl-C before it is killed, seconds.
 GRACE = 10.0
 _POLL = 0.1
@@ -69,7 +71,7 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 env=self._environment,
                 start_new_session=True,
-                preexec_fn=_hear_ctrl_c,
+                preexec_fn=_prepare,
             )
         child = Child(name, process, log)
         self._children.append(child)
@@ -116,9 +118,13 @@ class Processes:
         return child.process.wait()
 
 
-def _hear_ctrl_c() -> None:
-    """A shell without job control starts its background jobs deaf to Ctrl-C, and their children would be, too."""
+def _prepare() -> None:
+    """A shell without job control starts its background jobs deaf to Ctrl-C, and their children would be, too.
+
+    When this process is killed, its children are told to end.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal_on_parent_end(signal.SIGTERM)
 
 
 def _tail(child: Child) -> str:

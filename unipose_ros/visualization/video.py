@@ -2,38 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import errno
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.files import atomic_path
+
+#: Constant rate factor of x264: 0 loses nothing, 51 is worst.
+_QUALITY = 15
+_END_SECONDS = 60.0
+
 
 def write_video(path: Path, images: Iterable[NDArray[np.uint8]], fps: float) -> int:
-    """Write RGB images of equal, even size as H.264.
+    """Write RGB images of equal, even size as H.264; the file appears when it is complete.
 
     Returns:
         How many were written; with none there is no file.
 
     Raises:
         ValueError: an image has another size than the first.
+        OSError: the file cannot be written; the error names it.
     """
-    writer, shape, count = None, None, 0
-    try:
-        for image in images:
-            if writer is None:
-                shape = image.shape
-                size = (image.shape[1], image.shape[0])
-                writer = imageio_ffmpeg.write_frames(
-                    str(path), size, fps=fps, macro_block_size=2, quality=7, ffmpeg_log_level="error"
-                )
-                writer.send(None)
-            if image.shape != shape:
-                raise ValueError(f"image {count} of the video is {image.shape}, the first was {shape}")
-            writer.send(np.ascontiguousarray(image))
-            count += 1
-    finally:
-        if writer is not None:
-            writer.close()
+    following = iter(images)
+    first = next(following, None)
+    if first is None:
+        return 0
+    with atomic_path(path) as part:
+        return _encode(part, chain([first], following), first.shape, fps)
+
+
+def _encode(part: Path, images: Iterator[NDArray[np.uint8]], shape: tuple[int, ...], fps: float) -> int:
+    # imageio_ffmpeg brings the program; its own writer does not say how the program ended, as on a full disk.
+    source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{shape[1]}x{shape[0]}", "-r", f"{fps:.6f}", "-i", "-"]
+    target = ["-an", "-vcodec", "libx264", "-pix_fmt", "yuv420p", "-crf", str(_QUALITY)]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", *source, *target, "-v", "error", f"file:{part}"]
+    count = 0
+    with tempfile.TemporaryFile() as said:
+        ffmpeg = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True
+        )
+        assert ffmpeg.stdin is not None
+        try:
+            with suppress(BrokenPipeError):  # it has ended; its status says so
+                for image in images:
+                    if image.shape != shape:
+                        raise ValueError(f"image {count} of the video is {image.shape}, the first was {shape}")
+                    ffmpeg.stdin.write(np.ascontiguousarray(image).data)
+                    count += 1
+                ffmpeg.stdin.close()
+            status = ffmpeg.wait(_END_SECONDS)
+        finally:
+            ffmpeg.kill()
+            ffmpeg.wait()
+        if status != 0:
+            said.seek(0)
+            raise _failure(part, said.read().decode("utf-8", "replace"))
     return count
+
+
+def _failure(part: Path, said: str) -> OSError:
+    full = os.strerror(errno.ENOSPC) in said
+    reason = os.strerror(errno.ENOSPC) if full else f"ffmpeg cannot write it ({' '.join(said.split())[-200:]})"
+    return OSError(errno.ENOSPC if full else errno.EIO, reason, str(part))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from unipose_ros.cli import demo as demo_module
-from unipose_ros.cli.demo_run import isolation, plan
+from unipose_ros.cli.demo_run import DemoRun, isolation, plan, run_files
 from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.networks.weights import WeightsError
-from unipose_ros.recordings import RecordingError, RgbdTopics, Topic
+from unipose_ros.recordings import RgbdTopics, Topic
 from unipose_ros.recordings.rgbd import detect_topics
 from unipose_ros.recordings.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD
 
@@ -109,18 +109,74 @@ def test_traffic_stays_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Path(environment["FASTRTPS_DEFAULT_PROFILES_FILE"]).is_file()
 
 
-def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("five years of work")
-    with pytest.raises(RecordingError, match="not empty"):
-        demo_module._empty(tmp_path)
-    assert (tmp_path / "thesis.txt").exists()
+WALK = Path(__file__).resolve().parents[3] / "demo" / "walk"
 
 
-def test_an_earlier_output_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "summary.json").write_text(json.dumps({}))
-    demo_module._empty(tmp_path)
-    assert not list(tmp_path.iterdir())
+@pytest.fixture
+def without_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything of a demo but the nodes and the images: it writes the files that a real one does."""
+
+    def run(bag: Path, playing: object, modality: str, folder: Path) -> DemoRun:
+        for name in run_files(modality):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("ours")
+        return DemoRun(folder / modality / "output_bag", 0, {"late_ms": 0, "seconds": 0})
+
+    monkeypatch.setattr(demo_module, "_run_with_bar", run)
+    monkeypatch.setattr(demo_module, "read_skeleton_messages", lambda *_: [])
+    monkeypatch.setattr(demo_module, "_summary", lambda *_: {})
+    monkeypatch.setattr(demo_module, "_images", lambda *_: {})
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    "inside", ["thesis.txt", "logs/thesis.txt", "logs/points/node.log", "points/output_bag/x.mcap"]
+)
+@pytest.mark.usefixtures("without_nodes")
+def test_a_folder_that_is_not_ours_is_left_alone(
+    tmp_path: Path, inside: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / inside).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / inside).write_text("five years of work")
+    (tmp_path / "summary.json").write_text("precious")
+    before = tree(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for output in (".", str(tmp_path)):
+        assert demo_module.main(["--bag", str(WALK), "--modality", "points", "--output", output]) == 1
+        assert "--output" in capsys.readouterr().err
+        assert tree(tmp_path) == before
+
+
+@pytest.mark.usefixtures("without_nodes")
+def test_an_earlier_output_is_replaced_and_what_was_added_to_it_stays(tmp_path: Path) -> None:
+    arguments = ["--bag", str(WALK), "--output", str(tmp_path / "out")]
+    assert demo_module.main([*arguments, "--modality", "points"]) == 0
+    added = ["notes.txt", "logs/notes.txt", "points/notes.txt", "points/output_bag/notes.txt"]
+    for name in added:
+        (tmp_path / "out" / name).write_text("precious")
+    assert demo_module.main([*arguments, "--modality", "depth"]) == 0
+    files = tree(tmp_path / "out")
+    assert {name: files[name] for name in added} == dict.fromkeys(added, "precious")
+    ours = {name for name in files if not name.startswith(".")} - set(added)
+    assert ours == {"summary.json", *run_files("depth")}
+
+
+@pytest.mark.usefixtures("without_nodes")
+def test_a_recording_that_would_be_replaced_is_not_played(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "out"
+    bag = folder / "points" / "output_bag"
+    assert demo_module.main(["--bag", str(WALK), "--output", str(folder), "--modality", "points"]) == 0
+    shutil.rmtree(bag)
+    shutil.copytree(WALK, bag)
+    (bag / f"{WALK.name}.mcap").rename(bag / "output_bag.mcap")
+    (bag / "metadata.yaml").write_text((WALK / "metadata.yaml").read_text().replace("walk.mcap", "output_bag.mcap"))
+    before = sorted(folder.rglob("*"))
+    assert demo_module.main(["--bag", str(bag), "--output", str(folder), "--modality", "points"]) == 1
+    assert "output_bag" in capsys.readouterr().err
+    assert sorted(folder.rglob("*")) == before
 
 
 def test_no_recording_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
