@@ -39,6 +39,10 @@ mypy: setup
 walls: setup
 	$(VENV)/lint-imports
 
+# COLCON_IGNORE is what the set-up and colcon leave in the folders that they make; others are not ours.
 clean:
-	rm -rf .venv build install log $(OUTPUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@for made in .venv build install log; do if [ -e $$made/COLCON_IGNORE ]; then echo rm -rf $$made; rm -rf $$made; fi; done
+	@$(PYTHON) -c 'import pathlib, sys; from unipose_ros.files import OwnedFolder; \
+	  OwnedFolder(pathlib.Path(sys.argv[1]), "unipose demo").remove()' '$(OUTPUT)'
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

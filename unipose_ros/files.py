@@ -85,7 +85,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield part
         if not device:
-            _sync(part)
+            sync(part)
             part.replace(target)
     except OSError as error:
         # Errors of writing do not name the file, those of opening name the partial one.
@@ -104,8 +104,8 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f".partial-{os.getpid()}-{name}")
 
 
-def _sync(path: Path) -> None:
-    """Have the content on disk before its name, or a power cut could leave the name without the content."""
+def sync(path: Path) -> None:
+    """Have the content on disk before its final name, or a power cut could leave the name without the content."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -253,6 +253,14 @@ class OwnedFolder:
                     f"{path}: it has changed since '{self._command}' wrote it; move it away, or name another --output"
                 )
         remove_files(self.folder, chosen)
+
+    def remove(self) -> None:
+        """Remove what earlier runs wrote, and the folder if that was all; errors as :meth:`remove_earlier`."""
+        if self.files is not None:
+            self.remove_earlier()
+            remove_files(self.folder, [self.MANIFEST, LOCK])
+            with suppress(OSError):  # something else lies there
+                self.folder.rmdir()
 
     def _ours(self, name: str) -> Path | None:
         path = _within(self.folder, name)

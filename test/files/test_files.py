@@ -229,3 +229,17 @@ def test_a_run_that_was_killed_leaves_what_the_next_one_may_replace(tmp_path: Pa
     with again.claimed(["a"], empty=True):
         again.remove_earlier()
     assert names(tmp_path) == [".lock", OwnedFolder.MANIFEST]
+
+
+def test_a_whole_output_is_removed_but_for_what_was_added(tmp_path: Path) -> None:
+    for name in ("kept", "gone", "other"):
+        with OwnedFolder(tmp_path / name, "c").claimed(["a/b"]):
+            write_atomic(tmp_path / name / "a" / "b", "1")
+    write_atomic(tmp_path / "kept" / "a" / "mine", "precious")
+    for name in ("kept", "gone", "never"):
+        OwnedFolder(tmp_path / name, "c").remove()
+    OwnedFolder(tmp_path / "other", "another command").remove()
+    assert names(tmp_path) == [
+        *("kept", "kept/a", "kept/a/mine"),
+        *("other", "other/.lock", f"other/{OwnedFolder.MANIFEST}", "other/a", "other/a/b"),
+    ]

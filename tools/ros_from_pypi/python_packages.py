@@ -13,6 +13,8 @@ from place import TOOL, Place, SetupError
 from steps import Missing
 
 REQUIREMENTS = TOOL / "requirements"
+#: In every environment that was made here.
+_OURS = "COLCON_IGNORE"
 #: pip's line for a download of at least 10 MB, the ones that take a while.
 _LARGE_DOWNLOAD = r"Downloading .*\((\d{2,}(\.\d+)?) [MG]B\)"
 #: The wheels' exported CMake files name folders of the machine that built them.
@@ -21,14 +23,22 @@ _BUILD_MACHINE_PYTHON = re.compile(r"/opt/python/cp3\d+-cp3\d+/include/python3\.
 
 
 def make_venv(place: Place, console: Console) -> None:
-    """An environment for this interpreter; one of another Python version is replaced."""
+    """An environment for this interpreter; one that was made here for another Python version is replaced.
+
+    Raises:
+        SetupError: Python cannot make one, or somebody else's is in the way.
+    """
     if importlib.util.find_spec("ensurepip") is None:
         package = f"python3.{sys.version_info.minor}-venv"
         raise SetupError(f"this Python has no venv module; on Debian and Ubuntu: apt install {package}")
     clear = ["--clear"] if _other_python(place.venv) else []
+    if clear and not (place.venv / _OURS).exists():
+        raise SetupError(
+            f"{place.venv} is an environment of another Python version that this set-up did not make; move it away"
+        )
     place.run([sys.executable, "-m", "venv", *clear, place.venv])
     # Without it colcon takes the wheels' package.xml files for 160 packages to build.
-    (place.venv / "COLCON_IGNORE").touch()
+    (place.venv / _OURS).touch()
 
 
 def _other_python(venv: Path) -> bool:

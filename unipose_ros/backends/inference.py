@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.backends import Backend, BackendError, choose_backend, device_kind
+from unipose_ros.files import atomic_path, describe_os_error, exclusive, file_sha256, write_atomic
 from unipose_ros.networks.registry import load_network
 from unipose_ros.networks.weights import ModelCard, load_weights
 from unipose_ros.resources import cache_dir
@@ -71,12 +70,43 @@ def load_for_inference(
 
 
 def _onnx_file(path: Path, name: str, record: ModelCard) -> Path:
-    """The exported network in the cache; made if it is not there."""
+    """The exported network in the cache; made if it is not there, or is not what was put there.
+
+    A checksum lies beside it: most damage to such a file leaves a network that runs and gives other numbers.
+    """
     target = cache_dir() / "onnx" / f"{name}-{_key(record)}.onnx"
-    if not target.is_file():
-        _log.info("exporting %s for ONNX Runtime, once, to %s", name, target)
-        export_to_cache(path, name, target)
+    if _is_intact(target):
+        return target
+    try:
+        with exclusive(cache_dir(), "exporting a network", wait=True):
+            if not _is_intact(target):  # another process may have made it in the meantime
+                _log.info("exporting %s for ONNX Runtime, once, to %s", name, target)
+                export_to_cache(path, name, target)
+                write_atomic(_checksum_file(target), f"{file_sha256(target)}  {target.name}\n")
+    except OSError as error:
+        raise BackendError(
+            f"the cache cannot be used: {describe_os_error(error)}; set UNIPOSE_CACHE or --output, or use backend torch"
+        ) from error
     return target
+
+
+def _checksum_file(target: Path) -> Path:
+    return target.with_name(f"{target.name}.sha256")
+
+
+def _is_intact(target: Path) -> bool:
+    """Whether the file is there with the contents that were written."""
+    if not target.is_file():
+        return False
+    try:
+        recorded = _checksum_file(target).read_text(encoding="utf-8", errors="replace").split()
+        intact = recorded[:1] == [file_sha256(target)]
+    except OSError as error:
+        _log.warning("%s cannot be checked (%s); it is exported again", target, error.strerror)
+        return False
+    if not intact:
+        _log.warning("%s is damaged: it does not have its sha256; it is exported again", target)
+    return intact
 
 
 def _key(record: ModelCard) -> str:
@@ -104,8 +134,8 @@ def export_to_cache(path: Path, name: str, target: Path) -> ModelCard:
         import torch  # noqa: F401  # the export needs it; without it the reason is better said here
     except ImportError as error:
         raise BackendError(
-            f"{name} is not in {target.parent} yet, and only torch can put it there: install torch, or copy "
-            f"{target.name} from a machine that has it"
+            f"an intact {name} is not in {target.parent}, and only torch can put it there: install torch, or copy "
+            f"{target.name} and {_checksum_file(target).name} from a machine that has them"
         ) from error
     from unipose_ros.networks.export import EXPORTS, export_onnx
 
@@ -113,19 +143,15 @@ def export_to_cache(path: Path, name: str, target: Path) -> ModelCard:
         raise BackendError(f"{name} cannot be exported for ONNX Runtime; use backend torch")
     form = EXPORTS[name]
     module, record = load_network(path, name)
-    part = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        export_onnx(module, form.example(module.config, 2), part, form.outputs, form.free)
-        _compare(module, part, form.example(module.config, 3), name)
-        part.replace(target)
+        with atomic_path(target) as part:
+            export_onnx(module, form.example(module.config, 2), part, form.outputs, form.free)
+            _compare(module, part, form.example(module.config, 3), name)
     except OSError as error:
+        reason = describe_os_error(error)
         raise BackendError(
-            f"{target} cannot be written ({error}); set UNIPOSE_CACHE or --output, or use backend torch"
+            f"{target} cannot be written: {reason}; set UNIPOSE_CACHE or --output, or use backend torch"
         ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
     return record
 
 

@@ -35,7 +35,8 @@ class OnnxBackend:
         provider = _PROVIDERS[device_kind(device)]
         settings = {"device_id": str(device_number(device))} if device_kind(device) == "cuda" else {}
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=[(provider, settings)])
+            # Its bytes, not its name, which may be in an encoding that onnxruntime does not take.
+            self._session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=[(provider, settings)])
         except Exception as error:  # onnxruntime has no common base class for its errors
             raise BackendError(f"{path} cannot be loaded by onnxruntime ({error})") from error
         if provider not in self._session.get_providers():

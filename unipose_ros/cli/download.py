@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
+from unipose_ros.cli.refusals import refuse
 from unipose_ros.networks.movenet.download import fetch_movenet
 from unipose_ros.networks.weights import WeightsError
 
@@ -18,8 +18,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     try:
         path = fetch_movenet(progress=not options.quiet)
-    except WeightsError as error:
-        print(f"unipose download: {error}", file=sys.stderr)
-        return 1
+    except (OSError, WeightsError) as error:
+        return refuse("unipose download", error)
     print(f"MoveNet is ready in {path}")
     return 0

@@ -6,12 +6,12 @@ The node exports for itself what ONNX Runtime is to run; nobody needs this comma
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from unipose_ros.backends import BackendError
 from unipose_ros.backends.inference import export_to_cache
+from unipose_ros.cli.refusals import refuse
 from unipose_ros.estimator import EstimatorConfig
 from unipose_ros.modalities.factory import weights_file
 from unipose_ros.networks.weights import WeightsError
@@ -30,8 +30,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         weights = options.weights or weights_file(EstimatorConfig(), options.network)
         record = export_to_cache(weights, options.network, output)
-    except (WeightsError, BackendError) as error:
-        print(f"unipose export: {error}", file=sys.stderr)
-        return 1
+    except (BackendError, OSError, WeightsError) as error:
+        return refuse("unipose export", error)
     print(f"{output}: takes any number of {record.input}; gives what torch gives")
     return 0

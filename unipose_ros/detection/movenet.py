@@ -124,4 +124,4 @@ def _torch(path: Path, device: str, threads: int) -> Backend:
     from unipose_ros.networks.movenet.convert import NETWORK, build_network
     from unipose_ros.networks.weights import load_weights
 
-    return TorchBackend(build_network(load_weights(path, NETWORK)[0]), device, threads)
+    return TorchBackend(build_network(load_weights(path, NETWORK, verified=True)[0]), device, threads)

@@ -7,7 +7,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unipose_ros.networks.weights import ModelCard, WeightsError, fill_module, load_weights, save_weights
+from unipose_ros.networks.weights import (
+    ModelCard,
+    WeightsError,
+    fill_module,
+    load_weights,
+    require_finite,
+    require_shapes,
+    save_weights,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -106,7 +114,7 @@ def build_network(name: str, config: Mapping[str, Any] | str) -> nn.Module:
         return network.module(network.sizes[config])
     try:
         return network.module(network.config(**config))
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # torch raises whatever sizes without sense make of it
         raise WeightsError(f"network '{name}' cannot be built ({error}); its record is of another version") from error
 
 
@@ -116,7 +124,11 @@ def load_network(path: Path, name: str) -> tuple[nn.Module, ModelCard]:
     Raises:
         WeightsError: the file is absent, damaged, of another network, or does not fit this version.
     """
+    import torch
+
     tensors, record = load_weights(path, name)
+    with torch.device("meta"):  # takes no memory, whatever sizes the record claims
+        require_shapes(build_network(name, record.config), tensors)
     module = build_network(name, record.config)
     fill_module(module, tensors)
     return module.eval(), record
@@ -131,7 +143,12 @@ def save_network(path: Path, module: nn.Module, config: Any, record: ModelCard, 
 
     Returns:
         The record as written, with configuration and checksum.
+
+    Raises:
+        WeightsError: a tensor holds NaN or infinity, also after the loss of precision.
+        OSError: the file cannot be written.
     """
     tensors = {name: value.detach().cpu() for name, value in module.state_dict().items()}
     stored = {name: (v.half() if half and v.is_floating_point() else v).numpy() for name, v in tensors.items()}
+    require_finite(stored, path)
     return save_weights(path, stored, replace(record, config=asdict(config)))

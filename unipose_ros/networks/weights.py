@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.files import write_atomic
+
 if TYPE_CHECKING:
     import torch
 
 Tensors = Mapping[str, NDArray[Any]]
 
-#: Key of the record in the safetensors header.
-_CARD_KEY = "unipose"
+#: Keys of the record in the safetensors header, and of the SHA-256 of its text.
+_CARD_KEY, _RECORD_SHA256_KEY = "unipose", "unipose_sha256"
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
@@ -39,7 +41,8 @@ class ModelCard:
         training_data: what it was trained on.
         metrics: name -> value, measured on data named in the key.
         license: license and origin of the weights.
-        sha256: of the tensors (see :func:`tensors_sha256`); filled in when saving.
+        sha256: of the tensors (see :func:`tensors_sha256`); filled in when saving. The record, this included,
+            has a checksum of its own beside it in the file.
 
     Raises:
         WeightsError: a field has the wrong type or ``network`` is empty.
@@ -84,54 +87,91 @@ def save_weights(path: Path, tensors: Tensors, record: ModelCard) -> ModelCard:
     from safetensors.numpy import save
 
     record = replace(record, sha256=tensors_sha256(tensors))
+    text = json.dumps(asdict(record), sort_keys=True)
     contents = save(
         # Not ascontiguousarray: it would make vectors of scalars, such as the counters of batch normalization.
         {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()},
-        metadata={_CARD_KEY: json.dumps(asdict(record), sort_keys=True)},
+        metadata={_CARD_KEY: text, _RECORD_SHA256_KEY: _sha256(text)},
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_bytes(contents)
-    part.replace(path)
+    write_atomic(path, contents)
     return record
 
 
-def load_weights(path: Path, network: str) -> tuple[dict[str, NDArray[Any]], ModelCard]:
+def load_weights(path: Path, network: str, verified: bool = False) -> tuple[dict[str, NDArray[Any]], ModelCard]:
     """Read a weights file of the named network.
 
+    Args:
+        verified: the whole file has been compared with a checksum already, so the record needs none.
+
     Raises:
-        WeightsError: no such file, a pickle, cut short, without a record, of another network, or altered.
+        WeightsError: no such file, a pickle, cut short, without a record, of another network, altered, or
+            with numbers that are not finite.
     """
     tensors, header = _read(path)
+    if _CARD_KEY not in header:
+        raise WeightsError(f"{path} has no unipose record; write it with unipose_ros.networks.weights.save_weights")
     record = _record(path, header)
     if record.network != network:
         raise WeightsError(f"{path} holds weights of '{record.network}', not of '{network}'; name the right file")
+    if not verified:
+        _check_record(path, header)
     if tensors_sha256(tensors) != record.sha256:
         raise WeightsError(f"{path} is damaged: its tensors do not have the recorded sha256; fetch or train it again")
+    require_finite(tensors, path)
     return tensors, record
 
 
+def require_finite(tensors: Tensors, path: Path) -> None:
+    """Refuse weights with which a network can only give nonsense.
+
+    Raises:
+        WeightsError: a tensor holds NaN or infinity.
+    """
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+            raise WeightsError(f"{path}: '{name}' holds NaN or infinity; the training has diverged, train it again")
+
+
 def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
 
     if not path.is_file():
         raise WeightsError(f"{path} is not there; name an existing safetensors file")
-    with path.open("rb") as stream:
-        if stream.read(4).startswith(_PICKLE_STARTS):
-            raise WeightsError(f"{path} is a pickle, which can run code when opened; convert it to safetensors")
     try:
-        with safe_open(path, framework="numpy") as stored:
-            return {name: stored.get_tensor(name) for name in stored.keys()}, stored.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+        contents = path.read_bytes()
+        if contents.startswith(_PICKLE_STARTS):
+            raise WeightsError(f"{path} is a pickle, which can run code when opened; convert it to safetensors")
+        return load(contents), _metadata(contents)
+    # Of types that NumPy has not, such as BF16, the library raises KeyError or TypeError.
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, struct.error) as error:
         raise WeightsError(f"{path} is no complete safetensors file ({error}); fetch or train it again") from error
 
 
+def _metadata(contents: bytes) -> dict[str, str]:
+    """The texts in the header: 8 bytes of its length, then JSON (huggingface/safetensors, README)."""
+    (length,) = struct.unpack_from("<Q", contents)
+    metadata: dict[str, str] = json.loads(contents[8 : 8 + length]).get("__metadata__") or {}
+    return metadata
+
+
+def _check_record(path: Path, header: Mapping[str, str]) -> None:
+    if _RECORD_SHA256_KEY not in header:
+        raise WeightsError(
+            f"{path}: its record has no checksum; it was written by an earlier version, train or save it again"
+        )
+    if header[_RECORD_SHA256_KEY] != _sha256(header[_CARD_KEY]):
+        raise WeightsError(f"{path} is damaged: its record does not have its sha256; fetch or train it again")
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def _record(path: Path, header: Mapping[str, str]) -> ModelCard:
-    if _CARD_KEY not in header:
-        raise WeightsError(f"{path} has no unipose record; write it with unipose_ros.networks.weights.save_weights")
     try:
         return ModelCard(**json.loads(header[_CARD_KEY]))
-    except (json.JSONDecodeError, TypeError, WeightsError) as error:
+    except (ValueError, TypeError, RecursionError, WeightsError) as error:
         raise WeightsError(f"{path}: its record cannot be read ({error}); write it with save_weights") from error
 
 
@@ -143,6 +183,12 @@ def fill_module(module: torch.nn.Module, tensors: Tensors) -> None:
     """
     import torch
 
+    require_shapes(module, tensors)
+    module.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}, strict=True)
+
+
+def require_shapes(module: torch.nn.Module, tensors: Tensors) -> None:
+    """Refuse tensors that are not those of a module; errors as :func:`fill_module`."""
     wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     given = {name: tuple(value.shape) for name, value in tensors.items()}
     if wanted != given:
@@ -151,4 +197,3 @@ def fill_module(module: torch.nn.Module, tensors: Tensors) -> None:
         raise WeightsError(
             f"{len(wrong)} tensors do not fit {type(module).__name__} ({first}); the file is of another version"
         )
-    module.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}, strict=True)

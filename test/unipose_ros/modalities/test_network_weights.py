@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +28,7 @@ from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.modalities.factory import Components, build_person_detector
 from unipose_ros.networks.detector import PersonCenterNet, PersonCenterNetConfig
 from unipose_ros.networks.registry import save_network
-from unipose_ros.networks.weights import WeightsError
+from unipose_ros.networks.weights import ModelCard, WeightsError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Tiny = Callable[..., EstimatorConfig]
@@ -84,7 +87,7 @@ def test_onnx_runtime_agrees_and_the_export_is_kept(
     # On the slab's regular grid neighbors are equally near, and the two may take different ones.
     np.testing.assert_allclose(by_onnx.positions, by_torch.positions, atol=0.005)
     np.testing.assert_allclose(by_onnx.confidences, by_torch.confidences, atol=0.005)
-    (kept,) = (tmp_path / "cache" / "onnx").iterdir()
+    (kept,) = (tmp_path / "cache" / "onnx").glob("*.onnx")
     monkeypatch.setattr(trained, "export_to_cache", lambda *_: pytest.fail("exported twice"))
     PoseEstimator(tiny(modality, backend="onnx"), person_detector=person_detector)
     assert kept.suffix == ".onnx"
@@ -96,6 +99,55 @@ def test_an_export_with_other_numbers_is_refused_and_not_kept(tmp_path: Path, mo
     with pytest.raises(BackendError, match=r"differs from torch's by 0\.02"):
         load_for_inference(write_weights(tmp_path, "depth"), "depth", "onnx", "cpu", 1)
     assert not list((tmp_path / "cache" / "onnx").iterdir())
+
+
+def _damaged(how: str, good: bytes) -> bytes:
+    middle = len(good) // 2
+    flipped = good[:middle] + bytes([good[middle] ^ 1]) + good[middle + 1 :]
+    return {"empty": b"", "half": good[:middle], "one bit": flipped, "longer": good + b"x"}[how]
+
+
+@pytest.mark.parametrize(
+    "how", ["empty", "half", "one bit", "longer", "no checksum", "empty checksum", "other checksum"]
+)
+def test_a_damaged_export_is_made_anew(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("UNIPOSE_CACHE", str(tmp_path / "cache"))
+    weights = write_weights(tmp_path, "depth")
+    window = np.random.default_rng(0).normal(size=(1, 1, 32, 32)).astype(np.float32)
+    expected = load_for_inference(weights, "depth", "onnx", "cpu", 1).run(window)[0]
+    (kept,) = (tmp_path / "cache" / "onnx").glob("*.onnx")
+    (checksum,) = (tmp_path / "cache" / "onnx").glob("*.sha256")
+    good = kept.read_bytes()
+    if how == "no checksum":
+        checksum.unlink()
+    elif "checksum" in how:
+        checksum.write_text("" if how == "empty checksum" else "0" * 64)
+    else:
+        kept.write_bytes(_damaged(how, good))
+    found = load_for_inference(weights, "depth", "onnx", "cpu", 1).run(window)[0]
+    np.testing.assert_array_equal(found, expected)
+    assert kept.name in caplog.text
+    assert kept.read_bytes() == good
+    monkeypatch.setattr(trained, "export_to_cache", lambda *_: pytest.fail("exported twice"))
+    load_for_inference(weights, "depth", "onnx", "cpu", 1)
+
+
+def test_two_processes_export_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNIPOSE_CACHE", str(tmp_path / "cache"))
+    weights, made, really = write_weights(tmp_path, "depth"), [], trained.export_to_cache
+
+    def export(*arguments: Any) -> ModelCard:
+        made.append(1)
+        time.sleep(0.5)
+        return really(*arguments)
+
+    monkeypatch.setattr(trained, "export_to_cache", export)
+    with ThreadPoolExecutor(2) as pool:  # a lock is of an open file, so threads keep each other out as processes do
+        loaded = list(pool.map(lambda _: load_for_inference(weights, "depth", "onnx", "cpu", 1), range(2)))
+    assert len(loaded) == 2
+    assert made == [1]
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

