@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,15 +30,13 @@ def export_onnx(
         free: further sides of input and outputs that may have any length, with names for them.
     """
     axes = {0: "batch", **(free or {})}
-    graph = io.BytesIO()  # by name, torch takes neither every name nor says what the disk said
     with warnings.catch_warnings():
         # The exporter by tracing is called old, but needs nothing beside torch.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            module.eval(), (example,), graph, input_names=["input"], output_names=list(outputs),
+            module.eval(), (example,), str(path), input_names=["input"], output_names=list(outputs),
             dynamic_axes={name: dict(axes) for name in ("input", *outputs)}, opset_version=_OPSET, dynamo=False,
         )  # fmt: skip
-    path.write_bytes(graph.getvalue())
 
 
 @dataclass(frozen=True)
