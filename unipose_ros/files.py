@@ -21,9 +21,8 @@ from pathlib import Path, PurePosixPath
 
 _log = logging.getLogger(__name__)
 
-#: Files that are being written: hidden, so that readers of folders pass over them, and with the suffix of the
-#: complete file, which some libraries go by.
-_PARTIAL = re.compile(r"\.partial-\d+-.+", re.DOTALL)
+#: Files that are being written: hidden and of another suffix, so that readers of folders pass over them.
+_PARTIAL = re.compile(r"\..+\.\d+\.partial", re.DOTALL)
 #: Bytes of a file's name that are kept in that of its partial file; file systems take 255.
 _LONGEST_NAME = 220
 LOCK = ".lock"
@@ -72,7 +71,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 def atomic_path(path: Path) -> Iterator[Path]:
     """A place beside ``path`` to write to; at the end of the block the file there becomes ``path``.
 
-    For libraries that write files by name. After an exception ``path`` is as it was and nothing is left beside it.
+    For libraries that write files by name; its suffix is another, so name the format to them. After an exception ``path`` is as it was and nothing is left beside it.
     A symbolic link is followed. A device is written to, not replaced.
 
     Raises:
@@ -101,7 +100,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def partial_path(path: Path) -> Path:
     """Where the file is kept until it is complete; :func:`remove_partial_files` finds it there."""
     name = os.fsdecode(os.fsencode(path.name)[-_LONGEST_NAME:])
-    return path.with_name(f".partial-{os.getpid()}-{name}")
+    return path.with_name(f".{name}.{os.getpid()}.partial")
 
 
 def sync(path: Path) -> None:
@@ -114,7 +113,9 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def exclusive(folder: Path, work: str, wait: bool = False) -> Iterator[None]:
+def exclusive(
+    folder: Path, work: str, wait: bool = False, refusal: type[Exception] = FolderBusyError
+) -> Iterator[None]:
     """Keep other runs out of a folder, which is made; the lock ends with the process, however that ends.
 
     What killed runs left half written in the folder itself is removed.
@@ -122,9 +123,10 @@ def exclusive(folder: Path, work: str, wait: bool = False) -> Iterator[None]:
     Args:
         work: what is done there, for the other run's message: "recording into it".
         wait: until the other run has ended, instead of refusing.
+        refusal: what is raised then; made of its text.
 
     Raises:
-        FolderBusyError: another run has the lock.
+        FolderBusyError: another run has the lock; or ``refusal`` in its place.
         OSError: the folder cannot be made or written.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -132,7 +134,7 @@ def exclusive(folder: Path, work: str, wait: bool = False) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            raise FolderBusyError(f"{folder}: another run is {work}; wait for it, or name another folder") from None
+            raise refusal(f"{folder}: another run is {work}; wait for it, or name another folder") from None
         except OSError as error:  # some network file systems
             _log.warning("%s: cannot be locked (%s); see that no other run is %s", folder, error.strerror, work)
         remove_partial_files(folder)
@@ -145,7 +147,7 @@ def remove_partial_files(folder: Path, below: bool = False) -> None:
     Args:
         below: also in the folders within it.
     """
-    for path in list(folder.rglob(".partial-*") if below else folder.iterdir()):
+    for path in list(folder.rglob(".*.partial") if below else folder.iterdir()):
         if _PARTIAL.fullmatch(path.name) and path.is_file():
             with suppress(OSError):
                 path.unlink()

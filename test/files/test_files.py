@@ -44,7 +44,7 @@ def test_a_file_is_the_old_one_until_the_new_one_is_complete(tmp_path: Path) -> 
     assert path.read_text() == "old"
     assert names(tmp_path) == ["made", "made/a.txt"]
     with atomic_path(path) as part:
-        assert (part.parent, part.suffix) == (path.parent, ".txt")
+        assert (part.parent, part.suffix) == (path.parent, ".partial")
         part.write_text("new")
     assert path.read_text() == "new"
     assert names(tmp_path) == ["made", "made/a.txt"]
@@ -122,11 +122,11 @@ def test_a_killed_run_gives_the_folder_free_and_its_partial_files_go(tmp_path: P
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run([sys.executable, "-c", killed], timeout=60, check=False)
-    (part,) = tmp_path.glob(".partial-*")
-    assert part.name.endswith("-a.json")
-    (tmp_path / ".partial").write_text("a user's")
+    (part,) = tmp_path.glob("*.partial")
+    assert part.name.startswith(".a.json.")
+    (tmp_path / ".mine.partial").write_text("precious")
     with exclusive(tmp_path, "x"):
-        assert names(tmp_path) == [".lock", ".partial"]
+        assert names(tmp_path) == [".lock", ".mine.partial"]
 
 
 def test_partial_files_below(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def write_video(path: Path, images: Iterable[NDArray[np.uint8]], fps: float) -> 
 def _encode(part: Path, images: Iterator[NDArray[np.uint8]], shape: tuple[int, ...], fps: float) -> int:
     # imageio_ffmpeg brings the program; its own writer does not say how the program ended, as on a full disk.
     source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{shape[1]}x{shape[0]}", "-r", f"{fps:.6f}", "-i", "-"]
-    target = ["-an", "-vcodec", "libx264", "-pix_fmt", "yuv420p", "-crf", str(_QUALITY)]
+    target = ["-an", "-vcodec", "libx264", "-pix_fmt", "yuv420p", "-crf", str(_QUALITY), "-f", "mp4"]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", *source, *target, "-v", "error", f"file:{part}"]
     count = 0
     with tempfile.TemporaryFile() as said:

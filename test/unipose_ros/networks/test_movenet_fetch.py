@@ -85,7 +85,7 @@ def test_what_killed_runs_left_does_not_heap_up(registry: Any) -> None:
     left = cache / "converting" / movenet_dir().name
     left.mkdir(parents=True)
     (left / ONNX).write_text("half")
-    (left / f".partial-1-{SAFETENSORS}").write_text("half")
+    (left / f".{SAFETENSORS}.1.partial").write_text("half")
     fetch_movenet(progress=False)
     assert sorted(path.name for path in cache.iterdir()) == ["downloads", "fetch.lock", movenet_dir().name]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,9 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import project
 from unipose_ros.cli.options import positive
+from unipose_ros.cli.refusals import describe, refuse
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
+from unipose_ros.image_files import write_image
 from unipose_ros.visualization.overlay import Figure, background, draw_figure, draw_skeletons, person_color
 from unipose_training.datasets import coco, human36m, itop, mpi_inf_3dhp, ntu, panoptic, threedpw
 from unipose_training.datasets.base import IndexedClip, Labels2D
@@ -353,9 +354,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         found = INVENTORIES[options.dataset](options.root, options.samples)
         _write(options.output, found)
-    except DataError as error:
-        print(f"unipose data check: {error}", file=sys.stderr)
-        return 1
+    except (DataError, OSError) as error:
+        return refuse("unipose data check", error)
     print(_text(found))
     print(f"{len(found.panels)} samples are drawn in {options.output}")
     return 0 if all(count.agrees for count in found.counts) else 1
@@ -375,9 +375,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _write(path: Path, found: Inventory) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), cv2.cvtColor(overview(found.panels), cv2.COLOR_RGB2BGR)):
-        raise DataError(f"{path}: cannot be written; give a place for a .png with --output")
+    try:
+        write_image(path, overview(found.panels))
+    except (OSError, ValueError) as error:
+        reason = describe(error)
+        raise DataError(f"{path}: cannot be written ({reason}); give a place for a .png with --output") from error
 
 
 def _text(found: Inventory) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.files import write_atomic
 from unipose_ros.joint_sets import COCO17
 from unipose_ros.keypoints import Keypoints2D
 from unipose_training.datasets.base import Labels2D, joint_status
@@ -169,7 +170,7 @@ def write_results(path: Path, found: Iterable[tuple[int, Keypoints2D]]) -> int:
             values = np.nan_to_num(np.column_stack([pixels, confidences]))
             row = {"image_id": image_id, "category_id": PERSON, "keypoints": values.ravel().tolist()}
             rows.append(row | {"score": float(score)})
-    path.write_text(json.dumps(rows), encoding="utf-8")
+    write_atomic(path, json.dumps(rows))
     return len(rows)
 
 

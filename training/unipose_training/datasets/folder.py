@@ -14,11 +14,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from unipose_ros.camera import Camera
+from unipose_ros.files import atomic_path, write_atomic
 from unipose_ros.frame import RgbdFrame
+from unipose_ros.image_files import write_image
 from unipose_ros.images import to_meters, to_millimeters
 from unipose_ros.recordings import BagWriter
 from unipose_ros.recordings.messages import camera_info, compressed_depth, compressed_image, depth_image, image
@@ -83,11 +84,12 @@ def write_frame_folder(folder: Path, frames: Iterable[RgbdFrame]) -> int:
 
     Raises:
         DataError: the folder has frames already, or the camera changes on the way.
+        OSError: a file cannot be written.
     """
     if (folder / "stamps.csv").exists():
         raise DataError(f"{folder}: holds a clip already; choose another folder")
-    for part in ("rgb", "depth"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
+    for kind in ("rgb", "depth"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
     stamps: list[int] = []
     first: RgbdFrame | None = None
     for number, frame in enumerate(frames):
@@ -98,17 +100,18 @@ def write_frame_folder(folder: Path, frames: Iterable[RgbdFrame]) -> int:
         stamps.append(frame.stamp_ns)
     if first is None:
         raise DataError(f"{folder}: there are no frames to write")
-    (folder / "camera_info.json").write_text(json.dumps(_camera_record(first), indent=2) + "\n", encoding="utf-8")
-    with (folder / "stamps.csv").open("w", newline="", encoding="utf-8") as file:
+    write_atomic(folder / "camera_info.json", json.dumps(_camera_record(first), indent=2) + "\n")
+    # Last: what has stamps is complete.
+    with atomic_path(folder / "stamps.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([_COLUMNS, *enumerate(stamps)])
     return len(stamps)
 
 
 def _write_images(folder: Path, number: int, frame: RgbdFrame) -> None:
     if frame.color is not None:
-        cv2.imwrite(str(folder / "rgb" / f"{number:06d}.jpg"), cv2.cvtColor(frame.color, cv2.COLOR_RGB2BGR))
+        write_image(folder / "rgb" / f"{number:06d}.jpg", frame.color)
     if frame.depth is not None:
-        cv2.imwrite(str(folder / "depth" / f"{number:06d}.png"), to_millimeters(frame.depth))
+        write_image(folder / "depth" / f"{number:06d}.png", to_millimeters(frame.depth))
 
 
 def _camera_record(frame: RgbdFrame) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.files import write_atomic as write_atomic
 from unipose_training.datasets.errors import DataError
 
 # JSON of data sets, with errors that name file and key.
@@ -152,18 +153,7 @@ def _opened(path: Path, written: int, process: int) -> _Video:
 # Files that appear when they are complete.
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file at once or not at all, whenever the process or the machine stops; its folder is made.
-
-    What is being written lies beside it under a hidden name, which readers of folders pass over.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    with part.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())  # or a power cut could leave the name without the content
-    part.replace(path)
+__all__ = ["write_atomic"]
 
 
 def dataset(path: Path, key: str, shape: tuple[int | None, ...], kinds: str) -> h5py.Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from torch import nn
 
+from unipose_ros.files import describe_os_error, write_atomic
 from unipose_training.engine.config import TrainingError, as_mapping, to_yaml
 
 # Several processes may train together, each running the same command.
@@ -49,7 +51,11 @@ class Progress:
 def save_checkpoint(
     folder: Path, fabric: Fabric, task: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
 ) -> None:
-    """Write ``checkpoint.pt``; all processes call this, one writes."""
+    """Write ``checkpoint.pt``; all processes call this, one writes.
+
+    Raises:
+        OSError: it cannot be written; the one before is still there.
+    """
     if fabric.is_global_zero:
         state = {
             "task": task.state_dict(),
@@ -57,9 +63,9 @@ def save_checkpoint(
             "precision": fabric.strategy.precision.state_dict(),
             "progress": vars(progress),
         }
-        part = folder / f".{CHECKPOINT}"
-        torch.save(state, part)
-        part.replace(folder / CHECKPOINT)
+        contents = io.BytesIO()  # writing itself, torch answers a full disk with errors of its own
+        torch.save(state, contents)
+        write_atomic(folder / CHECKPOINT, contents.getvalue())
     fabric.barrier()
 
 
@@ -115,9 +121,10 @@ def prepare_run_dir(output: Path, config: Any, changed: bool = False) -> None:
         output.mkdir(parents=True, exist_ok=True)
         if path.is_file() and not changed and any(output.rglob(CHECKPOINT)):
             _refuse_changes(path, config)
-        path.write_text(to_yaml(config), encoding="utf-8")
+        write_atomic(path, to_yaml(config))
     except OSError as error:
-        raise TrainingError(f"--output {output}: cannot be used ({error.strerror}); name another folder") from error
+        reason = describe_os_error(error)
+        raise TrainingError(f"--output {output}: cannot be used ({reason}); name another folder") from error
 
 
 def _refuse_changes(path: Path, config: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from torch.utils.tensorboard import SummaryWriter
 
+from unipose_ros.files import atomic_path
 from unipose_training.engine.config import TrainingError
 
 METRICS = "metrics.csv"
@@ -62,10 +63,8 @@ class RunLog:
         self._board.close()
 
     def _rewrite(self, entries: list[Entry]) -> None:
-        part = self._path.with_suffix(".partial")
-        with part.open("w", newline="", encoding="utf-8") as file:
+        with atomic_path(self._path) as part, part.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([Entry._fields, *entries])
-        part.replace(self._path)
 
 
 def read_metrics(path: Path) -> list[Entry]:
@@ -126,7 +125,8 @@ def draw_curves(metrics: Path, image: Path) -> None:
         _draw(axis, split, name, points)
     for axis in axes[len(curves) :]:
         axis.remove()
-    figure.savefig(image, dpi=100)
+    with atomic_path(image) as part:
+        figure.savefig(part, dpi=100, format="png")
 
 
 def _curves(entries: Sequence[Entry]) -> dict[tuple[str, str], list[Entry]]:

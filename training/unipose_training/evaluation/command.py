@@ -32,6 +32,7 @@ from unipose_ros.estimator import (
     WeightsConfig,
     build_estimator,
 )
+from unipose_ros.files import write_atomic
 from unipose_ros.frame import Skeletons
 from unipose_ros.joint_sets import ITOP15, JOINT_SETS, JointSetError, get_joint_set
 from unipose_ros.networks.weights import WeightsError
@@ -149,7 +150,7 @@ def _view_and_split(subset: str) -> tuple[str, str]:
 def _write(folder: Path, score: ItopScore, view: str, split: str, name: str) -> str:
     text = protocol_report(score, view, split, name)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "itop.md").write_text(text, encoding="utf-8")
+    write_atomic(folder / "itop.md", text)
     return text
 
 

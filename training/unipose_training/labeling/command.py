@@ -7,9 +7,8 @@ command goes on where it was stopped. Clips that cannot be read are reported and
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
-import sys
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,8 @@ from tqdm import tqdm
 
 from unipose_ros.backends import BackendError
 from unipose_ros.cli.options import add_topic_options, positive
+from unipose_ros.cli.refusals import refuse
+from unipose_ros.files import exclusive, remove_partial_files, write_atomic
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RecordingError
 from unipose_training.datasets.base import Clip
@@ -30,6 +31,8 @@ from unipose_training.labeling.keypoint_files import SUFFIX
 from unipose_training.labeling.labeler import MoveNetLabeler, Outcome, Plan, jobs_for, unfinished
 
 REPORT = "labeling.json"
+#: What an earlier version left when it was killed.
+_OLD_PARTIAL = re.compile(rf"\..+{re.escape(SUFFIX)}\.\d+")
 _REFUSALS = (BackendError, DataError, OSError, RecordingError, WeightsError)
 
 
@@ -90,8 +93,7 @@ def main(argv: Sequence[str]) -> int:
         clips = chosen_clips(options, report.set_aside)
         label(clips, options.output, plan, options.workers, ENGINES[options.engine], report)
     except _REFUSALS as error:
-        print(f"unipose pseudo-label: {error}", file=sys.stderr)
-        return 1
+        return refuse("unipose pseudo-label", error)
     print(report)
     print(f"labels and {REPORT} are in {options.output}")
     return 1 if report.damaged else 0
@@ -115,25 +117,26 @@ def label(
         waiting = unfinished(jobs, plan.identity())
         report.clips, report.before = len(jobs) + len(report.damaged), len(jobs) - len(waiting)
         frames = {job.clip.name: -(-len(job.clip) // plan.every) for job in waiting}
-        with tqdm(total=sum(frames.values()), desc="labeling", unit="frame") as bar:
-            for outcome in engine(waiting, plan, workers) if waiting else ():
-                report.add(outcome)
-                bar.update(frames[outcome.clip])
-        (folder / REPORT).write_text(json.dumps(asdict(report), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        outcomes = engine(waiting, plan, workers) if waiting else iter(())
+        try:
+            with tqdm(total=sum(frames.values()), desc="labeling", unit="frame") as bar:
+                for outcome in outcomes:
+                    report.add(outcome)
+                    bar.update(frames[outcome.clip])
+        finally:
+            getattr(outcomes, "close", lambda: None)()  # ends the workers of a run that is broken off
+        write_atomic(folder / REPORT, json.dumps(asdict(report), indent=2, sort_keys=True) + "\n")
     return report
 
 
 @contextmanager
 def _sole_use(folder: Path) -> Iterator[None]:
     """Keep other runs out of the folder, and clear away what killed ones left half written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(f"{folder}: another run is labeling into it; wait, or name another --output") from None
-        for partial in folder.rglob(f".*{SUFFIX}.*"):
-            partial.unlink()
+    with exclusive(folder, "labeling into it", refusal=DataError):
+        remove_partial_files(folder, below=True)
+        for partial in list(folder.rglob(f".*{SUFFIX}.*")):
+            if _OLD_PARTIAL.fullmatch(partial.name):
+                partial.unlink()
         yield
 
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import pickle
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
 from typing import Any
 
 import cv2
 
+from unipose_ros.termination import WorkerPool
 from unipose_training.datasets.errors import DataError
 from unipose_training.labeling.labeler import Job, Labeler, Outcome, Plan
 
@@ -33,33 +30,21 @@ def in_processes(jobs: Sequence[Job], plan: Plan, workers: int) -> Iterator[Outc
     if workers == 1:
         yield from map(Labeler(plan), jobs)
         return
-    context = multiprocessing.get_context("spawn")  # forking a process with threads can hang it
-    with ProcessPoolExecutor(min(workers, len(jobs)) or 1, context, _start_worker, (plan,)) as pool:
-        try:
+    try:
+        with WorkerPool(min(workers, len(jobs)) or 1, _start_worker, (plan,)) as pool:
             for future in as_completed([pool.submit(_label, job) for job in jobs]):
                 yield future.result()
-        except BrokenProcessPool as error:
-            raise DataError(
-                "a worker was killed, perhaps for want of memory; run the same again with fewer --workers, "
-                "what is labeled is kept"
-            ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a worker was killed, perhaps for want of memory; run the same again with fewer --workers, "
+            "what is labeled is kept"
+        ) from error
 
 
 def _start_worker(plan: Plan) -> None:
     global _labeller
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     _labeller = Labeler(plan)
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
 
 
 def _label(job: Job) -> Outcome:

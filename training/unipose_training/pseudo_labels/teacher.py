@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from unipose_ros.files import write_atomic
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.networks.points import PointNetwork
 from unipose_ros.networks.registry import load_network
@@ -123,9 +124,9 @@ def _key(store: SampleStore, teacher: TeacherNetwork) -> str:
 
 
 def _write(path: Path, arrays: dict[str, NDArray[np.float32]]) -> None:
-    part = path.with_name(f".{os.getpid()}_{path.name}")
-    np.savez(part, **arrays)  # type: ignore[arg-type]  # its keywords are arrays and one switch
-    part.replace(path)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # its keywords are arrays and one switch
+    write_atomic(path, buffer.getvalue())
 
 
 @torch.inference_mode()

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from unipose_ros.codecs.windows import ColorImageConfig, DepthImageConfig
+from unipose_ros.files import write_atomic
 from unipose_ros.networks.anchors import AnchorNetwork
 from unipose_ros.networks.points import PointNetwork
 from unipose_ros.networks.registry import get_network, load_network, save_network
@@ -207,7 +208,7 @@ def _write_figures(output: Path, config: DistillConfig, outcome: Outcome, people
         "steps": outcome.step,
         "validation": dict(outcome.figures),
     }
-    (output / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
+    write_atomic(output / "metrics.json", json.dumps(figures, indent=2) + "\n")
 
 
 def _helpers(fit: FusionSettings) -> str:

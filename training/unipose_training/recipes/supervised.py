@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.codecs.windows import ColorImageConfig, DepthImageConfig
+from unipose_ros.files import write_atomic
 from unipose_ros.networks.anchors import AnchorNetwork
 from unipose_ros.networks.points import PointNetwork
 from unipose_ros.networks.registry import get_network, save_network
@@ -172,7 +173,7 @@ def _write_figures(output: Path, config: SupervisedConfig, outcome: Outcome, peo
         "steps": outcome.step,
         "validation": dict(outcome.figures),
     }
-    (output / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
+    write_atomic(output / "metrics.json", json.dumps(figures, indent=2) + "\n")
 
 
 def _record(config: SupervisedConfig, origin: str, outcome: Outcome) -> ModelCard:

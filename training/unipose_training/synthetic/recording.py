@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from unipose_ros.files import write_atomic
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.recordings import BagWriter
@@ -30,7 +31,7 @@ def write_recording(output: Path, frames: Iterable[LabeledFrame], storage: str =
         for labeled in frames:
             write_frame(writer, labeled.frame, labeled.truth, _LITTLE)
             labels.append(_label(labeled))
-    (output / "labels.json").write_text(json.dumps(labels))
+    write_atomic(output / "labels.json", json.dumps(labels))
 
 
 def write_frame(writer: BagWriter, frame: RgbdFrame, truth: Skeletons, effort: int = 9) -> None:

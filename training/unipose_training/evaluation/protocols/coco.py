@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
 from unipose_ros.detection.movenet import load_movenet
+from unipose_ros.files import write_atomic
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D, keypoint_similarity
 from unipose_training.datasets.coco import CocoImage, CocoImages, read_results, write_results
 from unipose_training.datasets.errors import DataError
@@ -267,7 +268,7 @@ def judge_coco(options: argparse.Namespace, detector: KeypointDetector | None = 
     found = read_results(path)
     _require_known(found, every, split)
     text = report(score_coco(images, found), split, name)
-    (options.output / "coco.md").write_text(text, encoding="utf-8")
+    write_atomic(options.output / "coco.md", text)
     return text
 
 

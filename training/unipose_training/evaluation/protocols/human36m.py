@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from unipose_ros.camera import Camera
+from unipose_ros.files import write_atomic
 from unipose_ros.frame import Skeletons
 from unipose_ros.joint_sets import COCO17, ITOP15, convert_joints
 from unipose_ros.keypoints import Keypoints2D
@@ -69,7 +70,7 @@ def judge_human36m(options: argparse.Namespace, lifter: LiftsKeypoints | None = 
     rows = _judge(sequences, lifter or load_lifter(), options.limit)
     text = _report(rows, split, kind or "gt")
     options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / f"{NAME}.md").write_text(text, encoding="utf-8")
+    write_atomic(options.output / f"{NAME}.md", text)
     return text
 
 

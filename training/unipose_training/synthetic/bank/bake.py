@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from unipose_ros.files import remove_files
 from unipose_training.synthetic.bank.clips import (
     MotionSources,
     alignments,
@@ -93,7 +94,9 @@ def bake_bank(output: Path, settings: BankSettings, progress: bool = True) -> Ba
     people = tuple(bank.people[0] for bank in banks)
     bank = BodyBank(_record(settings, banks), people, poses, banks[0].joint_shares, banks[0].parents)
     record = save_bank(output, replace(bank, poses=with_jumps(bank, motions)))
-    shutil.rmtree(parts)
+    remove_files(parts, [f"{number}.npz" for number in range(settings.people)])
+    with suppress(OSError):  # something else lies there
+        parts.rmdir()
     return record
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.files import write_atomic
 from unipose_ros.networks.weights import tensors_sha256
 from unipose_training.synthetic.bank.types import BankRecord, BodyBank, LightPerson, PoseClips
 from unipose_training.synthetic.errors import SyntheticError
@@ -33,11 +35,9 @@ def save_bank(path: Path, bank: BodyBank) -> BankRecord:
     """
     arrays = _pack(bank)
     record = replace(bank.record, sha256=tensors_sha256(arrays))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as stream:
-        np.savez_compressed(stream, allow_pickle=False, **arrays | {_SHA256: _text_array(record.sha256)})
-    part.replace(path)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays | {_SHA256: _text_array(record.sha256)})
+    write_atomic(path, buffer.getvalue())
     return record
 
 
