@@ -71,8 +71,9 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 def atomic_path(path: Path) -> Iterator[Path]:
     """A place beside ``path`` to write to; at the end of the block the file there becomes ``path``.
 
-    For libraries that write files by name; its suffix is another, so name the format to them. After an exception ``path`` is as it was and nothing is left beside it.
-    A symbolic link is followed. A device is written to, not replaced.
+    For libraries that write files by name; its suffix is another, so name the format to them. After an exception
+    ``path`` is as it was and nothing is left beside it. A symbolic link is followed. A device is written to, not
+    replaced.
 
     Raises:
         OSError: it cannot be written, or nothing was; the error names the file.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
 from unipose_ros.recordings import RecordingError
+from unipose_ros.termination import WorkerPool
 from unipose_ros.tracking.assignment import match
 from unipose_training.datasets.base import Clip, IndexedClip
 from unipose_training.datasets.errors import DataError
@@ -65,19 +65,22 @@ def build_store(
             worker was killed, or, without ``damaged``, a clip cannot be used.
     """
     teacher = LabelerId(TRUTH) if labels is None else teacher
-    writer = StoreWriter(folder, asdict(settings), None if teacher is None else asdict(teacher))
     _require_names(clips)
-    missing = [clip for clip in clips if clip.name not in writer.done]
-    with tqdm(total=len(clips), initial=len(clips) - len(missing), unit="clip", disable=not progress) as bar:
-        for clip, result in zip(missing, _encoded(missing, labels, settings, workers), strict=True):
-            why = _keep(writer, result)
-            if why and damaged is None:
-                raise DataError(f"clip '{clip.name}': {why}")
-            if why and damaged is not None:
-                damaged(clip.name, why)
-            bar.update()
-            bar.set_postfix(people=writer.rows, refresh=False)
-    writer.finish()
+    with StoreWriter(folder, asdict(settings), None if teacher is None else asdict(teacher)) as writer:
+        missing = [clip for clip in clips if clip.name not in writer.done]
+        with (
+            tqdm(total=len(clips), initial=len(clips) - len(missing), unit="clip", disable=not progress) as bar,
+            closing(_encoded(missing, labels, settings, workers)) as results,
+        ):
+            for clip, result in zip(missing, results, strict=True):
+                why = _keep(writer, result)
+                if why and damaged is None:
+                    raise DataError(f"clip '{clip.name}': {why}")
+                if why and damaged is not None:
+                    damaged(clip.name, why)
+                bar.update()
+                bar.set_postfix(people=writer.rows, refresh=False)
+        writer.finish()
     return SampleStore(folder)
 
 
@@ -100,14 +103,12 @@ def _require_names(clips: Sequence[Clip]) -> None:
 
 def _encoded(
     clips: Sequence[Clip], labels: LabelSource | None, settings: SampleSettings, workers: int
-) -> Iterator[_Result]:
+) -> Generator[_Result, None, None]:
     if workers <= 1:
         for clip in clips:
             yield _try_clip(clip, labels, settings)
         return
-    # Fresh processes: a fork would copy threads of torch in unknown states.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=use_few_threads) as pool:
+    with WorkerPool(workers, use_few_threads) as pool:
         # In their own order, and a few ahead: finished clips wait in memory for those before them.
         jobs = deque(pool.submit(_try_clip, clip, labels, settings) for clip in clips[: 2 * workers])
         for following in [*clips[2 * workers :], *[None] * len(jobs)]:

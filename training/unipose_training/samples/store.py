@@ -1,23 +1,28 @@
 """A folder of arrays, one row per person and frame; read without loading it.
 
 ``samples.json`` says what there is; ``<name>.bin`` is an array of C order whose type and row shape stand
-there. Files only ever grow by whole clips, so a broken build goes on where it stopped.
+there. Files only ever grow by whole clips, so a broken build goes on where it stopped; one process at a time
+writes. Each clip has checksums of its rows, which are compared when an array is first read.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.files import exclusive
 from unipose_ros.keypoints import Keypoints2D
-from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.io import write_atomic
 
 VERSION = 1
@@ -38,6 +43,7 @@ class StoredClip:
         frames: looked at.
         dropped: people that could not be used.
         losses: frames that gave nothing, and what was lost in reading, by reason.
+        checksums: CRC-32 of its rows by array; empty in stores of earlier versions.
     """
 
     name: str
@@ -46,6 +52,7 @@ class StoredClip:
     frames: int
     dropped: int
     losses: Mapping[str, int] = field(default_factory=dict)
+    checksums: Mapping[str, int] = field(default_factory=dict, compare=False)
 
 
 class SampleStore:
@@ -73,7 +80,8 @@ class SampleStore:
         if about is None:
             raise DataError(f"{folder}: no {_INDEX}; no sample store has been built there")
         self.about = about
-        self.clips = [StoredClip(**clip) for clip in about["clips"]]
+        self.clips = _clips(folder, about)
+        self._verified: set[str] = set()
         self._length = sum(clip.rows for clip in self.clips)
         self._arrays: dict[str, NDArray[Any]] = {}
 
@@ -106,7 +114,7 @@ class SampleStore:
         return int(self.about["settings"]["points"]["centers"])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Workers map the files themselves."""
+        """Workers map the files themselves, and need not compare again what has been compared."""
         return {**self.__dict__, "_arrays": {}}
 
     def _map(self, name: str) -> NDArray[Any]:
@@ -118,30 +126,66 @@ class SampleStore:
         wanted = int(np.prod(shape)) * dtype.itemsize
         if not path.is_file() or path.stat().st_size < wanted:
             raise DataError(f"{path}: shorter than {_INDEX} says; build the store again")
-        return np.memmap(path, dtype, "r", shape=shape) if wanted else np.zeros(shape, dtype)
+        array: NDArray[Any] = np.memmap(path, dtype, "r", shape=shape) if wanted else np.zeros(shape, dtype)
+        if name not in self._verified:
+            self._verify(name, array)
+        return array
+
+    def _verify(self, name: str, array: NDArray[Any]) -> None:
+        """Read an array once and compare it with the checksums; what is read will soon be needed again."""
+        start = 0
+        for clip in self.clips:
+            rows = array[start : start + clip.rows]
+            start += clip.rows
+            if clip.rows and clip.checksums.get(name, None) not in (None, _checksum(rows)):
+                raise DataError(
+                    f"{self.folder / name}.bin is damaged: the rows of clip '{clip.name}' have changed; "
+                    "build the store again"
+                )
+        self._verified.add(name)
 
 
 class StoreWriter:
-    """Appends clips to a store.
+    """Appends clips to a store, which no other process can write meanwhile; use it as a context manager.
 
     Args:
         settings: everything that shapes the rows, as JSON has it; a store of others is not continued.
         teacher: who labeled, as JSON has it; a store of another's labels is not continued.
 
     Raises:
-        DataError: the folder holds a store of other settings or labels.
+        DataError: the folder holds a store of other settings or labels, or another run is at work in it.
+        OSError: the folder cannot be written.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], teacher: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
-        about = read_index(folder)
+        with ExitStack() as lock:
+            lock.enter_context(exclusive(folder, "building samples in it", refusal=DataError))
+            self._about = self._begun(settings, teacher)
+            self._lock = lock.pop_all()
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let others write."""
+        self._lock.close()
+
+    def _begun(self, settings: Mapping[str, Any], teacher: Mapping[str, Any] | None) -> dict[str, Any]:
+        about, folder = read_index(self.folder), self.folder
         begun = {"version": VERSION, "settings": settings, "teacher": teacher, "arrays": {}, "clips": []}
         wanted: dict[str, Any] = json.loads(json.dumps(begun))  # as it is read back: tuples become lists
         for name in ("settings", "teacher"):
             if about is not None and about.get(name) != wanted[name]:
                 raise DataError(f"{folder} holds samples of another {name}; name another folder or remove it")
-        self._about = about or wanted
-        folder.mkdir(parents=True, exist_ok=True)
+        if about is not None:
+            _clips(folder, about)
+        return about or wanted
 
     @property
     def done(self) -> set[str]:
@@ -172,12 +216,41 @@ class StoreWriter:
             for name, value in arrays.items():
                 _write_at(self.folder / f"{name}.bin", before * value[0].nbytes, value)
             self._about["arrays"] = kinds
+            clip = replace(clip, checksums={name: _checksum(value) for name, value in arrays.items()})
         self._about["clips"].append(vars(clip))
         self.finish()
 
     def finish(self) -> None:
         """Write what there is; also for a store of no clips."""
         write_atomic(self.folder / _INDEX, json.dumps(self._about).encode())
+
+
+def _checksum(rows: NDArray[Any]) -> int:
+    return zlib.crc32(np.ascontiguousarray(rows).data)
+
+
+def _clips(folder: Path, about: Mapping[str, Any]) -> list[StoredClip]:
+    """The clips of an index, once all that is read of it has been looked at.
+
+    Raises:
+        DataError: it is not as it was written.
+    """
+    with reading(folder / _INDEX, "build the store again"):
+        clips = [StoredClip(**clip) for clip in about["clips"]]
+        for clip in clips:
+            if not isinstance(clip.name, str) or min(clip.rows, clip.frames, clip.dropped) < 0:
+                raise ValueError(f"clip {clip.name!r} has {clip.rows} rows")
+            clip.checksums.items(), clip.losses.items()
+        for name, kind in about["arrays"].items():
+            if (
+                Path(name).name != name
+                or np.dtype(kind["dtype"]).kind not in "biuf"
+                or min(kind["shape"], default=1) < 0
+            ):
+                raise ValueError(f"array {name!r} of type {kind}")
+        if not isinstance(about["settings"], Mapping) or not isinstance(about.get("teacher"), Mapping | None):
+            raise TypeError("settings and teacher are tables")
+        return clips
 
 
 def _require_alike(kinds: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -198,10 +271,10 @@ def read_index(folder: Path) -> dict[str, Any] | None:
     path = folder / _INDEX
     if not path.is_file():
         return None
-    try:
-        about: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}); build the store again") from error
+    with reading(path, "build the store again"):
+        about = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(about, dict):
+        raise DataError(f"{path}: no table; build the store again")
     if about.get("version") != VERSION:
         raise DataError(f"{path}: version {about.get('version')}, this program reads {VERSION}; build the store again")
     return about
