@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import os
 import random
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -29,21 +27,6 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no recordings in {folder}; set UNIPOSE_TEST_DATA to the folder that holds them")
     return folder
-
-
-@pytest.fixture(scope="session")
-def load_module() -> Callable[[Path], ModuleType]:
-    """Loads a helper module by its path: tests are no package."""
-
-    def load(path: Path) -> ModuleType:
-        spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    return load
 
 
 @pytest.fixture

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 for needed in ("rclpy", "unipose_ros.msg", "message_filters", "cv_bridge", "tf2_ros", "tf2_msgs.msg"):
     pytest.importorskip(needed, reason=f"{needed} is not installed: run 'make setup', or source a ROS 2 workspace")
-
-# The helper modules beside the tests are imported by name, which pytest's importlib mode does not arrange for.
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from rig import Rig  # noqa: E402
 

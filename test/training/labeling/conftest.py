@@ -1,11 +1,9 @@
-"""Clips with a spot that moves, and a teacher that finds it."""
+"""Clips with a spot that moves, for the labeler in helpers/blob_labeler.py."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -16,17 +14,6 @@ from unipose_ros.joint_sets import COCO23
 from unipose_training.datasets.shards import LabeledFrame, write_shard
 
 CAMERA = Camera(fx=50, fy=50, cx=31.5, cy=23.5, width=64, height=48)
-
-
-@pytest.fixture(scope="session")
-def blob() -> Iterator[ModuleType]:
-    """The module of the teacher, under a name that child processes can import it by."""
-    folder = str(Path(__file__).parent)
-    sys.path.insert(0, folder)
-    import blob_teacher
-
-    yield blob_teacher
-    sys.path.remove(folder)
 
 
 def frame(number: int, stamp: int) -> LabeledFrame:

@@ -6,11 +6,11 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import walkers
 
 from unipose_ros.camera import project
 from unipose_ros.joint_sets import COCO17, ITOP15
@@ -26,7 +26,7 @@ from unipose_training.samples.store import TRUTH, SampleStore, StoredClip, Store
 SHOULDER, HAND = ITOP15.index("left_shoulder"), ITOP15.index("right_hand")
 
 
-def build(walks: Path, walkers: ModuleType, folder: Path, count: int = 3, **options: Any) -> SampleStore:
+def build(walks: Path, folder: Path, count: int = 3, **options: Any) -> SampleStore:
     clips = open_clips(walks / "clips")[:count]
     labels = LabelFiles.of_clips(walks / "labels", clips)
     return build_store(clips, labels, folder, walkers.SETTINGS, progress=False, teacher=labels.teacher, **options)
@@ -36,7 +36,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_rows_are_those_of_the_clips(store: SampleStore, walks: Path, walkers: ModuleType) -> None:
+def test_rows_are_those_of_the_clips(store: SampleStore, walks: Path) -> None:
     clip = ShardClip(walks / "clips" / "walk1.npz")
     about, arrays = encode_clip(clip, LabelFiles(walks / "labels", walkers.TEACHER), walkers.SETTINGS)
     assert about == store.clips[1] == StoredClip("walk1", "walks", 4, 4, 0)
@@ -48,7 +48,7 @@ def test_rows_are_those_of_the_clips(store: SampleStore, walks: Path, walkers: M
     assert store.teacher == "projections"
 
 
-def test_rows_hold_labels_and_truth(store: SampleStore, walkers: ModuleType) -> None:
+def test_rows_hold_labels_and_truth(store: SampleStore) -> None:
     person = walkers.joints(1, 2)
     shoulder, wrist = person[COCO17.index("left_shoulder")], person[COCO17.index("right_wrist")]
     assert store["truth"][6, [SHOULDER, HAND]] == pytest.approx(np.stack([shoulder, wrist]), abs=1e-6)
@@ -60,20 +60,20 @@ def test_rows_hold_labels_and_truth(store: SampleStore, walkers: ModuleType) -> 
     assert store["trust"][6, SHOULDER] == pytest.approx(0.9)
 
 
-def test_a_broken_build_goes_on_to_the_same_bytes(store: SampleStore, walks: Path, walkers: ModuleType,
+def test_a_broken_build_goes_on_to_the_same_bytes(store: SampleStore, walks: Path,
                                                   tmp_path: Path) -> None:  # fmt: skip
     folder = tmp_path / "store"
-    build(walks, walkers, folder, 2)
+    build(walks, folder, 2)
     with (folder / "points.bin").open("ab") as stream:  # killed while it wrote the third clip
         stream.write(b"half a clip")
-    build(walks, walkers, folder)
+    build(walks, folder)
     assert contents(folder) == contents(store.folder)
 
 
 @pytest.mark.slow  # two processes load torch
-def test_the_number_of_workers_changes_nothing(store: SampleStore, walks: Path, walkers: ModuleType,
+def test_the_number_of_workers_changes_nothing(store: SampleStore, walks: Path,
                                                tmp_path: Path) -> None:  # fmt: skip
-    build(walks, walkers, tmp_path / "store", workers=2)
+    build(walks, tmp_path / "store", workers=2)
     assert contents(tmp_path / "store") == contents(store.folder)
 
 
@@ -102,7 +102,7 @@ def test_an_unknown_array_is_named(store: SampleStore) -> None:
         store["depht"]
 
 
-def test_other_settings_and_labels_are_not_mixed(store: SampleStore, walks: Path, walkers: ModuleType) -> None:
+def test_other_settings_and_labels_are_not_mixed(store: SampleStore, walks: Path) -> None:
     clips, labels = open_clips(walks / "clips"), LabelFiles(walks / "labels", walkers.TEACHER)
     other = replace(walkers.SETTINGS, with_color=False)
     with pytest.raises(DataError, match="another settings"):
@@ -112,7 +112,7 @@ def test_other_settings_and_labels_are_not_mixed(store: SampleStore, walks: Path
     assert len(SampleStore(store.folder)) == 12
 
 
-def test_a_damaged_clip_is_reported_and_passed_over(walks: Path, walkers: ModuleType, tmp_path: Path) -> None:
+def test_a_damaged_clip_is_reported_and_passed_over(walks: Path, tmp_path: Path) -> None:
     shutil.copytree(walks / "clips", tmp_path / "clips")
     shutil.copytree(walks / "labels", tmp_path / "labels")
     clips = open_clips(tmp_path / "clips")
@@ -128,7 +128,7 @@ def test_a_damaged_clip_is_reported_and_passed_over(walks: Path, walkers: Module
         build_store(clips, labels, tmp_path / "store", walkers.SETTINGS, progress=False)
 
 
-def test_a_clip_without_labels_is_damaged(walks: Path, walkers: ModuleType, tmp_path: Path) -> None:
+def test_a_clip_without_labels_is_damaged(walks: Path, tmp_path: Path) -> None:
     damaged: dict[str, str] = {}
     labels = LabelFiles(tmp_path, walkers.TEACHER)
     found = build_store(open_clips(walks / "clips"), labels, tmp_path / "store", walkers.SETTINGS, progress=False,
@@ -140,7 +140,7 @@ def test_a_clip_without_labels_is_damaged(walks: Path, walkers: ModuleType, tmp_
         LabelFiles.of_clips(tmp_path, open_clips(walks / "clips"))
 
 
-def test_two_clips_of_one_name_are_refused(walks: Path, walkers: ModuleType, tmp_path: Path) -> None:
+def test_two_clips_of_one_name_are_refused(walks: Path, tmp_path: Path) -> None:
     clips = 2 * open_clips(walks / "clips")[:1]
     with pytest.raises(DataError, match="2 clips are called 'walk0'"):
         build_store(clips, LabelFiles(walks / "labels", walkers.TEACHER), tmp_path, walkers.SETTINGS, progress=False)
@@ -158,7 +158,7 @@ def test_rows_unlike_the_others_add_nothing(tmp_path: Path) -> None:
     assert contents(tmp_path) == before
 
 
-def test_people_are_followed_only_through_labeled_frames(walks: Path, walkers: ModuleType) -> None:
+def test_people_are_followed_only_through_labeled_frames(walks: Path) -> None:
     clip = ShardClip(walks / "clips" / "walk0.npz")
     stamps = [frame.stamp_ns for frame in clip.frames()]
 
@@ -172,7 +172,7 @@ def test_people_are_followed_only_through_labeled_frames(walks: Path, walkers: M
     assert about.losses == {"frames without labels": 1}
 
 
-def test_keypoints_and_images_of_a_bent_lens_are_straightened(walkers: ModuleType, tmp_path: Path) -> None:
+def test_keypoints_and_images_of_a_bent_lens_are_straightened(tmp_path: Path) -> None:
     clips = walkers.write_clips(tmp_path, clips=1, frames=1, camera=walkers.BENT)
     labels = LabelFiles(tmp_path / "labels", walkers.TEACHER)
     found = build_store(clips, labels, tmp_path / "store", walkers.SETTINGS, progress=False)
@@ -187,7 +187,7 @@ def test_keypoints_and_images_of_a_bent_lens_are_straightened(walkers: ModuleTyp
     assert np.linalg.norm(points - wrist, axis=1).min() < 0.09  # its skin is 6 cm away
 
 
-def test_people_of_the_truth_are_marked(walks: Path, walkers: ModuleType, tmp_path: Path, store: SampleStore) -> None:
+def test_people_of_the_truth_are_marked(walks: Path, tmp_path: Path, store: SampleStore) -> None:
     found = build_store(open_clips(walks / "clips"), None, tmp_path, walkers.SETTINGS, progress=False)
     assert found.teacher == TRUTH
     assert len(found) == 12
@@ -202,8 +202,8 @@ def test_people_of_the_truth_are_marked(walks: Path, walkers: ModuleType, tmp_pa
     assert require_labels(store) is store
 
 
-def test_a_live_teacher_is_built_once(walks: Path, walkers: ModuleType, tmp_path: Path, store: SampleStore) -> None:
-    plan = Projector(walkers)
+def test_a_live_teacher_is_built_once(walks: Path, tmp_path: Path, store: SampleStore) -> None:
+    plan = Projector()
     found = build_store(open_clips(walks / "clips"), LiveLabels(plan), tmp_path, walkers.SETTINGS, progress=False)
     assert found["pixels"] == pytest.approx(store["pixels"], abs=0.01, nan_ok=True)
     assert plan.built == 1
@@ -212,8 +212,8 @@ def test_a_live_teacher_is_built_once(walks: Path, walkers: ModuleType, tmp_path
 class Projector:
     """A teacher that knows clip and frame by the image's gray."""
 
-    def __init__(self, walkers: ModuleType) -> None:
-        self._walkers, self.built = walkers, 0
+    def __init__(self) -> None:
+        self.built = 0
 
     def identity(self) -> LabelerId:
         return LabelerId("projector")
@@ -224,7 +224,7 @@ class Projector:
 
     def _look(self, color: np.ndarray) -> Any:
         clip, frame = divmod(round(float(color.mean())) - 40, 10)
-        return self._walkers.keypoints(self._walkers.CAMERA, self._walkers.joints(clip, frame))
+        return walkers.keypoints(walkers.CAMERA, walkers.joints(clip, frame))
 
 
 def test_no_clip_is_in_both_parts(store: SampleStore) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -68,7 +67,7 @@ def test_what_cannot_be_used_is_named(
     assert said in error
 
 
-def test_a_store_of_other_settings_is_left_alone(walks: Path, tmp_path: Path, walkers: ModuleType) -> None:
+def test_a_store_of_other_settings_is_left_alone(walks: Path, tmp_path: Path) -> None:
     command = [str(walks / "clips"), "--boxes", "ground-truth", "--output", str(tmp_path), *SMALL]
     assert main(command) == 0
     assert main([*command, "--set", "depth.size=64"]) == 1

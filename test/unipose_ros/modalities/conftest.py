@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_networks import write_weights
 
 from unipose_ros.estimator import EstimatorConfig, WeightsConfig
-
-# The helper module beside the tests is imported by name, which pytest's importlib mode does not arrange for.
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from tiny_networks import write_weights
 
 
 @pytest.fixture

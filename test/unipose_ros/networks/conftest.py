@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import cv2
 import numpy as np
@@ -74,9 +72,3 @@ def published_package(published_model: dict[str, bytes]) -> bytes:
             entry.size = len(contents)
             archive.addfile(entry, io.BytesIO(contents))
     return stream.getvalue()
-
-
-@pytest.fixture(scope="session")
-def fake_registry(load_module: Callable[[Path], ModuleType]) -> ModuleType:
-    """The module beside this file."""
-    return load_module(Path(__file__).with_name("fake_registry.py"))

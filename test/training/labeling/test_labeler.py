@@ -10,9 +10,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
+import blob_labeler
 import numpy as np
 import pytest
 
@@ -32,8 +33,8 @@ def label_files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def plan(blob: ModuleType) -> Plan:
-    return Plan(blob.BlobTeacher())
+def plan() -> Plan:
+    return Plan(blob_labeler.BlobLabeler())
 
 
 def test_each_clip_gets_its_labels(tmp_path: Path, shards: Shards, plan: Plan) -> None:
@@ -48,13 +49,13 @@ def test_each_clip_gets_its_labels(tmp_path: Path, shards: Shards, plan: Plan) -
     assert len(labels.keypoints_at(3)) == 0
 
 
-def test_some_frames_are_enough(tmp_path: Path, shards: Shards, blob: ModuleType) -> None:
+def test_some_frames_are_enough(tmp_path: Path, shards: Shards) -> None:
     shards(tmp_path / "in", 1, 5)
-    label(open_clips(tmp_path / "in"), tmp_path / "out", Plan(blob.BlobTeacher(), every=2), 1, in_processes)
+    label(open_clips(tmp_path / "in"), tmp_path / "out", Plan(blob_labeler.BlobLabeler(), every=2), 1, in_processes)
     labels = read_keypoints(tmp_path / "out" / "set" / "clip_0.keypoints.npz")
     assert labels.stamps_ns.tolist() == [1000, 1020, 1040]
     with pytest.raises(DataError, match="every is 0"):
-        Plan(blob.BlobTeacher(), every=0)
+        Plan(blob_labeler.BlobLabeler(), every=0)
 
 
 def test_workers_change_nothing(tmp_path: Path, shards: Shards, plan: Plan) -> None:
@@ -85,16 +86,14 @@ def test_what_is_labeled_is_not_labeled_again(tmp_path: Path, shards: Shards, pl
     assert json.loads((out / "labeling.json").read_text())["before"] == 1
 
 
-def test_labels_of_another_teacher_are_not_mixed_in(
-    tmp_path: Path, shards: Shards, plan: Plan, blob: ModuleType
-) -> None:
+def test_labels_of_another_teacher_are_not_mixed_in(tmp_path: Path, shards: Shards, plan: Plan) -> None:
     shards(tmp_path / "in", 1, 2)
     clips, out = open_clips(tmp_path / "in"), tmp_path / "out"
     label(clips, out, plan, 1, in_processes)
     with pytest.raises(DataError, match="labels of blob with weights 1, not 2; name another --output"):
-        label(clips, out, Plan(blob.BlobTeacher("2")), 1, in_processes)
+        label(clips, out, Plan(blob_labeler.BlobLabeler("2")), 1, in_processes)
     with pytest.raises(DataError, match="labels of every = 1, not 3;"):
-        label(clips, out, Plan(blob.BlobTeacher(), every=3), 1, in_processes)
+        label(clips, out, Plan(blob_labeler.BlobLabeler(), every=3), 1, in_processes)
 
 
 def test_one_run_a_folder(tmp_path: Path, shards: Shards, plan: Plan) -> None:
@@ -133,15 +132,15 @@ class TwoFrames(IndexedClip):
         return RgbdFrame(5, "camera", self._camera, depth=np.full((48, 64), 2, np.float32))
 
 
-def test_frames_that_cannot_be_read_are_counted(tmp_path: Path, shards: Shards, blob: ModuleType) -> None:
+def test_frames_that_cannot_be_read_are_counted(tmp_path: Path, shards: Shards) -> None:
     (path,) = shards(tmp_path / "in", 1, 2)
     camera = next(iter(open_clips(path)[0].frames())).camera
     job = Job(TwoFrames(camera), tmp_path / "pair.keypoints.npz")
-    seen = Labeler(Plan(blob.BlobTeacher(), render_depth=True))(job)
+    seen = Labeler(Plan(blob_labeler.BlobLabeler(), render_depth=True))(job)
     assert (seen.frames, seen.problem, dict(seen.losses)) == (1, "", {UNREADABLE: 1})
     assert dict(read_keypoints(job.path).losses) == dict(seen.losses)
     job.path.unlink()
-    unseen = Labeler(Plan(blob.BlobTeacher()))(job)
+    unseen = Labeler(Plan(blob_labeler.BlobLabeler()))(job)
     assert unseen.problem == (
         f"nothing to look at: 1 frames without color, 1 {UNREADABLE}; show depth with --render-depth"
     )
@@ -149,7 +148,7 @@ def test_frames_that_cannot_be_read_are_counted(tmp_path: Path, shards: Shards, 
 
 
 def test_damaged_clips_are_reported_and_the_others_labeled(
-    tmp_path: Path, shards: Shards, plan: Plan, blob: ModuleType, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, shards: Shards, plan: Plan, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     paths = shards(tmp_path / "in", 4, 2)
@@ -158,7 +157,7 @@ def test_damaged_clips_are_reported_and_the_others_labeled(
         arrays = {key: archive[key] for key in archive.files}
     arrays["color"] = arrays["color"] * 0  # opens, but its images are none
     np.savez(paths[2], **arrays)
-    monkeypatch.setattr("unipose_training.labeling.command.MoveNetLabeler", lambda device: blob.BlobTeacher())
+    monkeypatch.setattr("unipose_training.labeling.command.MoveNetLabeler", lambda device: blob_labeler.BlobLabeler())
     assert main([str(tmp_path / "in"), "--output", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr().out
     assert "2 clips labeled: 2 people in 4 frames; 0 had been labeled before, 2 are damaged" in printed
@@ -188,23 +187,23 @@ def test_what_cannot_be_done_is_said(
 SCRIPT = """
 import sys
 from pathlib import Path
-from blob_teacher import BlobTeacher
+from blob_labeler import BlobLabeler
 from unipose_training.datasets.base import open_clips
 from unipose_training.labeling.command import label
 from unipose_training.labeling.engines import in_processes
 from unipose_training.labeling.labeler import Plan
 
 if __name__ == "__main__":
-    print(label(open_clips(Path(sys.argv[1])), Path(sys.argv[2]), Plan(BlobTeacher(seconds=0.05)), 2, in_processes))
+    print(label(open_clips(Path(sys.argv[1])), Path(sys.argv[2]), Plan(BlobLabeler(seconds=0.05)), 2, in_processes))
 """
 
 
 @pytest.mark.slow
-def test_kill_9_loses_and_doubles_nothing(tmp_path: Path, shards: Shards, blob: ModuleType) -> None:
+def test_kill_9_loses_and_doubles_nothing(tmp_path: Path, shards: Shards) -> None:
     shards(tmp_path / "in", 12, 6)
     script, out = tmp_path / "run.py", tmp_path / "out"
     script.write_text(SCRIPT)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, str(script), str(tmp_path / "in"), str(out)]
     running = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     while not label_files(out):
@@ -219,14 +218,14 @@ def test_kill_9_loses_and_doubles_nothing(tmp_path: Path, shards: Shards, blob: 
     assert f"{len(before)} had been labeled before" in finished.stdout
     after = label_files(out)
     assert before.items() <= after.items()
-    label(open_clips(tmp_path / "in"), tmp_path / "whole", Plan(blob.BlobTeacher()), 1, in_processes)
+    label(open_clips(tmp_path / "in"), tmp_path / "whole", Plan(blob_labeler.BlobLabeler()), 1, in_processes)
     assert after == label_files(tmp_path / "whole")
 
 
-def test_a_worker_that_is_killed_is_explained(tmp_path: Path, shards: Shards, blob: ModuleType) -> None:
+def test_a_worker_that_is_killed_is_explained(tmp_path: Path, shards: Shards) -> None:
     shards(tmp_path / "in", 3, 2)
     with pytest.raises(DataError, match=r"a worker was killed, .* fewer --workers, what is labeled is kept"):
-        label(open_clips(tmp_path / "in"), tmp_path / "out", Plan(blob.MortalTeacher()), 2, in_processes)
+        label(open_clips(tmp_path / "in"), tmp_path / "out", Plan(blob_labeler.MortalLabeler()), 2, in_processes)
 
 
 def test_ray_is_asked_for_when_it_is_absent(monkeypatch: pytest.MonkeyPatch, plan: Plan) -> None:
@@ -264,7 +263,7 @@ def test_what_ray_is_told(tmp_path: Path, shards: Shards, plan: Plan, monkeypatc
 def test_ray_labels_like_processes(tmp_path: Path, shards: Shards, plan: Plan) -> None:
     ray = pytest.importorskip("ray", reason="Ray is an optional extra: pip install 'unipose_ros[ray]'")
     pytest.importorskip("ray.data")
-    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    paths = os.pathsep.join(sys.path)
     ray.init(num_cpus=2, include_dashboard=False, runtime_env={"env_vars": {"PYTHONPATH": paths}})
     try:
         shards(tmp_path / "in", 4, 3)
