@@ -98,7 +98,7 @@ def test_files_of_somebody_else_stay(registry: Any) -> None:
     assert (movenet_dir() / "notes.txt").read_text() == "precious"
 
 
-def test_a_long_answer_of_npm_is_cut_at_its_end(registry: Any, fake_registry: ModuleType) -> None:
+def test_a_long_answer_of_npm_is_cut_at_its_end(registry: Any) -> None:
     lines = [
         "npm error code ENOTFOUND",
         "npm error syscall getaddrinfo",
