@@ -6,22 +6,27 @@ Conventions: REP-103 optical frame (x right, y down, z forward), meters; pixels 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-#: Distortion models of ``sensor_msgs/distortion_models.hpp`` and the coefficient counts OpenCV takes.
-DISTORTION_LENGTHS: dict[str, tuple[int, ...]] = {
-    "": (0,),
-    "none": (0,),
-    "plumb_bob": (0, 4, 5),
-    "rational_polynomial": (0, 8, 12, 14),
-    "equidistant": (0, 4),
-}
+from unipose_ros.lens import MODEL_LENGTHS, Lens, LensError, fitting_coefficients, lens_of
+
+#: The image's sides over the focal length, by which an uncalibrated camera is told: from 3 to 150 degrees of view.
+_LEAST_VIEW, _GREATEST_VIEW = 0.05, 8.0
+#: fy / fx; pixels that are binned in one direction only are twice as wide as high.
+_LEAST_ASPECT, _GREATEST_ASPECT = 0.2, 5.0
+#: The principal point lies within the image, or beside it where the image is a region of the sensor: in sides.
+_CENTER_RANGE = (-1.0, 2.0)
+#: Pixels of an image; 8K UHD has 33 million.
+MOST_PIXELS = 2**25
+#: Pixels by which a ray's image may miss the pixel that it was asked for.
+_RESIDUAL = 0.1
+#: Pixels at which the invertible region of a lens is looked up.
+_MASK_SAMPLES = 300_000
 
 
 class CameraError(ValueError):
@@ -35,12 +40,11 @@ class Camera:
     Attributes:
         fx, fy, cx, cy: of K, in pixels.
         width, height: image size in pixels.
-        distortion: OpenCV coefficients; empty for a rectified image.
-        model: one of :data:`DISTORTION_LENGTHS`; ``equidistant`` is OpenCV's fisheye model.
+        distortion: OpenCV coefficients; empty for a rectified image. Zeros that the model does not need are dropped.
+        model: a key of :data:`unipose_ros.lens.MODEL_LENGTHS`; ``equidistant`` is OpenCV's fisheye model.
 
     Raises:
-        CameraError: a focal length or the size is not positive and finite, or the number of
-            coefficients does not fit the model.
+        CameraError: a value is one that no calibrated camera has; the text names field, value and remedy.
     """
 
     fx: float
@@ -53,27 +57,28 @@ class Camera:
     model: str = "plumb_bob"
 
     def __post_init__(self) -> None:
-        for name in ("fx", "fy"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value > 0):
-                raise CameraError(
-                    f"{name} = {value}: a focal length must be positive; the driver publishes an "
-                    "uncalibrated camera_info, calibrate the camera or fix the driver's calibration file"
-                )
-        if not (np.isfinite(self.cx) and np.isfinite(self.cy)):
-            raise CameraError(f"principal point ({self.cx}, {self.cy}) is not finite; calibrate the camera")
-        if self.width <= 0 or self.height <= 0:
-            raise CameraError(f"size {self.width}x{self.height}: camera_info must carry the image size")
-        if self.model not in DISTORTION_LENGTHS:
+        _check_size(self.width, self.height)
+        for name, side in (("fx", self.width), ("fy", self.height)):
+            _check_focal(name, getattr(self, name), side)
+        for name, side in (("cx", self.width), ("cy", self.height)):
+            _check_center(name, getattr(self, name), side)
+        if self.model not in MODEL_LENGTHS:
             raise CameraError(
-                f"distortion_model = '{self.model}': use one of {sorted(DISTORTION_LENGTHS)}, or rectified topics"
-            )
-        if len(self.distortion) not in DISTORTION_LENGTHS[self.model]:
-            raise CameraError(
-                f"D has {len(self.distortion)} coefficients, '{self.model}' takes {DISTORTION_LENGTHS[self.model]}"
+                f"distortion_model = '{self.model}': use one of {sorted(MODEL_LENGTHS)}, or rectified topics"
             )
         if not np.all(np.isfinite(self.distortion)):
             raise CameraError(f"D = {self.distortion} is not finite; calibrate the camera")
+        try:
+            model, distortion = fitting_coefficients(self.model, tuple(self.distortion))
+        except LensError as error:
+            raise CameraError(str(error)) from error
+        object.__setattr__(self, "model", model)
+        object.__setattr__(self, "distortion", distortion)
+
+    @property
+    def lens(self) -> Lens | None:
+        """What bends the rays; ``None`` for an ideal pinhole."""
+        return lens_of(self.model, self.distortion) if self.distortion else None
 
     @property
     def K(self) -> NDArray[np.float64]:  # noqa: N802 - the field's name for it
@@ -114,11 +119,14 @@ class Camera:
                 is not within the sensor.
         """
         matrix = np.asarray(info.p, np.float64).reshape(3, 4) if rectified else np.asarray(info.k).reshape(3, 3)
-        distortion = () if rectified else _distortion_of(info.d)
+        fx, fy = matrix[0, 0], matrix[1, 1]
+        if not fx * _LEAST_ASPECT <= fy <= fx * _GREATEST_ASPECT and fx > 0 and fy > 0:
+            raise CameraError(f"fx = {fx:g} and fy = {fy:g}: no pixels are so oblong; {_CALIBRATE}")
+        distortion = () if rectified else tuple(float(c) for c in info.d)
         return cls(
             **_of_image(info, matrix),
-            distortion=distortion,
-            model=str(info.distortion_model) if distortion else "plumb_bob",
+            distortion=distortion if any(distortion) else (),
+            model=str(info.distortion_model) if any(distortion) else "plumb_bob",
         )
 
 
@@ -143,10 +151,35 @@ def _of_image(info: Any, matrix: NDArray[np.float64]) -> dict[str, Any]:
     return fields
 
 
-def _distortion_of(coefficients: Sequence[float]) -> tuple[float, ...]:
-    """D of a camera without distortion is often sent as zeros: treat it as none."""
-    values = tuple(float(c) for c in coefficients)
-    return values if any(values) else ()
+_CALIBRATE = (
+    "the driver publishes an uncalibrated camera_info, calibrate the camera or fix the driver's calibration file"
+)
+
+
+def _check_size(width: int, height: int) -> None:
+    if width <= 0 or height <= 0:
+        raise CameraError(f"size {width}x{height}: camera_info must carry the image size")
+    if width * height > MOST_PIXELS:
+        raise CameraError(f"size {width}x{height}: more than {MOST_PIXELS} pixels; {_CALIBRATE}")
+
+
+def _check_focal(name: str, value: float, side: int) -> None:
+    if not (np.isfinite(value) and value > 0):
+        raise CameraError(f"{name} = {value}: a focal length must be positive; {_CALIBRATE}")
+    low, high = side / _GREATEST_VIEW, side / _LEAST_VIEW
+    if not low <= value <= high:
+        raise CameraError(
+            f"{name} = {value:g}: with {side} pixels a focal length is {low:g} to {high:g} pixels; {_CALIBRATE}"
+        )
+
+
+def _check_center(name: str, value: float, side: int) -> None:
+    # A pixel more, for an image that was scaled down.
+    low, high = _CENTER_RANGE[0] * side - 1, _CENTER_RANGE[1] * side + 1
+    if not low <= value <= high:  # NaN compares false
+        raise CameraError(
+            f"principal point {name} = {value:g}: with {side} pixels it is {low:g} to {high:g}; {_CALIBRATE}"
+        )
 
 
 def rectify_pixels(camera: Camera, pixels: ArrayLike) -> NDArray[np.float64]:
@@ -156,18 +189,14 @@ def rectify_pixels(camera: Camera, pixels: ArrayLike) -> NDArray[np.float64]:
         pixels: (..., 2). NaN stays NaN.
 
     Returns:
-        (..., 2) float64.
+        (..., 2) float64; NaN where the lens model has no ray that comes within a tenth of a pixel.
     """
     raw = np.asarray(pixels, np.float64)
-    if not camera.distortion or raw.size == 0:
+    lens = camera.lens
+    if lens is None or raw.size == 0:
         return raw.copy()
-    coefficients = np.asarray(camera.distortion)
-    flat = raw.reshape(-1, 1, 2)
-    if camera.model == "equidistant":
-        ideal = cv2.fisheye.undistortPoints(flat, camera.K, coefficients, P=camera.K)
-    else:
-        ideal = cv2.undistortPoints(flat, camera.K, coefficients, P=camera.K)
-    return np.asarray(ideal, np.float64).reshape(raw.shape)
+    focal, center = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
+    return lens.undistort((raw - center) / focal, _RESIDUAL / float(focal.max())) * focal + center
 
 
 def rays(camera: Camera, pixels: ArrayLike) -> NDArray[np.float64]:
@@ -177,7 +206,7 @@ def rays(camera: Camera, pixels: ArrayLike) -> NDArray[np.float64]:
         pixels: (..., 2).
 
     Returns:
-        (..., 3) float64; multiply by a depth along z to get meters.
+        (..., 3) float64; multiply by a depth along z to get meters. NaN where the lens model has no inverse.
     """
     ideal = rectify_pixels(camera, pixels)
     x = (ideal[..., 0] - camera.cx) / camera.fx
@@ -193,20 +222,15 @@ def unproject(camera: Camera, pixels: ArrayLike, depth: ArrayLike) -> NDArray[np
 def project(camera: Camera, points: ArrayLike) -> NDArray[np.float64]:
     """Points (..., 3) in the optical frame, meters -> pixels (..., 2) of the raw image.
 
-    Points at or behind the camera plane have no image and give NaN.
+    Points at or behind the camera plane have no image and give NaN, and so do those beyond the place where the lens
+    model turns back: it would put them into the middle of the image.
     """
     xyz = np.asarray(points, np.float64)
     z = np.where(xyz[..., 2] > 0, xyz[..., 2], np.nan)
-    if not camera.distortion or xyz.size == 0:
-        return np.stack([camera.fx * xyz[..., 0] / z + camera.cx, camera.fy * xyz[..., 1] / z + camera.cy], axis=-1)
-    normalized = np.stack([xyz[..., 0] / z, xyz[..., 1] / z, np.ones_like(z)], axis=-1).reshape(-1, 1, 3)
-    coefficients = np.asarray(camera.distortion)
-    zero = np.zeros(3)
-    if camera.model == "equidistant":
-        pixels, _ = cv2.fisheye.projectPoints(normalized, zero, zero, camera.K, coefficients)
-    else:
-        pixels, _ = cv2.projectPoints(normalized, zero, zero, camera.K, coefficients)
-    return np.asarray(pixels, np.float64).reshape(*xyz.shape[:-1], 2)
+    shown = np.stack([xyz[..., 0] / z, xyz[..., 1] / z], axis=-1)
+    if camera.lens is not None and shown.size:
+        shown = camera.lens.distort(shown)
+    return np.asarray(shown * [camera.fx, camera.fy] + [camera.cx, camera.cy])
 
 
 def depth_to_points(camera: Camera, depth: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -217,6 +241,31 @@ def depth_to_points(camera: Camera, depth: NDArray[np.float32]) -> NDArray[np.fl
     return unproject(camera, np.stack([u, v], axis=-1), z).astype(np.float32)
 
 
+@lru_cache(maxsize=8)
+def pixels_with_rays(camera: Camera) -> NDArray[np.bool_] | None:
+    """(H, W) pixels whose viewing ray is known; ``None`` where all are, as with most lenses.
+
+    What lies outside of the lens model's range is judged in blocks, the doubtful ones left out.
+    """
+    if camera.lens is None:
+        return None
+    right, bottom = camera.width - 1, camera.height - 1
+    columns, rows = np.arange(camera.width), np.arange(camera.height)
+    border = [(columns, 0 * columns), (columns, 0 * columns + bottom), (0 * rows, rows), (0 * rows + right, rows)]
+    edge = np.concatenate([np.stack(line, axis=1) for line in border])
+    # The invertible region is the middle of the image: what reaches the border reaches everything.
+    if np.isfinite(rectify_pixels(camera, edge)).all():
+        return None
+    step = max(1, round(np.sqrt(camera.width * camera.height / _MASK_SAMPLES)))
+    v, u = np.mgrid[: camera.height + step : step, : camera.width + step : step]
+    corners = np.isfinite(rectify_pixels(camera, np.stack([np.minimum(u, right), np.minimum(v, bottom)], axis=-1)))
+    known = corners.all(axis=-1)
+    blocks = known[:-1, :-1] & known[1:, :-1] & known[:-1, 1:] & known[1:, 1:]
+    mask = blocks.repeat(step, axis=0).repeat(step, axis=1)[: camera.height, : camera.width]
+    mask.setflags(write=False)
+    return mask
+
+
 def points_to_depth(camera: Camera, points: NDArray[np.float32]) -> NDArray[np.float32]:
     """Cloud (..., 3) in the camera's optical frame -> depth image (H, W); the nearest point wins.
 
@@ -224,24 +273,10 @@ def points_to_depth(camera: Camera, points: NDArray[np.float32]) -> NDArray[np.f
         float32 meters, 0 where no point falls.
     """
     xyz = points.reshape(-1, 3)
-    xyz = _in_lens(camera, xyz[np.isfinite(xyz).all(axis=1) & (xyz[:, 2] > 0)])
+    xyz = xyz[np.isfinite(xyz).all(axis=1) & (xyz[:, 2] > 0)]
     depth = np.full(camera.height * camera.width, np.inf, np.float32)
     pixels = np.rint(project(camera, xyz))
     inside = (pixels >= 0).all(axis=1) & (pixels[:, 0] < camera.width) & (pixels[:, 1] < camera.height)
     flat = (pixels[inside, 1] * camera.width + pixels[inside, 0]).astype(np.int64)
     np.minimum.at(depth, flat, xyz[inside, 2].astype(np.float32))
     return np.where(np.isinf(depth), 0, depth).astype(np.float32).reshape(camera.height, camera.width)
-
-
-def _in_lens(camera: Camera, xyz: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Without points farther off the axis than the corners of the image.
-
-    A distortion polynomial holds inside the image only; far outside it turns back and would put
-    a point from the edge of a wide cloud into the middle of the image.
-    """
-    if not camera.distortion:
-        return xyz
-    right, bottom = camera.width - 0.5, camera.height - 0.5
-    corners = rays(camera, [[-0.5, -0.5], [right, -0.5], [-0.5, bottom], [right, bottom]])
-    limit = np.hypot(corners[:, 0], corners[:, 1]).max()
-    return np.asarray(xyz[np.hypot(xyz[:, 0], xyz[:, 1]) <= limit * xyz[:, 2]])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from unipose_ros.camera import Camera, pixels_with_rays, rays
 from unipose_ros.joint_sets import COCO17, JointSet
 
 # How alike two sets of COCO keypoints are, on the scale of human labeling error.
@@ -78,6 +79,17 @@ class Keypoints2D:
         """The people of an index or boolean array, in its order."""
         return Keypoints2D(
             self.pixels[people], self.confidences[people], self.scores[people], self.boxes[people], self.joint_set
+        )
+
+    def on_rays(self, camera: Camera) -> Keypoints2D:
+        """The same, without the keypoints at which the camera's lens shows no direction: those become NaN."""
+        if pixels_with_rays(camera) is None:
+            return self
+        known = np.isfinite(rays(camera, self.pixels)).all(axis=-1)
+        return replace(
+            self,
+            pixels=np.where(known[..., None], self.pixels, np.float32(np.nan)),
+            confidences=np.where(known, self.confidences, np.float32(0)),
         )
 
     @classmethod

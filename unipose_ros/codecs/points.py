@@ -128,6 +128,9 @@ def encode_person(
     points = points[np.arange(config.points) % len(points)]
     # The proposal says who is meant: where people stand together, the points' own middle would not.
     center = unproject(frame.camera, (np.asarray(box[:2], np.float64) + box[2:]) / 2, distance).astype(np.float32)
+    if not np.isfinite(center).all():
+        # The box reaches beyond what the lens shows.
+        center = np.median(points, axis=0)
     features = points - center
     if paint is not None:
         spread = config.paint_spread * frame.camera.fy / distance

@@ -65,7 +65,7 @@ def propose(frame: RgbdFrame, keypoints: Keypoints2D, config: DetectionConfig) -
     if keypoints.joint_set != COCO17:
         raise EstimatorError(f"the detector puts out '{keypoints.joint_set.name}'; people are found by 'coco17'")
     width, height = frame.camera.width, frame.camera.height
-    people = select_people(keypoints, width, height, config)
+    people = select_people(keypoints.on_rays(frame.camera), width, height, config)
     if len(people) == 0:
         return Proposals(people.boxes, np.zeros(0, np.float32), people.scores, people)
     seen = visible_keypoints(people, width, height, config)

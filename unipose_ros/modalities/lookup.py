@@ -56,7 +56,7 @@ class Lookup:
             raise EstimatorError(f"the detector puts out '{found.joint_set.name}'; modality '{NAME}' needs 'coco17'")
         with clock.stage("lift"):
             camera = frame.camera
-            people = select_people(found, camera.width, camera.height, self._people)
+            people = select_people(found.on_rays(camera), camera.width, camera.height, self._people)
             seen = visible_keypoints(people, camera.width, camera.height, self._people)
             self.last_keypoints = people
             lifted = lift_people(camera, frame.depth, people, seen, self._config)
