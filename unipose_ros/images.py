@@ -13,17 +13,47 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.camera import MOST_PIXELS
+from unipose_ros.image_header import ImageHeader, read_header
+from unipose_ros.rvl import RvlError, decode_rvl, rvl_size
+
 _DEPTH_TYPES = {"16UC1": np.uint16, "mono16": np.uint16, "32FC1": np.float32}
-_COLOR_TO_RGB = {
-    "rgb8": (3, None),
-    "bgr8": (3, cv2.COLOR_BGR2RGB),
-    "rgba8": (4, cv2.COLOR_RGBA2RGB),
-    "bgra8": (4, cv2.COLOR_BGRA2RGB),
-    "mono8": (1, cv2.COLOR_GRAY2RGB),
+#: Color encodings: channels as they lie in the buffer, their type, and OpenCV's conversion to RGB. OpenCV names a
+#: Bayer pattern by its second row and column, ROS by its first.
+_COLOR_TO_RGB: dict[str, tuple[int, type, int | None]] = {
+    "rgb8": (3, np.uint8, None),
+    "bgr8": (3, np.uint8, cv2.COLOR_BGR2RGB),
+    "rgba8": (4, np.uint8, cv2.COLOR_RGBA2RGB),
+    "bgra8": (4, np.uint8, cv2.COLOR_BGRA2RGB),
+    "mono8": (1, np.uint8, cv2.COLOR_GRAY2RGB),
+    "rgb16": (3, np.uint16, None),
+    "bgr16": (3, np.uint16, cv2.COLOR_BGR2RGB),
+    "rgba16": (4, np.uint16, cv2.COLOR_RGBA2RGB),
+    "bgra16": (4, np.uint16, cv2.COLOR_BGRA2RGB),
+    "mono16": (1, np.uint16, cv2.COLOR_GRAY2RGB),
+    **{
+        f"bayer_{ours}{bits}": (1, kind, code)
+        for bits, kind in ((8, np.uint8), (16, np.uint16))
+        for ours, code in (
+            ("rggb", cv2.COLOR_BAYER_BG2RGB),
+            ("bggr", cv2.COLOR_BAYER_RG2RGB),
+            ("gbrg", cv2.COLOR_BAYER_GR2RGB),
+            ("grbg", cv2.COLOR_BAYER_GB2RGB),
+        )
+    },
+    "yuv422": (2, np.uint8, cv2.COLOR_YUV2RGB_UYVY),
+    "uyvy": (2, np.uint8, cv2.COLOR_YUV2RGB_UYVY),
+    "yuv422_yuy2": (2, np.uint8, cv2.COLOR_YUV2RGB_YUY2),
+    "yuyv": (2, np.uint8, cv2.COLOR_YUV2RGB_YUY2),
 }
+#: Brightness in full size, then color at half of it in both directions.
+_TWO_PLANES = {"nv12": cv2.COLOR_YUV2RGB_NV12, "nv21": cv2.COLOR_YUV2RGB_NV21}
 #: What :func:`decode_color` reads.
-COLOR_ENCODINGS = tuple(_COLOR_TO_RGB)
+COLOR_ENCODINGS = (*_COLOR_TO_RGB, *_TWO_PLANES)
 _MILLIMETER = np.float32(0.001)
+#: 16-bit images of which one pixel in two hundred at most is brighter than this use a part of their range only, as
+#: infrared cameras and 12-bit sensors do: they are stretched, for dark images show nobody.
+_DIM, _BRIGHT_FRACTION = 65535 / 4, 99.5
 
 #: ``compressedDepth`` puts this before the image: int32 format (1 = inverse depth), float32 quantizers A and B.
 _COMPRESSED_DEPTH_HEADER = struct.Struct("<iff")
@@ -55,12 +85,41 @@ def decode_color(
     Raises:
         ImageError: another encoding, or a buffer shorter than the sizes say.
     """
+    if encoding in _TWO_PLANES:
+        return _from_two_planes(encoding, height, width, step, data)
     if encoding not in _COLOR_TO_RGB:
-        raise ImageError(f"color encoding '{encoding}' is not understood; use one of {', '.join(_COLOR_TO_RGB)}")
-    channels, code = _COLOR_TO_RGB[encoding]
-    pixels = _pixels(np.dtype(np.uint8), channels, height, width, step, is_bigendian, data)
-    packed = np.ascontiguousarray(pixels)
-    return packed if code is None else np.asarray(cv2.cvtColor(packed, code), np.uint8)
+        raise ImageError(f"color encoding '{encoding}' is not understood; use one of {', '.join(COLOR_ENCODINGS)}")
+    channels, kind, code = _COLOR_TO_RGB[encoding]
+    pixels = np.ascontiguousarray(_pixels(np.dtype(kind), channels, height, width, step, is_bigendian, data))
+    return _eight_bits(pixels if code is None else _converted(pixels, code, encoding))
+
+
+def _converted(pixels: NDArray[Any], code: int, encoding: str) -> NDArray[Any]:
+    try:
+        return np.asarray(cv2.cvtColor(pixels, code))
+    except cv2.error as error:
+        raise ImageError(
+            f"an image of {pixels.shape[1]}x{pixels.shape[0]} cannot be '{encoding}': {error.err}"
+        ) from error
+
+
+def _eight_bits(color: NDArray[Any]) -> NDArray[np.uint8]:
+    """8 bits as they are; of 16 the upper ones, or those that are in use in a dim image."""
+    if color.dtype == np.uint8:
+        return color
+    bright = float(np.percentile(color[::4, ::4], _BRIGHT_FRACTION))
+    white = bright if 0 < bright < _DIM else 65535.0
+    scaled: NDArray[np.uint8] = cv2.convertScaleAbs(color.astype(np.float32), alpha=255.0 / white)
+    return scaled
+
+
+def _from_two_planes(
+    encoding: str, height: int, width: int, step: int, data: bytes | NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    if height % 2 or width % 2:
+        raise ImageError(f"size {width}x{height}: '{encoding}' has even sides")
+    pixels = _pixels(np.dtype(np.uint8), 1, height * 3 // 2, width, step, False, data)[..., 0]
+    return np.asarray(_converted(np.ascontiguousarray(pixels), _TWO_PLANES[encoding], encoding), np.uint8)
 
 
 def _pixels(
@@ -74,6 +133,7 @@ def _pixels(
 ) -> NDArray[Any]:
     """View a row-padded buffer as (H, W, C) in native byte order."""
     row = width * channels * dtype.itemsize
+    _check_size("image", width, height)
     if height <= 0 or width <= 0 or step < row:
         raise ImageError(f"size {width}x{height} with step {step}: a row needs {row} bytes")
     buffer = np.frombuffer(data, np.uint8)
@@ -106,52 +166,134 @@ def to_millimeters(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
     return np.where((millimeters > 0) & (millimeters <= 65535), millimeters, 0).astype(np.uint16)
 
 
+def compressed_size(data: bytes | NDArray[np.uint8]) -> tuple[int, int]:
+    """Width and height that the header of a JPEG or PNG claims, without decoding it.
+
+    Raises:
+        ImageError: the buffer is no complete such image, or claims more pixels than any camera has.
+    """
+    header = _header(np.frombuffer(data, np.uint8))
+    return header.width, header.height
+
+
 def decode_compressed_color(data: bytes | NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """JPEG or PNG -> (H, W, 3) uint8 RGB.
+    """JPEG or PNG -> (H, W, 3) uint8 RGB, as the sensor has the pixels: an orientation in EXIF is not applied.
 
     Raises:
         ImageError: the buffer is no such image.
     """
-    image = _imdecode(data, cv2.IMREAD_COLOR)
+    buffer = np.frombuffer(data, np.uint8)
+    _header(buffer)
+    image = _imdecode(buffer, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
+def compressed_depth_size(image_format: str, data: bytes | NDArray[np.uint8]) -> tuple[int, int]:
+    """Width and height that compressed depth claims, as :func:`compressed_size`."""
+    payload = _depth_payload(image_format, np.frombuffer(data, np.uint8))[0]
+    return _rvl_size(payload) if _is_rvl(image_format) else compressed_size(payload)
+
+
 def decode_compressed_depth(image_format: str, data: bytes | NDArray[np.uint8]) -> NDArray[np.float32]:
-    """``compressedDepth`` (or a plain 16-bit PNG) -> (H, W) float32 meters, 0 for no reading.
+    """``compressedDepth`` of PNG or RVL (or a plain 16-bit PNG) -> (H, W) float32 meters, 0 for no reading.
 
     Args:
         image_format: the message's ``format``, e.g. ``16UC1; compressedDepth png``.
 
     Raises:
-        ImageError: RVL or another codec, or the buffer is cut short.
+        ImageError: another codec, or the buffer is cut short.
     """
-    buffer = np.frombuffer(data, np.uint8)
-    if "rvl" in image_format.lower():
-        raise ImageError(f"format '{image_format}': RVL is not supported; set the publisher's format to png")
+    payload, quantization = _depth_payload(image_format, np.frombuffer(data, np.uint8))
+    stored = _decode_rvl(payload) if _is_rvl(image_format) else decode_png16(payload)
+    return to_meters(stored) if quantization is None else _from_inverse_depth(stored, *quantization)
+
+
+def _depth_payload(
+    image_format: str, buffer: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], tuple[float, float] | None]:
+    """What is compressed, and the quantization of meters where there is one."""
     if "compressedDepth" not in image_format:
-        return to_meters(_imdecode(buffer, cv2.IMREAD_UNCHANGED))
+        return buffer, None
     if buffer.size <= _COMPRESSED_DEPTH_HEADER.size:
         raise ImageError(f"compressedDepth: {buffer.size} bytes is shorter than its header")
     kind, quantizer_a, quantizer_b = _COMPRESSED_DEPTH_HEADER.unpack_from(buffer)
-    image = _imdecode(buffer[_COMPRESSED_DEPTH_HEADER.size :], cv2.IMREAD_UNCHANGED)
+    payload = buffer[_COMPRESSED_DEPTH_HEADER.size :]
     if not image_format.strip().startswith("32FC1"):
-        return to_meters(image)
+        return payload, None
     if kind != _INVERSE_DEPTH:
         raise ImageError(f"compressedDepth of 32FC1 has quantization {kind}; only inverse depth (1) is defined")
-    return _from_inverse_depth(image, quantizer_a, quantizer_b)
+    return payload, (quantizer_a, quantizer_b)
 
 
-def _from_inverse_depth(image: NDArray[Any], quantizer_a: float, quantizer_b: float) -> NDArray[np.float32]:
+def _is_rvl(image_format: str) -> bool:
+    return "rvl" in image_format.lower()
+
+
+def _rvl_size(payload: NDArray[np.uint8]) -> tuple[int, int]:
+    try:
+        width, height = rvl_size(payload)
+    except RvlError as error:
+        raise ImageError(str(error)) from error
+    _check_size("RVL", width, height)
+    return width, height
+
+
+def _decode_rvl(payload: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    _rvl_size(payload)
+    try:
+        return decode_rvl(payload)
+    except RvlError as error:
+        raise ImageError(str(error)) from error
+
+
+def decode_png16(data: bytes | NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """PNG of one channel with 16 bits -> (H, W) uint16 as stored.
+
+    Raises:
+        ImageError: it is something else, or cut short.
+    """
+    payload = np.frombuffer(data, np.uint8)
+    header = _header(payload)
+    if header.kind != "PNG" or header.channels != 1 or header.bits != 16:
+        raise ImageError(
+            f"depth is stored as {header.kind} with {header.channels} channels of {header.bits} bits; use PNG of "
+            "one channel with 16 bits"
+        )
+    return np.asarray(_imdecode(payload, cv2.IMREAD_UNCHANGED), np.uint16)
+
+
+def _from_inverse_depth(stored: NDArray[Any], quantizer_a: float, quantizer_b: float) -> NDArray[np.float32]:
     """Undo compressed_depth_image_transport's quantization: depth = A / (value - B), value 0 = none."""
-    values = image.astype(np.float32)
-    with np.errstate(divide="ignore"):
-        depth = quantizer_a / (values - quantizer_b)
-    return to_meters(np.where(image > 0, depth, 0).astype(np.float32))
+    values = stored.astype(np.float32)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        depth = np.float32(quantizer_a) / (values - np.float32(quantizer_b))
+    return to_meters(np.where(stored > 0, depth, 0).astype(np.float32))
 
 
-def _imdecode(data: bytes | NDArray[np.uint8], flags: int) -> NDArray[Any]:
-    buffer = np.frombuffer(data, np.uint8)
-    image = cv2.imdecode(buffer, flags) if buffer.size else None
+def _header(buffer: NDArray[np.uint8]) -> ImageHeader:
+    """What a JPEG or PNG says of itself.
+
+    Raises:
+        ImageError: it is neither, or not complete, or claims more pixels than any camera has.
+    """
+    header = read_header(buffer)
+    if header is None:
+        raise ImageError(f"{buffer.size} bytes are not a complete JPEG or PNG image")
+    _check_size(header.kind, header.width, header.height)
+    return header
+
+
+def _check_size(what: str, width: int, height: int) -> None:
+    """Refuse to make arrays that no camera's image needs."""
+    if width * height > MOST_PIXELS:
+        raise ImageError(f"{what} of size {width}x{height}: more than {MOST_PIXELS} pixels")
+
+
+def _imdecode(buffer: NDArray[np.uint8], flags: int) -> NDArray[Any]:
+    try:
+        image = cv2.imdecode(buffer, flags)
+    except cv2.error as error:
+        raise ImageError(f"{buffer.size} bytes cannot be decoded: {error.err}") from error
     if image is None:
         raise ImageError(f"{buffer.size} bytes are not a complete JPEG or PNG image")
     return image

@@ -1,19 +1,27 @@
 from __future__ import annotations
 
+import contextlib
+import resource
 import struct
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from unipose_ros.images import (
     ImageError,
+    compressed_size,
     decode_compressed_color,
     decode_compressed_depth,
     encode_compressed_color,
     encode_compressed_depth,
 )
+from unipose_ros.rvl import encode_rvl
 
 PNG16 = "16UC1; compressedDepth png"
 PNG32 = "32FC1; compressedDepth png"
@@ -78,9 +86,39 @@ def test_other_quantizations_are_refused() -> None:
         decode_compressed_depth(PNG32, data)
 
 
-def test_rvl_is_refused_with_the_remedy() -> None:
-    with pytest.raises(ImageError, match="RVL is not supported; set the publisher's format to png"):
-        decode_compressed_depth("16UC1; compressedDepth rvl", encode_compressed_depth(ramp()))
+def rvl(stream: bytes, image_format: str = "16UC1; compressedDepth rvl") -> np.ndarray:
+    return decode_compressed_depth(image_format, bytes(12) + stream)
+
+
+def test_rvl_by_hand() -> None:
+    # Two zeros, two values: 5, and 2 more. Zigzag makes 10 and 4 of them; 10 takes two nibbles, low one first.
+    stream = struct.pack("<II", 4, 1) + struct.pack("<I", 0x22A14000)
+    np.testing.assert_allclose(rvl(stream), [[0, 0, 0.005, 0.007]])
+
+
+@given(
+    arrays(np.uint16, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.sampled_from([0, 1, 2, 900, 65535]))
+)
+def test_rvl_there_and_back(depth: np.ndarray) -> None:
+    np.testing.assert_array_equal(np.rint(rvl(encode_rvl(depth)) * 1000), depth)
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        struct.pack("<II", 2**31, 2**31),
+        struct.pack("<II", 4, 4),
+        struct.pack("<II", 4, 1) + struct.pack("<I", 0x27000000),  # more values than pixels
+        struct.pack("<II", 4, 1) + struct.pack("<I", 0x00000000),  # runs of nothing
+        struct.pack("<II", 4, 1) + 4 * struct.pack("<I", 0xFFFFFFFF),  # a number without an end
+        struct.pack("<II", 4, 1) + 2 * struct.pack("<I", 0x9999999F) + struct.pack("<I", 0x10000000),
+        encode_rvl(ramp())[:-400],
+        b"abc",
+    ],
+)
+def test_broken_rvl_is_refused(stream: bytes) -> None:
+    with pytest.raises(ImageError, match="RVL"):
+        rvl(stream)
 
 
 @pytest.mark.parametrize("size", [0, 4, 12])
@@ -90,7 +128,7 @@ def test_depth_shorter_than_its_header_is_refused(size: int) -> None:
 
 
 def test_a_depth_image_of_8_bits_is_refused() -> None:
-    with pytest.raises(ImageError, match="depth of type uint8"):
+    with pytest.raises(ImageError, match="PNG with 1 channels of 8 bits"):
         decode_compressed_depth(PNG16, bytes(12) + png(np.zeros((4, 4), np.uint8)))
 
 
@@ -134,3 +172,97 @@ def test_real_photographs_survive_compression(shared_data: Path) -> None:
     again = decode_compressed_color(encode_compressed_color(original, quality=95))
     assert again.shape == original.shape
     assert np.abs(again.astype(int) - original).mean() < 5
+
+
+def with_orientation(jpeg: bytes, orientation: int) -> bytes:
+    """The same image with an EXIF segment that says how it is to be turned."""
+    tiff = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    segment = b"Exif\0\0" + tiff
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + jpeg[2:]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pixels_stay_where_the_sensor_has_them(orientation: int) -> None:
+    jpeg = encode_compressed_color(smooth_color(), quality=95)
+    turned = with_orientation(jpeg, orientation)
+    np.testing.assert_array_equal(decode_compressed_color(turned), decode_compressed_color(jpeg))
+
+
+def progressive(color: np.ndarray) -> bytes:
+    return bytes(cv2.imencode(".jpg", color, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png(smooth_color()),
+        png(ramp()),
+        progressive(smooth_color()),
+        encode_compressed_color(smooth_color()) + bytes(50),
+        with_orientation(encode_compressed_color(smooth_color()), 6),
+    ],
+)
+def test_the_size_is_read_from_the_header(data: bytes) -> None:
+    assert compressed_size(data) == (64, 48)
+
+
+def png_claiming(width: int, height: int, bits: int = 16, colors: int = 0) -> bytes:
+    """A PNG whose header says so, with hardly anything in it."""
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colors, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes(1000))),
+        (b"IEND", b""),
+    ]
+    body = b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def jpeg_claiming(width: int, height: int) -> bytes:
+    jpeg = bytearray(encode_compressed_color(smooth_color()))
+    at = jpeg.index(b"\xff\xc0")
+    jpeg[at + 5 : at + 9] = struct.pack(">HH", height, width)
+    return bytes(jpeg)
+
+
+@pytest.mark.parametrize("data", [png_claiming(16000, 16000), png_claiming(2**31 - 1, 5), jpeg_claiming(65500, 65500)])
+def test_no_memory_is_taken_for_what_an_image_claims(data: bytes) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for read in (compressed_size, decode_compressed_color, lambda d: decode_compressed_depth(PNG16, bytes(12) + d)):
+        with pytest.raises(ImageError, match="more than 33554432 pixels"):
+            read(data)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kilobytes
+
+
+@pytest.mark.parametrize(
+    "data", [png_claiming(0, 5), png_claiming(5, 5, colors=9), b"\xff\xd8\xff\xda", b"\xff\xd8" * 40]
+)
+def test_headers_that_cannot_be_are_refused(data: bytes) -> None:
+    with pytest.raises(ImageError, match="not a complete JPEG or PNG"):
+        compressed_size(data)
+
+
+@pytest.mark.parametrize("kind", [".bmp", ".tiff", ".pgm", ".hdr"])
+def test_other_formats_of_opencv_are_refused(kind: str) -> None:
+    gray = np.zeros((8, 8), np.float32 if kind == ".hdr" else np.uint8)
+    good, data = cv2.imencode(kind, cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR) if kind == ".hdr" else gray)
+    assert good
+    with pytest.raises(ImageError, match="not a complete JPEG or PNG"):
+        decode_compressed_color(bytes(data))
+
+
+def test_depth_of_several_channels_is_refused() -> None:
+    data = png(np.zeros((4, 4, 3), np.uint16))
+    for image_format, payload in ((PNG16, bytes(12) + data), ("16UC1; png compressed", data)):
+        with pytest.raises(ImageError, match="PNG with 3 channels of 16 bits"):
+            decode_compressed_depth(image_format, payload)
+
+
+@given(st.binary(max_size=200), st.sampled_from([PNG16, PNG32, "16UC1; compressedDepth rvl", "", "jpeg"]))
+def test_rubbish_is_an_image_error(data: bytes, image_format: str) -> None:
+    for head in (b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"):
+        for read in (decode_compressed_color, lambda d: decode_compressed_depth(image_format, d)):
+            with contextlib.suppress(ImageError):
+                read(head + data)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import array
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -89,13 +90,79 @@ def test_gray_becomes_rgb() -> None:
     np.testing.assert_array_equal(decoded, np.repeat(gray[..., None], 3, axis=2))
 
 
+#: Of a gray ramp: OpenCV's pattern names are those of the second row and column, ROS's of the first.
+BAYER = {"bayer_rggb8": "BG", "bayer_bggr8": "RG", "bayer_gbrg8": "GR", "bayer_grbg8": "GB"}
+
+
+@pytest.mark.parametrize("encoding", BAYER)
+def test_bayer_patterns_by_hand(encoding: str) -> None:
+    # A red scene: only the pixels under red filters have a value.
+    pattern = encoding.removeprefix("bayer_")[:4]
+    mosaic = np.zeros((8, 8), np.uint8)
+    place = pattern.index("r")
+    mosaic[place // 2 :: 2, place % 2 :: 2] = 200
+    data, step = padded(mosaic, 3)
+    color = decode_color(encoding, 8, 8, step, False, data)
+    assert (color[2:6, 2:6, 0] > 90).all()
+    assert (color[2:6, 2:6, 0] > 2 * color[2:6, 2:6, 1:].max(axis=-1)).all()
+    assert BAYER[encoding] in str([name for name in dir(cv2) if name.startswith("COLOR_BAYER")])
+
+
+@pytest.mark.parametrize("encoding", ["yuv422", "uyvy", "yuv422_yuy2", "yuyv"])
+def test_yuv_by_hand(encoding: str) -> None:
+    # BT.601: Y = 82, U = 90, V = 240 is pure red.
+    order = [90, 82, 240, 82] if encoding in ("yuv422", "uyvy") else [82, 90, 82, 240]
+    data, step = padded(np.tile(np.array(order, np.uint8), (2, 2)), 5)
+    color = decode_color(encoding, 2, 4, step, False, data)
+    np.testing.assert_allclose(color, np.broadcast_to([255, 0, 0], (2, 4, 3)), atol=4)
+
+
+@pytest.mark.parametrize(("encoding", "pair"), [("nv12", [90, 240]), ("nv21", [240, 90])])
+def test_two_planes_by_hand(encoding: str, pair: list[int]) -> None:
+    planes = np.concatenate([np.full((4, 4), 82), np.tile(pair, (2, 2))]).astype(np.uint8)
+    data, step = padded(planes, 2)
+    color = decode_color(encoding, 4, 4, step, False, data)
+    np.testing.assert_allclose(color, np.broadcast_to([255, 0, 0], (4, 4, 3)), atol=4)
+    with pytest.raises(ImageError, match="size 4x3"):
+        decode_color(encoding, 3, 4, step, False, data)
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+@pytest.mark.parametrize("encoding", ["rgb16", "bgr16", "mono16", "bayer_rggb16"])
+def test_sixteen_bits_keep_black_and_white(encoding: str, big_endian: bool) -> None:
+    channels = 3 if encoding.endswith(("rgb16", "bgr16")) else 1
+    values = np.zeros((8, 8, channels), np.uint16)
+    values[4:] = 65535
+    data, step = padded(values.astype(">u2" if big_endian else "<u2"), 2)
+    color = decode_color(encoding, 8, 8, step, big_endian, data)
+    assert (color[:3] == 0).all()
+    assert (color[5:] == 255).all()
+
+
+@pytest.mark.parametrize("encoding", ["mono16", "rgb16"])
+def test_dim_images_of_sixteen_bits_are_stretched(encoding: str) -> None:
+    # Infrared of 0 to 1000, and the 12 bits of an industrial camera: divided by 257 they would be black.
+    for highest in (1000, 4095):
+        column = np.linspace(0, highest, 64).astype(np.uint16)
+        values = np.tile(column[:, None, None], (1, 64, 3 if encoding == "rgb16" else 1))
+        color = decode_color(encoding, 64, 64, values.strides[0], False, values.tobytes())
+        assert (int(color.min()), int(color.max())) == (0, 255)
+        expected = 255.0 * values[:, 0, 0] / highest
+        assert np.abs(color[:, 0, 0] - expected).max() < 16  # the brightest few are white
+
+
+def test_images_larger_than_any_cameras_are_refused() -> None:
+    with pytest.raises(ImageError, match="size 65536x65536: more than"):
+        decode_depth("16UC1", 65536, 65536, 131072, False, bytes(12))
+
+
 @pytest.mark.parametrize("encoding", ["", "rgb8", "8UC1", "64FC1", "16SC1"])
 def test_other_depth_encodings_are_refused(encoding: str) -> None:
     with pytest.raises(ImageError, match=f"depth encoding '{encoding}' is not understood; use one of 16UC1, mono16"):
         decode_depth(encoding, 1, 1, 8, False, bytes(8))
 
 
-@pytest.mark.parametrize("encoding", ["", "16UC1", "yuv422_yuy2", "bayer_rggb8"])
+@pytest.mark.parametrize("encoding", ["", "16UC1", "8UC3", "nv99", "bayer_rggb12"])
 def test_other_color_encodings_are_refused(encoding: str) -> None:
     with pytest.raises(ImageError, match=f"color encoding '{encoding}' is not understood; use one of rgb8"):
         decode_color(encoding, 1, 1, 8, False, bytes(8))

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.files import write_atomic as write_atomic
+from unipose_ros.images import ImageError, decode_compressed_color, decode_png16
 from unipose_training.datasets.errors import DataError
 
 # JSON of data sets, with errors that name file and key.
@@ -64,15 +65,17 @@ def array_of(path: Path, record: Any, key: str, shape: tuple[int, ...]) -> NDArr
 
 
 def read_color_file(path: Path) -> NDArray[np.uint8]:
-    """JPEG or PNG -> (H, W, 3) uint8 RGB.
+    """JPEG or PNG -> (H, W, 3) uint8 RGB, as the sensor has the pixels: an orientation in EXIF is not applied.
+
+    Labels and calibrations of data sets belong to the stored pixels.
 
     Raises:
         DataError: the file is absent or no image.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataError(f"{path}: no readable color image; check that the data set is complete")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    try:
+        return decode_compressed_color(path.read_bytes())
+    except (OSError, ImageError) as error:
+        raise DataError(f"{path}: no readable color image; check that the data set is complete ({error})") from error
 
 
 def read_depth_file(path: Path) -> NDArray[np.uint16]:
@@ -81,10 +84,12 @@ def read_depth_file(path: Path) -> NDArray[np.uint16]:
     Raises:
         DataError: the file is absent, no image, or has another type.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None or image.dtype != np.uint16 or image.ndim != 2:
-        raise DataError(f"{path}: no 16-bit gray PNG; depth is stored in millimeters in such files")
-    return np.asarray(image, np.uint16)
+    try:
+        return decode_png16(path.read_bytes())
+    except (OSError, ImageError) as error:
+        raise DataError(
+            f"{path}: no 16-bit gray PNG; depth is stored in millimeters in such files ({error})"
+        ) from error
 
 
 # Single frames of videos by their number.

@@ -1,0 +1,109 @@
+"""RVL, the depth compression of ``compressed_depth_image_transport`` beside PNG.
+
+Run lengths and differences as variable-length integers: Wilson, "Fast Lossless Depth Image Compression", ISS 2017.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Before the stream: columns and rows.
+_SIZE = struct.Struct("<II")
+#: A value has 16 bits and a sign: six groups of three bits; lengths of runs have a few more.
+_MOST_NIBBLES = 10
+
+
+class RvlError(ValueError):
+    """The stream does not hold the image that it announces."""
+
+
+def rvl_size(data: NDArray[np.uint8]) -> tuple[int, int]:
+    """Width and height that a stream announces.
+
+    Raises:
+        RvlError: it is shorter than that.
+    """
+    if data.size < _SIZE.size:
+        raise RvlError(f"RVL: {data.size} bytes are shorter than the size in front of the stream")
+    width, height = _SIZE.unpack_from(data)
+    return int(width), int(height)
+
+
+def decode_rvl(data: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """A stream with its size in front -> (H, W) uint16.
+
+    The caller has checked the size with :func:`rvl_size`.
+
+    Raises:
+        RvlError: the stream ends too early, or holds more than its size.
+    """
+    width, height = rvl_size(data)
+    numbers = _numbers(data[_SIZE.size :])
+    pixels = np.zeros(width * height, np.uint16)
+    placed: list[NDArray[np.intp]] = []
+    taken: list[NDArray[np.int64]] = []
+    at = read = 0
+    while at < pixels.size:
+        if read + 2 > numbers.size:
+            raise RvlError(f"RVL: the stream ends after {at} of {width}x{height} pixels")
+        zeros, values = int(numbers[read]), int(numbers[read + 1])
+        at, read = at + zeros, read + 2
+        if at + values > pixels.size or read + values > numbers.size or zeros + values == 0:
+            raise RvlError(f"RVL: a run of {zeros} zeros and {values} values does not fit {width}x{height} pixels")
+        placed.append(np.arange(at, at + values))
+        taken.append(numbers[read : read + values])
+        at, read = at + values, read + values
+    if placed:
+        coded = np.concatenate(taken)
+        # Zigzag: 0, -1, 1, -2, ... The difference is to the value before, past any zeros between them.
+        pixels[np.concatenate(placed)] = np.cumsum((coded >> 1) ^ -(coded & 1)).astype(np.uint16)
+    return pixels.reshape(height, width)
+
+
+def _numbers(stream: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """All variable-length integers of a stream: nibbles of three bits, low ones first, the fourth says "more"."""
+    bytes_in_order = stream[: stream.size // 4 * 4].reshape(-1, 4)[:, ::-1].reshape(-1)
+    nibbles = np.stack([bytes_in_order >> 4, bytes_in_order & 15], axis=1).reshape(-1)
+    ends = np.flatnonzero(nibbles < 8)
+    starts = np.concatenate([[0], ends[:-1] + 1]) if ends.size else ends
+    lengths = ends - starts + 1
+    if (lengths > _MOST_NIBBLES).any():
+        raise RvlError("RVL: a number has more bits than any pixel or run")
+    numbers = np.zeros(ends.size, np.int64)
+    for place in range(int(lengths.max(initial=0))):
+        longer = np.flatnonzero(lengths > place)
+        numbers[longer] |= (nibbles[starts[longer] + place].astype(np.int64) & 7) << (3 * place)
+    return numbers
+
+
+def encode_rvl(depth: NDArray[np.uint16]) -> bytes:
+    """(H, W) uint16 -> a stream with its size in front."""
+    height, width = depth.shape
+    values = depth.reshape(-1).astype(np.int64)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], (values > 0).astype(np.int8), [0]])))
+    differences = np.diff(np.concatenate([[0], values[values > 0]]))
+    coded = (differences << 1) ^ (differences >> 63)
+    nibbles: list[int] = []
+    at = read = 0
+    for start, end in edges.reshape(-1, 2):
+        for number in (start - at, end - start, *coded[read : read + end - start]):
+            _append(nibbles, int(number))
+        at, read = int(end), read + int(end - start)
+    if at < values.size:
+        _append(nibbles, values.size - at)
+        _append(nibbles, 0)
+    nibbles += [0] * (-len(nibbles) % 8)
+    groups = np.array(nibbles, np.uint32).reshape(-1, 8)
+    words = (groups << np.arange(28, -4, -4, dtype=np.uint32)).sum(axis=1, dtype=np.uint64).astype("<u4")
+    return _SIZE.pack(width, height) + words.tobytes()
+
+
+def _append(nibbles: list[int], number: int) -> None:
+    while True:
+        number, low = number >> 3, number & 7
+        nibbles.append(low | (8 if number else 0))
+        if not number:
+            return
