@@ -19,8 +19,8 @@ from unipose_ros.lens import MODEL_LENGTHS, Lens, LensError, fitting_coefficient
 _LEAST_VIEW, _GREATEST_VIEW = 0.05, 8.0
 #: fy / fx; pixels that are binned in one direction only are twice as wide as high.
 _LEAST_ASPECT, _GREATEST_ASPECT = 0.2, 5.0
-#: The principal point lies within the image, or beside it where the image is a region of the sensor: in sides.
-_CENTER_RANGE = (-1.0, 2.0)
+#: The principal point in sides of the image: within it, or beside it where the image is a region of the sensor.
+_CENTER_RANGE = (-5.0, 6.0)
 #: Pixels of an image; 8K UHD has 33 million.
 MOST_PIXELS = 2**25
 #: Pixels by which a ray's image may miss the pixel that it was asked for.
@@ -57,11 +57,14 @@ class Camera:
     model: str = "plumb_bob"
 
     def __post_init__(self) -> None:
-        _check_size(self.width, self.height)
-        for name, side in (("fx", self.width), ("fy", self.height)):
-            _check_focal(name, getattr(self, name), side)
-        for name, side in (("cx", self.width), ("cy", self.height)):
-            _check_center(name, getattr(self, name), side)
+        for name in ("fx", "fy"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0):
+                raise CameraError(f"{name} = {value}: a focal length must be positive; {_CALIBRATE}")
+        if not (np.isfinite(self.cx) and np.isfinite(self.cy)):
+            raise CameraError(f"principal point ({self.cx}, {self.cy}) is not finite; calibrate the camera")
+        if self.width <= 0 or self.height <= 0:
+            raise CameraError(f"size {self.width}x{self.height}: camera_info must carry the image size")
         if self.model not in MODEL_LENGTHS:
             raise CameraError(
                 f"distortion_model = '{self.model}': use one of {sorted(MODEL_LENGTHS)}, or rectified topics"
@@ -115,19 +118,18 @@ class Camera:
             rectified: the image is a rectified one (REP-104): P is used and there is no distortion.
 
         Raises:
-            CameraError: intrinsics are zero or not finite, the model is unknown, or the region of interest
-                is not within the sensor.
+            CameraError: the intrinsics are none that a calibrated camera has, the model is unknown, or the region of
+                interest is not within the sensor.
         """
         matrix = np.asarray(info.p, np.float64).reshape(3, 4) if rectified else np.asarray(info.k).reshape(3, 3)
-        fx, fy = matrix[0, 0], matrix[1, 1]
-        if not fx * _LEAST_ASPECT <= fy <= fx * _GREATEST_ASPECT and fx > 0 and fy > 0:
-            raise CameraError(f"fx = {fx:g} and fy = {fy:g}: no pixels are so oblong; {_CALIBRATE}")
         distortion = () if rectified else tuple(float(c) for c in info.d)
-        return cls(
+        camera = cls(
             **_of_image(info, matrix),
             distortion=distortion if any(distortion) else (),
             model=str(info.distortion_model) if any(distortion) else "plumb_bob",
         )
+        require_plausible(camera)
+        return camera
 
 
 def _of_image(info: Any, matrix: NDArray[np.float64]) -> dict[str, Any]:
@@ -156,30 +158,28 @@ _CALIBRATE = (
 )
 
 
-def _check_size(width: int, height: int) -> None:
-    if width <= 0 or height <= 0:
-        raise CameraError(f"size {width}x{height}: camera_info must carry the image size")
-    if width * height > MOST_PIXELS:
-        raise CameraError(f"size {width}x{height}: more than {MOST_PIXELS} pixels; {_CALIBRATE}")
+def require_plausible(camera: Camera) -> None:
+    """Refuse a calibration that no camera has, such as a driver's placeholder of ones.
 
-
-def _check_focal(name: str, value: float, side: int) -> None:
-    if not (np.isfinite(value) and value > 0):
-        raise CameraError(f"{name} = {value}: a focal length must be positive; {_CALIBRATE}")
-    low, high = side / _GREATEST_VIEW, side / _LEAST_VIEW
-    if not low <= value <= high:
-        raise CameraError(
-            f"{name} = {value:g}: with {side} pixels a focal length is {low:g} to {high:g} pixels; {_CALIBRATE}"
-        )
-
-
-def _check_center(name: str, value: float, side: int) -> None:
-    # A pixel more, for an image that was scaled down.
-    low, high = _CENTER_RANGE[0] * side - 1, _CENTER_RANGE[1] * side + 1
-    if not low <= value <= high:  # NaN compares false
-        raise CameraError(
-            f"principal point {name} = {value:g}: with {side} pixels it is {low:g} to {high:g}; {_CALIBRATE}"
-        )
+    Raises:
+        CameraError: names the field, its value and the remedy.
+    """
+    if camera.width * camera.height > MOST_PIXELS:
+        raise CameraError(f"size {camera.width}x{camera.height}: more than {MOST_PIXELS} pixels; {_CALIBRATE}")
+    for axis, side in (("x", camera.width), ("y", camera.height)):
+        focal, center = getattr(camera, f"f{axis}"), getattr(camera, f"c{axis}")
+        low, high = side / _GREATEST_VIEW, side / _LEAST_VIEW
+        if not low <= focal <= high:
+            raise CameraError(
+                f"f{axis} = {focal:g}: with {side} pixels a focal length is {low:g} to {high:g} pixels; {_CALIBRATE}"
+            )
+        low, high = (bound * side for bound in _CENTER_RANGE)
+        if not low <= center <= high:
+            raise CameraError(
+                f"principal point c{axis} = {center:g}: with {side} pixels it is {low:g} to {high:g}; {_CALIBRATE}"
+            )
+    if not _LEAST_ASPECT <= camera.fy / camera.fx <= _GREATEST_ASPECT:
+        raise CameraError(f"fx = {camera.fx:g} and fy = {camera.fy:g}: no pixels are so oblong; {_CALIBRATE}")
 
 
 def rectify_pixels(camera: Camera, pixels: ArrayLike) -> NDArray[np.float64]:
@@ -196,7 +196,8 @@ def rectify_pixels(camera: Camera, pixels: ArrayLike) -> NDArray[np.float64]:
     if lens is None or raw.size == 0:
         return raw.copy()
     focal, center = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
-    return lens.undistort((raw - center) / focal, _RESIDUAL / float(focal.max())) * focal + center
+    ideal: NDArray[np.float64] = lens.undistort((raw - center) / focal, _RESIDUAL / float(focal.max())) * focal + center
+    return ideal
 
 
 def rays(camera: Camera, pixels: ArrayLike) -> NDArray[np.float64]:
@@ -259,7 +260,7 @@ def pixels_with_rays(camera: Camera) -> NDArray[np.bool_] | None:
     step = max(1, round(np.sqrt(camera.width * camera.height / _MASK_SAMPLES)))
     v, u = np.mgrid[: camera.height + step : step, : camera.width + step : step]
     corners = np.isfinite(rectify_pixels(camera, np.stack([np.minimum(u, right), np.minimum(v, bottom)], axis=-1)))
-    known = corners.all(axis=-1)
+    known: NDArray[np.bool_] = np.asarray(corners.all(axis=-1))
     blocks = known[:-1, :-1] & known[1:, :-1] & known[:-1, 1:] & known[1:, 1:]
     mask = blocks.repeat(step, axis=0).repeat(step, axis=1)[: camera.height, : camera.width]
     mask.setflags(write=False)

@@ -19,7 +19,7 @@ from unipose_ros.images import ImageError
 FloatArray = NDArray[np.float64]
 
 #: sensor_msgs/PointField datatypes that a coordinate may have.
-_COORDINATES = {7: np.dtype("f4"), 8: np.dtype("f8")}
+_COORDINATES: dict[int, np.dtype[Any]] = {7: np.dtype("f4"), 8: np.dtype("f8")}
 #: Points by which a grid is judged; fewer than the second number say nothing.
 _JUDGED, _FEWEST = 4000, 200
 #: Pixels by which nine points in ten lie at most beside their place in the grid. A cloud of another camera, moved
@@ -41,7 +41,6 @@ def read_cloud(message: Any) -> NDArray[np.float32]:
     Raises:
         ImageError: there is no x, y or z of a float type, or they do not lie within the data.
     """
-    order = ">" if message.is_bigendian else "<"
     step, height, width = int(message.point_step), int(message.height), int(message.width)
     columns = [_coordinate(message, name, step) for name in "xyz"]
     if height * width > MOST_PIXELS:
@@ -51,7 +50,9 @@ def read_cloud(message: Any) -> NDArray[np.float32]:
     buffer = np.frombuffer(message.data, np.uint8)
     row_step = _row_step(int(message.row_step), width * step, height, buffer.size)
     views = [
-        np.ndarray((height, width), kind.newbyteorder(order), buffer, offset, (row_step, step))
+        np.ndarray(
+            (height, width), kind.newbyteorder(">" if message.is_bigendian else "<"), buffer, offset, (row_step, step)
+        )
         for offset, kind in columns
     ]
     with np.errstate(over="ignore", invalid="ignore"):  # float64 beyond float32 becomes infinite, and is no point then
@@ -165,7 +166,7 @@ def _fit(
 
 
 def _camera_or_none(
-    camera: Camera, intrinsics: dict[str, float], distortion: tuple[float, ...], size: tuple[int, int]
+    camera: Camera, intrinsics: dict[str, Any], distortion: tuple[float, ...], size: tuple[int, int]
 ) -> list[Camera]:
     """A camera of other intrinsics; nothing where no camera has them."""
     try:
@@ -256,6 +257,7 @@ def _looked_at(camera: Camera, source: Camera) -> tuple[NDArray[np.intp], NDArra
     """(H, W) row and column of another camera's pixel that each of a camera's looks at, and whether there is one."""
     v, u = np.mgrid[: camera.height, : camera.width]
     pixels = np.rint(project(source, rays(camera, np.stack([u, v], axis=-1))))
-    inside = ((pixels >= 0) & (pixels < [source.width, source.height])).all(axis=-1)  # False for NaN
-    column, row = np.moveaxis(np.where(inside[..., None], pixels, 0).astype(np.intp), -1, 0)
-    return row, column, inside
+    size = np.array([source.width, source.height])
+    inside: NDArray[np.bool_] = np.asarray(((pixels >= 0) & (pixels < size)).all(axis=-1))  # False for NaN
+    places = np.where(inside[..., None], pixels, 0).astype(np.intp)
+    return places[..., 1], places[..., 0], inside

@@ -109,8 +109,7 @@ def _eight_bits(color: NDArray[Any]) -> NDArray[np.uint8]:
         return color
     bright = float(np.percentile(color[::4, ::4], _BRIGHT_FRACTION))
     white = bright if 0 < bright < _DIM else 65535.0
-    scaled: NDArray[np.uint8] = cv2.convertScaleAbs(color.astype(np.float32), alpha=255.0 / white)
-    return scaled
+    return np.asarray(cv2.convertScaleAbs(color.astype(np.float32), alpha=255.0 / white), np.uint8)
 
 
 def _from_two_planes(

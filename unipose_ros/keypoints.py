@@ -85,7 +85,7 @@ class Keypoints2D:
         """The same, without the keypoints at which the camera's lens shows no direction: those become NaN."""
         if pixels_with_rays(camera) is None:
             return self
-        known = np.isfinite(rays(camera, self.pixels)).all(axis=-1)
+        known: NDArray[np.bool_] = np.asarray(np.isfinite(rays(camera, self.pixels)).all(axis=-1))
         return replace(
             self,
             pixels=np.where(known[..., None], self.pixels, np.float32(np.nan)),

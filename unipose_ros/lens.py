@@ -7,6 +7,7 @@ turns back somewhere farther out; beyond that place it describes no image, and h
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -251,7 +252,7 @@ def _tilt(around_x: float, around_y: float) -> FloatArray:
     return np.asarray(onto @ turn)
 
 
-def _through(homography: FloatArray, points: FloatArray) -> FloatArray:
+def _through(homography: NDArray[Any], points: FloatArray) -> FloatArray:
     """(..., 2) points through a homography; always new ones."""
     if np.array_equal(homography, np.eye(3)):
         return np.array(points, np.float64)

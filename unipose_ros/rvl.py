@@ -6,6 +6,7 @@ Run lengths and differences as variable-length integers: Wilson, "Fast Lossless 
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,8 +98,8 @@ def encode_rvl(depth: NDArray[np.uint16]) -> bytes:
         _append(nibbles, 0)
     nibbles += [0] * (-len(nibbles) % 8)
     groups = np.array(nibbles, np.uint32).reshape(-1, 8)
-    words = (groups << np.arange(28, -4, -4, dtype=np.uint32)).sum(axis=1, dtype=np.uint64).astype("<u4")
-    return _SIZE.pack(width, height) + words.tobytes()
+    words: NDArray[Any] = (groups << np.arange(28, -4, -4, dtype=np.uint32)).sum(axis=1, dtype=np.uint64).astype("<u4")
+    return _SIZE.pack(width, height) + bytes(words)
 
 
 def _append(nibbles: list[int], number: int) -> None:

@@ -39,6 +39,7 @@ class ProposalCache:
         self._known = Proposals.empty()
         self._age = 0
         self._stamp_ns = 0
+        self._camera: Camera | None = None
 
     @property
     def runtime(self) -> str:
@@ -96,10 +97,12 @@ class ProposalCache:
         """Take note of who was found in a frame, and where."""
         self._age += 1
         self._stamp_ns = frame.stamp_ns
+        self._camera = frame.camera
         self._known = boxes_around_joints(frame.camera, people, _MOVED)
 
     def _is_recent(self, frame: RgbdFrame) -> bool:
-        return 0 < frame.stamp_ns - self._stamp_ns < _STALE_NS
+        # Boxes are pixels of the camera that they were seen by.
+        return 0 < frame.stamp_ns - self._stamp_ns < _STALE_NS and frame.camera == self._camera
 
     def reset(self) -> None:
         """Forget everybody."""

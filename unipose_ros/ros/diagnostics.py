@@ -15,6 +15,8 @@ from unipose_ros.ros.parameters import NodeConfig
 from unipose_ros.ros.subscriptions import NAMES, awaited
 
 _MEGABYTE = 1024.0 * 1024.0
+#: Remarks about an input that nothing is lost by.
+_HARMLESS = {"thin_depth"}
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def _input_status(condition: Condition, statistics: Statistics, config: NodeConf
     values |= {name: f"{value:.0f}" for name, value in statistics.values.items() if name.startswith("depth")}
     drops = statistics.drops
     values |= {f"dropped: {reason}": str(count) for reason, count in sorted(drops.items())}
+    values |= {f"noted: {reason}": str(count) for reason, count in sorted(statistics.remarks.items())}
     level, message = _input_level(condition, drops, statistics, config)
     return _status(f"{condition.name}: input", level, message, values)
 
@@ -72,6 +75,10 @@ def _input_level(
     bad = {reason: count for reason, count in drops.items() if reason != "superseded"}
     if bad and statistics.age("bad_input") < config.input.timeout:
         return DiagnosticStatus.WARN, "inputs are dropped: " + ", ".join(sorted(bad))
+    noted = [reason for reason in statistics.remarks if statistics.age(f"remark {reason}") < config.input.timeout]
+    wrong = sorted(set(noted) - _HARMLESS)
+    if wrong:
+        return DiagnosticStatus.WARN, "inputs look wrong: " + ", ".join(wrong)
     return DiagnosticStatus.OK, "receiving"
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from unipose_ros.decoding import BadInputError
+
 #: Durations remembered per stage: ten seconds at 30 Hz.
 _WINDOW = 300
 #: Rates are taken over this many seconds.
@@ -32,6 +34,7 @@ class Statistics:
 
     def _clear(self) -> None:
         self._drops: Counter[str] = Counter()
+        self._remarks: Counter[str] = Counter()
         self._ticks: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_WINDOW))
         self._durations: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_WINDOW))
         self._values: dict[str, float] = {}
@@ -42,6 +45,11 @@ class Statistics:
         with self._lock:
             self._drops[reason] += 1
             return self._drops[reason]
+
+    def remark(self, reason: str) -> None:
+        """Count an input that became a result although something looks wrong with it."""
+        with self._lock:
+            self._remarks[reason] += 1
 
     def tick(self, event: str) -> None:
         """Note that something regular happened now."""
@@ -84,6 +92,12 @@ class Statistics:
         with self._lock:
             return dict(self._drops)
 
+    @property
+    def remarks(self) -> dict[str, int]:
+        """How many inputs something looked wrong with, by reason."""
+        with self._lock:
+            return dict(self._remarks)
+
     def rate(self, event: str) -> float:
         """Hz over the last seconds; 0 when it has stopped."""
         now = self._clock()
@@ -106,16 +120,7 @@ class Statistics:
 # Says what is wrong with the input: every occurrence is counted, the first of its kind is logged.
 
 
-class BadInputError(ValueError):
-    """An input cannot become a frame.
-
-    Attributes:
-        reason: short key under which it is counted in the diagnostics.
-    """
-
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
+__all__ = ["BadInputError", "ThrottledLogger"]
 
 
 class ThrottledLogger:
@@ -138,6 +143,12 @@ class ThrottledLogger:
         # Numbers differ from frame to frame; the same sentence with others is the same problem.
         if self._first(re.sub(r"[0-9.]+", "#", text)):
             self._logger.error(f"{text} (said once; see '{reason}' in /diagnostics for how often)")
+
+    def remark(self, reason: str, text: str) -> None:
+        """An input that was used looks wrong."""
+        self._statistics.remark(reason)
+        self._statistics.tick(f"remark {reason}")
+        self.note(reason, text)
 
     def note(self, reason: str, text: str) -> None:
         """Something the user should know, though nothing was lost by it."""

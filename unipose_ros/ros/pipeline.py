@@ -6,8 +6,6 @@ import threading
 import traceback
 from collections.abc import Callable
 
-import numpy as np
-
 from unipose_ros.estimator import EstimatorError, PoseEstimator
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
@@ -20,7 +18,8 @@ from unipose_ros.tracking import Tracker
 
 #: Stamps older or newer than this against the node's clock hint at a replay without simulated time.
 _CLOCK_GAP_MS = 10_000.0
-
+#: Remarks of the decoder that say why no depth is left.
+_EXPLAIN_EMPTY = {"cloud_outside", "depth_unit", "lens_model"}
 
 #: Sends a frame's people out; see :meth:`unipose_ros.ros.publishers.Publishers.publish`.
 Publish = Callable[[RgbdFrame, Skeletons, Keypoints2D | None, NodeConfig], None]
@@ -88,7 +87,7 @@ class Pipeline:
         self._forget_if_told()
         with clock.stage("decode"):
             frame = self._decoder.decode(pair)
-        self._check(frame)
+        self._remark(frame)
         found = self._estimator.estimate(frame, clock)
         self._tell_notice()
         if generation != self._generation:
@@ -111,16 +110,17 @@ class Pipeline:
             self._estimator.reset()
             self._tracker.reset()
 
-    def _check(self, frame: RgbdFrame) -> None:
-        """Say it when a frame carries no depth at all; it is still looked at."""
-        if frame.depth is None:
-            return
-        share = float(np.count_nonzero(frame.depth) / frame.depth.size)
-        self._statistics.set("depth valid (%)", 100 * share)
-        if share == 0.0:
+    def _remark(self, frame: RgbdFrame) -> None:
+        """Say what looks wrong with a frame; it is still looked at."""
+        for name, value in self._decoder.figures.items():
+            self._statistics.set(name, value)
+        for reason, text in self._decoder.remarks.items():
+            self._reporter.remark(reason, text)
+        if frame.depth is not None and not frame.depth.any():
             self._statistics.drop("empty_depth")
-            self._reporter.note("empty_depth", "depth has no reading anywhere (all 0, NaN or inf): is the sensor "
-                                "covered, or the scene out of its range?")  # fmt: skip
+            if not self._decoder.remarks.keys() & _EXPLAIN_EMPTY:
+                self._reporter.note("empty_depth", "depth has no reading anywhere (all 0, NaN or inf): is the sensor "
+                                    "covered, or the scene out of its range?")  # fmt: skip
 
     def _tell_notice(self) -> None:
         """Say once that the estimator cannot do its best, and once that it can again."""

@@ -99,7 +99,7 @@ class Subscriptions:
 
     def _subscribe_info(self, name: str) -> Any:
         def store(info: CameraInfo) -> None:
-            setattr(self._decoder, f"{'color' if name == 'color' else name}_info", info)
+            self._decoder.set_info(name, info)
 
         return self._node.create_subscription(CameraInfo, f"{name}/camera_info", store, sensor_qos())
 

@@ -58,8 +58,9 @@ class Bench:
         self.statistics = Statistics()
         self.estimator: Any = Estimator()
         decoder = FrameDecoder()
-        decoder.color_info = CameraInfo(width=WIDTH, height=HEIGHT, k=[9.0, 0.0, 4.0, 0.0, 9.0, 3.0, 0.0, 0.0, 1.0])
-        decoder.color_info.header.frame_id = FRAME
+        info = CameraInfo(width=WIDTH, height=HEIGHT, k=[9.0, 0.0, 4.0, 0.0, 9.0, 3.0, 0.0, 0.0, 1.0])
+        info.header.frame_id = FRAME
+        decoder.set_info("color", info)
         self.pipeline = Pipeline(
             self.estimator, NearestTracker(), decoder, lambda frame, found, *_: self.published.append(found),
             lambda: self.config, lambda: self.now, self.statistics, ThrottledLogger(self, self.statistics),
@@ -67,7 +68,7 @@ class Bench:
 
     def process(self, stamp_ns: int, depth: int = 2000, without: str = "") -> None:
         self.now = max(self.now, stamp_ns + 40_000_000)
-        color_image = image("rgb8", np.zeros((HEIGHT, WIDTH, 3), np.uint8)) if without != "color" else None
+        color_image = image("rgb8", np.full((HEIGHT, WIDTH, 3), 90, np.uint8)) if without != "color" else None
         depth_image = image("16UC1", np.full((HEIGHT, WIDTH), depth, np.uint16)) if without != "depth" else None
         self.pipeline.process(Pair(color_image, depth_image, stamp_ns, 0))
 

@@ -1,0 +1,209 @@
+"""The decoder that the robot and recordings share: what it refuses, remarks, and leaves out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from unipose_ros.camera import Camera, depth_to_points
+from unipose_ros.decoding import BadInputError, FrameDecoder
+from unipose_ros.images import encode_compressed_color
+from unipose_ros.recordings import messages as make
+
+CAMERA = Camera(150.0, 150.0, 79.5, 59.5, 160, 120)
+FRAME, STAMP = "optical", 1_000_000_000
+COLOR = np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
+DEPTH = np.random.default_rng(1).uniform(1, 4, (120, 160)).astype(np.float32)
+
+
+def decoder(camera: Camera = CAMERA, frame: str = FRAME, **infos: Any) -> FrameDecoder:
+    made = FrameDecoder()
+    for name, info in (infos or {"color": make.camera_info(1, frame, camera)}).items():
+        made.set_info(name, info)
+    return made
+
+
+def color(pixels: np.ndarray = COLOR) -> Any:
+    return make.image(STAMP, FRAME, pixels, "rgb8")
+
+
+def meters(depth: np.ndarray = DEPTH) -> Any:
+    return make.image(STAMP, FRAME, depth.astype(np.float32), "32FC1")
+
+
+def cloud(points: np.ndarray) -> Any:
+    return make.point_cloud(STAMP, FRAME, points.astype(np.float32))
+
+
+def test_a_good_pair_has_nothing_remarked() -> None:
+    made = decoder()
+    frame = made.decode(color(), meters(), STAMP)
+    assert (frame.camera, frame.frame_id, frame.stamp_ns) == (CAMERA, FRAME, STAMP)
+    np.testing.assert_array_equal(frame.depth, DEPTH)
+    assert made.remarks == {}
+    assert made.figures == {"depth valid (%)": 100.0}
+
+
+@pytest.mark.parametrize("organized", [True, False])
+@pytest.mark.parametrize("step", [2, 4])
+def test_a_decimated_cloud_is_an_image_of_its_own(step: int, organized: bool) -> None:
+    depth = np.full((480, 640), 2.5, np.float32)
+    depth[100:400, 200:300] = 1.5
+    large = Camera(525.0, 525.0, 319.5, 239.5, 640, 480)
+    points = depth_to_points(large, depth)[::step, ::step]
+    message = cloud(points if organized else points.reshape(-1, 3))
+    alone = decoder(large).decode(None, message, STAMP)
+    assert alone.depth is not None
+    assert alone.depth.shape == (480 // step, 640 // step)
+    assert (alone.depth > 0).mean() > 0.98
+    # With color, in whose pixels depth has to lie:
+    beside = decoder(large).decode(
+        make.image(STAMP, FRAME, np.full((480, 640, 3), 90, np.uint8), "rgb8"), message, STAMP
+    )
+    assert beside.depth is not None
+    assert (beside.camera, beside.depth.shape) == (large, (480, 640))
+    inner = slice(8, -8)
+    assert (np.abs(beside.depth - depth)[inner, inner] > 0.01).mean() < 0.03
+
+
+def test_depth_of_every_second_pixel_is_looked_at_with_half_the_pixels() -> None:
+    made = decoder()
+    thin = np.zeros_like(DEPTH)
+    thin[::2, ::2] = DEPTH[::2, ::2]
+    frame = made.decode(None, meters(thin), STAMP)
+    assert frame.depth is not None
+    np.testing.assert_array_equal(frame.depth, DEPTH[::2, ::2])
+    assert (frame.camera.width, frame.camera.fx) == (80, 75.0)
+    assert "thin_depth" in made.remarks
+    beside = made.decode(color(), meters(thin), STAMP)
+    assert beside.depth is not None
+    assert (beside.camera, beside.depth.all()) == (CAMERA, True)
+
+
+X_FORWARD = np.array([[0, -1, 0], [0, 0, -1], [1, 0, 0]], np.float32)
+
+
+def test_a_cloud_with_x_forward_is_said_to_lie_elsewhere() -> None:
+    made = decoder()
+    made.decode(None, cloud(depth_to_points(CAMERA, DEPTH) @ X_FORWARD), STAMP)
+    assert "optical frame" in made.remarks["cloud_outside"]
+
+
+@pytest.mark.parametrize("factor", [1000.0, 0.001])
+@pytest.mark.parametrize("kind", ["cloud", "image"])
+def test_another_unit_is_said(kind: str, factor: float) -> None:
+    made = decoder()
+    message = cloud(depth_to_points(CAMERA, DEPTH) * factor) if kind == "cloud" else meters(DEPTH * np.float32(factor))
+    frame = made.decode(None, message, STAMP)
+    assert "millimeters" in made.remarks["depth_unit"]
+    assert frame.depth is not None
+    assert frame.depth.max() < 100
+
+
+def test_single_absurd_readings_are_left_out() -> None:
+    made, absurd = decoder(), DEPTH.copy()
+    absurd[3, 4], absurd[5, 6], absurd[7, 8] = 1e6, np.inf, 101.0
+    frame = made.decode(None, meters(absurd), STAMP)
+    assert frame.depth is not None
+    assert frame.depth[[3, 5, 7], [4, 6, 8]].tolist() == [0, 0, 0]
+    assert made.remarks == {}
+
+
+def test_what_the_lens_does_not_show_is_no_depth_and_is_counted() -> None:
+    lens = Camera(60.0, 60.0, 79.5, 59.5, 160, 120, (-0.3, 0.0, 0.0, 0.0))
+    made = decoder(lens)
+    frame = made.decode(None, meters(), STAMP)
+    assert frame.depth is not None
+    # The image ends 42 pixels off the middle, see test_lens.py: 60 * 1.054 * 2 / 3.
+    v, u = np.mgrid[:120, :160]
+    radius = np.hypot(u - 79.5, v - 59.5)
+    assert not frame.depth[radius > 42.5].any()
+    assert frame.depth[radius < 39].all()
+    expected = 100 * (radius > 42).mean()
+    assert made.figures["depth outside of the lens model (%)"] == pytest.approx(expected, abs=4)
+    assert "lens_model" in made.remarks
+    points = depth_to_points(frame.camera, frame.depth)
+    assert np.isfinite(points[frame.depth > 0]).all()
+
+
+def test_a_black_color_image_is_remarked() -> None:
+    made = decoder()
+    made.decode(color(COLOR // 20), None, STAMP)
+    assert "dark_image" in made.remarks
+
+
+HUGE_JPEG = (
+    b"\xff\xc0\x00\x11\x08\x13\x88\x13\x88\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01"
+    b"\xff\xda\x00\x0c\x03\x01\x00\x02\x11\x03\x11\x00\x3f\x00" + bytes(100) + b"\xff\xd9"
+)
+
+
+def changed(message: Any, **fields: Any) -> Any:
+    for name, value in fields.items():
+        setattr(message, name, value)
+    return message
+
+
+def compressed(data: bytes) -> Any:
+    return changed(make.compressed_image(STAMP, FRAME, COLOR), data=np.frombuffer(data, np.uint8))
+
+
+def jpeg_as_depth() -> Any:
+    return changed(compressed(encode_compressed_color(COLOR)), format="16UC1; jpeg compressed")
+
+
+REFUSED = {
+    "other frame of depth": (
+        {}, lambda: (color(), make.image(STAMP, "depth_optical", DEPTH, "32FC1")), "frame_id", "'depth_optical'",
+    ),
+    "other frame of camera_info": (
+        {"color": make.camera_info(1, "rear", CAMERA)}, lambda: (color(), meters()), "frame_id", "color/camera_info",
+    ),
+    "no camera_info": ({"color": None}, lambda: (color(), meters()), "no_camera_info", "camera_info"),
+    "two focal lengths": (
+        {"color": make.camera_info(1, FRAME, CAMERA),
+         "depth": make.camera_info(1, FRAME, Camera(120.0, 150.0, 79.5, 59.5, 160, 120))},
+        lambda: (color(), meters()), "intrinsics", "fx of color is 150.0, of depth 120.0",
+    ),
+    "two centers": (
+        {"color": make.camera_info(1, FRAME, CAMERA),
+         "depth": make.camera_info(1, FRAME, Camera(150.0, 150.0, 95.0, 59.5, 160, 120))},
+        lambda: (color(), meters()), "intrinsics", "cx of color",
+    ),
+    "size of color": ({}, lambda: (color(COLOR[:60]), meters()), "size", "color is 160x60"),
+    "size of depth": ({}, lambda: (color(), meters(DEPTH[:, :80])), "size", "depth is 80x120"),
+    "size of a compressed image, before it is decoded": (
+        {}, lambda: (compressed(b"\xff\xd8" + HUGE_JPEG), None), "size", "color is 5000x5000, camera_info says 160",
+    ),
+    "a JPEG as depth": ({}, lambda: (None, jpeg_as_depth()), "depth_image", "JPEG"),
+    "an encoding of color": ({}, lambda: (None, color()), "depth_image", "rgb8"),
+    "a placeholder calibration": (
+        {"color": changed(make.camera_info(1, FRAME, CAMERA), k=np.eye(3).ravel())},
+        lambda: (color(), meters()), "intrinsics", "fx = 1: with 160 pixels",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_does_not_fit_is_refused(case: str) -> None:
+    infos, images, reason, words = REFUSED[case]
+    made = FrameDecoder()
+    for name, info in ({"color": make.camera_info(1, FRAME, CAMERA)} | infos).items():
+        if info is not None:
+            made.set_info(name, info)
+    with pytest.raises(BadInputError, match=words) as caught:
+        made.decode(*images(), STAMP)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("model", "d"),
+    [("plumb_bob", 8 * [0.0]), ("plumb_bob", [0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]), ("equidistant", 14 * [0.0]),
+     ("", 5 * [0.0]), ("rational_polynomial", 5 * [0.0]), ("equidistant", [0.01, 0.0, 0.0, 0.0, 0.0])],
+)  # fmt: skip
+def test_surplus_zeros_of_drivers_are_no_fault(model: str, d: list[float]) -> None:
+    info = changed(make.camera_info(1, FRAME, CAMERA), d=np.array(d), distortion_model=model)
+    frame = decoder(color=info).decode(color(), meters(), STAMP)
+    assert frame.camera.fx == CAMERA.fx
