@@ -62,6 +62,7 @@ class Body:
 
     Attributes:
         faces: (T, 3) triangles of the skin; vertices that belong to none are helpers for clothes.
+        skin: numbers of the vertices that belong to triangles.
         skin_weights: (V, B) how much each vertex follows each bone; rows sum to 1.
     """
 
@@ -84,6 +85,7 @@ class Body:
         self.parents: tuple[int, ...] = tuple(int(parent) for parent in self._model.bone_parents)
         self.faces: NDArray[np.int64] = self._model.faces.numpy().astype(np.int64)
         self.skin_weights = self._dense_weights()
+        self.skin = np.unique(self.faces)
 
     def _dense_weights(self) -> Array:
         indices = self._model.vertex_bone_indices.numpy()
@@ -95,6 +97,15 @@ class Body:
         """(..., V, 3) vertices -> (..., 23, 3) joints in the order of COCO23."""
         joints: Array = self._joint_weights @ vertices[..., self._joint_vertices, :]
         return joints
+
+    def rest(self, shape: Shape) -> Array:
+        """(V, 3) vertices of a person of that shape, before any pose."""
+        import torch
+
+        with torch.no_grad():
+            coefficients = self._model.get_phenotype_blendshape_coefficients(**_phenotype(shape))
+            vertices: Array = self._model.get_rest_vertices(coefficients)[0].double().numpy()
+        return vertices
 
     def rest_skeleton(self, shape: Shape) -> RestSkeleton:
         """Bones of a person of that shape, before any pose."""

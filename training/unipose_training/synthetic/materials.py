@@ -7,7 +7,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from unipose_training.synthetic.errors import SyntheticError
 
@@ -94,6 +93,8 @@ def _lattice() -> Array:
 
 def noise(points: Array) -> Array:
     """Value noise in [-1, 1] with features of size 1: trilinear between random values at whole coordinates."""
+    from scipy.ndimage import map_coordinates  # only colors need it
+
     return np.asarray(map_coordinates(_lattice(), points.T, order=1, mode="grid-wrap"))
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
 from unipose_training.synthetic.errors import SyntheticError
+from unipose_training.synthetic.rig import other_side
 
 Array = NDArray[np.float64]
 _UP = np.array([0.0, 0.0, 1.0])
@@ -103,18 +104,10 @@ def turn(motion: Motion, headings: Array, positions: Array) -> Motion:
 def mirror(motion: Motion) -> Motion:
     """The same motion with left and right exchanged (mirrored at the plane x = 0)."""
     flip = np.diag([-1.0, 1.0, 1.0])
-    partner = [motion.bones.index(_other_side(bone)) for bone in motion.bones]
+    partner = [motion.bones.index(other_side(bone)) for bone in motion.bones]
     return replace(
         motion,
         rotations=(flip @ motion.rotations @ flip)[:, partner],
         rest_directions=(motion.rest_directions @ flip)[partner],
         root=motion.root @ flip,
     )
-
-
-def _other_side(bone: str) -> str:
-    for one, other in (("Left", "Right"), ("Right", "Left")):
-        if bone.startswith(one):
-            return other + bone[len(one) :]
-    swapped = {"LHipJoint": "RHipJoint", "RHipJoint": "LHipJoint", "LThumb": "RThumb", "RThumb": "LThumb"}
-    return swapped.get(bone, bone)

@@ -10,19 +10,9 @@ from scipy.spatial.transform import Rotation
 
 from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.motion import Motion
+from unipose_training.synthetic.rig import ENDS, FOLLOWERS
 
 Array = NDArray[np.float64]
-#: The joint at the far end of the bones whose direction matters.
-_ENDS = {
-    f"{side}{bone}": f"{side}{end}"
-    for side in ("Left", "Right")
-    for bone, end in (
-        ("UpLeg", "Leg"), ("Leg", "Foot"), ("Arm", "ForeArm"), ("ForeArm", "Hand"), ("Hand", "FingerBase"),
-        ("FingerBase", "HandFinger1"),
-    )
-}  # fmt: skip
-#: Bones that go with their parent where the motion says nothing of them.
-_FOLLOWERS = ("Hand", "FingerBase", "HandFinger1", "Thumb")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +65,10 @@ def _alignments(motion: Motion, skeleton: RestSkeleton) -> Array:
     align = np.tile(np.eye(3), (len(skeleton.bones), 1, 1))
     for bone, name in enumerate(skeleton.bones):
         wanted = motion.rest_directions[motion.bones.index(name)]
-        if np.isfinite(wanted).all() and name in _ENDS:
-            own = skeleton.heads[skeleton.bones.index(_ENDS[name])] - skeleton.heads[bone]
+        if np.isfinite(wanted).all() and name in ENDS:
+            own = skeleton.heads[skeleton.bones.index(ENDS[name])] - skeleton.heads[bone]
             align[bone] = rotation_between(own, wanted)
-        elif name.endswith(_FOLLOWERS):
+        elif name.endswith(FOLLOWERS):
             align[bone] = align[skeleton.parents[bone]]
     return align
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from unipose_ros.joint_sets import COCO23
 from unipose_training.synthetic.body import Body, PosedBody
@@ -97,11 +95,12 @@ class DressedPerson:
         return np.asarray(np.min(heights, axis=0))
 
 
-_SKIN, _TOP, _BOTTOM, _FOOTWEAR, _HAIR, _EYES = range(6)
-_SOCKS = _BOTTOM
+#: Indices of a dressed person's materials.
+SKIN_LOOK, TOP_LOOK, BOTTOM_LOOK, FOOTWEAR_LOOK, HAIR_LOOK, EYES_LOOK = range(6)
+_SOCKS = BOTTOM_LOOK
 _BONE_LOOKS = {
-    "Hips": _BOTTOM, "HipJoint": _BOTTOM, "UpLeg": _BOTTOM, "Leg": _BOTTOM, "Foot": _FOOTWEAR, "ToeBase": _FOOTWEAR,
-    "LowerBack": _TOP, "Spine": _TOP, "Spine1": _TOP, "Shoulder": _TOP, "Arm": _TOP, "ForeArm": _TOP,
+    "Hips": BOTTOM_LOOK, "HipJoint": BOTTOM_LOOK, "UpLeg": BOTTOM_LOOK, "Leg": BOTTOM_LOOK, "Foot": FOOTWEAR_LOOK, "ToeBase": FOOTWEAR_LOOK,
+    "LowerBack": TOP_LOOK, "Spine": TOP_LOOK, "Spine1": TOP_LOOK, "Shoulder": TOP_LOOK, "Arm": TOP_LOOK, "ForeArm": TOP_LOOK,
 }  # fmt: skip
 
 
@@ -115,7 +114,7 @@ def dress(body: Body, posed: PosedBody, outfit: Outfit, clothes: Path | None) ->
         SyntheticError: a garment is absent or broken.
     """
     joints = _rest_joints(body, posed)
-    named = {_TOP: outfit.suit, _FOOTWEAR: outfit.shoes, _HAIR: outfit.hair} if clothes else {}
+    named = {TOP_LOOK: outfit.suit, FOOTWEAR_LOOK: outfit.shoes, HAIR_LOOK: outfit.hair} if clothes else {}
     garments = {kind: read_garment(clothes, name) for kind, name in named.items() if clothes and name}
     hidden = np.unique(np.concatenate([np.zeros(0, np.int64), *(g.hides for g in garments.values())]))
     skin_faces = body.faces[~np.isin(body.faces, hidden).all(axis=1)]
@@ -131,11 +130,20 @@ def dress(body: Body, posed: PosedBody, outfit: Outfit, clothes: Path | None) ->
 
 def _worn(garments: dict[int, Garment]) -> set[int]:
     """Looks that garments provide, so that the skin below them is bare."""
-    return set(garments) | ({_BOTTOM} if _TOP in garments else set())
+    return set(garments) | ({BOTTOM_LOOK} if TOP_LOOK in garments else set())
 
 
 def _rest_joints(body: Body, posed: PosedBody) -> dict[str, Array]:
     return dict(zip(COCO23.joints, body.joints_of(posed.rest), strict=True))
+
+
+def worn_materials(body: Body, rest: Array, outfit: Outfit) -> tuple[Material, ...]:
+    """The looks of somebody in an outfit, without dressing them.
+
+    Args:
+        rest: (V, 3) the body.
+    """
+    return _materials(outfit, dict(zip(COCO23.joints, body.joints_of(rest), strict=True)))
 
 
 def _materials(outfit: Outfit, joints: dict[str, Array]) -> tuple[Material, ...]:
@@ -182,14 +190,14 @@ def _skin_looks(
     ears = (joints["left_ear"] + joints["right_ear"]) / 2
     # The scalp: above a plane that rises from behind the ears to the top of the forehead.
     height = center[:, 2] - ears[2] - 0.55 * (ears[1] - center[:, 1]) - 0.025
-    look[(look == _SKIN) & (center[:, 2] > ears[2] - 0.09) & (height > 0)] = _HAIR
-    look[~np.isin(look, list(painted))] = _SKIN
+    look[(look == SKIN_LOOK) & (center[:, 2] > ears[2] - 0.09) & (height > 0)] = HAIR_LOOK
+    look[~np.isin(look, list(painted))] = SKIN_LOOK
     eyes = np.stack([joints[f"{side}_eye"] for side in _SIDES])
     # Eyeballs are the small separate parts of the mesh around the eyes.
     part = _parts(faces, len(rest))[faces[:, 0]]
     near = np.linalg.norm(center[:, None] - eyes, axis=2).min(axis=1) < 0.025
     small = np.bincount(part)[part] < 2000
-    look[near & small] = _EYES
+    look[near & small] = EYES_LOOK
     return np.asarray(look)
 
 
@@ -197,7 +205,7 @@ def _look_of_bone(bone: str) -> int:
     for side in ("Left", "Right", "L", "R"):
         if bone.startswith(side) and bone[len(side) :] in _BONE_LOOKS:
             return _BONE_LOOKS[bone[len(side) :]]
-    return _BONE_LOOKS.get(bone, _SKIN)
+    return _BONE_LOOKS.get(bone, SKIN_LOOK)
 
 
 def _garment_looks(kind: int, garment: Garment, fitted: Array, joints: dict[str, Array]) -> NDArray[np.int64]:
@@ -207,15 +215,18 @@ def _garment_looks(kind: int, garment: Garment, fitted: Array, joints: dict[str,
     hips = (joints["left_hip"][2] + joints["right_hip"][2]) / 2
     for number in np.unique(part):
         heights = fitted[np.unique(garment.faces[part == number]), 2]
-        if kind == _TOP and heights.mean() < hips:
-            look[part == number] = _BOTTOM
-        if kind == _FOOTWEAR and heights.mean() > joints["left_ankle"][2] + 0.02:
+        if kind == TOP_LOOK and heights.mean() < hips:
+            look[part == number] = BOTTOM_LOOK
+        if kind == FOOTWEAR_LOOK and heights.mean() > joints["left_ankle"][2] + 0.02:
             look[part == number] = _SOCKS
     return look
 
 
 def _parts(faces: NDArray[np.int64], vertices: int) -> NDArray[np.int64]:
     """(V,) number of the connected part that each vertex belongs to."""
+    from scipy.sparse import coo_matrix  # only baking needs it
+    from scipy.sparse.csgraph import connected_components
+
     edges = np.concatenate([faces[:, :2], faces[:, 1:]])
     graph = coo_matrix((np.ones(len(edges)), edges.T), shape=(vertices, vertices))
     return np.asarray(connected_components(graph, directed=False)[1], np.int64)

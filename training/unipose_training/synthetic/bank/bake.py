@@ -139,7 +139,7 @@ def bake_person(body: Body, plan: PersonPlan, kinds: Sequence[Motion], settings:
     full = body.pose(plan.shape, retarget(motion, skeleton))
     dressed = dress(body, full, plan.outfit, settings.clothes)
     light = lighten(dressed.pieces, settings.triangles)
-    bones, weights = _strongest(light.bone_weights)
+    bones, weights = strongest(light.bone_weights)
     points, shares = carried_joints(body, full.rest)
     person = LightPerson(
         vertices=light.vertices.astype(np.float32),
@@ -164,7 +164,7 @@ def _a_few_poses(motion: Motion) -> Motion:
     return replace(motion, rotations=motion.rotations[chosen], root=motion.root[chosen], period_s=1.0)
 
 
-def _strongest(weights: Array) -> tuple[NDArray[np.int64], Array]:
+def strongest(weights: Array) -> tuple[NDArray[np.int64], Array]:
     """(V, B) -> the (V, 6) bones of the largest weights, and these, summing to 1 again."""
     bones = np.argsort(-weights, axis=1, kind="stable")[:, :INFLUENCES]
     kept = np.take_along_axis(weights, bones, axis=1)

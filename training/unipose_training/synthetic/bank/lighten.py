@@ -44,16 +44,24 @@ def lighten(pieces: tuple[Piece, ...], triangles: int) -> LightMesh:
     Raises:
         SyntheticError: fewer than 500 triangles are asked for.
     """
+    return joined([part for _, part in light_parts(pieces, triangles)])
+
+
+def light_parts(pieces: tuple[Piece, ...], triangles: int) -> list[tuple[int, LightMesh]]:
+    """As :func:`lighten`, piece by piece; with the number of each piece that can be seen.
+
+    Raises:
+        SyntheticError: fewer than 500 triangles are asked for.
+    """
     if triangles < 500:
         raise SyntheticError(f"triangles = {triangles}: a person needs at least 500")
     seen = _visible(pieces)
     shares = _shares(pieces, seen)
-    kept = [(piece, here) for piece, here in zip(pieces, seen, strict=True) if here.any()]
-    parts = [
-        _simplify(piece, here, max(round(triangles * share), 20))
-        for (piece, here), share in zip(kept, shares[[here.any() for here in seen]], strict=True)
+    return [
+        (number, _simplify(pieces[number], here, max(round(triangles * shares[number]), 20)))
+        for number, here in enumerate(seen)
+        if here.any()
     ]
-    return _joined(parts)
 
 
 def _shares(pieces: tuple[Piece, ...], seen: list[NDArray[np.bool_]]) -> Array:
@@ -80,7 +88,7 @@ def _visible(pieces: tuple[Piece, ...]) -> list[NDArray[np.bool_]]:
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     normals = np.cross(b - a, c - a)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    scene, core = _ray_scene(vertices, faces)
+    scene, core = ray_scene(vertices, faces)
     free = np.zeros(len(faces), bool)
     for direction in _sphere(_DIRECTIONS):
         side = np.sign(normals @ direction)[:, None]
@@ -96,7 +104,8 @@ def _sphere(number: int) -> Array:
     return np.stack([np.sqrt(1 - z**2) * np.cos(angle), np.sqrt(1 - z**2) * np.sin(angle), z], axis=1)
 
 
-def _ray_scene(vertices: Array, faces: NDArray[np.int64]) -> tuple[Any, Any]:
+def ray_scene(vertices: Array, faces: NDArray[np.int64]) -> tuple[Any, Any]:
+    """Open3d's ray casting scene of a mesh, and its tensor module."""
     import open3d
 
     scene = open3d.t.geometry.RaycastingScene()
@@ -114,7 +123,7 @@ def _simplify(piece: Piece, seen: NDArray[np.bool_], triangles: int) -> LightMes
     light = mesh.simplify_quadric_decimation(min(triangles, len(faces)), boundary_weight=10.0)
     light.remove_unreferenced_vertices()
     vertices, merged = np.asarray(light.vertices), np.asarray(light.triangles).astype(np.int64)
-    scene, core = _ray_scene(piece.rest, faces)
+    scene, core = ray_scene(piece.rest, faces)
     weights = _weights_at(scene, core, piece, faces, vertices)
     middle = core.Tensor(vertices[merged].mean(axis=1).astype(np.float32))
     nearest = scene.compute_closest_points(middle)["primitive_ids"].numpy()
@@ -130,7 +139,8 @@ def _weights_at(scene: Any, core: Any, piece: Piece, faces: NDArray[np.int64], v
     return np.asarray(np.einsum("vk,vkb->vb", shares, piece.bone_weights[corners]))
 
 
-def _joined(parts: list[LightMesh]) -> LightMesh:
+def joined(parts: list[LightMesh]) -> LightMesh:
+    """One mesh of several."""
     starts = np.cumsum([0, *(len(part.vertices) for part in parts)])
     return LightMesh(
         vertices=np.concatenate([part.vertices for part in parts]),
@@ -144,6 +154,6 @@ def distances_mm(light: LightMesh, pieces: tuple[Piece, ...]) -> Array:
     """Distance of every light vertex and triangle center from the full surface, millimeters."""
     starts = np.cumsum([0, *(len(piece.rest) for piece in pieces)])
     faces = np.concatenate([piece.faces + start for piece, start in zip(pieces, starts, strict=False)])
-    scene, core = _ray_scene(np.concatenate([piece.rest for piece in pieces]), faces)
+    scene, core = ray_scene(np.concatenate([piece.rest for piece in pieces]), faces)
     places = np.concatenate([light.vertices, light.vertices[light.faces].mean(axis=1)])
     return np.asarray(1e3 * scene.compute_distance(core.Tensor(places.astype(np.float32))).numpy(), np.float64)

@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 
 from unipose_ros.files import write_atomic
 from unipose_ros.networks.weights import tensors_sha256
+from unipose_training.synthetic.bank.crowd import Crowd
+from unipose_training.synthetic.bank.store_crowd import has_crowd, pack_crowd, to_bytes, unpack_crowd
 from unipose_training.synthetic.bank.types import BankRecord, BodyBank, LightPerson, PoseClips
 from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.materials import Mark, Material
+from unipose_training.synthetic.rig import BONES
 
 Arrays = dict[str, NDArray[Any]]
 VERSION = 1
@@ -62,7 +65,7 @@ def as_stored(bank: BodyBank) -> BodyBank:
 
 def _pack(bank: BodyBank) -> Arrays:
     return {
-        **_pack_people(bank.people),
+        **(_pack_people(bank.people) if bank.crowd is None else pack_crowd(bank.crowd)),
         **_pack_poses(bank.poses),
         "joint_shares": bank.joint_shares,
         "parents": bank.parents.astype(np.int16),
@@ -74,12 +77,14 @@ def _unpack(arrays: Arrays) -> BodyBank:
     document = json.loads(bytes(arrays[_DOCUMENT]).decode())
     if document["version"] != VERSION:
         raise SyntheticError(f"body bank: version {document['version']}, not {VERSION}; bake it again")
+    crowd = _unpack_crowd(arrays, document["looks"]) if has_crowd(arrays) else None
     return BodyBank(
         record=BankRecord(**document["record"]),
-        people=_unpack_people(arrays, document["looks"]),
+        people=_unpack_people(arrays, document["looks"]) if crowd is None else crowd.people(),
         poses=_unpack_poses(arrays, document),
         joint_shares=arrays["joint_shares"],
         parents=arrays["parents"].astype(np.int64),
+        crowd=crowd,
     )
 
 
@@ -115,19 +120,11 @@ def _pack_people(people: Sequence[LightPerson]) -> Arrays:
         "faces": np.concatenate([person.faces.astype(np.uint16) for person in people]),
         "look": np.concatenate([person.look.astype(np.uint8) for person in people]),
         "bones": np.concatenate([person.bones.astype(np.uint8) for person in people]),
-        "weights": np.concatenate([_to_bytes(person.weights) for person in people]),
+        "weights": np.concatenate([to_bytes(person.weights) for person in people]),
         "heads": np.stack([person.heads for person in people]),
         "alignments": np.stack([person.alignments for person in people]),
         "joint_points": np.stack([person.joint_points for person in people]),
     }
-
-
-def _to_bytes(weights: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Rows that sum to 1 -> rows that sum to 255."""
-    whole = np.rint(weights * 255).astype(np.int64)
-    rows = np.arange(len(whole))
-    whole[rows, whole.argmax(axis=1)] += 255 - whole.sum(axis=1)
-    return whole.astype(np.uint8)
 
 
 def _unpack_people(arrays: Arrays, looks: list[list[dict[str, Any]]]) -> tuple[LightPerson, ...]:
@@ -155,6 +152,12 @@ def _unpack_people(arrays: Arrays, looks: list[list[dict[str, Any]]]) -> tuple[L
             )
         )
     return tuple(people)
+
+
+def _unpack_crowd(arrays: Arrays, looks: list[list[dict[str, Any]]]) -> Crowd:
+    materials = tuple(tuple(_material(values) for values in person) for person in looks)
+    parents = tuple(arrays["parents"].tolist())
+    return unpack_crowd(arrays, BONES, parents, len(arrays["joint_shares"]), materials)
 
 
 def _material(values: dict[str, Any]) -> Material:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.materials import Material
+from unipose_training.synthetic.rig import BONES
+
+if TYPE_CHECKING:
+    from unipose_training.synthetic.bank.crowd import Crowd
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -128,6 +133,8 @@ class BodyBank:
             a vertex a sum over bones, so with ``T`` the motion of bone b from rest, joint j is exactly
             ``sum_b T_b.rotation @ joint_points[j, b] + joint_shares[j, b] * T_b.translation``.
         parents: (B,) -1 for the root; a parent comes before its children.
+        bones: names of the bones.
+        crowd: what the people are made from where they share meshes; None where each has a mesh of their own.
     """
 
     record: BankRecord
@@ -135,9 +142,13 @@ class BodyBank:
     poses: PoseClips
     joint_shares: Floats
     parents: Integers
+    bones: tuple[str, ...] = BONES
+    crowd: Crowd | None = None
 
     def __post_init__(self) -> None:
         bones = len(self.parents)
+        if len(self.bones) != bones:
+            raise SyntheticError(f"body bank: {len(self.bones)} names for {bones} bones; bake again")
         if not self.people or any(len(person.heads) != bones for person in self.people):
             raise SyntheticError(f"body bank: no people, or not all of them have {bones} bones; bake again")
         if self.poses.rotations.shape[1:] != (bones, 4) or self.joint_shares.shape[1] != bones:
