@@ -140,14 +140,27 @@ def pose_people(bank: BankTensors, body: Tensor, pose: Tensor, place: Tensor, he
         place: (N, 3) meters: hips' x and y, and the height of what the person stands on.
         heading: (N,) radians, turned about the vertical.
     """
-    turns = _about_z(heading)[:, None] @ bank.rotations[pose] @ bank.alignments[body, bank.source_of_pose[pose]]
+    turns = bank.rotations[pose] @ bank.alignments[body, bank.source_of_pose[pose]]
+    return pose_by_turns(bank, body, turns, bank.airborne[pose], place, heading)
+
+
+def pose_by_turns(
+    bank: BankTensors, body: Tensor, turns: Tensor, airborne: Tensor, place: Tensor, heading: Tensor
+) -> PosedPeople:
+    """Put people of the bank into any poses; see :func:`pose_people`.
+
+    Args:
+        turns: (N, B, 3, 3) of each bone from the body's own rest, before the heading.
+        airborne: (N,) meters between the lowest point and what the person stands on.
+    """
+    turns = _about_z(heading)[:, None] @ turns
     shifts = _bone_shifts(bank, body, turns)
     motion = torch.cat([turns, shifts[..., None]], dim=-1).flatten(2)
     blended = torch.bmm(bank.skin[body], motion).reshape(*bank.vertices[body].shape[:2], 3, 4)
     vertices = (blended[..., :3] @ bank.vertices[body][..., None])[..., 0] + blended[..., 3]
     joints = torch.einsum("nbrc,njbc->njr", turns, bank.joint_points[body]) + bank.joint_shares @ shifts
     hips = -vertices[..., 2].amin(dim=1)
-    shift = torch.stack([place[:, 0], place[:, 1], place[:, 2] + bank.airborne[pose] + hips], dim=-1)[:, None]
+    shift = torch.stack([place[:, 0], place[:, 1], place[:, 2] + airborne + hips], dim=-1)[:, None]
     return PosedPeople(vertices + shift, joints + shift, hips)
 
 

@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 
 from unipose_training.synthetic.bank import BodyBank
-from unipose_training.synthetic.bank.posing import PosedPeople, pose_people, to_tensors
+from unipose_training.synthetic.bank.posing import PosedPeople, to_tensors
 from unipose_training.synthetic.batch.interface import Rendered
 from unipose_training.synthetic.batch.looks import Looks, looks_of
-from unipose_training.synthetic.batch.scenes import CEILING, FLOOR, WALL, SceneBatch
+from unipose_training.synthetic.batch.scenes import CEILING, FLOOR, WALL, SceneBatch, posed
 from unipose_training.synthetic.batch.torch_renderer import check_indices
 from unipose_training.synthetic.lighting import Lamp, Lighting, render_color
 from unipose_training.synthetic.materials import Material
@@ -36,8 +36,7 @@ class RaycastRenderer:
         """Render a batch; see :class:`unipose_training.synthetic.batch.interface.Renderer`."""
         check_indices(scenes, len(self._bank.people), len(self._bank.poses))
         scenes = scenes.to("cpu")
-        who = scenes.people
-        people = pose_people(self._tensors, who.bodies, who.poses, who.places, who.headings)
+        people = posed(self._tensors, scenes.people)
         depths, owners, images = [], [], []
         for frame in range(len(scenes)):
             scene = Scene([*_room(scenes, frame), *_blocks(scenes, frame), *self._people(scenes, people, frame)])

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from unipose_ros.camera import Camera
+from unipose_training.synthetic.bank.posing import BankTensors, PosedPeople, pose_by_turns, pose_people
 from unipose_training.synthetic.batch.looks import Looks
 from unipose_training.synthetic.batch.on_device import OnDevice
 from unipose_training.synthetic.errors import SyntheticError
@@ -122,6 +123,10 @@ class People(OnDevice):
         places: (N, 3) meters: where the hips are, and the height of what the person stands on.
         headings: (N,) radians about the vertical.
         colors: (N, L, 2, 3) colors that replace those of the body's materials.
+        turns: (N, B, 3, 3) turn of each bone from the body's own rest, before the heading; None where people are
+            in poses of the bank.
+        no_return: (N, L) bool: surfaces of which a depth sensor gets no light back (black cloth, hair), by
+            person and material; None for none. Renderers draw them all the same, sensors lose them.
     """
 
     frames: Tensor
@@ -131,9 +136,19 @@ class People(OnDevice):
     places: Tensor
     headings: Tensor
     colors: Tensor
+    turns: Tensor | None = None
+    no_return: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.frames)
+
+
+def posed(bank: BankTensors, people: People) -> PosedPeople:
+    """People of a batch with their vertices and joints in the world."""
+    if people.turns is None:
+        return pose_people(bank, people.bodies, people.poses, people.places, people.headings)
+    airborne = bank.airborne[people.poses]
+    return pose_by_turns(bank, people.bodies, people.turns, airborne, people.places, people.headings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +194,10 @@ class SceneBatch(OnDevice):
         _check("blocks", self.blocks, {"centers": (blocks, 3), "sizes": (blocks, 3), "yaws": (blocks,)})
         wanted: dict[str, tuple[int, ...]] = dict.fromkeys(("owners", "bodies", "poses", "headings"), (people,))
         _check("people", self.people, {**wanted, "places": (people, 3)})
+        for name in ("turns", "no_return"):
+            found = getattr(self.people, name)
+            if found is not None and len(found) != people:
+                raise SyntheticError(f"people: {name} is for {len(found)} of {people}")
         if len(self.rooms.looks) != 3 * frames or len(self.blocks.looks) != blocks:
             raise SyntheticError(f"scenes: give 3 looks for each of {frames} rooms and one for each of {blocks} blocks")
         for name, part in (("blocks", self.blocks.frames), ("people", self.people.frames)):

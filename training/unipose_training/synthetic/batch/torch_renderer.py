@@ -7,11 +7,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from unipose_training.synthetic.bank import BodyBank
-from unipose_training.synthetic.bank.posing import PosedPeople, pose_people, to_tensors
+from unipose_training.synthetic.bank.posing import PosedPeople, to_tensors
 from unipose_training.synthetic.batch.boxes import draw_blocks, room_background
 from unipose_training.synthetic.batch.interface import NOTHING, Rendered
 from unipose_training.synthetic.batch.looks import looks_of
-from unipose_training.synthetic.batch.scenes import Cameras, SceneBatch
+from unipose_training.synthetic.batch.scenes import Cameras, SceneBatch, posed
 from unipose_training.synthetic.batch.shading import develop, painter
 from unipose_training.synthetic.batch.triangles import draw_people
 from unipose_training.synthetic.batch.zbuffer import ZBuffer
@@ -51,8 +51,7 @@ class TorchRenderer:
         """Render a batch; see :class:`unipose_training.synthetic.batch.interface.Renderer`."""
         check_indices(scenes, len(self._bank.vertices), len(self._bank.rotations))
         scenes = scenes.to(self.device)
-        who = scenes.people
-        people = pose_people(self._bank, who.bodies, who.poses, who.places, who.headings)
+        people = posed(self._bank, scenes.people)
         depth, surface = self._draw(scenes, scenes.cameras, people)
         seen = depth < torch.inf
         owner = torch.where(seen, self._owners(scenes, surface), NOTHING).to(torch.int16)
