@@ -1,12 +1,16 @@
-"""Random scenes: a robot's camera in a room with furniture and one to five people.
+"""Random scenes: a robot's camera in a room with furniture and people, or without any.
 
-The camera is at x = y = 0 and looks anywhere; people and furniture are drawn by distance and
-bearing from it, so that most of them are in the image. Everything is drawn for a whole batch at once.
+A scene is of a kind (:attr:`DrawSettings.scenes`): people anywhere, on the floor, in action, close to the camera,
+cut by a border of the image, before a wall, touching each other; or an empty room with what is mistaken for people.
+Every person has a body of the bank, a pose of their own (:mod:`unipose_training.synthetic.poses`), and clothes
+dyed anew. Everything follows from the seed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -14,23 +18,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unipose_training.synthetic.bank import BodyBank
+from unipose_training.synthetic.bank.posing import BankTensors, to_tensors
+from unipose_training.synthetic.batch.furnish import draw_rooms, furnish
+from unipose_training.synthetic.batch.layout import KINDS_OF_SCENES, Range, draw_slots
 from unipose_training.synthetic.batch.looks import Looks, looks_of
+from unipose_training.synthetic.batch.placing import Placed, place_people
+from unipose_training.synthetic.batch.props import props_of
 from unipose_training.synthetic.batch.scenes import Blocks, Cameras, Lamps, People, Rooms, SceneBatch
+from unipose_training.synthetic.batch.standpoints import Standpoints, aimed, draw_standpoints, rotations
 from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.materials import PATTERNS
+from unipose_training.synthetic.poses.sampler import PoseSampler
 from unipose_training.synthetic.variety.cameras import KINDS
 from unipose_training.synthetic.variety.split import TRAINING
 
 Array = NDArray[np.float64]
-#: Width, depth and height in meters of furniture and clutter: chair, table, cupboard, sofa, carton, post, shelf.
-_FURNITURE = np.array([
-    (0.5, 0.5, 0.9), (1.3, 0.8, 0.75), (1.0, 0.5, 1.9), (1.9, 0.9, 0.8), (0.4, 0.4, 0.35), (0.1, 0.1, 2.0),
-    (0.8, 0.35, 1.2),
-])  # fmt: skip
-#: Meters around a person that furniture and other people leave free.
-_PERSON_RADIUS = 0.3
 #: Materials of a body that get new colors: top, bottom and footwear.
 _DYED = slice(1, 4)
+#: Materials that may return nothing to a depth sensor, each for itself: top, bottom, footwear and hair.
+_MAY_BE_LOST = (1, 2, 3, 4)
 
 
 @dataclass(frozen=True)
@@ -38,15 +44,22 @@ class DrawSettings:
     """What scenes are like.
 
     Attributes:
-        width, height: of the images.
+        width, height: of the images; taller than wide is a camera held upright.
         people: largest number in a frame.
-        blocks: largest number of pieces of furniture in a frame.
-        nearest, farthest: meters, distance of people.
-        camera_low, camera_high: meters above the floor.
+        blocks: largest number of things in a frame, each of one or several boxes.
+        nearest, farthest: meters, distance of people; scenes of the kind ``close`` are nearer.
+        camera_low, camera_high: meters above the floor; three in four are between 0.3 and 1.8 m all the same.
         cameras: kinds, see :data:`unipose_training.synthetic.variety.cameras.KINDS`.
+        scenes: how often each kind of :data:`~unipose_training.synthetic.batch.layout.KINDS_OF_SCENES` is drawn.
+        arms: fraction of captured motion whose arms are drawn anew; arms of other poses always are.
+        tilted: fraction of cameras that are tilted up to 45 degrees up or down or rolled up to 30.
+        carrying: fraction of people with a box, a bag, a backpack or a stick.
+        no_return: fraction of people whose hair, and of tops, bottoms and shoes a third as many, return no light
+            to a depth sensor; see :attr:`~unipose_training.synthetic.batch.scenes.People.no_return`.
+        like_people: fraction of things that are easily mistaken for people.
 
     Raises:
-        SyntheticError: a range is empty or a camera unknown.
+        SyntheticError: a range is empty, a fraction is not one, or a camera or a kind of scene is unknown.
     """
 
     width: int = 320
@@ -55,9 +68,20 @@ class DrawSettings:
     blocks: int = 8
     nearest: float = 1.0
     farthest: float = 5.5
-    camera_low: float = 0.3
-    camera_high: float = 1.8
+    camera_low: float = 0.2
+    camera_high: float = 2.8
     cameras: tuple[str, ...] = TRAINING.cameras
+    scenes: dict[str, float] = field(
+        default_factory=lambda: {
+            "open": 0.30, "touching": 0.17, "border": 0.12, "close": 0.11, "wall": 0.08, "floor": 0.07, "active": 0.07,
+            "empty": 0.08,
+        }
+    )  # fmt: skip
+    arms: float = 0.6
+    tilted: float = 0.2
+    carrying: float = 0.12
+    no_return: float = 0.12
+    like_people: float = 0.5
 
     def __post_init__(self) -> None:
         if not (0 < self.nearest < self.farthest and 0 < self.camera_low <= self.camera_high):
@@ -68,131 +92,107 @@ class DrawSettings:
             raise SyntheticError(
                 f"drawing scenes: people = {self.people}, blocks = {self.blocks}; give at least 1 and 0"
             )
+        weights = list(self.scenes.values())
+        if not set(self.scenes) <= set(KINDS_OF_SCENES) or min(weights, default=-1) < 0 or not sum(weights) > 0:
+            raise SyntheticError(
+                f"drawing scenes: scenes = {self.scenes}; give weights of some of {', '.join(KINDS_OF_SCENES)}"
+            )
+        for name in ("arms", "tilted", "carrying", "no_return", "like_people"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SyntheticError(f"drawing scenes: {name} = {getattr(self, name)}; must be within [0, 1]")
 
 
-@dataclass(frozen=True, eq=False)
-class _Standpoints:
-    """Where F cameras stand and look: (F,) each; angles in radians, fields of view half of the whole."""
-
-    height: Array
-    yaw: Array
-    pitch: Array
-    half_view: Array
-    low: Array
-    high: Array
+@lru_cache(maxsize=4)
+def _prepared(bank: BodyBank) -> tuple[PoseSampler, BankTensors, Tensor]:
+    """What drawing needs of a bank: poses, bodies and the (P, L, 2, 3) colors of their materials."""
+    colors = [looks_of(person.materials).colors for person in bank.people]
+    return PoseSampler(bank), to_tensors(bank), torch.stack(colors)
 
 
 def draw_scenes(bank: BodyBank, settings: DrawSettings, seed: int, frames: int) -> SceneBatch:
     """Draw a batch; the same arguments give the same scenes."""
     rng = np.random.default_rng(seed)
-    cameras, standpoints = _draw_cameras(rng, settings, frames)
-    who, where = _draw_places(rng, settings, standpoints)
+    sampler, tensors, colors = _prepared(bank)
+    weights = np.array(list(settings.scenes.values()))
+    kinds = rng.choice(list(settings.scenes), frames, p=weights / weights.sum())
+    stand = draw_standpoints(
+        rng, (settings.width, settings.height), settings.cameras, (settings.camera_low, settings.camera_high),
+        settings.tilted, frames,
+    )  # fmt: skip
+    reach = Range(settings.nearest, settings.farthest)
+    slots = draw_slots(rng, kinds, stand.half_view, settings.people, reach, settings.carrying)
+    people = place_people(rng, sampler, slots, stand.yaw, stand.height, settings.arms)
+    stand = aimed(rng, stand, kinds, people)
+    low, high = draw_rooms(rng, stand, kinds, people)
+    groups = [(int(people.frames[row]), group) for row, group in props_of(rng, tensors, sampler.skeletons, people)]
+    groups += furnish(
+        rng, stand, kinds, (low, high), people, settings.blocks, settings.like_people, settings.farthest + 1
+    )
     return SceneBatch(
-        cameras=cameras,
-        rooms=Rooms(_tensor(standpoints.low), _tensor(standpoints.high), _room_looks(rng, frames)),
-        blocks=_draw_blocks(rng, settings, standpoints, who, where),
-        people=_draw_people(rng, bank, who, where),
-        lamps=_draw_lamps(rng, standpoints),
+        cameras=_cameras(rng, settings, stand),
+        rooms=Rooms(_tensor(low), _tensor(high), _room_looks(rng, frames)),
+        blocks=_blocks(rng, groups),
+        people=_people(rng, people, colors, settings.no_return),
+        lamps=_draw_lamps(rng, stand, low, high),
         seed=seed,
     )
 
 
-def _draw_cameras(rng: np.random.Generator, settings: DrawSettings, frames: int) -> tuple[Cameras, _Standpoints]:
-    height = rng.uniform(settings.camera_low, settings.camera_high, frames)
-    yaw = rng.uniform(-np.pi, np.pi, frames)
-    # Robots' cameras are tilted towards people's middles, about 1 m above the floor.
-    pitch = np.arctan2(height - 1.0, 3.0) + rng.normal(0, 0.08, frames)
-    kinds = [KINDS[settings.cameras[number]] for number in rng.integers(len(settings.cameras), size=frames)]
-    # Images of another shape than the sensor's are cut from its middle.
-    scale = [max(settings.width / kind.width, settings.height / kind.height) for kind in kinds]
-    focal = np.array([kind.focal for kind in kinds]) * scale * rng.uniform(0.98, 1.02, frames)
-    center = np.array([(settings.width - 1) / 2, (settings.height - 1) / 2]) + rng.normal(0, 0.01, (frames, 2)) * [
-        settings.width, settings.height,
-    ]  # fmt: skip
-    intrinsics = np.column_stack([focal, focal * rng.normal(1, 0.003, frames), center])
-    positions = np.column_stack([np.zeros((frames, 2)), height])
-    rotations = _rotations(yaw, pitch, rng.normal(0, 0.02, frames))
-    cameras = Cameras(settings.width, settings.height, _tensor(intrinsics), _tensor(positions), _tensor(rotations))
-    low = np.column_stack([-rng.uniform(2.2, 7.0, (frames, 2)), np.zeros(frames)])
-    high = np.column_stack([rng.uniform(2.2, 7.0, (frames, 2)), rng.uniform(2.3, 3.6, frames)])
-    shown = np.arctan(settings.width / 2 / focal)
-    return cameras, _Standpoints(height, yaw, pitch, shown, low, high)
+def _cameras(rng: np.random.Generator, settings: DrawSettings, stand: Standpoints) -> Cameras:
+    frames, size = len(stand.yaw), np.array([settings.width, settings.height])
+    center = (size - 1) / 2 + rng.normal(0, 0.01, (frames, 2)) * size
+    intrinsics = np.column_stack([stand.focal, stand.focal * rng.normal(1, 0.003, frames), center])
+    positions = np.column_stack([np.zeros((frames, 2)), stand.height])
+    turned = rotations(stand.yaw, stand.pitch, stand.roll)
+    return Cameras(settings.width, settings.height, _tensor(intrinsics), _tensor(positions), _tensor(turned))
 
 
-def _rotations(yaw: Array, pitch: Array, roll: Array) -> Array:
-    """(F, 3, 3) world -> optical; pitch is down."""
-    zero = np.zeros_like(yaw)
-    forward = np.stack([np.cos(pitch) * np.cos(yaw), np.cos(pitch) * np.sin(yaw), -np.sin(pitch)], axis=1)
-    level = np.stack([np.sin(yaw), -np.cos(yaw), zero], axis=1)
-    down = np.cross(forward, level)
-    c, s = np.cos(roll)[:, None], np.sin(roll)[:, None]
-    return np.stack([c * level + s * down, c * down - s * level, forward], axis=1)
-
-
-def _draw_places(
-    rng: np.random.Generator, settings: DrawSettings, stand: _Standpoints
-) -> tuple[NDArray[np.bool_], Array]:
-    """(F, P) who is there and (F, P, 2) where; everybody keeps clear of those before him."""
-    frames, most = len(stand.yaw), settings.people
-    bearing = stand.yaw[:, None] + stand.half_view[:, None] * rng.uniform(-0.95, 0.95, (frames, most))
-    distance = rng.uniform(settings.nearest, settings.farthest, (frames, most))
-    distance = np.minimum(distance, _to_wall(stand, bearing) - 0.4)
-    place = distance[..., None] * np.stack([np.cos(bearing), np.sin(bearing)], axis=-1)
-    there = np.arange(most) < rng.integers(1, most + 1, frames)[:, None]
-    for person in range(1, most):
-        gap = np.linalg.norm(place[:, :person] - place[:, person, None], axis=-1)
-        there[:, person] &= ~((gap < 2 * _PERSON_RADIUS) & there[:, :person]).any(axis=1)
-    return there, place
-
-
-def _to_wall(stand: _Standpoints, bearing: Array) -> Array:
-    """Distance from the camera to the wall in some direction."""
-    direction = np.stack([np.cos(bearing), np.sin(bearing)], axis=-1)
-    wall = np.where(direction > 0, stand.high[:, None, :2], stand.low[:, None, :2])
-    return np.asarray((wall / np.where(direction == 0, 1e-12, direction)).min(axis=-1))
-
-
-def _draw_people(rng: np.random.Generator, bank: BodyBank, there: NDArray[np.bool_], where: Array) -> People:
-    frames, number = np.nonzero(there)
-    count = len(frames)
-    bodies = rng.integers(len(bank.people), size=count)
-    colors = torch.stack([looks_of(bank.people[body].materials).colors for body in range(len(bank.people))])[bodies]
+def _people(rng: np.random.Generator, people: Placed, colors: Tensor, no_return: float) -> People:
+    count = len(people)
+    owners = np.ones(count, np.int64)
+    for row in range(1, count):
+        owners[row] = owners[row - 1] + 1 if people.frames[row] == people.frames[row - 1] else 1
+    worn = colors[torch.from_numpy(people.body)].clone()
     new = rng.random(count) < 0.7
-    dyes = colors[:, _DYED].shape
-    colors[new, _DYED] = _tensor(
+    dyes = worn[:, _DYED].shape
+    worn[new, _DYED] = _tensor(
         np.clip(rng.uniform(0.05, 0.9, (*dyes[:3], 1)) + rng.normal(0, 0.13, dyes), 0.02, 0.97)
     )[new]
+    lost = np.zeros((count, worn.shape[1]), bool)
+    for material in _MAY_BE_LOST:
+        if material < worn.shape[1]:
+            lost[:, material] = rng.random(count) < (no_return if material == _MAY_BE_LOST[-1] else no_return / 3)
+    gone = torch.from_numpy(lost)
+    # What returns no infrared light is mostly dark to the eye, too.
+    worn[gone] = 0.15 * worn[gone]
     return People(
-        frames=torch.from_numpy(frames),
-        owners=torch.from_numpy(number + 1),
-        bodies=torch.from_numpy(bodies),
-        poses=torch.from_numpy(rng.integers(len(bank.poses), size=count)),
-        places=_tensor(np.column_stack([where[there], np.zeros(count)])),
-        headings=_tensor(rng.uniform(-np.pi, np.pi, count)),
-        colors=colors,
+        frames=torch.from_numpy(people.frames),
+        owners=torch.from_numpy(owners),
+        bodies=torch.from_numpy(people.body),
+        poses=torch.from_numpy(people.drawn.poses),
+        places=_tensor(np.column_stack([people.places, np.zeros(count)])),
+        headings=_tensor(people.headings),
+        colors=worn,
+        turns=_tensor(people.drawn.turns),
+        no_return=gone,
     )
 
 
-def _draw_blocks(
-    rng: np.random.Generator, settings: DrawSettings, stand: _Standpoints, there: NDArray[np.bool_], people: Array
-) -> Blocks:
-    """Furniture on the floor that stands in nobody, nor where the camera is."""
-    shape = (len(stand.yaw), settings.blocks)
-    sizes = _FURNITURE[rng.integers(len(_FURNITURE), size=shape)] * rng.uniform(0.8, 1.25, (*shape, 3))
-    bearing = stand.yaw[:, None] + stand.half_view[:, None] * rng.uniform(-1.2, 1.2, shape)
-    radius = np.linalg.norm(sizes[..., :2], axis=-1) / 2
-    distance = rng.uniform(0.5, 1.1, shape) * np.minimum(_to_wall(stand, bearing), settings.farthest + 1)
-    place = distance[..., None] * np.stack([np.cos(bearing), np.sin(bearing)], axis=-1)
-    gaps = np.linalg.norm(place[:, :, None] - people[:, None], axis=-1) - radius[..., None]
-    kept = ~((gaps < _PERSON_RADIUS) & there[:, None]).any(axis=-1) & (distance > radius + 0.5)
-    kept &= np.arange(settings.blocks) < rng.integers(settings.blocks + 1, size=shape[0])[:, None]
-    centers = np.concatenate([place, sizes[..., 2:] / 2], axis=-1)
+def _blocks(rng: np.random.Generator, groups: Sequence[tuple[int, tuple[Array, Array, Array]]]) -> Blocks:
+    """All groups of boxes; those of one have two looks between them."""
+    if not groups:
+        none = torch.zeros(0, 3)
+        return Blocks(torch.zeros(0, dtype=torch.int64), none, none, torch.zeros(0), _plain_looks(rng, 0))
+    counts = [len(yaws) for _, (_, _, yaws) in groups]
+    frames = np.repeat([frame for frame, _ in groups], counts)
+    looks = _plain_looks(rng, 2 * len(groups))
+    which = 2 * np.repeat(np.arange(len(groups)), counts) + (rng.random(sum(counts)) < 0.3)
     return Blocks(
-        frames=torch.from_numpy(np.nonzero(kept)[0]),
-        centers=_tensor(centers[kept]),
-        sizes=_tensor(sizes[kept]),
-        yaws=_tensor(rng.uniform(0, np.pi, shape)[kept]),
-        looks=_plain_looks(rng, int(kept.sum())),
+        frames=torch.from_numpy(frames.astype(np.int64)),
+        centers=_tensor(np.concatenate([middles for _, (middles, _, _) in groups])),
+        sizes=_tensor(np.concatenate([sizes for _, (_, sizes, _) in groups])),
+        yaws=_tensor(np.concatenate([yaws for _, (_, _, yaws) in groups])),
+        looks=looks[torch.from_numpy(which)],
     )
 
 
@@ -217,11 +217,11 @@ def _plain_looks(rng: np.random.Generator, count: int) -> Looks:
     return Looks(_tensor(colors), torch.zeros(count, dtype=torch.int64), _tensor(sizes), torch.zeros(count, 0, 9))
 
 
-def _draw_lamps(rng: np.random.Generator, stand: _Standpoints) -> Lamps:
+def _draw_lamps(rng: np.random.Generator, stand: Standpoints, low: Array, high: Array) -> Lamps:
     """Two lamps under the ceiling, and a weak one at the camera so that nothing is black."""
     frames = len(stand.yaw)
-    under = stand.high[:, None, 2] - rng.uniform(0.1, 0.4, (frames, 2))
-    across = rng.uniform(0.1, 0.9, (frames, 2, 2)) * (stand.high - stand.low)[:, None, :2] + stand.low[:, None, :2]
+    under = high[:, None, 2] - rng.uniform(0.1, 0.4, (frames, 2))
+    across = rng.uniform(0.1, 0.9, (frames, 2, 2)) * (high - low)[:, None, :2] + low[:, None, :2]
     camera = np.stack([np.zeros(frames), np.zeros(frames), stand.height + 0.1], axis=1)
     positions = np.concatenate([np.concatenate([across, under[..., None]], axis=-1), camera[:, None]], axis=1)
     powers = np.column_stack([rng.uniform(1.5, 5.0, (frames, 2)), rng.uniform(0.1, 0.8, frames)])
