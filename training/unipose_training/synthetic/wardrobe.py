@@ -99,8 +99,10 @@ class DressedPerson:
 SKIN_LOOK, TOP_LOOK, BOTTOM_LOOK, FOOTWEAR_LOOK, HAIR_LOOK, EYES_LOOK = range(6)
 _SOCKS = BOTTOM_LOOK
 _BONE_LOOKS = {
-    "Hips": BOTTOM_LOOK, "HipJoint": BOTTOM_LOOK, "UpLeg": BOTTOM_LOOK, "Leg": BOTTOM_LOOK, "Foot": FOOTWEAR_LOOK, "ToeBase": FOOTWEAR_LOOK,
-    "LowerBack": TOP_LOOK, "Spine": TOP_LOOK, "Spine1": TOP_LOOK, "Shoulder": TOP_LOOK, "Arm": TOP_LOOK, "ForeArm": TOP_LOOK,
+    "Hips": BOTTOM_LOOK, "HipJoint": BOTTOM_LOOK, "UpLeg": BOTTOM_LOOK, "Leg": BOTTOM_LOOK, "Foot": FOOTWEAR_LOOK,
+    "ToeBase": FOOTWEAR_LOOK,
+    "LowerBack": TOP_LOOK, "Spine": TOP_LOOK, "Spine1": TOP_LOOK, "Shoulder": TOP_LOOK, "Arm": TOP_LOOK,
+    "ForeArm": TOP_LOOK,
 }  # fmt: skip
 
 

@@ -8,16 +8,14 @@ import torch
 
 from unipose_ros.camera import project
 from unipose_ros.frame import JointStatus
-from unipose_ros.joint_sets import COCO23, ITOP15
+from unipose_ros.joint_sets import ITOP15
 from unipose_training.datasets.joint_sets import in_joint_set
 from unipose_training.synthetic.bank import BodyBank
-from unipose_training.synthetic.batch.draw import DrawSettings, draw_scenes
 from unipose_training.synthetic.batch.interface import Rendered
 from unipose_training.synthetic.batch.labels import Labels, label
 from unipose_training.synthetic.batch.looks import joined, looks_of, shade
 from unipose_training.synthetic.batch.scenes import SceneBatch
 from unipose_training.synthetic.batch.torch_renderer import TorchRenderer
-from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.materials import Mark, Material
 from unipose_training.synthetic.materials import shade as shade_reference
 from unipose_training.synthetic.truth import true_skeletons
@@ -77,46 +75,6 @@ def test_seen_joints_lie_in_the_box(labels: Labels) -> None:
     inside = (u > u0 - 1) & (u < u1 + 1) & (v > v0 - 1) & (v < v1 + 1)
     assert bool(inside[labels.coco23_seen].all())
     assert bool(labels.coco23_seen.any())
-
-
-def test_drawing_is_decided_by_the_seed(bank: BodyBank) -> None:
-    first, again, other = (draw_scenes(bank, DrawSettings(), seed, 6) for seed in (1, 1, 2))
-    assert torch.equal(first.people.places, again.people.places)
-    assert torch.equal(first.cameras.intrinsics, again.cameras.intrinsics)
-    assert torch.equal(first.blocks.centers, again.blocks.centers)
-    assert not torch.equal(first.cameras.intrinsics, other.cameras.intrinsics)
-
-
-def test_drawn_people_are_few_apart_in_the_room_and_mostly_seen(bank: BodyBank) -> None:
-    settings = DrawSettings(160, 120)
-    scenes = draw_scenes(bank, settings, 3, 60)
-    people = scenes.people
-    per_frame = torch.bincount(people.frames, minlength=60)
-    assert int(per_frame.min()) >= 1
-    assert int(per_frame.max()) == settings.people
-    for frame in range(60):
-        here = people.frames == frame
-        assert people.owners[here].unique().numel() == int(here.sum())
-        gaps = torch.pdist(people.places[here])
-        assert not len(gaps) or float(gaps.min()) >= 0.6
-    assert bool((people.places > scenes.rooms.low[people.frames]).all(dim=1)[people.places[:, 2] > 0].all())
-    assert bool((people.places[:, :2] < scenes.rooms.high[people.frames, :2]).all())
-    found = label(scenes, TorchRenderer(bank).render(scenes))
-    assert float((found.pixels > 20).float().mean()) > 0.8
-    assert bool(found.coco23_seen[:, COCO23.index("left_shoulder")].any())
-
-
-def test_cameras_are_upright_rotations(bank: BodyBank) -> None:
-    rotations = draw_scenes(bank, DrawSettings(), 4, 50).cameras.rotations
-    torch.testing.assert_close(rotations @ rotations.mT, torch.eye(3).expand(50, 3, 3), atol=1e-5, rtol=0)
-    torch.testing.assert_close(torch.linalg.det(rotations), torch.ones(50))
-    assert bool((rotations[:, 1, 2] < -0.8).all()), "the image's down is the world's"
-
-
-@pytest.mark.parametrize("wrong", [{"nearest": 6.0}, {"people": 0}, {"camera_low": 2.0}, {"cameras": ("webcam",)}])
-def test_settings_that_leave_nothing_to_draw_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(SyntheticError, match="drawing scenes"):
-        DrawSettings(**wrong)  # type: ignore[arg-type]
 
 
 def test_looks_keep_their_materials() -> None:

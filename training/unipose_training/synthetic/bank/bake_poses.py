@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unipose_training.synthetic.bank.posing import BankTensors, pose_by_turns, to_tensors
 from unipose_training.synthetic.bank.types import BodyBank, PoseClips
 from unipose_training.synthetic.poses.bodies import RESTING, SEATED, draw_bodies
-from unipose_training.synthetic.poses.compose import Base, with_arms
+from unipose_training.synthetic.poses.compose import Base, draw_gestures, with_arms
 from unipose_training.synthetic.poses.gestures import LOW_PAIRS, PAIRS
 from unipose_training.synthetic.poses.kinematics import bone_turns
 from unipose_training.synthetic.poses.rotations import to_quaternions
@@ -28,6 +28,8 @@ COUNTS: Mapping[str, int] = {
     "crouching": 240, "bending": 300, "seated": 380, "perched": 120, "floor_sitting": 360, "lying": 340,
     "reclining": 140, "anyhow": 320,
 }  # fmt: skip
+#: About so many poses are a clip.
+_PIECE = 12
 #: Who would have to tip farther than this many degrees to hold does not hold.
 _FARTHEST_TIP = 28.0
 
@@ -45,9 +47,12 @@ def with_families(bank: BodyBank, counts: Mapping[str, int], model: int, seed: i
         for number, (family, count) in enumerate(counts.items())
         if count
     ]
-    names = [f"{PREFIX}{family}" for family, count in counts.items() if count]
+    # Short clips: whoever divides a bank by clips divides every family.
+    families = [family for family, count in counts.items() if count]
+    pieces = [(family, piece) for family, turns in zip(families, drawn, strict=True) for piece in _pieces(turns)]
+    names = [f"{PREFIX}{family}" for family, _ in pieces]
     poses = bank.poses
-    lengths = [len(turns) for turns in drawn]
+    lengths = [len(piece) for _, piece in pieces]
     starts = len(poses) + np.cumsum([0, *lengths[:-1]])
     quaternions = to_quaternions(np.concatenate(drawn)).astype(np.float32)
     more = PoseClips(
@@ -59,6 +64,10 @@ def with_families(bank: BodyBank, counts: Mapping[str, int], model: int, seed: i
         period_s=poses.period_s,
     )
     return replace(bank, poses=more)
+
+
+def _pieces(turns: Array) -> list[Array]:
+    return np.array_split(turns, max(len(turns) // _PIECE, 1))
 
 
 def _only(bank: BodyBank, number: int) -> BodyBank:
@@ -135,6 +144,7 @@ def _armed(
     towards = rng.normal(0, 1, (len(turns), 3)) * [2.0, 2.0, 0.5]
     low = family in (*RESTING, *SEATED, "crouching")
     base = Base(np.full(len(turns), model), laid, floor, towards)
-    armed = with_arms(rng, skeletons, base, LOW_PAIRS if low else PAIRS)
+    kinds = draw_gestures(rng, LOW_PAIRS if low else PAIRS, len(turns))
+    armed = with_arms(rng, skeletons, base, kinds)
     good = armed.bad < 0.05
     return np.asarray((armed.turns @ alignments.swapaxes(1, 2))[good])

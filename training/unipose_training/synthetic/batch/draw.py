@@ -155,9 +155,9 @@ def _people(rng: np.random.Generator, people: Placed, colors: Tensor, no_return:
     worn = colors[torch.from_numpy(people.body)].clone()
     new = rng.random(count) < 0.7
     dyes = worn[:, _DYED].shape
-    worn[new, _DYED] = _tensor(
-        np.clip(rng.uniform(0.05, 0.9, (*dyes[:3], 1)) + rng.normal(0, 0.13, dyes), 0.02, 0.97)
-    )[new]
+    worn[new, _DYED] = _tensor(np.clip(rng.uniform(0.05, 0.9, (*dyes[:3], 1)) + rng.normal(0, 0.13, dyes), 0.02, 0.97))[
+        new
+    ]
     lost = np.zeros((count, worn.shape[1]), bool)
     for material in _MAY_BE_LOST:
         if material < worn.shape[1]:

@@ -17,7 +17,9 @@ _CLEAR, _CLEAR_CAMERA = 0.03, 0.3
 _TRIES = 4
 
 
-def draw_rooms(rng: np.random.Generator, stand: Standpoints, kinds: NDArray[np.str_], people: Placed) -> tuple[Array, Array]:
+def draw_rooms(
+    rng: np.random.Generator, stand: Standpoints, kinds: NDArray[np.str_], people: Placed
+) -> tuple[Array, Array]:
     """(F, 3) low and high corners of the rooms: round everybody, and close behind those who stand at a wall."""
     frames = len(kinds)
     low = np.column_stack([-rng.uniform(2.2, 7.0, (frames, 2)), np.zeros(frames)])

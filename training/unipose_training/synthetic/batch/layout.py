@@ -29,7 +29,8 @@ EMBRACE: Pairs = (("embrace", "embrace", 1.0),)
 #: Side by side: arms that stay with their own body, or lie round the neighbor.
 BESIDE: Pairs = (
     ("hanging", "hanging", 0.3), ("hanging", "around_neighbor", 0.25), ("crossed_under", "crossed_over", 0.1),
-    ("hanging", "face", 0.05), ("hanging", "pocket", 0.1), ("clasped_front", "clasped_front", 0.1), ("akimbo", "hanging", 0.1),
+    ("hanging", "face", 0.05), ("hanging", "pocket", 0.1), ("clasped_front", "clasped_front", 0.1), ("akimbo",
+    "hanging", 0.1),
 )  # fmt: skip
 
 

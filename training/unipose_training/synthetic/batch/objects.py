@@ -43,7 +43,7 @@ def chair(rng: Rng, seat: float | None = None) -> list[Box]:
     boxes += (
         _legs(wide, deep, high)
         if rng.random() < 0.7
-        else _round(0, 0, 0.0, high, 0.04, rng) + [(0.0, 0.0, 0.04, 0.5, 0.5, 0.05)]
+        else [*_round(0, 0, 0.0, high, 0.04, rng), (0.0, 0.0, 0.04, 0.5, 0.5, 0.05)]
     )
     if rng.random() < 0.35:
         boxes += [(s * wide / 2, 0.0, high + 0.2, 0.05, deep * 0.9, 0.05) for s in (-1, 1)]
@@ -231,7 +231,8 @@ def mannequin(rng: Rng) -> list[Box]:
     hip, chest, neck = 0.86 * size, 1.25 * size, 1.48 * size
     wide = _u(rng, 0.3, 0.44) * size
     boxes: list[Box] = [
-        (0.0, 0.0, (hip + neck) / 2, wide, 0.22 * flat, neck - hip), (0.0, 0.0, neck + 0.14 * size, 0.17 * size, 0.2 * flat, 0.24 * size),
+        (0.0, 0.0, (hip + neck) / 2, wide, 0.22 * flat, neck - hip), (0.0, 0.0, neck + 0.14 * size, 0.17 * size,
+        0.2 * flat, 0.24 * size),
     ]  # fmt: skip
     if rng.random() < 0.8:
         gap = _u(rng, 0.08, 0.14)
@@ -379,20 +380,24 @@ def pram(rng: Rng) -> list[Box]:
     """A pushchair without a child."""
     return [
         (0.0, 0.0, 0.55, 0.42, 0.7, 0.22), (0.0, 0.25, 0.82, 0.42, 0.25, 0.35), (0.0, 0.55, 0.98, 0.42, 0.04, 0.04),
-        *[(s * 0.22, 0.45, 0.75, 0.03, 0.25, 0.45) for s in (-1, 1)], *[(s * 0.24, y, 0.12, 0.05, 0.22, 0.22) for s in (-1, 1) for y in (-0.3, 0.3)],
+        *[(s * 0.22, 0.45, 0.75, 0.03, 0.25, 0.45) for s in (-1, 1)], *[(s * 0.24, y, 0.12, 0.05, 0.22,
+        0.22) for s in (-1, 1) for y in (-0.3, 0.3)],
     ]  # fmt: skip
 
 
 OBJECTS: dict[str, Callable[[Rng], list[Box]]] = {
-    "chair": chair, "chair_with_coat": chair_with_coat, "office_chair": office_chair, "armchair": armchair, "sofa": sofa,
+    "chair": chair, "chair_with_coat": chair_with_coat, "office_chair": office_chair, "armchair": armchair,
+    "sofa": sofa,
     "stool": stool, "table": table, "desk": desk, "cupboard": cupboard, "shelf": shelf, "carton": carton, "post": post,
     "coat_stand": coat_stand, "clothes_rail": clothes_rail, "tripod": tripod, "mannequin": mannequin, "plant": plant,
-    "floor_lamp": floor_lamp, "fan": fan, "door": door, "wheelchair": wheelchair, "walker": walker, "bag": bag, "bin": bin_,
+    "floor_lamp": floor_lamp, "fan": fan, "door": door, "wheelchair": wheelchair, "walker": walker, "bag": bag,
+    "bin": bin_,
     "ladder": ladder, "screen": screen, "bed": bed, "pram": pram,
 }  # fmt: skip
 #: Things that are mistaken for people, and that are drawn more often for it.
 LIKE_PEOPLE = (
-    "chair", "chair_with_coat", "office_chair", "armchair", "coat_stand", "clothes_rail", "tripod", "mannequin", "plant",
+    "chair", "chair_with_coat", "office_chair", "armchair", "coat_stand", "clothes_rail", "tripod", "mannequin",
+    "plant",
     "floor_lamp", "wheelchair", "shelf", "ladder", "pram",
 )  # fmt: skip
 

@@ -72,7 +72,7 @@ def place_people(
     middles = turned(middles, headings) - np.array([0.0, 0.0, 1.0]) * drawn.floor[:, None, None]
     kept = _separated(rng, slots, frames, places, headings, middles, radii, sampler.skeletons.girth[body])
     middles[..., :2] += places[:, None]
-    rows = np.flatnonzero(kept)
+    rows = np.flatnonzero(kept).tolist()
     some = Drawn(drawn.poses[rows], drawn.families[rows], drawn.turns[rows], drawn.gestures[rows], drawn.floor[rows])
     return Placed(
         [slots[row] for row in rows], frames[rows], body[rows], some, places[rows], headings[rows], middles[rows],

@@ -63,7 +63,7 @@ def _joints(skeletons: Skeletons, people: Placed, rows: NDArray[np.intp], posed:
     c, s = np.cos(people.headings[rows])[:, None], np.sin(people.headings[rows])[:, None]
     x, y, z = np.moveaxis(joints, -1, 0)
     root = np.column_stack([people.places[rows], posed.hips.double().numpy()])
-    return np.stack([c * x - s * y, s * x + c * y, z], axis=-1) + root[:, None]
+    return np.asarray(np.stack([c * x - s * y, s * x + c * y, z], axis=-1) + root[:, None])
 
 
 def _seat_height(tensors: BankTensors, body: int, vertices: Array) -> float:
@@ -91,14 +91,17 @@ def _seat(rng: np.random.Generator, people: Placed, row: int, height: float, bon
     else:
         # The edge of a bed, a bench, a table.
         wide, deep = float(rng.uniform(0.8, 2.0)), float(rng.uniform(0.4, 0.9))
-        boxes = np.array([(0.0, deep / 2 - 0.2, high - 0.06, wide, deep, 0.12), (0.0, deep / 2 - 0.15, high / 2, wide * 0.9, deep * 0.7, high)])
+        boxes = np.array(
+            [
+                (0.0, deep / 2 - 0.2, high - 0.06, wide, deep, 0.12),
+                (0.0, deep / 2 - 0.15, high / 2, wide * 0.9, deep * 0.7, high),
+            ]
+        )
     x, y = hips + 0.06 * ahead
     return placed_boxes(boxes, float(x), float(y), heading)
 
 
-def _carried(
-    rng: np.random.Generator, skeletons: Skeletons, people: Placed, row: int, bones: Array
-) -> Group | None:
+def _carried(rng: np.random.Generator, skeletons: Skeletons, people: Placed, row: int, bones: Array) -> Group | None:
     kind, size = people.slots[row].carries, float(skeletons.size[people.body[row]])
     gestures = people.drawn.gestures[row]
     if kind == "box" and tuple(gestures) == ("carrying", "carrying"):

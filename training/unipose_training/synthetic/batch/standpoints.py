@@ -61,7 +61,9 @@ def draw_standpoints(
     low, top = (float(np.clip(limit, *levels)) for limit in _USUAL)
     height = np.where(rng.random(frames) < _UNUSUAL, rng.uniform(*levels, frames), rng.uniform(low, top, frames))
     tilts = rng.random(frames) < tilted
-    extreme = np.where(rng.random(frames) < 0.5, rng.uniform(levels[0], low + 0.4, frames), rng.uniform(top, levels[1], frames))
+    extreme = np.where(
+        rng.random(frames) < 0.5, rng.uniform(levels[0], low + 0.4, frames), rng.uniform(top, levels[1], frames)
+    )
     height = np.where(tilts & (rng.random(frames) < 0.6), np.clip(extreme, *levels), height)
     roll = np.where(tilts & (rng.random(frames) < 0.7), rng.uniform(-_ROLL, _ROLL, frames), rng.normal(0, 0.03, frames))
     # Robots' cameras are tilted towards people's middles, about 1 m above the floor.
@@ -102,9 +104,7 @@ def aimed(rng: np.random.Generator, stand: Standpoints, kinds: NDArray[np.str_],
         elif kind == "close" or stand.tilted[frame] or rng.random() < 0.5:
             pitch[frame] = look + float(rng.normal(0, 0.22)) * stand.half_height[frame]
         pitch[frame] = np.clip(pitch[frame], -_STEEPEST, _STEEPEST)
-    return Standpoints(
-        stand.focal, stand.half_view, stand.half_height, height, yaw, pitch, stand.roll, stand.tilted
-    )
+    return Standpoints(stand.focal, stand.half_view, stand.half_height, height, yaw, pitch, stand.roll, stand.tilted)
 
 
 def rotations(yaw: Array, pitch: Array, roll: Array) -> Array:

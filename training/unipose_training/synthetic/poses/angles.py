@@ -73,7 +73,7 @@ def within_limits(angles: Array) -> NDArray[np.bool_]:
         # Who turns the leg both ways at once would turn the hip twice.
         turned = column(angles, f"{side}_rotation") + 0.5 * column(angles, f"{side}_turn")
         fine &= turned <= LEG["rotation"][1] + 20
-    return fine
+    return np.asarray(fine, np.bool_)
 
 
 def mirrored(angles: Array) -> Array:

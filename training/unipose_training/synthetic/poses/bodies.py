@@ -77,7 +77,8 @@ def _leg(side: str, **values: Array | float) -> Columns:
 def _stance(rng: Rng, n: int, side: str, knee: float = 14.0) -> Columns:
     bent = rng.uniform(0, knee, n)
     return _leg(
-        side, flexion=0.5 * bent + rng.normal(0, 3, n), abduction=rng.uniform(-2, 10, n), turn=rng.uniform(-4, 18, n), knee=bent,
+        side, flexion=0.5 * bent + rng.normal(0, 3, n), abduction=rng.uniform(-2, 10, n), turn=rng.uniform(-4, 18,
+        n), knee=bent,
     )  # fmt: skip
 
 
@@ -166,7 +167,8 @@ def _step_over(rng: Rng, n: int) -> Columns:
     knee = rng.uniform(35, 120, n)
     flexion = np.clip(knee * rng.uniform(0.55, 1.0, n), 25, 115)
     return (
-        _leg("left", flexion=flexion, abduction=rng.uniform(-4, 28, n), turn=rng.uniform(-8, 30, n), knee=knee, ankle=rng.uniform(-20, 30, n))
+        _leg("left", flexion=flexion, abduction=rng.uniform(-4, 28, n), turn=rng.uniform(-8, 30, n), knee=knee,
+        ankle=rng.uniform(-20, 30, n))
         | _stance(rng, n, "right", 35) | {"right_flexion": rng.uniform(-15, 18, n), "pelvis": rng.uniform(-4, 18, n)}
         | _trunk(rng, n, (-4, 30), 9, 18) | _head(rng, n, (-10, 40))
     )  # fmt: skip
@@ -188,7 +190,8 @@ def _lunge(rng: Rng, n: int) -> Columns:
     sideways = rng.random(n) < 0.35
     # Sideways the straight leg is spread as far as the bent one lowers the hip.
     straight = np.degrees(np.arccos(np.clip(drop / (_THIGH + _SHIN), 0.5, 1)))
-    rear = _leg("right", flexion=np.where(sideways, rng.uniform(0, 12, n), rear_flexion), abduction=np.where(sideways, straight, rng.uniform(-3, 8, n)),
+    rear = _leg("right", flexion=np.where(sideways, rng.uniform(0, 12, n), rear_flexion),
+    abduction=np.where(sideways, straight, rng.uniform(-3, 8, n)),
                 turn=rng.uniform(0, 20, n), knee=np.where(sideways, rng.uniform(0, 8, n), rear_knee))  # fmt: skip
     front = _leg(
         "left",
@@ -208,7 +211,8 @@ def _half_kneeling(rng: Rng, n: int) -> Columns:
     knee = np.where(rng.random(n) < 0.3, 2 * front - knee, knee)
     return (
         _leg("left", flexion=front, abduction=rng.uniform(-3, 15, n), turn=rng.uniform(-5, 30, n), knee=knee)
-        | _leg("right", flexion=rear, abduction=rng.uniform(0, 12, n), turn=rng.uniform(-5, 10, n), knee=rear + rng.uniform(82, 95, n),
+        | _leg("right", flexion=rear, abduction=rng.uniform(0, 12, n), turn=rng.uniform(-5, 10, n),
+        knee=rear + rng.uniform(82, 95, n),
                ankle=np.where(rng.random(n) < 0.5, rng.uniform(40, 55, n), -22.0))
         | {"pelvis": rng.uniform(-5, 25, n)} | _trunk(rng, n, (-4, 45), 8, 20) | _head(rng, n)
     )  # fmt: skip
@@ -233,7 +237,8 @@ def _kneeling(rng: Rng, n: int) -> Columns:
 
 
 def _crouching(rng: Rng, n: int) -> Columns:
-    deep, columns = rng.uniform(0, 1, n), {}
+    columns: Columns = {}
+    deep = rng.uniform(0, 1, n)
     wide = rng.uniform(0, 30, n)
     for side in ("left", "right"):
         flexion = 45 + 78 * deep + rng.normal(0, 4, n)
@@ -287,8 +292,10 @@ def _seated(rng: Rng, n: int) -> Columns:
     crossed = rng.random(n)
     over, ankle_on_knee = crossed < 0.14, (crossed > 0.14) & (crossed < 0.2)
     changes = {
-        "flexion": (rng.uniform(100, 115, n), rng.uniform(88, 100, n)), "turn": (rng.uniform(-14, -4, n), rng.uniform(20, 34, n)),
-        "rotation": (rng.uniform(-5, 10, n), rng.uniform(48, 60, n)), "knee": (rng.uniform(70, 100, n), rng.uniform(95, 115, n)),
+        "flexion": (rng.uniform(100, 115, n), rng.uniform(88, 100, n)), "turn": (rng.uniform(-14, -4, n),
+        rng.uniform(20, 34, n)),
+        "rotation": (rng.uniform(-5, 10, n), rng.uniform(48, 60, n)), "knee": (rng.uniform(70, 100, n),
+        rng.uniform(95, 115, n)),
     }  # fmt: skip
     columns["left_rotation"] = np.zeros(n)
     for name, (crossing, resting) in changes.items():
@@ -335,7 +342,8 @@ def _floor_sitting(rng: Rng, n: int) -> Columns:
     )  # fmt: skip
     right = _leg(
         "right",
-        flexion=pick(u(88, 105), u(80, 95), u(80, 95), up + rng.normal(0, 3, n), u(80, 95), u(82, 95)), abduction=np.zeros(n),
+        flexion=pick(u(88, 105), u(80, 95), u(80, 95), up + rng.normal(0, 3, n), u(80, 95), u(82, 95)),
+        abduction=np.zeros(n),
         turn=pick(u(38, 52), u(0, 14), u(18, 45), u(-5, 15), u(-25, -8), u(0, 25)),
         rotation=pick(u(46, 60), u(-5, 20), u(0, 20), u(-5, 8), u(-45, -34), u(-5, 15)),
         knee=pick(u(112, 138), u(0, 18), u(0, 20), drawn + rng.normal(0, 4, n), u(85, 125), u(0, 25)),
@@ -368,13 +376,17 @@ def _lying(rng: Rng, n: int) -> Columns:
         )
         columns |= _leg(
             side, flexion=flexion, abduction=np.where(kind == 2, 0.0, rng.uniform(0, 20, n)), turn=np.zeros(n),
-            rotation=np.where(kind == 2, 0.0, rng.uniform(0, 35, n)), knee=knee.clip(0, 150), ankle=np.where(belly, 50.0, rng.uniform(10, 45, n)),
+            rotation=np.where(kind == 2, 0.0, rng.uniform(0, 35, n)), knee=knee.clip(0, 150), ankle=np.where(belly,
+            50.0, rng.uniform(10, 45, n)),
         )  # fmt: skip
     look = np.where(belly, rng.choice([-1, 1], n) * rng.uniform(45, 75, n), rng.uniform(-40, 40, n))
     return columns | {
-        "pelvis": np.where(back, rng.uniform(-4, 2, n), 0.0), "lean": np.where(kind == 2, rng.uniform(0, 25, n), rng.uniform(-3, 5, n)),
-        "bend": rng.normal(0, 5, n).clip(-15, 15), "twist": np.where(kind == 2, rng.normal(0, 10, n), rng.normal(0, 4, n)).clip(-30, 30),
-        "nod": np.where(belly, rng.uniform(-20, 0, n), rng.uniform(-5, 25, n)), "look": look, "tilt": rng.normal(0, 6, n),
+        "pelvis": np.where(back, rng.uniform(-4, 2, n), 0.0), "lean": np.where(kind == 2, rng.uniform(0, 25, n),
+        rng.uniform(-3, 5, n)),
+        "bend": rng.normal(0, 5, n).clip(-15, 15), "twist": np.where(kind == 2, rng.normal(0, 10, n), rng.normal(0,
+        4, n)).clip(-30, 30),
+        "nod": np.where(belly, rng.uniform(-20, 0, n), rng.uniform(-5, 25, n)), "look": look, "tilt": rng.normal(0,
+        6, n),
     }  # fmt: skip
 
 

@@ -17,7 +17,8 @@ from unipose_training.synthetic.rig import BONES
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
-_FLIP = np.array([-1.0, 1.0, 1.0])
+#: A right arm is a left one mirrored.
+_FLIPS = np.array([[1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]])
 _BONE = {name: number for number, name in enumerate(BONES)}
 _SIDES = ("Left", "Right")
 #: Radii of limbs and head in lengths of an arm (0.55 m in an adult).
@@ -28,6 +29,8 @@ _FINGERS = 0.30
 _SOFT = 0.02
 #: Bad enough to be drawn again, and bad enough to be refused: meters of penetration plus degrees / 300.
 _GOOD, _REFUSED = 0.02, 0.06
+#: How many copies are tried at a time, and of which gesture instead of the wanted one.
+_TRIES = ((1, ""), (3, ""), (6, ""), (3, "free"), (4, "working"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,67 +58,67 @@ class Armed:
         turns: (N, B, 3, 3).
         gestures: (N, 2) names of the left and right arm's gestures; empty where the old arms are kept.
         bad: (N,) how far arms are in the body or the floor, or beyond their limits, in meters.
-        wrists: (N, 2, 3) meters from the root.
     """
 
     turns: Array
     gestures: NDArray[np.str_]
     bad: Array
-    wrists: Array
 
 
-def with_arms(
-    rng: np.random.Generator,
-    skeletons: Skeletons,
-    base: Base,
-    pairs: Sequence[tuple[str, str, float]],
-    tries: int = 6,
-) -> Armed:
-    """Draw arms for everybody; of several tries the first good one is kept.
+def draw_gestures(rng: np.random.Generator, pairs: Sequence[tuple[str, str, float]], count: int) -> NDArray[np.str_]:
+    """(N, 2) what left and right arms do; either way round.
 
     Args:
-        pairs: what both arms do and how often, see :data:`~unipose_training.synthetic.poses.gestures.PAIRS`.
+        pairs: see :data:`~unipose_training.synthetic.poses.gestures.PAIRS`.
+    """
+    weights = np.array([weight for *_, weight in pairs])
+    kinds = np.array([names[:2] for names in pairs])[rng.choice(len(pairs), count, p=weights / weights.sum())]
+    return np.where((rng.random(count) < 0.5)[:, None], kinds, kinds[:, ::-1])
+
+
+def with_arms(rng: np.random.Generator, skeletons: Skeletons, base: Base, kinds: NDArray[np.str_]) -> Armed:
+    """Give arms to everybody; of several tries the first good one is kept.
+
+    A gesture that does not fit is tried again before it is exchanged for another one, so that hard ones are not rarer.
+
+    Args:
+        kinds: (N, 2) gestures of left and right arms.
     """
     people = len(base.body)
     turns, gestures = base.turns.copy(), np.full((people, 2), "", dtype="<U24")
     bad = np.full(people, np.inf)
-    weights = np.array([weight for *_, weight in pairs])
-    # The gesture is drawn once: a hard one is tried again, not exchanged for an easy one.
-    pair = rng.choice(len(pairs), people, p=weights / weights.sum())
-    kinds = np.array([names[:2] for names in pairs])[pair]
-    kinds = np.where((rng.random(people) < 0.5)[:, None], kinds, kinds[:, ::-1])
     left = np.arange(people)
-    for attempt in range(tries):
-        some = Base(base.body[left], base.turns[left], base.floor[left], base.towards[left])
-        # Who fits no such arms after most tries gets any.
-        chosen = kinds[left] if attempt < tries - 1 else np.full((len(left), 2), "free" if attempt % 2 else "working")
+    for copies, instead in _TRIES:
+        rows = np.repeat(left, copies)
+        some = Base(base.body[rows], base.turns[rows], base.floor[rows], base.towards[rows])
+        chosen = np.full((len(rows), 2), instead) if instead else kinds[rows]
         tried, badness = _try(rng, skeletons, some, chosen)
-        better = badness < bad[left]
-        turns[left[better]], bad[left[better]] = tried[better], badness[better]
-        gestures[left[better]] = chosen[better]
+        best = badness.reshape(-1, copies).argmin(axis=1) + copies * np.arange(len(left))
+        best = best[badness[best] < bad[left]]
+        turns[rows[best]], bad[rows[best]], gestures[rows[best]] = tried[best], badness[best], chosen[best]
         left = left[bad[left] > _GOOD]
         if not len(left):
             break
     refused = bad > _REFUSED
     turns[refused], gestures[refused] = base.turns[refused], ""
-    joints = skeletons.joints(base.body, turns)
-    return Armed(turns, gestures, bad, joints[:, [_BONE["LeftHand"], _BONE["RightHand"]]])
+    return Armed(turns, gestures, bad)
 
 
 def _try(rng: np.random.Generator, skeletons: Skeletons, base: Base, kinds: NDArray[np.str_]) -> tuple[Array, Array]:
-    chest = base.turns[:, _BONE["Spine1"]]
+    """One try: (N, B, 3, 3) turns, and (N,) how bad they are."""
+    people = len(base.body)
     places = skeletons.joints(base.body, base.turns)
-    shared = rng.random((len(base.body), 4))
-    turns, beyond = base.turns.copy(), np.zeros(len(base.body))
-    for side in range(2):
-        seed = int(rng.integers(2**63))
-        shoulder = places[:, _BONE[f"{_SIDES[side]}Arm"]]
-        arms = _drawn(seed, _landmarks(skeletons, base, places, shoulder, side, shared), kinds[:, side])
-        # The shoulder moves with the arm: the same again from where it is then.
-        shoulder = _moved_shoulder(skeletons, base.body, places, chest, arms, side)
-        arms = _drawn(seed, _landmarks(skeletons, base, places, shoulder, side, shared), kinds[:, side])
-        beyond = np.maximum(beyond, beyond_limits(arms) / 300)
-        _put(skeletons, base.body, turns, arms, side, rng)
+    shared = np.tile(rng.random((people, 4)), (2, 1))
+    seed = int(rng.integers(2**63))
+    # Left arms, then right arms.
+    wanted = kinds.T.reshape(-1)
+    shoulder = np.concatenate([places[:, _BONE[f"{side}Arm"]] for side in _SIDES])
+    arms = _drawn(seed, _landmarks(skeletons, base, places, shoulder, shared), wanted)
+    # The shoulder moves with the arm: the same again from where it is then.
+    shoulder = _moved_shoulders(skeletons, base, places, arms)
+    arms = _drawn(seed, _landmarks(skeletons, base, places, shoulder, shared), wanted)
+    turns = _put(rng, skeletons, base, arms)
+    beyond = beyond_limits(arms).reshape(2, people).max(axis=0) / 300
     return turns, np.maximum(beyond, penetration(skeletons, base, turns))
 
 
@@ -132,28 +135,31 @@ def _drawn(seed: int, marks: Landmarks, kinds: NDArray[np.str_]) -> Arms:
     return Arms(*(np.concatenate([getattr(part, name) for part in parts])[order] for name in names))
 
 
-def _landmarks(skeletons: Skeletons, base: Base, places: Array, shoulder: Array, side: int, shared: Array) -> Landmarks:
-    """What the arm of a side finds about it, in the chest's frame as a left arm sees it."""
-    body, chest = base.body, base.turns[:, _BONE["Spine1"]]
-    own, other = _SIDES[side], _SIDES[1 - side]
-    flip = _FLIP if side else np.ones(3)
+def _landmarks(skeletons: Skeletons, base: Base, places: Array, shoulder: Array, shared: Array) -> Landmarks:
+    """What all left arms, then all right arms find about them, in the chest's frame as a left arm sees it.
+
+    Args:
+        shoulder: (2 N, 3) where the arms begin.
+    """
+    body = base.body
+    into_chest = np.tile(base.turns[:, _BONE["Spine1"]], (2, 1, 1))
+    flip = np.repeat(_FLIPS, len(body), axis=0)
+
+    def both(name: str, swapped: bool = False) -> Array:
+        sides = _SIDES[::-1] if swapped else _SIDES
+        return np.concatenate([places[:, _BONE[f"{side}{name}"]] for side in sides])
 
     def seen(place: Array) -> Array:
-        return np.asarray(np.einsum("nij,ni->nj", chest, place - shoulder) * flip)
+        return np.asarray(np.einsum("nij,ni->nj", into_chest, place - shoulder) * flip)
 
-    heads = skeletons.heads[body]
-    lengths = [
-        np.linalg.norm(heads[:, _BONE[f"{own}{far}"]] - heads[:, _BONE[f"{own}{near}"]], axis=1)
-        for near, far in (("Arm", "ForeArm"), ("ForeArm", "Hand"))
-    ]
-    away = seen(base.towards)
+    away = seen(np.tile(base.towards, (2, 1)))
     return Landmarks(
-        lengths=np.stack(lengths, 1),
-        head=seen(_head(skeletons, body, places, base.turns)),
-        hip=seen(places[:, _BONE[f"{own}UpLeg"]]),
-        knee=seen(places[:, _BONE[f"{own}Leg"]]),
-        other=seen(places[:, _BONE[f"{other}Arm"]]),
-        girth=skeletons.girth[body],
+        lengths=np.tile(skeletons.arms[body], (2, 1)),
+        head=seen(np.tile(_head(skeletons, body, places, base.turns), (2, 1))),
+        hip=seen(both("UpLeg")),
+        knee=seen(both("Leg")),
+        other=seen(both("Arm", swapped=True)),
+        girth=np.tile(skeletons.girth[body], (2, 1)),
         towards=away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9),
         shared=shared,
     )
@@ -165,30 +171,38 @@ def _head(skeletons: Skeletons, body: Integers, places: Array, turns: Array) -> 
     return np.asarray(places[:, _BONE["Head"]] + np.einsum("nij,nj->ni", turns[:, _BONE["Head"]], offset))
 
 
-def _moved_shoulder(skeletons: Skeletons, body: Integers, places: Array, chest: Array, arms: Arms, side: int) -> Array:
-    own = _SIDES[side]
-    start, end = _BONE[f"{own}Shoulder"], _BONE[f"{own}Arm"]
-    step = skeletons.heads[body, end] - skeletons.heads[body, start]
-    turn = chest @ _sided(arms.shoulder, side)
-    return np.asarray(places[:, start] + np.einsum("nij,nj->ni", turn, step))
+def _moved_shoulders(skeletons: Skeletons, base: Base, places: Array, arms: Arms) -> Array:
+    """(2 N, 3) where upper arms begin when the shoulders have followed them."""
+    turn = np.tile(base.turns[:, _BONE["Spine1"]], (2, 1, 1)) @ _sided(arms.shoulder)
+    heads = skeletons.heads[base.body]
+    steps = np.concatenate([heads[:, _BONE[f"{side}Arm"]] - heads[:, _BONE[f"{side}Shoulder"]] for side in _SIDES])
+    start = np.concatenate([places[:, _BONE[f"{side}Shoulder"]] for side in _SIDES])
+    return np.asarray(start + np.einsum("nij,nj->ni", turn, steps))
 
 
-def _sided(turns: Array, side: int) -> Array:
-    """Turns in the frame of a left arm -> in the chest's."""
-    return np.asarray(turns * _FLIP[:, None] * _FLIP if side else turns)
+def _sided(turns: Array) -> Array:
+    """(2 N, 3, 3) turns in the frame of a left arm -> in the chest's."""
+    flip = np.repeat(_FLIPS, len(turns) // 2, axis=0)
+    return np.asarray(turns * flip[:, :, None] * flip[:, None])
 
 
-def _put(skeletons: Skeletons, body: Integers, turns: Array, arms: Arms, side: int, rng: np.random.Generator) -> None:
-    """Set the bones of an arm, in place."""
-    chest, own = turns[:, _BONE["Spine1"]], _SIDES[side]
-    curl = about("y", (1.0 - 2.0 * side) * rng.choice([8.0, 35.0, 75.0], len(body)))
-    hand = _sided(arms.hand, side)
-    parts = {"Arm": _sided(arms.upper, side), "ForeArm": _sided(arms.forearm, side), "Hand": hand, "Thumb": hand,
-             "FingerBase": hand @ curl, "HandFinger1": hand @ curl @ curl}  # fmt: skip
-    turns[:, _BONE[f"{own}Shoulder"]] = chest @ _sided(arms.shoulder, side)
+def _put(rng: np.random.Generator, skeletons: Skeletons, base: Base, arms: Arms) -> Array:
+    """(N, B, 3, 3) turns with the bones of both arms."""
+    body, turns = base.body, base.turns.copy()
+    chest = turns[:, None, _BONE["Spine1"]]
+    upper, forearm, hand, shoulder = (
+        _sided(part).reshape(2, len(body), 3, 3).swapaxes(0, 1)
+        for part in (arms.upper, arms.forearm, arms.hand, arms.shoulder)
+    )
+    bend = rng.choice([8.0, 35.0, 75.0], (len(body), 2)) * [1.0, -1.0]
+    curl = about("y", bend.reshape(-1)).reshape(-1, 2, 3, 3)
+    parts = {"Arm": upper, "ForeArm": forearm, "Hand": hand, "Thumb": hand, "FingerBase": hand @ curl,
+             "HandFinger1": hand @ curl @ curl}  # fmt: skip
+    turns[:, [_BONE[f"{side}Shoulder"] for side in _SIDES]] = chest @ shoulder
     for name in ARM_BONES:
-        bone = arm_bone(own, name)
-        turns[:, bone] = chest @ parts[name] @ skeletons.alignments[body, skeletons.hanging, bone]
+        bones = [arm_bone(side, name) for side in _SIDES]
+        turns[:, bones] = chest @ parts[name] @ skeletons.alignments[body][:, skeletons.hanging, bones]
+    return turns
 
 
 def penetration(skeletons: Skeletons, base: Base, turns: Array) -> Array:

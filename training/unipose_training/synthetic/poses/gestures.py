@@ -69,7 +69,8 @@ def _box(
 ) -> Callable[[Rng, Landmarks], Arms]:
     def draw(rng: Rng, marks: Landmarks) -> Arms:
         n = len(marks)
-        return by_angles(*(rng.uniform(*limits, n) for limits in (elevation, plane, rotation, elbow)), _wrists(rng, n))
+        up, across, about, bent = (rng.uniform(*limits, n) for limits in (elevation, plane, rotation, elbow))
+        return by_angles(up, across, about, bent, _wrists(rng, n))
 
     return draw
 
@@ -281,14 +282,18 @@ GESTURES: dict[str, Callable[[Rng, Landmarks], Arms]] = {
 PAIRS: tuple[tuple[str, str, float], ...] = (
     ("free", "free", 0.16), ("free", "hanging", 0.06), ("raised", "raised", 0.07), ("raised", "hanging", 0.05),
     ("raised", "free", 0.02), ("sideways", "sideways", 0.06), ("sideways", "hanging", 0.03), ("sideways", "free", 0.02),
-    ("akimbo", "akimbo", 0.06), ("akimbo", "hanging", 0.02), ("akimbo", "free", 0.02), ("point_at_camera", "hanging", 0.05),
+    ("akimbo", "akimbo", 0.06), ("akimbo", "hanging", 0.02), ("akimbo", "free", 0.02), ("point_at_camera", "hanging",
+    0.05),
     ("point_at_camera", "free", 0.02), ("point_away", "hanging", 0.02), ("pointing", "hanging", 0.05),
-    ("pointing", "akimbo", 0.01), ("pointing", "pointing", 0.01), ("on_head", "on_head", 0.04), ("on_head", "hanging", 0.015),
+    ("pointing", "akimbo", 0.01), ("pointing", "pointing", 0.01), ("on_head", "on_head", 0.04), ("on_head",
+    "hanging", 0.015),
     ("hand_over", "hanging", 0.04), ("hand_over", "hand_over", 0.02), ("stop", "hanging", 0.04), ("stop", "stop", 0.01),
     ("face", "hanging", 0.03), ("face", "face", 0.015), ("phone", "hanging", 0.03), ("phone", "free", 0.01),
-    ("looked_at_phone", "hanging", 0.02), ("looked_at_phone", "looked_at_phone", 0.02), ("crossed_under", "crossed_over", 0.03),
+    ("looked_at_phone", "hanging", 0.02), ("looked_at_phone", "looked_at_phone", 0.02), ("crossed_under",
+    "crossed_over", 0.03),
     ("clasped_front", "clasped_front", 0.02), ("clasped_back", "clasped_back", 0.015), ("pocket", "pocket", 0.02),
-    ("pocket", "hanging", 0.01), ("waving", "hanging", 0.04), ("working", "working", 0.05), ("hanging", "hanging", 0.05),
+    ("pocket", "hanging", 0.01), ("waving", "hanging", 0.04), ("working", "working", 0.05), ("hanging", "hanging",
+    0.05),
 )  # fmt: skip
 #: The same for whoever sits, kneels, crouches or bends.
 LOW_PAIRS: tuple[tuple[str, str, float], ...] = (

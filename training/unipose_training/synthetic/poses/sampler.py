@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from unipose_training.synthetic.bank.types import BodyBank
 from unipose_training.synthetic.poses.bodies import RESTING, SEATED
-from unipose_training.synthetic.poses.compose import Armed, Base, with_arms
+from unipose_training.synthetic.poses.compose import Base, draw_gestures, with_arms
 from unipose_training.synthetic.poses.gestures import LOW_PAIRS, PAIRS
 from unipose_training.synthetic.poses.kinematics import arm_bone, mirrored_turns
 from unipose_training.synthetic.poses.rotations import random_turns
@@ -111,26 +111,18 @@ class PoseSampler:
         families = self._family[poses]
         turns = self._turned(rng, body, poses, families)
         floor = self._floor[poses] * self._leg[body] / self._leg[0]
-        particular = dict(pairs or {})
-        given = np.isin(np.arange(count), list(particular))
-        renewed = (families != "motion") | (rng.random(count) < arms) | given
         low = np.isin(families, [*RESTING, *SEATED, "crouching", "bending"])
+        kinds = np.where(low[:, None], draw_gestures(rng, LOW_PAIRS, count), draw_gestures(rng, PAIRS, count))
+        renewed = (families != "motion") | (rng.random(count) < arms)
+        for number, wanted in (pairs or {}).items():
+            kinds[number], renewed[number] = draw_gestures(rng, wanted, 1)[0], True
         gestures = np.full((count, 2), "", dtype="<U24")
-        groups = [(np.flatnonzero(renewed & ~given & ~low), PAIRS), (np.flatnonzero(renewed & ~given & low), LOW_PAIRS)]
-        for wanted in {id(each): each for each in particular.values()}.values():
-            groups.append((np.array([row for row, each in particular.items() if each is wanted]), wanted))
-        for rows, wanted in groups:
-            if len(rows):
-                armed = self._armed(rng, body, turns, floor, towards, rows, wanted)
-                turns[rows], gestures[rows] = armed.turns, armed.gestures
+        rows = np.flatnonzero(renewed)
+        if len(rows):
+            base = Base(body[rows], turns[rows], floor[rows], towards[rows])
+            armed = with_arms(rng, self.skeletons, base, kinds[rows])
+            turns[rows], gestures[rows] = armed.turns, armed.gestures
         return Drawn(poses, families, turns, gestures, floor)
-
-    def _armed(
-        self, rng: np.random.Generator, body: Integers, turns: Array, floor: Array, towards: Array, rows: Integers,
-        pairs: Sequence[tuple[str, str, float]],
-    ) -> Armed:  # fmt: skip
-        # In the air the floor is farther away; that does not matter to arms.
-        return with_arms(rng, self.skeletons, Base(body[rows], turns[rows], floor[rows], towards[rows]), pairs)
 
     def _turned(self, rng: np.random.Generator, body: Integers, poses: Integers, families: NDArray[np.str_]) -> Array:
         """(N, B, 3, 3) from the bodies' rest: mirrored and jittered."""

@@ -64,4 +64,4 @@ def _nearest_in_hull(points: Array, place: Array) -> Array:
         if gain < 1e-8:
             break
         best = best + np.clip(gain / max(way @ way, 1e-12), 0, 1) * way
-    return best
+    return np.asarray(best)

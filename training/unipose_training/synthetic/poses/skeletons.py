@@ -23,7 +23,8 @@ class Skeletons:
         heads: (P, B, 3) meters, where bones begin.
         alignments: (P, S, B, 3, 3) see :class:`~unipose_training.synthetic.bank.LightPerson`.
         girth: (P, 2) meters, half the width and half the depth of the trunk with its clothes.
-        size: (P,) length of an arm from shoulder to wrist in meters.
+        arms: (P, 2) meters of upper arm and forearm.
+        size: (P,) their sum.
         parents: (B,) -1 for the root.
         hanging: the source of motion whose limbs hang at rest.
     """
@@ -31,6 +32,7 @@ class Skeletons:
     heads: Array
     alignments: Array
     girth: Array
+    arms: Array
     size: Array
     parents: Integers
     hanging: int
@@ -61,6 +63,7 @@ def skeletons_of(bank: BodyBank) -> Skeletons:
         heads=heads,
         alignments=alignments,
         girth=np.stack([_girth(person) for person in bank.people]),
+        arms=np.stack([upper, fore], 1),
         size=upper + fore,
         parents=bank.parents,
         hanging=_hanging(alignments, heads),
