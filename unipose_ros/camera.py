@@ -121,8 +121,12 @@ class Camera:
             CameraError: the intrinsics are none that a calibrated camera has, the model is unknown, or the region of
                 interest is not within the sensor.
         """
-        matrix = np.asarray(info.p, np.float64).reshape(3, 4) if rectified else np.asarray(info.k).reshape(3, 3)
-        distortion = () if rectified else tuple(float(c) for c in info.d)
+        distortion = tuple(float(c) for c in info.d)
+        if rectified and (any(info.p) or any(distortion)):
+            matrix, distortion = np.asarray(info.p, np.float64).reshape(3, 4), ()
+        else:
+            # Drivers of cameras without distortion leave P at zero: then it is K.
+            matrix = np.asarray(info.k, np.float64).reshape(3, 3)
         camera = cls(
             **_of_image(info, matrix),
             distortion=distortion if any(distortion) else (),

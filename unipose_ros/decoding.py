@@ -6,7 +6,7 @@ it, and read when the robot would have. The messages may be ROS ones or those of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -46,15 +46,15 @@ class FrameDecoder:
     """Decodes color and depth with the cached calibration of both.
 
     Args:
-        rectified: the images are rectified ones: P is their calibration.
+        rectified: which of ``color`` and ``depth`` are rectified images, whose calibration is P.
 
     Attributes:
         remarks: of the last frame, by reason: what looks wrong with it although it is a frame.
         figures: of the last frame, by name: such as the part of the depth image with readings.
     """
 
-    def __init__(self, rectified: bool = False) -> None:
-        self._rectified = rectified
+    def __init__(self, rectified: Collection[str] = ()) -> None:
+        self._rectified = frozenset(rectified)
         self._infos: dict[str, Any] = {}
         self._parsed: dict[str, tuple[Any, Camera]] = {}
         self._grid: Camera | None = None
@@ -126,7 +126,7 @@ class FrameDecoder:
         if cached is not None and _same_calibration(cached[0], info):
             return cached[1]
         with blame("intrinsics", f"{name}/camera_info"):
-            camera = Camera.from_camera_info(info, self._rectified)
+            camera = Camera.from_camera_info(info, rectified=name in self._rectified)
         self._parsed[name] = (info, camera)
         return camera
 

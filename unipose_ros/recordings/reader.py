@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from unipose_ros.recordings.types import RecordingError, message_types
 _log = logging.getLogger(__name__)
 #: What rosbag2 stores recordings in.
 STORAGE_SUFFIXES = (".mcap", ".db3")
+#: ... and what it makes of them in compression mode FILE.
+_PACKED = tuple(f"{suffix}.zstd" for suffix in STORAGE_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,9 @@ class BagReader:
         found: dict[str, Topic] = {}
         for connection in self._opened.connections:
             before = found.get(connection.topic)
-            count = connection.msgcount + (before.count if before else 0)
+            # A damaged metadata.yaml may have anything there.
+            here = connection.msgcount if isinstance(connection.msgcount, int) else 0
+            count = here + (before.count if before else 0)
             found[connection.topic] = Topic(connection.topic, connection.msgtype, count, _is_latched(connection))
         return dict(sorted(found.items()))
 
@@ -186,7 +191,29 @@ class BagReader:
         try:
             return _any_reader([self.path] if whole else files)
         except Exception as error:  # see raw()
-            return self._open_damaged(files, error)
+            return self._open_files(files, error)
+
+    def _open_files(self, files: list[Path], cause: Exception) -> AnyReader:
+        """Open the storage files themselves: their own indices know as much as metadata.yaml does."""
+        if self.path.is_file():
+            return self._open_damaged(files, cause)
+        try:
+            bag = _any_reader(files)
+        except Exception:  # see raw()
+            return self._open_damaged(files, cause)
+        missing = sorted(_named_in_metadata(self.path) - {file.name for file in files})
+        unnamed = {file.name for file in files} - _named_in_metadata(self.path)
+        if len(missing) > len(unnamed):
+            self._end_early(
+                f"{self.path}: metadata.yaml names {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} "
+                "not there; what was recorded in it is lost"
+            )
+        else:
+            _log.warning(
+                "%s: metadata.yaml does not fit the recording (%s); the files beside it are read as they are, nothing "
+                "is lost; 'ros2 bag reindex' makes it anew", *(self.path, cause),
+            )  # fmt: skip
+        return bag
 
     def _open_damaged(self, files: list[Path], cause: Exception) -> AnyReader:
         """Open the storage files themselves, each as far as it is good."""
@@ -211,16 +238,42 @@ class BagReader:
 
 
 def _storage_files(path: Path) -> list[Path]:
+    try:
+        return _find_storage_files(path)
+    except (OSError, RuntimeError) as error:  # no permission, a loop of links, a name that is too long
+        raise RecordingError(
+            f"{path}: cannot be opened ({error}); give a rosbag2 folder, .mcap or .db3 file"
+        ) from error
+
+
+def _find_storage_files(path: Path) -> list[Path]:
     if not path.exists():
         raise RecordingError(f"{path}: there is no such file or folder; give a rosbag2 folder, .mcap or .db3 file")
-    if path.is_file() and path.suffix not in STORAGE_SUFFIXES:
+    packed = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.name.endswith(_PACKED))
+    if path.is_file() and path.suffix in STORAGE_SUFFIXES:
+        return [path]
+    if path.is_file() and not path.name.endswith(_PACKED):
         raise RecordingError(
             f"{path}: '{path.suffix}' is no rosbag2 storage; give a .mcap or .db3 file or the bag folder"
         )
-    files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.suffix in STORAGE_SUFFIXES)
+    files = [] if path.is_file() else sorted(f for f in path.iterdir() if f.suffix in STORAGE_SUFFIXES)
     if not files and not (path / "metadata.yaml").exists():
+        if packed:
+            raise RecordingError(
+                f"{packed[0]}: the file is compressed as a whole; unpack it with 'zstd -d {packed[0].name}', or give "
+                "the folder with its metadata.yaml"
+            )
         raise RecordingError(f"{path}: no metadata.yaml, .mcap or .db3 file in it; this is not a rosbag2 recording")
     return files
+
+
+def _named_in_metadata(folder: Path) -> set[str]:
+    """Names of the storage files, as far as metadata.yaml can be read."""
+    try:
+        text = (folder / "metadata.yaml").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return set()
+    return {Path(name).name for name in re.findall(r"^\s*-\s*['\"]?(\S+?\.(?:mcap|db3))", text, re.MULTILINE)}
 
 
 def _any_reader(sources: list[Any]) -> AnyReader:

@@ -15,7 +15,7 @@ class FrameDecoder:
     """
 
     def __init__(self, rectified: bool = False) -> None:
-        self._decoder = decoding.FrameDecoder(rectified)
+        self._decoder = decoding.FrameDecoder(("color", "depth") if rectified else ())
 
     def set_info(self, name: str, info: object) -> None:
         """Take a ``CameraInfo`` of ``color`` or ``depth``. Safe from one other thread."""

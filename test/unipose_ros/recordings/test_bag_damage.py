@@ -157,3 +157,70 @@ def test_unknown_topic_is_named(sound: Path) -> None:
 def test_reading_needs_an_open_recording(sound: Path) -> None:
     with pytest.raises(RecordingError, match="not open"):
         list(BagReader(sound).raw())
+
+
+def test_metadata_without_a_storage_id_loses_nothing(sound: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As ``ros2 bag reindex`` leaves it (ros2/rosbag2 #2175)."""
+    metadata = sound / "metadata.yaml"
+    metadata.write_text(metadata.read_text().replace("storage_identifier: mcap", 'storage_identifier: ""'))
+    with caplog.at_level(logging.WARNING), BagReader(sound) as reader:
+        assert len(list(reader.raw())) == 4 * len(FRAMES)
+        assert (reader.lost_bytes, reader.problem) == (0, None)
+    assert "metadata.yaml does not fit" in caplog.text
+    assert "damaged" not in caplog.text
+
+
+def test_a_renamed_file_loses_nothing(sound: Path) -> None:
+    storage_file(sound).rename(sound / "monday.mcap")
+    with BagReader(sound) as reader:
+        assert len(list(reader.raw())) == 4 * len(FRAMES)
+        assert (reader.lost_bytes, reader.problem) == (0, None)
+
+
+def test_a_missing_file_of_several_is_named(sound: Path) -> None:
+    metadata = sound / "metadata.yaml"
+    name = storage_file(sound).name
+    metadata.write_text(metadata.read_text().replace(f"- {name}", f"- {name}\n  - later.mcap", 1))
+    with BagReader(sound) as reader:
+        assert len(list(reader.raw())) == 4 * len(FRAMES)
+        assert "later.mcap" in str(reader.problem)
+
+
+def test_a_renamed_and_cut_file_is_read_as_far_as_it_goes(sound: Path) -> None:
+    cut(storage_file(sound), 0.8)
+    storage_file(sound).rename(sound / "monday.mcap")
+    with BagReader(sound) as reader:
+        assert 0 < len(list(reader.raw())) < 4 * len(FRAMES)
+        assert reader.lost_bytes > 0
+        assert reader.problem is not None
+
+
+@pytest.mark.parametrize("whole_folder", [True, False])
+def test_a_file_that_is_compressed_as_a_whole_is_named_with_the_remedy(tmp_path: Path, whole_folder: bool) -> None:
+    file = tmp_path / "walk.mcap.zstd"
+    file.write_bytes(b"\x28\xb5\x2f\xfd" + bytes(100))
+    with (
+        pytest.raises(RecordingError, match=r"zstd -d walk\.mcap\.zstd"),
+        BagReader(tmp_path if whole_folder else file),
+    ):
+        pass
+
+
+def test_a_loop_of_links_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(RecordingError, match="/a: "), BagReader(tmp_path / "a"):
+        pass
+
+
+def test_what_is_neither_file_nor_folder_is_refused() -> None:
+    with pytest.raises(RecordingError, match="/dev/null"), BagReader("/dev/null"):
+        pass
+
+
+def test_a_count_that_is_no_number_is_no_count(sound: Path) -> None:
+    metadata = sound / "metadata.yaml"
+    metadata.write_text(metadata.read_text().replace("message_count: 300", "message_count: [1, 2]"))
+    with BagReader(sound) as reader:
+        assert set(reader.topics) == {"/color/camera_info", "/color/image", "/depth/camera_info", "/depth/image"}
+        assert len(list(reader.raw())) == 4 * len(FRAMES)

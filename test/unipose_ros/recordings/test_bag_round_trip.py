@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 from unipose_ros.camera import Camera
+from unipose_ros.clouds import read_cloud
+from unipose_ros.decoding import FrameDecoder
 from unipose_ros.frame import Skeletons
 from unipose_ros.joint_sets import COCO23
 from unipose_ros.recordings import BagReader, BagWriter, RecordingError
 from unipose_ros.recordings import messages as make
 from unipose_ros.recordings.messages import (
-    read_color,
-    read_depth,
-    read_points,
     read_skeletons,
     skeleton_array,
     stamp_of,
@@ -24,6 +23,17 @@ from unipose_ros.recordings.messages import (
 
 STORAGES = pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 STAMP = 1_700_000_000_123_456_789
+
+
+def decoded(message: Any, role: str) -> np.ndarray:
+    """What the decoder makes of an image."""
+    decoder = FrameDecoder()
+    height, width = (24, 32) if hasattr(message, "format") else (message.height, message.width)
+    decoder.set_info(
+        "color", make.camera_info(1, "optical", Camera(width, width, width / 2, height / 2, width, height))
+    )
+    frame = decoder.decode(*((message, None) if role == "color" else (None, message)), STAMP)
+    return getattr(frame, role)
 
 
 def round_trip(path: Path, message: Any, storage: str = "mcap") -> Any:
@@ -53,7 +63,7 @@ def test_color_image(tmp_path: Path, storage: str, encoding: str, channels: int,
     }[encoding]
     expected = np.repeat(rgb[..., :1], 3, axis=2) if encoding == "mono8" else rgb
     message = round_trip(tmp_path / "bag", make.image(STAMP, "optical", stored, encoding), storage)
-    np.testing.assert_array_equal(read_color(message), expected)
+    np.testing.assert_array_equal(decoded(message, "color"), expected)
 
 
 @STORAGES
@@ -63,7 +73,7 @@ def test_depth_is_exact_to_the_millimeter(tmp_path: Path, storage: str, depth: n
         ("compressed", make.compressed_depth(STAMP, "optical", depth)),
         ("meters", make.image(STAMP, "optical", depth, "32FC1")),
     ):
-        back = read_depth(round_trip(tmp_path / name, message, storage))
+        back = decoded(round_trip(tmp_path / name, message, storage), "depth")
         np.testing.assert_allclose(back, depth, atol=1e-6)
         assert back[5, 7] == 0
 
@@ -71,7 +81,8 @@ def test_depth_is_exact_to_the_millimeter(tmp_path: Path, storage: str, depth: n
 def test_jpeg_color_is_close(tmp_path: Path) -> None:
     smooth = np.zeros((24, 32, 3), np.uint8)
     smooth[..., 0], smooth[..., 2] = np.linspace(0, 200, 32), 90
-    back = read_color(round_trip(tmp_path / "bag", make.compressed_image(STAMP, "optical", smooth)))
+    message = round_trip(tmp_path / "bag", make.compressed_image(STAMP, "optical", smooth))
+    back = decoded(message, "color")
     assert np.abs(back.astype(int) - smooth).mean() < 4
 
 
@@ -89,7 +100,7 @@ def test_point_cloud(tmp_path: Path, storage: str, shape: tuple[int, ...]) -> No
     points = np.random.default_rng(1).normal(size=shape).astype(np.float32)
     points.reshape(-1, 3)[2] = np.nan
     message = round_trip(tmp_path / "bag", make.point_cloud(STAMP, "optical", points), storage)
-    np.testing.assert_array_equal(read_points(message).reshape(shape), points)
+    np.testing.assert_array_equal(read_cloud(message).reshape(shape), points)
     assert not message.is_dense
 
 

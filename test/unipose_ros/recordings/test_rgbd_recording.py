@@ -166,7 +166,7 @@ def test_frames_carry_what_was_recorded(
 def test_near_stamps_are_paired_and_the_rest_is_counted(rgbd_bag: Callable[..., Path]) -> None:
     frames, recording = frames_of(rgbd_bag([0.1, 1.1, 2.1, 9.0], [0, 1, 2, 3]))
     assert [frame.stamp_ns for frame in frames] == [START + n * PERIOD for n in range(3)]
-    assert recording.dropped["no partner"] == 2
+    assert recording.dropped["no_partner"] == 2
 
 
 def test_a_single_stream_gives_frames_too(rgbd_bag: Callable[..., Path]) -> None:
@@ -202,15 +202,15 @@ def test_bad_images_are_counted_by_reason_and_logged_once(
     with caplog.at_level(logging.WARNING):
         frames, recording = frames_of(path)
     assert [frame.stamp_ns for frame in frames] == [6]
-    assert recording.dropped == {"no stamp": 2, "repeated stamp": 1, "does not fit": 1}
-    assert caplog.text.count("no stamp") == 1
+    assert recording.dropped == {"zero_stamp": 2, "repeated_stamp": 1, "size": 1}
+    assert caplog.text.count("zero_stamp") == 1
     path = write(
         tmp_path / "other",
         ("/depth/camera_info", make.camera_info(1, "optical", camera), 1),
         ("/depth/image/compressedDepth", broken, 4),
     )
     frames, recording = frames_of(path)
-    assert (frames, recording.dropped) == ([], {"undecodable": 1})
+    assert (frames, recording.dropped) == ([], {"depth_image": 1})
 
 
 def test_uncalibrated_camera_is_counted(tmp_path: Path, camera: Camera, depth: np.ndarray) -> None:
@@ -221,7 +221,7 @@ def test_uncalibrated_camera_is_counted(tmp_path: Path, camera: Camera, depth: n
     )
     frames, recording = frames_of(path)
     assert frames == []
-    assert recording.dropped == {"no camera": 1, "bad camera_info": 1}
+    assert recording.dropped == {"intrinsics": 1}
 
 
 def test_an_image_before_the_first_camera_info_is_not_lost(tmp_path: Path, camera: Camera, depth: np.ndarray) -> None:
@@ -260,4 +260,4 @@ def test_real_frames_can_be_read_twice(rgbd_bag: Callable[..., Path]) -> None:
     with BagReader(rgbd_bag([0, 1, 5], [0, 1])) as reader:
         recording = RgbdRecording(reader)
         assert len(list(recording.frames())) == len(list(recording.frames())) == 2
-        assert recording.dropped["no partner"] == 1
+        assert recording.dropped["no_partner"] == 1
