@@ -14,6 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from sensor_msgs.msg import CameraInfo
 from std_srvs.srv import SetBool, Trigger
 
 from unipose_ros.camera import Camera
@@ -25,6 +26,7 @@ from unipose_ros.ros.parameters import NodeConfig, Parameters
 from unipose_ros.ros.publishers import Publishers
 from unipose_ros.ros.session import Session
 from unipose_ros.tracking import NearestTracker, Tracker
+from unipose_ros.tracking.tracker import IdGenerator
 
 EstimatorFactory = Callable[[EstimatorConfig], PoseEstimator]
 
@@ -49,8 +51,11 @@ class PoseNode(ManagedNode):
         self._settings = Parameters(self, NodeConfig(), fixed=("model", "track.seed"))
         self._statistics = Statistics()
         self._outputs = Publishers(self)
-        # One for the node's life, for ids are never to be given twice.
-        self._tracker: Tracker = NearestTracker(self.config.track)
+        # One for the node's life, for ids are never to be given twice; two nodes of one seed draw different ones.
+        self._new_id = IdGenerator(self.config.track.seed, self.get_fully_qualified_name())
+        self._tracker: Tracker = NearestTracker(self.config.track, self._new_id)
+        self._calibrations: dict[str, CameraInfo] = {}
+        self._namesakes = False
         self._estimator: PoseEstimator | None = None
         self._session: Session | None = None
         self._enabled = True
@@ -117,21 +122,29 @@ class PoseNode(ManagedNode):
         self.get_logger().info(f"modality {estimator.modality} is ready, {estimator.runtime}")
 
     def _start(self) -> None:
-        if not self._enabled or self._estimator is None:
+        if not self._enabled:
             return
+        if self._estimator is None:
+            # The one before is still in use by a worker that did not end.
+            self._load()
+        assert self._estimator is not None
         self._tracker.configure(self.config.track)
         self._tracker.reset()
         self._estimator.reset()
         self._statistics.clear()
         self._session = Session(
-            self, self._estimator, self._tracker, self._outputs, lambda: self.config, self._statistics
-        )
+            self, self._estimator, self._tracker, self._outputs, lambda: self.config, self._statistics,
+            self._calibrations,
+        )  # fmt: skip
 
     def _stop(self) -> None:
         if self._session is None:
             return
         session, self._session = self._session, None
-        session.close()
+        if not session.close():
+            # Whatever the worker that was left behind still does, it does to what nobody else uses.
+            self._estimator = None
+            self._tracker = NearestTracker(self.config.track, self._new_id)
         self._outputs.clear(self.get_clock().now().nanoseconds)
 
     def _release(self) -> None:
@@ -142,9 +155,14 @@ class PoseNode(ManagedNode):
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         """Pause and resume without unloading the network."""
         self._enabled = bool(request.data)
-        if self.state_label == "active" and self._enabled != (self._session is not None):
-            (self._start if self._enabled else self._stop)()
         response.success = True
+        if self.state_label == "active" and self._enabled != (self._session is not None):
+            done = self.guard("enable", self._start) if self._enabled else self.guard("disable", self._stop)
+            response.success = done == TransitionCallbackReturn.SUCCESS
+        if not response.success:
+            self._enabled = False
+            response.message = self.fault
+            return response
         response.message = f"{'enabled' if self._enabled else 'disabled'}; the node is {self.state_label}"
         return response
 
@@ -165,7 +183,19 @@ class PoseNode(ManagedNode):
         """State of the life cycle, or ``disabled``."""
         return "disabled" if self.state_label == "active" and self._session is None else self.state_label
 
+    def _look_for_namesakes(self) -> None:
+        """Say once that another node has this one's name: services and parameters then reach either."""
+        ours = (self.get_name(), self.get_namespace())
+        others = self.get_node_names_and_namespaces().count(ours) - 1
+        if others > 0 and not self._namesakes:
+            self.get_logger().warning(
+                f"{others + 1} nodes are called {self.get_fully_qualified_name()}: their services and parameters are "
+                "confused, and both publish people; start one of them in another namespace (namespace:=, __ns:=)"
+            )
+        self._namesakes = others > 0
+
     def _publish_diagnostics(self) -> None:
+        self._look_for_namesakes()
         waited = self._session.watch() if self._session is not None else 0.0
         runtime = self._estimator.runtime if self._estimator is not None else ""
         condition = Condition(self.get_fully_qualified_name(), self.condition, waited, runtime, self.fault)

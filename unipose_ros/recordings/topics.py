@@ -225,7 +225,7 @@ class _Choice:
         return len(frames) < 2
 
     def _frame(self, name: str | None) -> str:
-        return self._samples[name].frame_id if name in self._samples else ""
+        return self._samples[name].frame_id if name is not None and name in self._samples else ""
 
 
 def _camera_name(topic: str) -> str:

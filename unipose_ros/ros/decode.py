@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+from typing import Any
+
 from unipose_ros import decoding
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.ros.synchronizer import Pair
@@ -12,13 +15,19 @@ class FrameDecoder:
 
     Args:
         rectified: the images are rectified ones: P is their calibration.
+        calibrations: messages by ``color`` and ``depth``, known from earlier; new ones are put there. A driver that
+            publishes its calibration once does not do so again when the node is activated once more.
     """
 
-    def __init__(self, rectified: bool = False) -> None:
+    def __init__(self, rectified: bool = False, calibrations: MutableMapping[str, Any] | None = None) -> None:
         self._decoder = decoding.FrameDecoder(("color", "depth") if rectified else ())
+        self._calibrations = {} if calibrations is None else calibrations
+        for name, info in self._calibrations.items():
+            self._decoder.set_info(name, info)
 
-    def set_info(self, name: str, info: object) -> None:
+    def set_info(self, name: str, info: Any) -> None:
         """Take a ``CameraInfo`` of ``color`` or ``depth``. Safe from one other thread."""
+        self._calibrations[name] = info
         self._decoder.set_info(name, info)
 
     @property

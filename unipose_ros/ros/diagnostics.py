@@ -110,7 +110,7 @@ def _skeleton_level(
     limits = config.diagnostics
     if statistics.age("published") > config.input.timeout:
         return DiagnosticStatus.STALE, "no skeletons are published"
-    notice = statistics.texts.get("notice")
+    notice = statistics.texts.get("notice") or statistics.texts.get("mounting")
     if notice:
         return DiagnosticStatus.WARN, notice
     if latency is not None and latency[1] > 1e3 * limits.max_latency:

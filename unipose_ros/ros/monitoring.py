@@ -17,6 +17,8 @@ from unipose_ros.decoding import BadInputError
 _WINDOW = 300
 #: Rates are taken over this many seconds.
 _RATE_SPAN = 5.0
+#: Different faults of one reason that are logged: whoever sends ever new ones must not fill the log.
+_MOST_KINDS = 10
 
 
 class Statistics:
@@ -135,13 +137,23 @@ class ThrottledLogger:
         self._statistics = statistics
         self._lock = threading.Lock()
         self._said: set[str] = set()
+        self._kinds: dict[str, set[str]] = defaultdict(set)
 
     def drop(self, reason: str, text: str) -> None:
         """An input was thrown away."""
         self._statistics.drop(reason)
         self._statistics.tick("bad_input")
         # Numbers differ from frame to frame; the same sentence with others is the same problem.
-        if self._first(re.sub(r"[0-9.]+", "#", text)):
+        kind = re.sub(r"[0-9.]+", "#", text)
+        with self._lock:
+            kinds = self._kinds[reason]
+            if kind in kinds or len(kinds) > _MOST_KINDS:
+                return
+            kinds.add(kind)
+            last = len(kinds) > _MOST_KINDS
+        if last:
+            self._logger.error(f"'{reason}' comes in ever new forms; from now on it is only counted, in /diagnostics")
+        else:
             self._logger.error(f"{text} (said once; see '{reason}' in /diagnostics for how often)")
 
     def remark(self, reason: str, text: str) -> None:

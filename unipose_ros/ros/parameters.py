@@ -118,8 +118,11 @@ def check_choice(name: str, value: Any, field: dataclasses.Field[Any]) -> None:
 
 
 def _meant(value: Any, field: dataclasses.Field[Any]) -> Any:
-    """YAML, and so ROS's command line, reads ``off`` as false: where it is a choice, it was meant as the word."""
-    return "off" if value is False and "off" in field.metadata.get("choices", ()) else value
+    """What YAML, and so ROS's command line, reads as something else where it is a choice of words: ``off``, ``180``."""
+    choices = field.metadata.get("choices", ())
+    if value is False and "off" in choices:
+        return "off"
+    return str(value) if isinstance(value, int) and str(value) in choices else value
 
 
 def _flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, dataclasses.Field[Any]]]:
@@ -147,7 +150,7 @@ def _descriptor(field: dataclasses.Field[Any], value: Any, read_only: bool) -> P
     descriptor = ParameterDescriptor(description=about["description"] + note, read_only=read_only)
     if about.get("choices"):
         descriptor.additional_constraints = _allowed(field, value)
-        descriptor.dynamic_typing = "off" in about["choices"]  # see _meant
+        descriptor.dynamic_typing = any(word == "off" or word.isdigit() for word in about["choices"])  # see _meant
     if about.get("low") is not None and isinstance(value, float):
         span = FloatingPointRange(from_value=float(about["low"]), to_value=float(about["high"]))
         descriptor.floating_point_range = [span]
@@ -225,6 +228,14 @@ class InputConfig:
         0.5, "seconds; in modality auto, an image is used alone when the other has not come for so long",
         low=0.05, high=60.0, read_only=True,
     )  # fmt: skip
+    mounting: str = parameter(
+        "0", "degrees by which the images are to be turned clockwise to be upright: 180 for a camera that hangs upside "
+        "down; tf: by gravity, from the transforms between the camera and input.gravity_frame",
+        choices=("0", "90", "180", "270", "tf"), read_only=True,
+    )  # fmt: skip
+    gravity_frame: str = parameter(
+        "", "with mounting tf: a frame whose z points up; empty: the uppermost one of the camera's tree", read_only=True
+    )
     timeout: float = parameter(
         3.0, "seconds without a frame until one warning says what is missing", low=0.1, high=60.0
     )
@@ -238,6 +249,9 @@ class TfConfig:
         "root", "off: none; root: body_<id> only; joints: also <joint>_<id> (RViz slows down at some hundred frames)",
         choices=("off", "root", "joints"),
     )  # fmt: skip
+    prefix: str = parameter(
+        "", "put before the names of all frames; with one for each camera, no two nodes' frames have the same name"
+    )
 
 
 @dataclass(frozen=True)

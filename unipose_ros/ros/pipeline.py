@@ -6,13 +6,16 @@ import threading
 import traceback
 from collections.abc import Callable
 
+from unipose_ros.camera import CameraError
 from unipose_ros.estimator import EstimatorError, PoseEstimator
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.mounting import MountingCheck
 from unipose_ros.ros.decode import FrameDecoder
 from unipose_ros.ros.monitoring import BadInputError, Statistics, ThrottledLogger
 from unipose_ros.ros.parameters import NodeConfig
 from unipose_ros.ros.synchronizer import Pair
+from unipose_ros.ros.upright import Mounting, UprightEstimator
 from unipose_ros.timing import StageClock
 from unipose_ros.tracking import Tracker
 
@@ -31,6 +34,8 @@ class Pipeline:
     Args:
         config: gives the newest parameters; asked once a frame.
         now_ns: the node's clock.
+        mounting: how the camera is mounted; upright when ``None``.
+        check: whether the mounting is true; not looked at when ``None``.
     """
 
     def __init__(
@@ -43,8 +48,11 @@ class Pipeline:
         now_ns: Callable[[], int],
         statistics: Statistics,
         reporter: ThrottledLogger,
+        mounting: Mounting | None = None,
+        check: MountingCheck | None = None,
     ) -> None:
         self._estimator = estimator
+        self._upright = UprightEstimator(estimator, mounting or (lambda frame_id: 0), check, statistics, reporter)
         self._tracker = tracker
         self._decoder = decoder
         self._publish = publish
@@ -76,6 +84,8 @@ class Pipeline:
             self._reporter.drop(error.reason, str(error))
         except EstimatorError as error:
             self._reporter.drop("unsuitable_frame", str(error))
+        except CameraError as error:
+            self._reporter.drop("intrinsics", str(error))
         except Exception as error:
             # Whatever it is, the next frame deserves its chance; a dead thread would look like an empty room.
             if not self._closed:
@@ -88,7 +98,7 @@ class Pipeline:
         with clock.stage("decode"):
             frame = self._decoder.decode(pair)
         self._remark(frame)
-        found = self._estimator.estimate(frame, clock)
+        found, keypoints = self._upright.estimate(frame, clock)
         self._tell_notice()
         if generation != self._generation:
             return
@@ -101,8 +111,9 @@ class Pipeline:
             return
         with clock.stage("publish"):
             latency = (self._now_ns() - pair.stamp_ns) / 1e6
-            self._publish(frame, people, self._estimator.last_keypoints, config)
+            self._publish(frame, people, keypoints, config)
         self._account(pair, people, clock, latency)
+        self._upright.check(frame, found)
 
     def _forget_if_told(self) -> None:
         if self._reset.is_set():
@@ -144,7 +155,17 @@ class Pipeline:
         for event, count in self._tracker.counters.items():
             self._statistics.set(f"tracker: {event}", count)
         if abs(latency) > _CLOCK_GAP_MS:
-            self._reporter.note(
-                "clock_gap", f"images are stamped {latency / 1e3:.1f} s before the node's clock; "
-                "when replaying a recording, play it with --clock and set use_sim_time:=true"
-            )  # fmt: skip
+            self._reporter.note("clock_gap", _clock_gap(latency / 1e3))
+
+
+def _clock_gap(seconds: float) -> str:
+    """What images that are stamped long before or after the node's clock hint at."""
+    if seconds > 0:
+        return (
+            f"images are stamped {seconds:.1f} s before the node's clock; when replaying a recording, play it with "
+            "--clock and set use_sim_time:=true"
+        )
+    return (
+        f"images are stamped {-seconds:.1f} s after the node's clock: the driver's clock is ahead (synchronize it with "
+        "this machine's), or the node's simulated time stands behind; TF cannot look up what lies in the future"
+    )

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
 from tf2_ros import TransformBroadcaster
 from tf_transformations import quaternion_from_matrix
@@ -24,6 +23,7 @@ from unipose_ros.msg import SkeletonArray
 from unipose_ros.ros.markers import MarkerBuilder
 from unipose_ros.ros.messages import header, to_message
 from unipose_ros.ros.parameters import NodeConfig
+from unipose_ros.ros.synchronizer import OVERRIDABLE_QOS
 from unipose_ros.visualization.overlay import background, draw_keypoints, draw_skeletons
 
 # Skeletons -> TF: ``body_<id>`` in the camera frame and ``<joint>_<id>`` in the body (REP-155).
@@ -33,7 +33,7 @@ from unipose_ros.visualization.overlay import background, draw_keypoints, draw_s
 _UPRIGHT = (0.0, 0.0, 0.0, 1.0)
 
 
-def build_transforms(skeletons: Skeletons, mode: str) -> list[TransformStamped]:
+def build_transforms(skeletons: Skeletons, mode: str, prefix: str = "") -> list[TransformStamped]:
     """All transforms of a frame, to be sent as one message.
 
     A person without a defined body frame has none, and so has one that is not seen now: a
@@ -41,24 +41,25 @@ def build_transforms(skeletons: Skeletons, mode: str) -> list[TransformStamped]:
 
     Args:
         mode: ``off``, ``root`` or ``joints``.
+        prefix: of all frames' names.
     """
     if mode == "off":
         return []
     seen = [i for i in skeletons if skeletons.states[i] != TrackState.OCCLUDED]
-    return [transform for index in seen for transform in _person(skeletons, index, with_joints=mode == "joints")]
+    return [transform for index in seen for transform in _person(skeletons, index, mode == "joints", prefix)]
 
 
-def _person(skeletons: Skeletons, index: int, with_joints: bool) -> list[TransformStamped]:
+def _person(skeletons: Skeletons, index: int, with_joints: bool, prefix: str) -> list[TransformStamped]:
     body = body_frame(skeletons.positions[index], skeletons.joint_set)
     if body is None:
         return []
-    name = f"body_{skeletons.ids[index]}"
+    name = f"{prefix}body_{skeletons.ids[index]}"
     transforms = [_transform(skeletons, skeletons.frame_id, name, body.origin, _quaternion(body.rotation))]
     if with_joints:
         # Row vectors: multiplying by R from the right is the inverse rotation.
         inside = (skeletons.positions[index] - body.origin) @ body.rotation
         transforms += [
-            _transform(skeletons, name, f"{joint}_{skeletons.ids[index]}", position, _UPRIGHT)
+            _transform(skeletons, name, f"{prefix}{joint}_{skeletons.ids[index]}", position, _UPRIGHT)
             for joint, position in zip(skeletons.joint_set.joints, inside, strict=True)
             if np.isfinite(position).all()
         ]
@@ -92,9 +93,8 @@ class Publishers:
 
     def __init__(self, node: LifecycleNode) -> None:
         def advertise(kind: type, topic: str, depth: int) -> Any:
-            overriding = QoSOverridingOptions.with_default_policies()
             return node.create_lifecycle_publisher(
-                kind, topic, QoSProfile(depth=depth), qos_overriding_options=overriding
+                kind, topic, QoSProfile(depth=depth), qos_overriding_options=OVERRIDABLE_QOS
             )
 
         self._skeletons = advertise(SkeletonArray, "skeletons", 10)
@@ -110,7 +110,7 @@ class Publishers:
         """Publish a frame's people; what others wait for goes first."""
         self._last = skeletons
         self._skeletons.publish(to_message(skeletons))
-        transforms = build_transforms(skeletons, config.tf.mode)
+        transforms = build_transforms(skeletons, config.tf.mode, config.tf.prefix)
         if transforms:
             self._transforms.sendTransform(transforms)
         if self._markers.get_subscription_count():

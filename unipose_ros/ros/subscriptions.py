@@ -8,16 +8,27 @@ from typing import Any
 
 import message_filters
 from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.ros.decode import FrameDecoder
 from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
 from unipose_ros.ros.parameters import InputConfig
-from unipose_ros.ros.synchronizer import Pair, Synchronizer, TopicMonitor, sensor_qos, subscribe
+from unipose_ros.ros.synchronizer import (
+    OVERRIDABLE_QOS,
+    Pair,
+    Synchronizer,
+    TopicMonitor,
+    qos_events,
+    sensor_qos,
+    subscribe,
+)
 
 #: What the parameters and the diagnostics call the two images.
 NAMES = ("color", "depth")
+#: For a calibration that is published once and kept for those who come late.
+LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def input_topics(node: Node, config: InputConfig) -> tuple[tuple[str, type], tuple[str, type]]:
@@ -73,6 +84,9 @@ class Subscriptions:
         )  # fmt: skip
         self._streams: list[tuple[TopicMonitor, message_filters.Subscriber]] = []
         self._infos: list[Any] = []
+        #: Of which images a calibration has come, and which are subscribed to as latched.
+        self._with_info: set[str] = set()
+        self._latched: set[str] = set()
         receivers = self.pairing.add_color, self.pairing.add_depth
         try:
             for i, wanted in enumerate((needs.color, needs.depth)):
@@ -91,22 +105,57 @@ class Subscriptions:
             self._node.destroy_subscription(subscription)
 
     def watch(self, timeout: float) -> float:
-        """Warn once when no frame has come for ``timeout`` seconds; returns the seconds since the last."""
+        """Look at the graph, and warn once when no frame has come for ``timeout`` seconds; returns the seconds."""
+        for record, _ in self._streams:
+            self._note_publishers(record)
+        for name in NAMES:
+            self._follow_latched(name)
         waited = time.monotonic() - self._last_pair
         if waited > timeout:
             self._reporter.note("no_frames", self._diagnosis(waited))
         return waited
 
-    def _subscribe_info(self, name: str) -> Any:
+    def _note_publishers(self, record: TopicMonitor) -> None:
+        publishers = self._node.get_publishers_info_by_topic(record.topic)
+        record.publishers = tuple(f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in publishers)
+        if len(record.publishers) > 1:
+            self._reporter.note(
+                f"publishers {record.topic}",
+                f"{record.topic} has {len(record.publishers)} publishers: {', '.join(record.publishers)}; images of "
+                "two cameras, or of a camera and a replay, must not meet on one topic: remap one of them",
+            )
+
+    def _subscribe_info(self, name: str, latched: bool = False) -> Any:
         def store(info: CameraInfo) -> None:
+            self._with_info.add(name)
             self._decoder.set_info(name, info)
 
-        return self._node.create_subscription(CameraInfo, f"{name}/camera_info", store, sensor_qos())
+        topic = self._node.resolve_topic_name(f"{name}/camera_info")
+        events = qos_events(topic, self._reporter)
+        if latched:
+            # Not to be overridden: that it is volatile by default was declared before.
+            return self._node.create_subscription(CameraInfo, topic, store, LATCHED_QOS, event_callbacks=events)
+        return self._node.create_subscription(
+            CameraInfo, topic, store, sensor_qos(), qos_overriding_options=OVERRIDABLE_QOS, event_callbacks=events
+        )
 
-    def _counted(self, name: str, add: Callable[[Any], None]) -> Callable[[Any], None]:
-        def receive(message: Any) -> None:
+    def _follow_latched(self, name: str) -> None:
+        """Ask for what was published before, where nothing comes and all publishers keep it for those who come late."""
+        if name in self._with_info or name in self._latched:
+            return
+        topic = self._node.resolve_topic_name(f"{name}/camera_info")
+        offers = [info.qos_profile for info in self._node.get_publishers_info_by_topic(topic)]
+        if not offers or any(offer.durability != DurabilityPolicy.TRANSIENT_LOCAL for offer in offers):
+            return
+        self._latched.add(name)
+        self._node.destroy_subscription(self._infos[NAMES.index(name)])
+        self._infos[NAMES.index(name)] = self._subscribe_info(name, latched=True)
+        self._node.get_logger().info(f"{topic} is latched (transient local): subscribing to it as such")
+
+    def _counted(self, name: str, add: Callable[[Any, int | None], None]) -> Callable[[Any, int | None], None]:
+        def receive(message: Any, sequence: int | None) -> None:
             self._statistics.tick(f"{name}_received")
-            add(message)
+            add(message, sequence)
 
         return receive
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import message_filters
-import numpy as np
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos_overriding_options import QoSOverridingOptions, QoSPolicyKind
+from rclpy.subscription import Subscription
 
 from unipose_ros.ros.monitoring import ThrottledLogger
+from unipose_ros.ros.time_line import Sources, TimeLine, Verdict
 
 # One input topic: its subscription, what has been seen on it, and the guard in front of the pairing.
 
@@ -25,8 +25,6 @@ except ImportError:  # Humble has it under its old name
     from rclpy.qos_event import SubscriptionEventCallbacks
 
 _SECOND = 1_000_000_000
-#: Stamp differences remembered for the frame period.
-_PERIODS = 30
 
 
 def sensor_qos(depth: int = 5) -> QoSProfile:
@@ -51,35 +49,66 @@ class TopicMonitor:
     Attributes:
         topic: resolved name.
         count: messages received.
-        last_stamp_ns: stamp of the newest message; ``None`` before the first.
-        steps_ns: last differences between successive stamps.
+        publishers: names of the nodes that publish it, as far as they are known.
     """
 
     topic: str
     count: int = 0
-    last_stamp_ns: int | None = None
-    steps_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_PERIODS))
+    publishers: tuple[str, ...] = ()
+    _line: TimeLine = field(default_factory=TimeLine)
+    _sources: Sources = field(default_factory=Sources)
 
     @property
     def period(self) -> float | None:
         """Median frame period in seconds; ``None`` until it can be told."""
-        return float(np.median(self.steps_ns)) / _SECOND if len(self.steps_ns) >= 3 else None
+        return self._line.period
 
-    def see(self, stamp_ns: int) -> bool:
-        """Take note of a message; returns whether time went back since the one before."""
-        previous, self.last_stamp_ns = self.last_stamp_ns, stamp_ns
+    @property
+    def last_stamp_ns(self) -> int | None:
+        """Newest stamp that was believed; ``None`` before the first."""
+        return self._line.newest_ns
+
+    def see(self, stamp_ns: int, now: float, sequence: int | None = None) -> Verdict:
+        """Take note of a message and judge its stamp.
+
+        Args:
+            now: seconds of a steady clock.
+            sequence: number of the publication, where the middleware counts them.
+        """
         self.count += 1
-        if previous is None or stamp_ns >= previous:
-            if previous is not None and stamp_ns > previous:
-                self.steps_ns.append(stamp_ns - previous)
-            return False
-        self.steps_ns.clear()
-        return True
+        if self._sources.is_foreign(sequence, now, several=len(self.publishers) > 1):
+            return Verdict.FOREIGN
+        return self._line.see(stamp_ns, now)
 
     def forget_time(self) -> None:
         """Take the next stamp as it comes."""
-        self.last_stamp_ns = None
-        self.steps_ns.clear()
+        self._line.forget()
+
+    def explain(self, verdict: Verdict, stamp_ns: int) -> tuple[str, str]:
+        """Why an image is left out: the reason for the counters, and a line for the log."""
+        newest = self.last_stamp_ns or stamp_ns
+        if verdict == Verdict.REPEATED:
+            return "repeated_stamp", (
+                f"{self.topic}: header.stamp is the same as that of the image before; the driver must stamp every "
+                "image with its own acquisition time, in nanoseconds"
+            )
+        if verdict == Verdict.LATE:
+            return "late_stamp", (
+                f"{self.topic}: header.stamp is {(newest - stamp_ns) / 1e6:.1f} ms before the newest; the image is "
+                "left out"
+            )
+        if verdict == Verdict.FOREIGN:
+            return "second_publisher", (
+                f"{self.topic}: {len(self.publishers)} publishers ({', '.join(self.publishers)}); one is listened to, "
+                "the images of the others are left out: give each camera its own topic"
+            )
+        ahead = (stamp_ns - newest) / _SECOND
+        side = "ahead of" if ahead > 0 else "behind"
+        return "stray_stamp", (
+            f"{self.topic}: header.stamp is {abs(ahead):.1f} s {side} the images before; left out unless the stamps "
+            "stay there. One clock must stamp all images of a topic: is there a second publisher, or a replay beside "
+            f"the camera ({', '.join(self.publishers) or 'publishers unknown'})?"
+        )
 
     def describe(self, subscription: Any) -> str:
         """One line for the warning that no frames come."""
@@ -88,24 +117,59 @@ class TopicMonitor:
         return f"{self.topic}: {self.count} messages, {qos.reliability.name} depth {qos.depth}, last stamp {stamp}"
 
 
-def subscribe(
-    node: Node, message_type: type, topic: str, callback: Callable[[Any], None], reporter: ThrottledLogger
-) -> message_filters.Subscriber:
-    """Subscribe with sensor QoS that the user can override, and explain an incompatible publisher."""
+#: What a user may set for any topic.
+OVERRIDABLE_QOS = QoSOverridingOptions(
+    (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
+)
+
+
+def qos_events(topic: str, reporter: ThrottledLogger) -> SubscriptionEventCallbacks:
+    """Explains a publisher whose quality of service does not fit, once a topic."""
 
     def incompatible(event: Any) -> None:
         reporter.note(
             f"incompatible_qos {topic}",
             f"a publisher of {topic} offers an incompatible QoS and nothing will come from it; set "
-            f"qos_overrides.{topic}.subscription.reliability (and .durability) to what it offers: "
+            f"qos_overrides.{topic}.subscription.reliability and .durability to what it offers: "
             f"'ros2 topic info -v {topic}'",
         )
 
-    subscriber = message_filters.Subscriber(
+    return SubscriptionEventCallbacks(incompatible_qos=incompatible)
+
+
+class _NumberedSubscriber(message_filters.Subscriber):
+    """Hands on every message together with the number that its publisher gave it."""
+
+    def callback(self, msg: Any, info: Any) -> None:
+        number = info.get("publication_sequence_number")
+        # The middleware's word for "I do not count" is the greatest number.
+        self.signalMessage(msg, number if number is not None and number < _UNCOUNTED else None)
+
+
+class _PlainSubscriber(message_filters.Subscriber):
+    """The same where rclpy tells nothing about messages (Humble)."""
+
+    def callback(self, msg: Any) -> None:
+        self.signalMessage(msg, None)
+
+
+_UNCOUNTED = 2**64 - 1
+_SUBSCRIBER = _NumberedSubscriber if hasattr(Subscription, "CallbackType") else _PlainSubscriber
+
+
+def subscribe(
+    node: Node, message_type: type, topic: str, callback: Callable[[Any, int | None], None], reporter: ThrottledLogger
+) -> message_filters.Subscriber:
+    """Subscribe with sensor QoS that the user can override, and explain an incompatible publisher.
+
+    Args:
+        callback: takes a message, and its sequence number where the middleware counts.
+    """
+    subscriber = _SUBSCRIBER(
         node, message_type, topic,
         qos_profile=sensor_qos(),
-        qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        event_callbacks=SubscriptionEventCallbacks(incompatible_qos=incompatible),
+        qos_overriding_options=OVERRIDABLE_QOS,
+        event_callbacks=qos_events(topic, reporter),
     )  # fmt: skip
     subscriber.registerCallback(callback)
     return subscriber
@@ -142,7 +206,8 @@ class Synchronizer:
     Args:
         records: of the color and the depth topic.
         on_pair: stores the pair and returns at once.
-        on_jump: called when stamps go back; must call :meth:`restart`. The first message of the new time follows.
+        on_jump: called when stamps went back and stay there; must call :meth:`restart`. The first message of the new
+            time follows.
         reporter: counts what is refused and says why, once.
         max_offset: seconds; 0 for half of the measured frame period.
         single_image_timeout: seconds; an image is delivered alone when the other topic has been silent, or no pair has
@@ -186,13 +251,13 @@ class Synchronizer:
         self._delivered_ns = -1
         self._connect()
 
-    def add_color(self, message: Any) -> None:
-        """Take a message of the color topic."""
-        self._add(0, message)
+    def add_color(self, message: Any, sequence: int | None = None) -> None:
+        """Take a message of the color topic, with the number of its publication where it has one."""
+        self._add(0, message, sequence)
 
-    def add_depth(self, message: Any) -> None:
-        """Take a message of the depth topic."""
-        self._add(1, message)
+    def add_depth(self, message: Any, sequence: int | None = None) -> None:
+        """Take a message of the depth topic, with the number of its publication where it has one."""
+        self._add(1, message, sequence)
 
     def _connect(self) -> None:
         """A fresh synchronizer: message_filters cannot empty one, and old queues block it after a jump."""
@@ -206,7 +271,7 @@ class Synchronizer:
             )
         sync.registerCallback(self._paired)
 
-    def _add(self, index: int, message: Any) -> None:
+    def _add(self, index: int, message: Any, sequence: int | None) -> None:
         record = self._records[index]
         stamp = message.header.stamp
         if stamp.sec < 0 or (stamp.sec == 0 and stamp.nanosec == 0):
@@ -217,10 +282,14 @@ class Synchronizer:
                 "the driver must stamp its images with the acquisition time",
             )
             return
-        if record.see(stamp_to_ns(stamp)):
+        verdict = record.see(stamp_to_ns(stamp), self._clock(), sequence)
+        if verdict == Verdict.JUMP:
             # The partner will jump too; that is the same event.
             self._records[1 - index].forget_time()
             self._on_jump(f"stamps on {record.topic} went back")
+        elif verdict != Verdict.NEXT:
+            self._reporter.drop(*record.explain(verdict, stamp_to_ns(stamp)))
+            return
         self._take_time(index)
         self._unpaired[index] += 1
         self._inputs[index].signalMessage(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import string
+import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,13 +27,17 @@ _AVAILABLE = len(string.ascii_lowercase) ** _LENGTH
 class IdGenerator:
     """Draws ids that are valid in TF frame and ROS names (REP-155) and never repeat in its lifetime.
 
+    Safe from several threads.
+
     Args:
         seed: makes the sequence repeatable; ``None`` draws another one each time.
+        owner: who draws; generators of one seed and different owners draw different ids.
     """
 
-    def __init__(self, seed: int | None = None) -> None:
-        self._random = random.Random(seed)
+    def __init__(self, seed: int | None = None, owner: str = "") -> None:
+        self._random = random.Random(seed if seed is None or not owner else f"{seed} {owner}")
         self._issued: set[str] = set()
+        self._lock = threading.Lock()
 
     def __call__(self) -> str:
         """A new id.
@@ -42,11 +47,12 @@ class IdGenerator:
         """
         if len(self._issued) >= _AVAILABLE:
             raise RuntimeError(f"all {_AVAILABLE} ids are used; restart the node")
-        while True:
-            candidate = "".join(self._random.choices(string.ascii_lowercase, k=_LENGTH))
-            if candidate not in self._issued:
-                self._issued.add(candidate)
-                return candidate
+        with self._lock:
+            while True:
+                candidate = "".join(self._random.choices(string.ascii_lowercase, k=_LENGTH))
+                if candidate not in self._issued:
+                    self._issued.add(candidate)
+                    return candidate
 
 
 # What a tracker is to the rest of the package.
@@ -95,11 +101,14 @@ class NearestTracker:
     both are dropped.
 
     Not thread-safe: call it from one thread.
+
+    Args:
+        new_id: draws the ids; by the configuration's seed when ``None``.
     """
 
-    def __init__(self, config: TrackerConfig | None = None) -> None:
+    def __init__(self, config: TrackerConfig | None = None, new_id: IdGenerator | None = None) -> None:
         self._config = config if config is not None else TrackerConfig()
-        self._new_id = IdGenerator(self._config.seed)
+        self._new_id = new_id or IdGenerator(self._config.seed)
         self._tracks: Tracks | None = None
         self._last: Skeletons | None = None
         self._counters: Counter[str] = Counter()

@@ -30,7 +30,7 @@ class Bench:
         self.pairs: list[Pair] = []
         self.jumps: list[str] = []
         self.log, self.statistics = Log(), Statistics()
-        records = (TopicMonitor("/color"), TopicMonitor("/depth"))
+        records = self.records = (TopicMonitor("/color"), TopicMonitor("/depth"))
         reporter = ThrottledLogger(self.log, self.statistics)
         self.now = 100.0
         self.pairing = Synchronizer(
@@ -109,10 +109,13 @@ def test_a_single_stream_waits_and_stays_exact() -> None:
 
 def test_time_going_back_is_told_once_and_the_new_time_pairs_at_once() -> None:
     bench = Bench()
-    for stamp in (10 * SECOND, 11 * SECOND, 2 * SECOND, 3 * SECOND):
+    before = [100 * SECOND + k * 33 * MS for k in range(10)]
+    after = [2 * SECOND + k * 33 * MS for k in range(10)]
+    for stamp in before + after:
         bench.color(stamp)
         bench.depth(stamp)
-    assert bench.stamps == [10 * SECOND, 11 * SECOND, 2 * SECOND, 3 * SECOND]
+    # Two images show that the new time is no stray.
+    assert bench.stamps == before + after[2:]
     assert len(bench.jumps) == 1
     assert "/color" in bench.jumps[0]
 
@@ -121,9 +124,10 @@ def test_old_queue_does_not_block_the_new_time() -> None:
     bench = Bench()
     for k in range(50):
         bench.color(100 * SECOND + k * MS)
-    bench.color(SECOND)
-    bench.depth(SECOND)
-    assert bench.stamps == [SECOND]
+    for k in range(5):
+        bench.color(SECOND + k * MS)
+        bench.depth(SECOND + k * MS)
+    assert bench.stamps == [SECOND + k * MS for k in (2, 3, 4)]
 
 
 def test_stamps_that_cannot_be_are_refused_and_said_once() -> None:
@@ -224,7 +228,90 @@ def test_after_both_were_silent_nothing_goes_alone() -> None:
 
 def test_time_going_back_counts_for_single_images_too() -> None:
     bench = Bench(single_image_timeout=0.0)
-    for stamp in (10 * SECOND, 11 * SECOND, 2 * SECOND, 3 * SECOND):
+    before, after = [10 * SECOND, 10 * SECOND + 33 * MS], [2 * SECOND + k * 33 * MS for k in range(5)]
+    for stamp in before + after:
         bench.depth(stamp)
-    assert bench.stamps == [10 * SECOND, 11 * SECOND, 2 * SECOND, 3 * SECOND]
+    assert bench.stamps == before + after[2:]
     assert len(bench.jumps) == 1
+
+
+def thirty_hertz(bench: Bench, stamps: list[int], number: list[int] | None = None) -> None:
+    for k, stamp in enumerate(stamps):
+        bench.now += 1 / 30
+        bench.pairing.add_depth(image(stamp), None if number is None else number[k])
+
+
+STEADY = [1000 * SECOND + k * 33 * MS for k in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("off", "reason"),
+    [(-34 * MS, "late_stamp"), (-500 * MS, "late_stamp"), (-5 * SECOND, "stray_stamp"), (60 * SECOND, "stray_stamp"),
+     (2 * SECOND, "stray_stamp"), (-33 * MS, "repeated_stamp")],
+)  # fmt: skip
+def test_a_single_stamp_off_its_time_loses_that_image_only(off: int, reason: str) -> None:
+    bench = Bench(single_image_timeout=0.0)
+    stamps = list(STEADY)
+    stamps[20] += off
+    thirty_hertz(bench, stamps)
+    assert bench.stamps == STEADY[:20] + STEADY[21:]
+    assert bench.jumps == []
+    assert bench.statistics.drops == {reason: 1}
+
+
+def test_a_clock_that_goes_ahead_and_stays_there_loses_two_images_and_nobody() -> None:
+    bench = Bench(single_image_timeout=0.0)
+    ahead = [stamp + 60 * SECOND for stamp in STEADY]
+    thirty_hertz(bench, STEADY[:20] + ahead[20:])
+    assert bench.stamps == STEADY[:20] + ahead[22:]
+    assert bench.jumps == []
+
+
+def test_a_pause_is_no_jump() -> None:
+    bench = Bench(single_image_timeout=0.0)
+    thirty_hertz(bench, STEADY[:10])
+    bench.now += 60
+    later = [stamp + 60 * SECOND for stamp in STEADY[10:]]
+    thirty_hertz(bench, later)
+    assert bench.stamps == STEADY[:10] + later
+    assert bench.statistics.drops == {}
+
+
+@pytest.mark.parametrize("behind", [20 * MS, 100 * SECOND, -100 * SECOND])
+def test_two_clocks_on_one_topic_leave_one_in_work(behind: int) -> None:
+    bench = Bench(single_image_timeout=0.0)
+    both = [stamp for each in STEADY for stamp in (each, each - behind)]
+    thirty_hertz(bench, both)
+    assert bench.stamps == STEADY
+    assert bench.jumps == []
+    assert sum(bench.statistics.drops.values()) == 40
+    assert len(bench.log.lines) == 1
+
+
+def test_a_recording_that_loops_starts_anew_each_time() -> None:
+    bench = Bench(single_image_timeout=0.0)
+    for _ in range(4):
+        thirty_hertz(bench, STEADY)
+    assert len(bench.jumps) == 3
+    assert len(bench.stamps) == 4 * 40 - 3 * 2
+
+
+@pytest.mark.parametrize("ahead", [1, 5, 1000])
+def test_of_two_publishers_whose_stamps_mix_one_is_listened_to(ahead: int) -> None:
+    bench = Bench(single_image_timeout=0.0)
+    bench.records[1].publishers = ("/front/driver", "/rear/driver")
+    rear = [stamp + 11 * MS for stamp in STEADY]
+    both = [stamp for pair in zip(STEADY, rear, strict=True) for stamp in pair]
+    numbers = [number for k in range(40) for number in (k + 1, k + 1 + ahead)]
+    thirty_hertz(bench, both, numbers)
+    assert set(bench.stamps[3:]) <= set(STEADY) or set(bench.stamps[3:]) <= set(rear)
+    assert len(bench.stamps) >= 38
+    assert bench.statistics.drops["second_publisher"] >= 38
+    assert "/front/driver, /rear/driver" in bench.log.lines[0]
+
+
+def test_a_publisher_that_was_started_again_is_listened_to() -> None:
+    bench = Bench(single_image_timeout=0.0)
+    thirty_hertz(bench, STEADY[:20], list(range(500, 520)))
+    thirty_hertz(bench, STEADY[20:], list(range(1, 21)))
+    assert bench.stamps == STEADY

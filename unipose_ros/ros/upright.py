@@ -1,0 +1,113 @@
+"""The estimator behind a camera that may be mounted otherwise than upright."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from unipose_ros.estimator import PoseEstimator
+from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.mounting import MountingCheck, mounting_of, turn_back, turn_frame, turn_keypoints_back
+from unipose_ros.ros.gravity import UpTree
+from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
+from unipose_ros.timing import StageClock
+
+#: Quarters of a turn by which the images of a frame's camera are to be turned; ``None`` while that is not known.
+Mounting = Callable[[str], int | None]
+
+
+class ByGravity:
+    """A mounting that follows the robot's transforms.
+
+    Args:
+        tree: of the transforms.
+        level: frame whose z points up; empty for the uppermost one.
+    """
+
+    def __init__(self, tree: UpTree, level: str) -> None:
+        self._tree = tree
+        self._level = level
+        self._present: int | None = None
+
+    def __call__(self, frame_id: str) -> int | None:
+        """The present mounting of a camera; see :data:`Mounting`."""
+        up = self._tree.up_in(frame_id, self._level)
+        if up is not None:
+            found = mounting_of(up, self._present)
+            self._present = self._present if found is None else found
+        return self._present
+
+
+class UprightEstimator:
+    """Turns frames upright for an estimator, and what it finds back.
+
+    Args:
+        mounting: how the camera is mounted.
+        check: finds out whether that is true; ``None`` where gravity says so.
+    """
+
+    def __init__(
+        self,
+        estimator: PoseEstimator,
+        mounting: Mounting,
+        check: MountingCheck | None,
+        statistics: Statistics,
+        reporter: ThrottledLogger,
+    ) -> None:
+        self._estimator = estimator
+        self._mounting = mounting
+        self._check = check
+        self._statistics = statistics
+        self._reporter = reporter
+        self._quarters = 0
+
+    def estimate(self, frame: RgbdFrame, clock: StageClock) -> tuple[Skeletons, Keypoints2D | None]:
+        """Everybody in the frame, in the camera's own frame and pixels.
+
+        Raises:
+            EstimatorError: the frame lacks an image that the modality needs.
+            CameraError: the camera's images cannot be turned.
+        """
+        self._follow(frame.frame_id)
+        found = self._estimator.estimate(turn_frame(frame, self._quarters), clock)
+        keypoints = self._estimator.last_keypoints
+        if keypoints is not None:
+            keypoints = turn_keypoints_back(keypoints, frame.camera, self._quarters)
+        return turn_back(found, self._quarters), keypoints
+
+    def check(self, frame: RgbdFrame, found: Skeletons) -> None:
+        """Look, now and then, whether people are seen better in images that are turned otherwise.
+
+        Args:
+            found: by :meth:`estimate` in this frame.
+        """
+        turn = 0 if self._check is None else self._check.due(found)
+        if self._check is None or not turn:
+            return
+        turned = self._estimator.estimate(turn_frame(frame, self._quarters + turn), StageClock())
+        # Where people were in the turned image must not count in the next one.
+        self._estimator.reset()
+        self._check.judge(found, turned)
+        if self._check.better:
+            degrees = (self._quarters + self._check.better) % 4 * 90
+            text = (
+                f"people look upright when the images are turned by {degrees} degrees, and their skeletons cannot be "
+                f"believed as it is: if the camera is mounted so, set input.mounting:={degrees}"
+            )
+            self._reporter.note("mounting", text)
+            self._statistics.say("mounting", text)
+
+    def _follow(self, frame_id: str) -> None:
+        quarters = self._mounting(frame_id)
+        if quarters is None:
+            self._reporter.note(
+                "no_gravity",
+                f"input.mounting is tf, but no transform on /tf or /tf_static leads from '{frame_id}' to a level "
+                "frame, or the camera looks straight up or down: its images are taken as upright; see "
+                "input.gravity_frame",
+            )
+            quarters = 0
+        if quarters != self._quarters:
+            self._quarters = quarters
+            self._estimator.reset()
+        self._statistics.set("mounting (degrees)", 90.0 * quarters)
