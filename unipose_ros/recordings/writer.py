@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,9 +22,12 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.errors import WriterError
 
+from unipose_ros.files import describe_os_error, remove_files, remove_partial_files, sync
 from unipose_ros.recordings.types import RecordingError, message_class, message_types
 
 STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
+#: Suffixes of the files that storages make in the bag's folder, which they name after it.
+_STORED = (".mcap", ".db3", ".db3-journal", ".db3-wal", ".db3-shm")
 _FOREVER = QosTime(9223372036, 854775807)
 
 
@@ -53,17 +60,33 @@ class BagWriter:
         try:
             self._writer = Writer(self.path, version=9, storage_plugin=self._storage)
             self._writer.open()
-        except (WriterError, OSError) as error:
+        except WriterError as error:
             raise RecordingError(f"{self.path}: cannot be written ({error}); choose another folder") from error
+        except OSError as error:
+            raise RecordingError(f"{self.path}: cannot be written: {describe_os_error(error)}") from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         writer, self._writer = self._writer, None
-        if writer is not None:
+        if writer is None:
+            return
+        try:
             # Also after an error: what was written until then is a sound recording.
             writer.close()
+        except Exception as failure:  # each storage has errors of its own
+            with suppress(Exception):
+                writer.abort()
+            if error is None:
+                raise self._failed(failure) from failure
+
+    def _failed(self, error: Exception) -> RecordingError:
+        reason = describe_os_error(error) if isinstance(error, OSError) else str(error)
+        return RecordingError(
+            f"{self.path}: the recording ends after {sum(self.counts.values())} messages: {reason}; the last ones, a "
+            "megabyte at most, are lost, those before can be read"
+        )
 
     def add_topic(self, topic: str, message_type: str, latched: bool = False) -> None:
         """Announce a topic before its first message.
@@ -92,9 +115,17 @@ class BagWriter:
         self.write_raw(topic, message_type, bytes(message_types().serialize_cdr(message, message_type)), time_ns)
 
     def write_raw(self, topic: str, message_type: str, data: bytes, time_ns: int) -> None:
-        """Append a message that is serialised already."""
+        """Append a message that is serialised already.
+
+        Raises:
+            RecordingError: the topic has another type already, or the disk does not take it.
+        """
         self.add_topic(topic, message_type)
-        self._opened.write(self._connections[topic], time_ns, data)
+        writer = self._opened
+        try:
+            writer.write(self._connections[topic], time_ns, data)
+        except Exception as error:  # each storage has errors of its own
+            raise self._failed(error) from error
         self.counts[topic] += 1
 
     @property
@@ -102,6 +133,60 @@ class BagWriter:
         if self._writer is None:
             raise RecordingError(f"{self.path}: not open; use 'with BagWriter(path) as writer:'")
         return self._writer
+
+
+@contextmanager
+def complete_recording(path: Path, *beside: str) -> Iterator[Path]:
+    """A place to write a bag folder to; at the end of the block it becomes ``path``, complete or not at all.
+
+    After an exception nothing is left; what a run that was killed left is removed by the next one.
+
+    Args:
+        path: the bag folder to make; it must not exist.
+        beside: names of further files that are written into it.
+
+    Raises:
+        RecordingError: the folder exists, cannot be made, or another run is writing it.
+    """
+    if os.path.lexists(path):
+        raise RecordingError(f"{path}: it exists already; choose another folder")
+    # The storage file is named after the folder, so only the folder above may differ.
+    scratch = path.with_name(f".{path.name}.partial")
+    files = [f"{path.name}/{name}" for name in ("metadata.yaml", *beside, *(path.name + suffix for suffix in _STORED))]
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        folder = os.open(scratch, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RecordingError(
+                    f"{path}: another run is writing it; wait for it, or choose another folder"
+                ) from None
+            except OSError:
+                pass  # a file system that cannot lock folders
+            _clear(scratch, path.name, files)
+            try:
+                yield scratch / path.name
+                for file in (scratch / path.name).iterdir():
+                    sync(file)
+                (scratch / path.name).rename(path)
+            finally:
+                _clear(scratch, path.name, files)
+                with suppress(OSError):  # something else lies there
+                    scratch.rmdir()
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise RecordingError(f"{path}: cannot be written: {describe_os_error(error)}") from error
+
+
+def _clear(scratch: Path, name: str, files: Sequence[str]) -> None:
+    if (scratch / name).is_dir():
+        remove_partial_files(scratch / name)
+        remove_files(scratch, files)
+        with suppress(OSError):
+            (scratch / name).rmdir()
 
 
 def _qos(latched: bool) -> Qos:

@@ -23,6 +23,7 @@ from unipose_ros.image_files import write_image
 from unipose_ros.images import to_meters, to_millimeters
 from unipose_ros.recordings import BagWriter
 from unipose_ros.recordings.messages import camera_info, compressed_depth, compressed_image, depth_image, image
+from unipose_ros.recordings.writer import complete_recording
 from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.io import read_color_file, read_depth_file
 
@@ -44,7 +45,7 @@ def write_frame_bag(
     Raises:
         RecordingError: the folder exists.
     """
-    with BagWriter(path, storage) as writer:
+    with complete_recording(path) as partial, BagWriter(partial, storage) as writer:
         for frame in frames:
             if frame.color is not None:
                 _write_color(writer, frame, compressed)

@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from unipose_ros.camera import Camera
+from unipose_ros.cli.refusals import refuse
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.images import to_meters
 from unipose_ros.recordings import BagReader, RecordingError, RgbdRecording
@@ -123,9 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             counts = write_frame_bag(given.output, shown, not given.raw, given.storage)
             print(f"{counts} -> {given.output}")
-    except (DataError, RecordingError) as error:
-        print(f"unipose import-frames: {error}", file=sys.stderr)
-        return 1
+    except (DataError, OSError, RecordingError) as error:
+        return refuse("unipose import-frames", error)
     return 0
 
 

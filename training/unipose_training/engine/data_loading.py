@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from unipose_ros.termination import start_reader
 from unipose_training.engine.config import RunSettings, TrainingError
 
 # Random numbers as functions of where a run stands, so that nothing need be kept to go on.
@@ -136,5 +137,6 @@ def _loader(
     # CUDA does not survive a fork: readers are started anew where there may be a GPU.
     context = "forkserver" if settings.workers and settings.accelerator != "cpu" else None
     return DataLoader(
-        samples, num_workers=settings.workers, collate_fn=collate, multiprocessing_context=context, **order
-    )
+        samples, num_workers=settings.workers, collate_fn=collate, multiprocessing_context=context,
+        worker_init_fn=start_reader, **order,
+    )  # fmt: skip

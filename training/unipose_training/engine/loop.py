@@ -46,6 +46,7 @@ class Outcome:
         seconds: of training, those of earlier pieces included.
         figures: of the last validation; empty without one.
         ended_by: ``steps``: it is finished; ``time``: ``max_minutes`` are over; ``signal``: it was asked to stop.
+        signal: number of the signal that asked; 0 for none.
         first: this is the first of the run's processes, which is the one that writes.
     """
 
@@ -56,6 +57,7 @@ class Outcome:
     figures: Mapping[str, float]
     ended_by: EndedBy
     first: bool = True
+    signal: int = 0
 
     @property
     def finished(self) -> bool:
@@ -81,17 +83,20 @@ class StopCondition:
 
     Args:
         minutes: the limit; 0 for none.
+
+    Attributes:
+        signal: number of the signal that asked; 0 before one has.
     """
 
     def __init__(self, minutes: float) -> None:
         self._end = time.monotonic() + 60 * minutes if minutes else float("inf")
-        self._asked = False
+        self.signal = 0
         self._before: dict[signal.Signals, Any] = {}
 
     @property
     def reason(self) -> Literal["time", "signal"] | None:
         """Why the run is to stop after this step, or None."""
-        if self._asked:
+        if self.signal:
             return "signal"
         return "time" if time.monotonic() >= self._end else None
 
@@ -107,7 +112,7 @@ class StopCondition:
             signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._asked = True
+        self.signal = number
         signal.signal(number, self._before[signal.Signals(number)])
 
 
@@ -221,7 +226,7 @@ class _Run:
         """Take all steps that are left, or those until the run is to stop."""
         progress, settings = self._progress, self._settings
         if progress.step >= settings.steps:
-            return self._outcome("steps")
+            return self._outcome("steps", 0)
         batches.begin(progress.step, self._fabric.global_rank, self._fabric.world_size)
         reason: EndedBy | None = None
         self._task.train()
@@ -233,7 +238,7 @@ class _Run:
                 self._keep(log, bar, validation, reason)
                 if reason is not None:
                     break
-        return self._outcome(reason or "steps")
+        return self._outcome(reason or "steps", stopping.signal if reason == "signal" else 0)
 
     def _step(self, batch: Any) -> None:
         progress, settings = self._progress, self._settings
@@ -299,11 +304,11 @@ class _Run:
         steps, done = self._settings.steps, self._progress.step
         return tqdm(total=steps, initial=done, desc="teaching", unit="step", disable=True if self._quiet else None)
 
-    def _outcome(self, ended_by: EndedBy) -> Outcome:
+    def _outcome(self, ended_by: EndedBy, by_signal: int) -> Outcome:
         progress = self._progress
         return Outcome(
             progress.step, self._settings.steps, progress.skipped, progress.seconds, progress.figures, ended_by,
-            first=self._fabric.is_global_zero,
+            first=self._fabric.is_global_zero, signal=by_signal,
         )  # fmt: skip
 
 

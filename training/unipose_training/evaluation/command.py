@@ -2,7 +2,8 @@
 
 Every frame goes through the estimator and the tracker that the node uses, without ROS and
 without a clock. Leaves in the output folder: ``metrics.json``, ``report.html`` and
-``comparison.mp4``, predictions beside the truth where the recording has it.
+``comparison.mp4``, predictions beside the ground truth where the recording has it. Those of an
+earlier evaluation are replaced, other files of these names are not.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ from __future__ import annotations
 import argparse
 import logging
 import shlex
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from unipose_ros.backends import BACKENDS, BackendError
 from unipose_ros.cli.options import add_topic_options, chosen_topics, positive
+from unipose_ros.cli.refusals import refuse
 from unipose_ros.detection import DetectionConfig
 from unipose_ros.detection.selection import PERSON_DETECTORS
 from unipose_ros.estimator import (
@@ -32,7 +33,7 @@ from unipose_ros.estimator import (
     WeightsConfig,
     build_estimator,
 )
-from unipose_ros.files import write_atomic
+from unipose_ros.files import OwnedFolder, describe_os_error, write_atomic
 from unipose_ros.frame import Skeletons
 from unipose_ros.joint_sets import ITOP15, JOINT_SETS, JointSetError, get_joint_set
 from unipose_ros.networks.weights import WeightsError
@@ -45,6 +46,7 @@ from unipose_training.datasets.predictions import COORDINATES, align_predictions
 from unipose_training.datasets.registry import DATA_SETS, open_data_set
 from unipose_training.evaluation.errors import EvaluationError
 from unipose_training.evaluation.metrics.cross_view import read_camera_poses
+from unipose_training.evaluation.protocols.coco import RESULTS as COCO_RESULTS
 from unipose_training.evaluation.protocols.coco import judge_coco
 from unipose_training.evaluation.protocols.human36m import NAME as _HUMAN36M
 from unipose_training.evaluation.protocols.human36m import judge_human36m
@@ -60,6 +62,7 @@ from unipose_training.evaluation.run import evaluate_clips
 
 #: Images without depth or camera: judged in 2D.
 _COCO = "coco"
+_VIDEO = "comparison.mp4"
 
 
 def add_data_set_options(parser: argparse.ArgumentParser) -> None:
@@ -176,13 +179,13 @@ def main(argv: Sequence[str], estimator: PoseEstimator | None = None) -> int:
     command = shlex.join(["unipose", "evaluate", *argv])
     try:
         if has_own_judge(options):
-            print(judge_alone(options))
+            with _output(options, _tables(options)):
+                print(judge_alone(options))
             return 0
         with _logged_once("unipose_ros.recordings"):
             _evaluate(options, estimator, command)
     except _REFUSALS as error:
-        print(f"unipose evaluate: {error}", file=sys.stderr)
-        return 1
+        return refuse("unipose evaluate", error)
     return 0
 
 
@@ -254,22 +257,46 @@ def _evaluate(options: argparse.Namespace, estimator: PoseEstimator | None, comm
     clips = [*data_set_clips(options), *_recorded_clips(options)]
     poses = read_camera_poses(options.camera_poses) if options.camera_poses else None
     joint_set = get_joint_set(options.joint_set) if options.joint_set else None
-    _make_folder(options.output)
-    total = sum(min(len(clip), options.limit or len(clip)) for clip in clips)
     config = estimator_config(options)
-    with (
-        closing(estimator or build_estimator(config)) as judged,
-        tqdm(total=total, desc="judging", unit="frame") as bar,
-    ):
-        results, frames = evaluate_clips(
-            clips, judged, not options.no_tracking, joint_set, options.limit, poses, advance=bar.update
-        )
-    (options.output / "metrics.json").write_text(results.to_json())
-    _write_report(options.output, clips, results, frames, not options.no_video, command)
-    print(_summary(results))
-    if options.dataset == "itop":
-        print(judge_itop_frames(options, frames, results.modality))
+    names = ["metrics.json", "report.html", *_tables(options), *([] if options.no_video else [_VIDEO])]
+    total = sum(min(len(clip), options.limit or len(clip)) for clip in clips)
+    with _output(options, names) as owned:
+        with (
+            closing(estimator or build_estimator(config)) as judged,
+            tqdm(total=total, desc="judging", unit="frame") as bar,
+        ):
+            results, frames = evaluate_clips(
+                clips, judged, not options.no_tracking, joint_set, options.limit, poses, advance=bar.update
+            )
+        write_atomic(options.output / "metrics.json", results.to_json())
+        owned.remove_earlier(_VIDEO)  # one of an earlier evaluation would not fit these figures
+        _write_report(options.output, clips, results, frames, not options.no_video, command)
+        print(_summary(results))
+        if options.dataset == "itop":
+            print(judge_itop_frames(options, frames, results.modality))
     print(f"report, metrics and video are in {options.output}")
+
+
+def _tables(options: argparse.Namespace) -> list[str]:
+    """Names of the files with a data set's own tables."""
+    if options.dataset == _COCO:
+        return ["coco.md", *([COCO_RESULTS] if options.predictions is None else [])]
+    return [f"{options.dataset}.md"] if options.dataset in ("itop", _HUMAN36M) else []
+
+
+@contextmanager
+def _output(options: argparse.Namespace, names: Sequence[str]) -> Iterator[OwnedFolder]:
+    """The output folder, for this evaluation alone."""
+    owned = OwnedFolder(options.output, "unipose evaluate")
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(owned.claimed(names))
+        except OSError as error:
+            reason = describe_os_error(error)
+            raise EvaluationError(
+                f"--output {options.output}: cannot be made ({reason}); name another folder"
+            ) from error
+        yield owned
 
 
 def estimator_config(options: argparse.Namespace) -> EstimatorConfig:
@@ -297,23 +324,15 @@ def _recorded_clips(options: argparse.Namespace) -> list[Clip]:
     return [clip for path in options.recordings for clip in open_clips(path, topics)]
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EvaluationError(f"--output {folder}: cannot be made ({error.strerror}); name another folder") from error
-
-
 def _write_report(
     folder: Path, clips: Sequence[Clip], results: Results, frames: list[ReplayedFrame], film: bool, command: str
 ) -> None:
-    video = folder / "comparison.mp4"
-    video.unlink(missing_ok=True)  # one of an earlier evaluation would not fit these figures
+    video = folder / _VIDEO
     with tqdm(total=len(frames), desc="drawing", unit="frame") as bar:
         rate = next((c.rate_hz for c in results.clips if c.rate_hz > 0), 1.0)
         chosen = gallery_frames(results, frames)
         images = draw(clips, frames, chosen, video if film else None, min(rate, 30.0), bar.update)
-    (folder / "report.html").write_text(report_page(results, images, command), encoding="utf-8")
+    write_atomic(folder / "report.html", report_page(results, images, command))
 
 
 def _summary(results: Results) -> str:

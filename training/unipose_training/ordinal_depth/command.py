@@ -10,10 +10,10 @@ writes one COCO file with the depth orders of all their images, for ``unipose tr
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from unipose_ros.cli.refusals import refuse
 from unipose_training.datasets.errors import DataError
 from unipose_training.engine.config import ConfigError, load_config
 from unipose_training.ordinal_depth.files import write_orders
@@ -38,8 +38,7 @@ def main(argv: Sequence[str]) -> int:
             raise DataError("no image shows enough of a person; check the files")
         write_orders(options.output, images)
     except (DataError, ConfigError, OSError) as error:
-        print(f"unipose ordinal-depth: {error}", file=sys.stderr)
-        return 1
+        return refuse("unipose ordinal-depth", error)
     print(f"{len(images)} images are in {options.output}")
     return 0
 

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from unipose_training.engine.checkpoint import prepare_run_dir
+from unipose_ros.files import describe_os_error, exclusive
+from unipose_training.engine.checkpoint import is_first_process, prepare_run_dir
 from unipose_training.engine.config import TrainingError
 from unipose_training.engine.loop import Outcome
 
@@ -58,9 +60,23 @@ def run_recipe(name: str, config: Any, output: Path, changed: bool = False) -> O
         changed: go on although the run began with another configuration.
 
     Raises:
-        TrainingError: no such recipe, ``output`` holds a run of another configuration, or what
-            :func:`unipose_training.engine.loop.train` raises.
+        TrainingError: no such recipe, ``output`` holds a run of another configuration, another run is at work
+            in it, or what :func:`unipose_training.engine.loop.train` raises.
     """
     _, run = get_recipe(name).load()
-    prepare_run_dir(output, config, changed)
-    return run(config, output)
+    with _alone(output):
+        prepare_run_dir(output, config, changed)
+        return run(config, output)
+
+
+@contextmanager
+def _alone(output: Path) -> Iterator[None]:
+    """One run at a time in a folder; the first of its processes holds the lock for all."""
+    with ExitStack() as lock:
+        if is_first_process():
+            try:
+                lock.enter_context(exclusive(output, "training in it", refusal=TrainingError))
+            except OSError as error:
+                reason = describe_os_error(error)
+                raise TrainingError(f"--output {output}: cannot be used ({reason}); name another folder") from error
+        yield

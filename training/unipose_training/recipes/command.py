@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from unipose_ros.cli.refusals import refuse
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RecordingError
 from unipose_ros.resources import ResourceError, resource_path
@@ -32,7 +32,7 @@ _ENDS = {
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run a recipe; 1 with one line on stderr when something given cannot be used."""
+    """Run a recipe; 1 with one line on stderr when something given cannot be used, 130 or 143 after a signal."""
     options = _parser().parse_intermixed_args(argv)
     if options.recipe is None:
         print(_recipes())
@@ -40,13 +40,13 @@ def main(argv: Sequence[str]) -> int:
     try:
         output = options.output or Path("runs") / options.recipe
         outcome = _train(options.recipe, _config(options), output, options.allow_config_change)
+        if is_first_process():
+            _draw(output)
     except _REFUSALS as error:
-        print(f"unipose train: {error}", file=sys.stderr)
-        return 1
+        return refuse("unipose train", error)
     if is_first_process():
-        _draw(output)
         print(_summary(outcome, output))
-    return 0
+    return 128 + outcome.signal if outcome.signal else 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,13 +7,13 @@ read, or have no labels, are reported and passed over.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from unipose_ros.backends import BackendError
 from unipose_ros.cli.options import add_topic_options, positive
+from unipose_ros.cli.refusals import refuse
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RecordingError
 from unipose_training.datasets.base import Clip
@@ -41,8 +41,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         store = _build(options, damaged)
     except _REFUSALS as error:
-        print(f"unipose crops: {error}", file=sys.stderr)
-        return 1
+        return refuse("unipose crops", error)
     print(_report(store, damaged))
     return 1 if damaged else 0
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
-import multiprocessing
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from unipose_ros.files import exclusive, write_atomic
+from unipose_ros.recordings.writer import complete_recording
+from unipose_ros.termination import WorkerPool
 from unipose_training.datasets.shards import LabeledFrame, write_shard
 from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.perform import Sources
 from unipose_training.synthetic.photograph import photograph
-from unipose_training.synthetic.recording import write_recording
+from unipose_training.synthetic.recording import LABELS, write_recording
 from unipose_training.synthetic.variety.plans import SUBSETS, ClipPlan, digest
 from unipose_training.synthetic.variety.split import TRAINING
 from unipose_training.synthetic.variety.staging import draw_clip
@@ -88,40 +90,39 @@ def record_clips(
         workers: processes.
 
     Raises:
-        SyntheticError: a motion or a garment cannot be read, or the folder holds other clips.
+        SyntheticError: a motion or a garment cannot be read, the folder holds other clips, or another run is at
+            work in it.
+        RecordingError, OSError: a clip cannot be written.
     """
     todo = list(plans)
-    _claim(output, todo, kind)
-    missing = [plan for plan in todo if not clip_path(output, plan, kind).exists()]
-    done = sum(plan.frames for plan in todo) - sum(plan.frames for plan in missing)
-    with tqdm(
-        total=done + sum(plan.frames for plan in missing), initial=done, desc="rendering", unit="frame",
-        disable=not progress,
-    ) as bar:  # fmt: skip
-        if workers <= 1:
-            for plan in missing:
-                record_clip(plan, sources, output, kind, bar.update)
-        elif missing:
-            _in_parallel(missing, sources, output, kind, workers, bar.update)
-    shutil.rmtree(output / ".partial", ignore_errors=True)
+    with exclusive(output, "recording into it", refusal=SyntheticError):
+        _claim(output, todo, kind)
+        missing = [plan for plan in todo if not clip_path(output, plan, kind).exists()]
+        done = sum(plan.frames for plan in todo) - sum(plan.frames for plan in missing)
+        with tqdm(
+            total=done + sum(plan.frames for plan in missing), initial=done, desc="rendering", unit="frame",
+            disable=not progress,
+        ) as bar:  # fmt: skip
+            if workers <= 1:
+                for plan in missing:
+                    record_clip(plan, sources, output, kind, bar.update)
+            elif missing:
+                _in_parallel(missing, sources, output, kind, workers, bar.update)
 
 
 def _in_parallel(
     plans: Sequence[ClipPlan], sources: Sources, output: Path, kind: str, workers: int, advance: Callable[[int], object]
 ) -> None:
-    # Fresh processes: a fork would copy threads of torch and open3d in unknown states.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=use_few_threads) as pool:
-        futures: dict[Future[None], ClipPlan] = {
-            pool.submit(record_clip, plan, sources, output, kind): plan for plan in plans
-        }
-        try:
+    try:
+        with WorkerPool(workers, use_few_threads) as pool:
+            futures: dict[Future[None], ClipPlan] = {
+                pool.submit(record_clip, plan, sources, output, kind): plan for plan in plans
+            }
             for future in as_completed(futures):
                 future.result()
                 advance(futures[future].frames)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    except BrokenProcessPool as error:
+        raise SyntheticError("a worker was killed, perhaps for want of memory; the same command goes on") from error
 
 
 def use_few_threads() -> None:
@@ -151,10 +152,19 @@ def _claim(output: Path, plans: Sequence[ClipPlan], kind: str) -> None:
     ]  # fmt: skip
     text = json.dumps({"format": kind, "digest": digest(plans), "clips": clips}, indent=1)
     index = output / "clips.json"
-    if index.exists() and json.loads(index.read_text())["digest"] != json.loads(text)["digest"]:
+    if index.exists() and _digest_of(index) != json.loads(text)["digest"]:
         raise SyntheticError(f"{output} holds clips of another seed or size; name another folder or remove it")
-    output.mkdir(parents=True, exist_ok=True)
-    index.write_text(text)
+    write_atomic(index, text)
+
+
+def _digest_of(index: Path) -> str:
+    try:
+        return str(json.loads(index.read_text(encoding="utf-8"))["digest"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise SyntheticError(
+            f"{index} cannot be read ({error!r}); if the same command has begun this folder, delete that file and "
+            "run it again, it goes on with the clips that are there; else name another folder"
+        ) from error
 
 
 def clip_path(output: Path, plan: ClipPlan, kind: str) -> Path:
@@ -172,13 +182,8 @@ def record_clip(
     if kind == "shard":
         write_shard(path, f"{plan.subset}/{plan.name}", plan.subset, list(frames))
         return
-    # The storage file is named after the folder, so only the folders above may differ.
-    partial = output / ".partial" / plan.subset / plan.name
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    write_recording(partial, frames)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial.rename(path)
+    with complete_recording(path, LABELS) as partial:
+        write_recording(partial, frames)
 
 
 def labeled_frames(

@@ -17,7 +17,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from unipose_ros.cli.refusals import refuse
 from unipose_ros.recordings import BagWriter, RecordingError
+from unipose_ros.recordings.writer import complete_recording
 from unipose_training.synthetic.benchmark import benchmark_plans
 from unipose_training.synthetic.dataset import FORMATS, DatasetSettings, draw_dataset, record_clips
 from unipose_training.synthetic.errors import SyntheticError
@@ -35,7 +37,7 @@ def record_demo(
     storage: str = "mcap",
     progress: bool = True,
 ) -> None:
-    """Render the walk into a rosbag2 folder; the same arguments give the same images.
+    """Render the walk into a rosbag2 folder; the same arguments give the same images. It appears when it is complete.
 
     Topics: ``/color/image/compressed``, ``/color/camera_info``, ``/depth/image/compressedDepth``,
     ``/depth/camera_info``, ``/truth/skeletons`` (ITOP-15) and ``/truth/keypoints`` (COCO-23).
@@ -51,7 +53,7 @@ def record_demo(
     """
     chosen = settings or WalkSettings()
     frames = render_walk(motions, clothes, chosen)
-    with BagWriter(output, storage) as writer:
+    with complete_recording(output) as partial, BagWriter(partial, storage) as writer:
         for frame in tqdm(frames, total=chosen.frames, desc="rendering", unit="frame", disable=not progress):
             write_frame(writer, frame.frame, frame.truth)
 
@@ -103,9 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         sources = Sources(given.motions or default_motions(), given.clothes, given.cmu, given.cmu_rate)
         _record(output, sources, given)
-    except (SyntheticError, RecordingError) as error:
-        print(f"unipose record-synthetic: {error}", file=sys.stderr)
-        return 1
+    except (OSError, RecordingError, SyntheticError) as error:
+        return refuse("unipose record-synthetic", error)
     return 0
 
 

@@ -15,6 +15,7 @@ from unipose_ros.recordings.messages import camera_info, compressed_depth, compr
 from unipose_training.datasets.joint_sets import in_joint_set
 from unipose_training.datasets.shards import LabeledFrame
 
+LABELS = "labels.json"
 _QUALITY = 82
 #: Much effort on depth would take as long as rendering it.
 _LITTLE = 1
@@ -31,7 +32,7 @@ def write_recording(output: Path, frames: Iterable[LabeledFrame], storage: str =
         for labeled in frames:
             write_frame(writer, labeled.frame, labeled.truth, _LITTLE)
             labels.append(_label(labeled))
-    write_atomic(output / "labels.json", json.dumps(labels))
+    write_atomic(output / LABELS, json.dumps(labels))
 
 
 def write_frame(writer: BagWriter, frame: RgbdFrame, truth: Skeletons, effort: int = 9) -> None:

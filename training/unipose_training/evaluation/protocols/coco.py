@@ -241,7 +241,7 @@ def _figures(
 # ``unipose evaluate --dataset coco``: a results file, or MoveNet, by COCO's keypoint evaluation.
 
 
-_RESULTS = "coco_results.json"
+RESULTS = "coco_results.json"
 
 
 def judge_coco(options: argparse.Namespace, detector: KeypointDetector | None = None) -> str:
@@ -263,7 +263,7 @@ def judge_coco(options: argparse.Namespace, detector: KeypointDetector | None = 
     if options.predictions is not None:
         name, path = options.predictions.name, options.predictions
     else:
-        name, path = "MoveNet MultiPose", options.output / _RESULTS
+        name, path = "MoveNet MultiPose", options.output / RESULTS
         write_results(path, _found(images, detector or load_movenet(device=options.device)))
     found = read_results(path)
     _require_known(found, every, split)
