@@ -16,7 +16,7 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 _log = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 _PARTIAL = re.compile(r"\..+\.\d+\.partial", re.DOTALL)
 #: Bytes of a file's name that are kept in that of its partial file; file systems take 255.
 _LONGEST_NAME = 220
+#: Name of the file that is locked where folders cannot be.
 LOCK = ".lock"
 
 _REMEDIES = {
@@ -131,15 +132,46 @@ def exclusive(
         OSError: the folder cannot be made or written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a") as stream:
+    with ExitStack() as opened:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            locked = lock_folder(folder, opened, wait)
         except BlockingIOError:
             raise refusal(f"{folder}: another run is {work}; wait for it, or name another folder") from None
-        except OSError as error:  # some network file systems
-            _log.warning("%s: cannot be locked (%s); see that no other run is %s", folder, error.strerror, work)
+        if not locked:
+            _log.warning("%s: this file system has no locks; see that no other run is %s", folder, work)
         remove_partial_files(folder)
         yield
+
+
+def lock_folder(folder: Path, opened: ExitStack, wait: bool = False) -> bool:
+    """Lock a folder; closing ``opened``, or the end of the process, frees it.
+
+    The lock is on the folder itself, which needs no file; on a file in it where the file system, as NFS, does not
+    lock folders.
+
+    Returns:
+        Whether it could be locked: some file systems have no locks.
+
+    Raises:
+        BlockingIOError: it is locked by others.
+        OSError: the folder cannot be opened, or the file be made.
+    """
+    how = fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)
+    descriptor = os.open(folder, os.O_RDONLY)
+    opened.callback(os.close, descriptor)
+    try:
+        fcntl.flock(descriptor, how)
+    except BlockingIOError:
+        raise
+    except OSError:
+        stream = opened.enter_context((folder / LOCK).open("a"))
+        try:
+            fcntl.flock(stream, how)
+        except BlockingIOError:
+            raise
+        except OSError:
+            return False
+    return True
 
 
 def remove_partial_files(folder: Path, below: bool = False) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,7 +21,7 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.errors import WriterError
 
-from unipose_ros.files import describe_os_error, remove_files, remove_partial_files, sync
+from unipose_ros.files import LOCK, describe_os_error, exclusive, remove_files, remove_partial_files, sync
 from unipose_ros.recordings.types import RecordingError, message_class, message_types
 
 STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
@@ -155,16 +154,7 @@ def complete_recording(path: Path, *beside: str) -> Iterator[Path]:
     files = [f"{path.name}/{name}" for name in ("metadata.yaml", *beside, *(path.name + suffix for suffix in _STORED))]
     try:
         scratch.mkdir(parents=True, exist_ok=True)
-        folder = os.open(scratch, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RecordingError(
-                    f"{path}: another run is writing it; wait for it, or choose another folder"
-                ) from None
-            except OSError:
-                pass  # a file system that cannot lock folders
+        with exclusive(scratch, "writing it", refusal=RecordingError):
             _clear(scratch, path.name, files)
             try:
                 yield scratch / path.name
@@ -173,10 +163,9 @@ def complete_recording(path: Path, *beside: str) -> Iterator[Path]:
                 (scratch / path.name).rename(path)
             finally:
                 _clear(scratch, path.name, files)
+                remove_files(scratch, [LOCK])
                 with suppress(OSError):  # something else lies there
                     scratch.rmdir()
-        finally:
-            os.close(folder)
     except OSError as error:
         raise RecordingError(f"{path}: cannot be written: {describe_os_error(error)}") from error
 

@@ -126,7 +126,7 @@ def test_a_killed_run_gives_the_folder_free_and_its_partial_files_go(tmp_path: P
     assert part.name.startswith(".a.json.")
     (tmp_path / ".mine.partial").write_text("precious")
     with exclusive(tmp_path, "x"):
-        assert names(tmp_path) == [".lock", ".mine.partial"]
+        assert names(tmp_path) == [".mine.partial"]
 
 
 def test_partial_files_below(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_folder_is_replaced_only_where_the_command_made_it(tmp_path: Path) -> 
     again = OwnedFolder(folder, "unipose demo")
     with again.claimed(["a", "c"], empty=True):
         again.remove_earlier()
-        assert names(folder) == [".lock", OwnedFolder.MANIFEST, "logs", "logs/mine"]
+        assert names(folder) == [OwnedFolder.MANIFEST, "logs", "logs/mine"]
     with (
         pytest.raises(NotOursError, match="unipose evaluate"),
         OwnedFolder(folder, "unipose evaluate").claimed(["x"], empty=True),
@@ -213,7 +213,7 @@ def test_an_earlier_file_that_was_changed_is_not_removed(tmp_path: Path) -> None
     again = OwnedFolder(tmp_path, "c")
     with pytest.raises(NotOursError, match=r"b: it has changed"), again.claimed(["a"]):
         again.remove_earlier()
-    assert names(tmp_path) == [".lock", OwnedFolder.MANIFEST, "a", "b"]
+    assert names(tmp_path) == [OwnedFolder.MANIFEST, "a", "b"]
 
 
 def test_a_run_that_was_killed_leaves_what_the_next_one_may_replace(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_a_run_that_was_killed_leaves_what_the_next_one_may_replace(tmp_path: Pa
     again = OwnedFolder(tmp_path, "c")
     with again.claimed(["a"], empty=True):
         again.remove_earlier()
-    assert names(tmp_path) == [".lock", OwnedFolder.MANIFEST]
+    assert names(tmp_path) == [OwnedFolder.MANIFEST]
 
 
 def test_a_whole_output_is_removed_but_for_what_was_added(tmp_path: Path) -> None:
@@ -241,5 +241,5 @@ def test_a_whole_output_is_removed_but_for_what_was_added(tmp_path: Path) -> Non
     OwnedFolder(tmp_path / "other", "another command").remove()
     assert names(tmp_path) == [
         *("kept", "kept/a", "kept/a/mine"),
-        *("other", "other/.lock", f"other/{OwnedFolder.MANIFEST}", "other/a", "other/a/b"),
+        *("other", f"other/{OwnedFolder.MANIFEST}", "other/a", "other/a/b"),
     ]
