@@ -1,0 +1,149 @@
+"""SIGTERM ends a process as Ctrl-C does, and workers never outlive the process that started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from unipose_ros.termination import Terminated, WorkerPool, exit_status, sigterm_as_ctrl_c
+
+#: Runs a script with arguments until its two workers are at work: the process and their numbers.
+Start = Callable[..., tuple[subprocess.Popen[str], list[int]]]
+
+#: A process with two workers, which sleep, and write their numbers first.
+POOL = """
+import os, sys, time
+from pathlib import Path
+from unipose_ros.termination import WorkerPool, exit_status, sigterm_as_ctrl_c
+
+def work(number):
+    Path(sys.argv[1], f"worker{number}").write_text(str(os.getpid()))
+    time.sleep(600)
+
+if __name__ == "__main__":
+    try:
+        with sigterm_as_ctrl_c(), WorkerPool(2) as pool:
+            for future in [pool.submit(work, number) for number in range(6)]:
+                future.result()
+    except KeyboardInterrupt as interruption:
+        print("ended in order", flush=True)
+        sys.exit(exit_status(interruption))
+"""
+#: The same with the readers of a DataLoader, which are started by a fork or a fork server.
+LOADER = """
+import os, sys, time
+from pathlib import Path
+from torch.utils.data import DataLoader
+from unipose_ros.termination import start_reader
+
+class Slow:
+    def __len__(self):
+        return 100
+
+    def __getitem__(self, number):
+        Path(sys.argv[1], f"worker{os.getpid()}").write_text(str(os.getpid()))
+        time.sleep(600 if number > 3 else 0)
+        return number
+
+if __name__ == "__main__":
+    for batch in DataLoader(Slow(), 2, num_workers=2, worker_init_fn=start_reader, multiprocessing_context=sys.argv[2]):
+        pass
+"""
+
+
+def eventually(what: Callable[[], object], seconds: float = 180) -> bool:
+    end = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def alive(process: int) -> bool:
+    """A process that nobody has asked for its status is not alive any more."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    def start(script: str, *arguments: str) -> tuple[subprocess.Popen[str], list[int]]:
+        (tmp_path / "script.py").write_text(script)
+        command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path), *arguments]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+        def workers() -> list[int]:
+            return [int(path.read_text() or 0) for path in tmp_path.glob("worker*")]
+
+        assert eventually(lambda: len(workers()) == 2 and all(workers()))
+        return process, workers()
+
+    return start
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_a_signal_ends_the_pool_with_its_workers(
+    start: Start, number: signal.Signals, status: int, whole_group: bool
+) -> None:
+    process, workers = start(POOL)
+    (os.killpg if whole_group else os.kill)(process.pid, number)
+    said, _ = process.communicate(timeout=60)
+    assert (process.returncode, said) == (status, "ended in order\n")
+    assert not any(alive(worker) for worker in workers)
+
+
+def test_workers_end_when_their_pool_is_killed(start: Start) -> None:
+    process, workers = start(POOL)
+    process.kill()
+    assert eventually(lambda: not any(alive(worker) for worker in workers), 10)
+    process.communicate(timeout=10)
+
+
+@pytest.mark.slow  # workers load torch
+@pytest.mark.parametrize("context", ["fork", "forkserver"])
+def test_readers_end_when_their_loader_is_killed(start: Start, context: str) -> None:
+    process, workers = start(LOADER, context)
+    process.kill()
+    assert eventually(lambda: not any(alive(worker) for worker in workers), 10)
+    process.communicate(timeout=10)
+
+
+@pytest.mark.slow  # workers load torch
+def test_readers_leave_signals_to_their_loader(start: Start) -> None:
+    process, workers = start(LOADER, "fork")
+    for worker in workers:
+        for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+            os.kill(worker, number)
+    time.sleep(0.5)
+    assert all(alive(worker) for worker in workers)
+    for worker in workers:
+        os.kill(worker, signal.SIGTERM)
+    assert eventually(lambda: not any(alive(worker) for worker in workers), 20)
+    process.kill()
+    process.communicate(timeout=10)
+
+
+def test_sigterm_is_a_keyboard_interrupt_of_its_own_status() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Terminated) as caught, sigterm_as_ctrl_c():
+        signal.raise_signal(signal.SIGTERM)
+    assert exit_status(caught.value) == 143
+    assert exit_status(KeyboardInterrupt()) == 130
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_results_come_from_other_processes() -> None:
+    with WorkerPool(2) as pool:
+        found = {pool.submit(os.getpid).result() for _ in range(3)}
+    assert os.getpid() not in found
