@@ -15,6 +15,8 @@ _NAMES = tuple(OBJECTS)
 #: Meters that things leave free around people, and around the camera.
 _CLEAR, _CLEAR_CAMERA = 0.03, 0.3
 _TRIES = 4
+#: Fraction of things that may stand in front of the first person.
+_IN_FRONT = 0.2
 
 
 def draw_rooms(
@@ -66,11 +68,14 @@ def furnish(
         rows = np.flatnonzero(people.frames == frame)
         spheres = np.concatenate([people.middles[rows].reshape(-1, 3), people.radii[rows].reshape(-1, 1)], axis=1)
         taken: list[tuple[float, float, float]] = []
+        seen = people.places[rows[0]] if len(rows) else None
         for _ in range(count):
             alike = rng.random() < max(like_people, 0.7 if empty else 0.0)
             name = LIKE_PEOPLE[int(rng.integers(len(LIKE_PEOPLE)))] if alike else _NAMES[int(rng.integers(len(_NAMES)))]
             boxes = draw_object(rng, name)
-            found = _placed(rng, stand, frame, (rooms[0][frame], rooms[1][frame]), boxes, spheres, taken, reach)
+            kept_clear = None if rng.random() < _IN_FRONT else seen
+            room = (rooms[0][frame], rooms[1][frame])
+            found = _placed(rng, stand, frame, room, boxes, spheres, taken, reach, kept_clear)
             if found is not None:
                 things.append((frame, found))
     return things
@@ -78,7 +83,7 @@ def furnish(
 
 def _placed(
     rng: np.random.Generator, stand: Standpoints, frame: int, room: tuple[Array, Array], boxes: Array, spheres: Array,
-    taken: list[tuple[float, float, float]], reach: float,
+    taken: list[tuple[float, float, float]], reach: float, seen: Array | None,
 ) -> Group | None:  # fmt: skip
     size = footprint(boxes)
     for _ in range(_TRIES):
@@ -97,6 +102,8 @@ def _placed(
             yaw = float(rng.integers(4)) * np.pi / 2
         if np.hypot(x, y) < size + _CLEAR_CAMERA:
             continue
+        if seen is not None and _hides(x, y, size, seen):
+            continue
         if any(np.hypot(a - x, b - y) < 0.75 * (size + r) for a, b, r in taken):
             continue
         group = placed_boxes(boxes, x, y, yaw)
@@ -105,6 +112,15 @@ def _placed(
         taken.append((x, y, size))
         return group
     return None
+
+
+def _hides(x: float, y: float, size: float, seen: Array) -> bool:
+    """Whether a thing of a radius stands between the camera and a place."""
+    far, near = float(np.hypot(*seen)), float(np.hypot(x, y))
+    if near > far:
+        return False
+    apart = abs((np.arctan2(y, x) - np.arctan2(seen[1], seen[0]) + np.pi) % (2 * np.pi) - np.pi)
+    return bool(apart < np.arctan2(0.6 * size, near) + np.arctan2(0.3, far))
 
 
 def _in_people(group: Group, spheres: Array) -> bool:
