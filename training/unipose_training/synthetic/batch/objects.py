@@ -26,10 +26,9 @@ def _legs(wide: float, deep: float, high: float, thick: float = 0.04) -> list[Bo
     ]
 
 
-def _round(x: float, y: float, low: float, high: float, radius: float, rng: Rng) -> list[Box]:
+def _round(x: float, y: float, low: float, high: float, radius: float) -> list[Box]:
     """Two boxes across each other stand for a cylinder."""
     side = radius * 2
-    del rng
     middle, tall = (low + high) / 2, high - low
     return [(x, y, middle, side * 0.94, side * 0.5, tall), (x, y, middle, side * 0.5, side * 0.94, tall)]
 
@@ -43,7 +42,7 @@ def chair(rng: Rng, seat: float | None = None) -> list[Box]:
     boxes += (
         _legs(wide, deep, high)
         if rng.random() < 0.7
-        else [*_round(0, 0, 0.0, high, 0.04, rng), (0.0, 0.0, 0.04, 0.5, 0.5, 0.05)]
+        else [*_round(0, 0, 0.0, high, 0.04), (0.0, 0.0, 0.04, 0.5, 0.5, 0.05)]
     )
     if rng.random() < 0.35:
         boxes += [(s * wide / 2, 0.0, high + 0.2, 0.05, deep * 0.9, 0.05) for s in (-1, 1)]
@@ -102,11 +101,11 @@ def stool(rng: Rng, seat: float | None = None) -> list[Box]:
     """Low or as high as a bar."""
     high = (_u(rng, 0.42, 0.5) if rng.random() < 0.5 else _u(rng, 0.62, 0.8)) if seat is None else seat
     radius = _u(rng, 0.15, 0.2)
-    boxes = _round(0.0, 0.0, high - 0.05, high, radius, rng)
+    boxes = _round(0.0, 0.0, high - 0.05, high, radius)
     boxes += (
         _legs(0.28, 0.28, high - 0.05, 0.035)
         if rng.random() < 0.6
-        else _round(0, 0, 0.02, high, 0.035, rng) + _round(0, 0, 0, 0.04, 0.2, rng)
+        else _round(0, 0, 0.02, high, 0.035) + _round(0, 0, 0, 0.04, 0.2)
     )
     return boxes
 
@@ -169,13 +168,13 @@ def carton(rng: Rng) -> list[Box]:
 
 def post(rng: Rng) -> list[Box]:
     """A column, a pipe, or a bollard."""
-    return _round(0.0, 0.0, 0.0, _u(rng, 0.7, 2.3), _u(rng, 0.03, 0.16), rng)
+    return _round(0.0, 0.0, 0.0, _u(rng, 0.7, 2.3), _u(rng, 0.03, 0.16))
 
 
 def coat_stand(rng: Rng) -> list[Box]:
     """A pole with coats, and a hat on top: as tall as a person, and hung as one stands."""
     high = _u(rng, 1.5, 1.95)
-    boxes = [*_round(0, 0, 0, high, 0.025, rng), (0.0, 0.0, 0.03, 0.5, 0.06, 0.05), (0.0, 0.0, 0.03, 0.06, 0.5, 0.05)]
+    boxes = [*_round(0, 0, 0, high, 0.025), (0.0, 0.0, 0.03, 0.5, 0.06, 0.05), (0.0, 0.0, 0.03, 0.06, 0.5, 0.05)]
     for _ in range(int(rng.integers(1, 4))):
         angle, long = _u(rng, 0, 2 * np.pi), _u(rng, 0.6, 1.15)
         x, y = 0.14 * np.cos(angle), 0.14 * np.sin(angle)
@@ -184,7 +183,7 @@ def coat_stand(rng: Rng) -> list[Box]:
         boxes += [(x, y, top - long / 2, wide, 0.16, long), (x, y, top - 0.05, wide * 0.7, 0.2, 0.12)]
         boxes += [(x + s * wide / 2, y, top - long * 0.35, 0.1, 0.13, long * 0.6) for s in (-1, 1)]
     if rng.random() < 0.5:
-        boxes += _round(0, 0, high - 0.02, high + 0.14, 0.1, rng)
+        boxes += _round(0, 0, high - 0.02, high + 0.14, 0.1)
     return boxes
 
 
@@ -238,7 +237,7 @@ def mannequin(rng: Rng) -> list[Box]:
         gap = _u(rng, 0.08, 0.14)
         boxes += [(s * gap, 0.0, hip / 2, 0.14, 0.16 * flat, hip) for s in (-1, 1)]
     else:
-        boxes += [*_round(0, 0, 0.0, hip, 0.03, rng), (0.0, 0.0, 0.02, 0.4, 0.4, 0.04)]
+        boxes += [*_round(0, 0, 0.0, hip, 0.03), (0.0, 0.0, 0.02, 0.4, 0.4, 0.04)]
     arms = rng.random()
     if arms < 0.5:
         boxes += [(s * (wide / 2 + 0.06), 0.0, chest - 0.2 * size, 0.1, 0.12 * flat, 0.6 * size) for s in (-1, 1)]
@@ -252,7 +251,7 @@ def mannequin(rng: Rng) -> list[Box]:
 def plant(rng: Rng) -> list[Box]:
     """A pot with a heap of leaves, or a small tree."""
     pot, high = _u(rng, 0.2, 0.4), _u(rng, 0.6, 1.8)
-    boxes = _round(0, 0, 0, pot, pot * 0.5, rng)
+    boxes = _round(0, 0, 0, pot, pot * 0.5)
     boxes += [(0.0, 0.0, (pot + high) / 2, 0.04, 0.04, high - pot)]
     for _ in range(int(rng.integers(6, 14))):
         angle, far = _u(rng, 0, 2 * np.pi), _u(rng, 0.03, 0.3)
@@ -274,9 +273,9 @@ def floor_lamp(rng: Rng) -> list[Box]:
     """A rod with a shade: a head on a neck."""
     high = _u(rng, 1.2, 1.75)
     return [
-        *_round(0, 0, 0, 0.03, 0.15, rng),
+        *_round(0, 0, 0, 0.03, 0.15),
         (0.0, 0.0, high / 2, 0.03, 0.03, high),
-        *_round(0, 0, high - 0.05, high + 0.2, _u(rng, 0.1, 0.22), rng),
+        *_round(0, 0, high - 0.05, high + 0.2, _u(rng, 0.1, 0.22)),
     ]
 
 
@@ -284,7 +283,7 @@ def fan(rng: Rng) -> list[Box]:
     """On a stand."""
     high = _u(rng, 0.9, 1.3)
     return [
-        *_round(0, 0, 0, 0.03, 0.2, rng),
+        *_round(0, 0, 0, 0.03, 0.2),
         (0.0, 0.0, high / 2, 0.03, 0.03, high),
         (0.0, -0.05, high, 0.4, 0.12, 0.4),
         (0.0, 0.08, high, 0.14, 0.2, 0.14),
@@ -337,7 +336,7 @@ def bag(rng: Rng) -> list[Box]:
 def bin_(rng: Rng) -> list[Box]:
     """Round, closed."""
     high = _u(rng, 0.3, 1.0)
-    return _round(0, 0, 0, high, _u(rng, 0.12, 0.28), rng)
+    return _round(0, 0, 0, high, _u(rng, 0.12, 0.28))
 
 
 def ladder(rng: Rng) -> list[Box]:
