@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from unipose_ros.joint_sets import COCO23
 from unipose_ros.resources import cache_dir
-from unipose_training.synthetic.retarget import RestSkeleton
 
 if TYPE_CHECKING:
     import torch
+
+    from unipose_training.synthetic.retarget import RestSkeleton
 
 Array = NDArray[np.float64]
 #: Poses at a time; more need more memory and save no more time.
@@ -110,6 +111,8 @@ class Body:
     def rest_skeleton(self, shape: Shape) -> RestSkeleton:
         """Bones of a person of that shape, before any pose."""
         import torch
+
+        from unipose_training.synthetic.retarget import RestSkeleton  # needs SciPy, which drawing from a bank does not
 
         with torch.no_grad():
             coefficients = self._model.get_phenotype_blendshape_coefficients(**_phenotype(shape))

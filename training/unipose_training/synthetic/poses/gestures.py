@@ -114,10 +114,11 @@ def _akimbo(rng: Rng, marks: Landmarks) -> Arms:
 
 
 def _on_head(rng: Rng, marks: Landmarks) -> Arms:
-    """Behind the head, or on top of it."""
-    n, size = len(marks), marks.reach
-    offset = np.stack([_u(rng, n, 0.02, 0.24), _u(rng, n, 0.05, 0.30), _u(rng, n, -0.12, 0.30)], 1)
-    return _reaching(rng, marks, marks.head + offset * size[:, None], (1.0, -0.1, 0.5), _wrists(rng, n, (10, 60)), 0.25)
+    """Behind the head, or on top of it: on its outside, about a tenth of a meter from its middle."""
+    n = len(marks)
+    way = _unit(np.stack([_u(rng, n, 0.05, 0.7), _u(rng, n, 0.2, 1.0), _u(rng, n, -0.25, 1.1)], 1))
+    target = marks.head + way * (_u(rng, n, 0.25, 0.30) * marks.reach)[:, None]
+    return _reaching(rng, marks, target, (1.0, -0.1, 0.5), _wrists(rng, n, (10, 60)), 0.25)
 
 
 def _face(rng: Rng, marks: Landmarks) -> Arms:
