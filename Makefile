@@ -44,8 +44,17 @@ mypy: setup
 contracts: setup
 	$(VENV)/lint-imports
 
+docs: setup .venv/.docs
+	$(VENV)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+.venv/.docs: tools/ros_from_pypi/requirements/docs.txt
+	$(VENV)/python -m pip install -q -r $<
+	@touch $@
+
 # COLCON_IGNORE is what the set-up and colcon leave in the folders that they make; others are not ours.
 clean:
+	rm -rf docs/_build docs/reference/generated
 	@for made in .venv build install log; do if [ -e $$made/COLCON_IGNORE ]; then echo rm -rf $$made; rm -rf $$made; fi; done
 	@$(PYTHON) -c 'import pathlib, sys; from unipose_ros.files import OwnedFolder; \
 	  OwnedFolder(pathlib.Path(sys.argv[1]), "unipose demo").remove()' '$(OUTPUT)'
