@@ -24,7 +24,6 @@ html_theme = "furo"
 html_title = f"unipose_ros {version}"
 
 
-
 def setup(app):  # type: ignore[no-untyped-def]  # Sphinx's hook
     """Write the pages that come from the code before Sphinx reads them."""
     app.connect("builder-inited", lambda _: reference_pages.write(DOCS / "reference" / "generated"))

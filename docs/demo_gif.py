@@ -1,6 +1,6 @@
 """Draws the moving picture of the README: modality ``points`` on the demo recording.
 
-    python docs/demo_gif.py docs/images/demo.gif
+python docs/demo_gif.py docs/images/demo.gif
 """
 
 import sys
@@ -41,7 +41,9 @@ def main(file: str) -> None:
     palette = sheet.quantize(COLORS, method=Image.Quantize.MEDIANCUT)
     flat = [panel.quantize(palette=palette, dither=Image.Dither.NONE) for panel in panels]
     seconds = (frames[-1].stamp_ns - frames[0].stamp_ns) / 1e9 / (len(frames) - 1)
-    flat[0].save(file, save_all=True, append_images=flat[1:], duration=round(1000 * STEP * seconds), loop=0, optimize=True)
+    flat[0].save(
+        file, save_all=True, append_images=flat[1:], duration=round(1000 * STEP * seconds), loop=0, optimize=True
+    )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 from unittest.mock import patch
@@ -35,6 +36,7 @@ class _ParserFound(BaseException):
         self.parser, self.arguments = parser, arguments
 
 
+@cache
 def command_parser(module: str) -> argparse.ArgumentParser:
     """The argument parser that a command's ``main`` builds, without running the command."""
 
@@ -116,7 +118,8 @@ def _cell(text: str) -> str:
 
 def node_page() -> str:
     """Topics, services and parameters of a node that was made and configured, where ROS is there."""
-    head = ["# Node interface", "", "From a running `pose_node`; what it means is on [the node's page](../node.md).", ""]
+    about = "From a running `pose_node`; what it means is on [the node's page](../node.md)."
+    head = ["# Node interface", "", about, ""]
     try:
         import rclpy
 
@@ -156,7 +159,8 @@ def _type_name(kind: type) -> str:
 
 def _parameters(node: Any) -> list[str]:
     names = sorted(name for name in node._parameters if not name.startswith(("qos_overrides", "use_sim_time")))
-    parts = ["## Parameters", "", "| parameter | default | range | changes while running | meaning |", "|---|---|---|---|---|"]
+    columns = "| parameter | default | range | changes while running | meaning |"
+    parts = ["## Parameters", "", columns, "|---|---|---|---|---|"]
     for name in names:
         about, value = node.describe_parameter(name), node.get_parameter(name).value
         spans = [f"{r.from_value:g} to {r.to_value:g}" for r in (*about.floating_point_range, *about.integer_range)]

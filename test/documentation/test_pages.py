@@ -1,4 +1,4 @@
-"""What README and docs tell the reader to type works: commands, settings, make targets, Python blocks, links, links' anchors."""
+"""What README and docs tell the reader to type works: commands, settings, make targets, Python blocks, links."""
 
 from __future__ import annotations
 
