@@ -42,7 +42,7 @@ def inline(page: Path) -> list[str]:
     """Commands within the text that are complete: without brackets, dots or a mere name."""
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     found = re.findall(r"`((?:unipose|make) [^`\n]+)`", text)
-    return [line for line in found if not re.search(r"\.\.\.|[\[|…]", line)]
+    return [line for line in found if not re.search(r"\.\.\.|[\[|…]|key=value", line)]
 
 
 def typed(page: Path, folder: Path) -> list[list[str]]:
