@@ -15,9 +15,9 @@ from unipose_training.evaluation.metrics.intervals import Intervals
 from unipose_training.evaluation.metrics.pose import PckCurve
 from unipose_training.evaluation.metrics.reference_free import ReferenceFree
 from unipose_training.evaluation.metrics.swaps import Swaps
-from unipose_training.evaluation.metrics.temporal import BoneLength, Jitter
+from unipose_training.evaluation.metrics.temporal import BoneLength, Jitter, LimbLength
 from unipose_training.evaluation.metrics.tracking import Identity
-from unipose_training.evaluation.metrics.uncertainty import Reliability, Sparsification
+from unipose_training.evaluation.metrics.uncertainty import ConfidenceReliability, Reliability, Sparsification
 from unipose_training.evaluation.metrics.worst import Latency, WorstFrame
 
 
@@ -55,6 +55,9 @@ class Accuracy:
         jitter_true: of the truth on the same frames, what is real motion.
         swaps: left taken for right.
         reliability: covariances against errors, of joints by what the prediction says of them.
+        confidence: confidences against errors, of joints by what the prediction says of them.
+        limbs: predicted and true lengths by kind of limb.
+        people_within_10cm: fraction of the people who count with all joints within 10 cm.
         sparsification: by the source of uncertainty.
         identity: ``None`` without tracking or without anybody.
         label_free_true: what the checks without truth say of the truth itself.
@@ -69,6 +72,9 @@ class Accuracy:
     jitter_true: Jitter
     swaps: Swaps
     reliability: Mapping[str, Reliability]
+    confidence: Mapping[str, ConfidenceReliability]
+    limbs: tuple[LimbLength, ...]
+    people_within_10cm: float
     sparsification: Mapping[str, Sparsification]
     identity: Identity | None
     label_free_true: ReferenceFree

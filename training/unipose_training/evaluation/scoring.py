@@ -15,7 +15,7 @@ from unipose_training.evaluation.breakdown import breakdowns, summarize
 from unipose_training.evaluation.matching import PosePairs, ScoredFrame, count_people, match_people, pose_pairs
 from unipose_training.evaluation.metrics.cross_view import agreements
 from unipose_training.evaluation.metrics.intervals import bootstrap
-from unipose_training.evaluation.metrics.pose import pck_curve
+from unipose_training.evaluation.metrics.pose import pck_curve, people_within
 from unipose_training.evaluation.metrics.reference_free import summarize_checks
 from unipose_training.evaluation.metrics.swaps import count_swaps
 from unipose_training.evaluation.metrics.temporal import (
@@ -24,14 +24,17 @@ from unipose_training.evaluation.metrics.temporal import (
     bone_consistency,
     frame_periods,
     jitter,
+    limb_lengths,
     rows_by_person,
     runs,
     second_differences,
 )
 from unipose_training.evaluation.metrics.tracking import identity
 from unipose_training.evaluation.metrics.uncertainty import (
+    ConfidenceReliability,
     Reliability,
     Sparsification,
+    confidence_reliability,
     reliability,
     sparsification,
     squared_mahalanobis,
@@ -98,6 +101,9 @@ def _accuracy(
         jitter_true=jitter(second_differences(pairs.truth, followed)),
         swaps=count_swaps(pairs.predicted, pairs.truth, pairs.joint_set),
         reliability=_reliabilities(pairs),
+        confidence=_confidences(pairs),
+        limbs=limb_lengths(pairs.predicted, pairs.truth, pairs.joint_set),
+        people_within_10cm=people_within(pairs.errors, pairs.counted, 0.10),
         sparsification=_sparsifications(pairs),
         identity=identity(scored) if tracking else None,
         label_free_true=summarize_checks([f.true_checks for f in frames if f.true_checks is not None]),
@@ -108,9 +114,19 @@ def _accuracy(
 def _reliabilities(pairs: PosePairs) -> dict[str, Reliability]:
     """Of all joints, and of those that the prediction calls measured and inferred; without covariances none."""
     squared = squared_mahalanobis(pairs.predicted - pairs.truth, pairs.covariances)
-    kinds = {"all": np.ones_like(pairs.measured), "measured": pairs.measured, "inferred": ~pairs.measured}
-    found = {name: reliability(squared[mask]) for name, mask in kinds.items()}
+    found = {name: reliability(squared[mask]) for name, mask in _by_status(pairs).items()}
     return {name: value for name, value in found.items() if value.count}
+
+
+def _confidences(pairs: PosePairs) -> dict[str, ConfidenceReliability]:
+    """Of all joints, and of those that the prediction calls measured and inferred."""
+    kinds = _by_status(pairs).items()
+    found = {name: confidence_reliability(pairs.confidences[mask], pairs.errors[mask]) for name, mask in kinds}
+    return {name: value for name, value in found.items() if value.count}
+
+
+def _by_status(pairs: PosePairs) -> dict[str, NDArray[np.bool_]]:
+    return {"all": np.ones_like(pairs.measured), "measured": pairs.measured, "inferred": ~pairs.measured}
 
 
 def _sparsifications(pairs: PosePairs) -> dict[str, Sparsification]:

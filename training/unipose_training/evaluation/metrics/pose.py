@@ -57,6 +57,13 @@ def share_within(errors: NDArray[np.float64], counted: NDArray[np.bool_], thresh
     return float((errors[counted] < threshold).mean()) if counted.any() else float("nan")
 
 
+def people_within(errors: NDArray[np.float64], counted: NDArray[np.bool_], threshold: float) -> float:
+    """Fraction of the people all of whose joints that count have an error strictly below the threshold; NaN of none."""
+    judged = counted.any(axis=1)
+    within = ((errors < threshold) | ~counted).all(axis=1)
+    return float(within[judged].mean()) if judged.any() else float("nan")
+
+
 def mean_average_precision(errors: NDArray[np.float64], counted: NDArray[np.bool_], threshold: float) -> float:
     """ITOP's mAP: the share within the threshold of each joint, averaged over joints that ever count."""
     shares = [share_within(errors[:, j], counted[:, j], threshold) for j in range(errors.shape[1])]

@@ -10,17 +10,14 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, project
 from unipose_ros.frame import RgbdFrame, Skeletons
-from unipose_ros.joint_sets import JointSet, convert_joints
+from unipose_ros.joint_sets import JointSet
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.tracking.assignment import match
 from unipose_ros.visibility import nearest_depths
-from unipose_training.evaluation.matching import mean_distances
+from unipose_training.evaluation.keypoint_checks import pair_with_keypoints
 from unipose_training.evaluation.metrics.temporal import bone_lengths
 
 #: Keypoints less certain than this are not compared with.
 MIN_CONFIDENCE = 0.2
-#: People and keypoints further apart than this share of the person's height are not the same.
-_GATE = 0.25
 #: A joint lies inside the body, so nearer than the surface by more than noise is nearer than anything there, meters.
 IN_FRONT = 0.05
 
@@ -71,16 +68,9 @@ def reprojection(camera: Camera, skeletons: Skeletons, keypoints: Keypoints2D | 
     """(K, 2): see :class:`FrameChecks`. People are paired with keypoints by mean distance in the image."""
     if keypoints is None or not len(keypoints) or not len(skeletons):
         return np.zeros((0, 2))
-    known = keypoints.confidences >= MIN_CONFIDENCE
-    pixels, _ = convert_joints(
-        np.where(known[..., None], keypoints.pixels, np.nan), keypoints.joint_set, skeletons.joint_set
-    )
-    heights = np.maximum(keypoints.boxes[:, 3] - keypoints.boxes[:, 1], 1.0).astype(np.float64)
-    projected = project(camera, skeletons.positions)
-    rows, people = match(mean_distances(pixels, projected), _GATE * heights)
-    distances = np.linalg.norm(pixels[rows] - projected[people], axis=-1)
-    relative = distances / heights[rows, None]
-    both = np.stack([distances, relative], axis=-1).reshape(-1, 2)
+    pairs = pair_with_keypoints(camera, skeletons, keypoints, MIN_CONFIDENCE)
+    distances = np.linalg.norm(pairs.seen - pairs.projected, axis=-1)
+    both = np.stack([distances, distances / pairs.heights[:, None]], axis=-1).reshape(-1, 2)
     return np.asarray(both[np.isfinite(both).all(axis=1)], np.float64)
 
 

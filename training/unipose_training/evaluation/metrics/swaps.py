@@ -57,15 +57,22 @@ class Swaps:
     limbs: dict[str, float]
 
 
-def count_swaps(predicted: NDArray[np.float64], truth: NDArray[np.float64], joint_set: JointSet) -> Swaps:
-    """Swaps among (N, J, 3) poses; pairs without all four joints or with the true ones close together are left out."""
+def count_swaps(
+    predicted: NDArray[np.float64], truth: NDArray[np.float64], joint_set: JointSet, min_apart: float = MIN_APART
+) -> Swaps:
+    """Swaps among (N, J, D) poses; pairs without all four joints or with the true ones close together are left out.
+
+    Args:
+        min_apart: how close, in the unit of the poses.
+    """
     every = _pairs(joint_set, tuple(name for names in LIMBS.values() for name in names))
-    verdicts = _swapped(predicted, truth, every)
+    verdicts = _swapped(predicted, truth, every, min_apart)
+    limbs = {name: _swapped(predicted, truth, _pairs(joint_set, parts), min_apart) for name, parts in LIMBS.items()}
     return Swaps(
         poses=len(verdicts),
         swapped=int(verdicts.sum()),
         share=_mean(verdicts),
-        limbs={name: _mean(_swapped(predicted, truth, _pairs(joint_set, parts))) for name, parts in LIMBS.items()},
+        limbs={name: _mean(each) for name, each in limbs.items()},
     )
 
 
@@ -77,7 +84,7 @@ def _pairs(joint_set: JointSet, parts: tuple[str, ...]) -> list[tuple[int, int]]
 
 
 def _swapped(
-    predicted: NDArray[np.float64], truth: NDArray[np.float64], pairs: list[tuple[int, int]]
+    predicted: NDArray[np.float64], truth: NDArray[np.float64], pairs: list[tuple[int, int]], min_apart: float
 ) -> NDArray[np.bool_]:
     """One verdict for each pose that allows it: is the sum of distances less with left and right exchanged?"""
     if not pairs:
@@ -89,7 +96,7 @@ def _swapped(
 
     straight = apart(predicted[:, left], truth[:, left]) + apart(predicted[:, right], truth[:, right])
     crossed = apart(predicted[:, left], truth[:, right]) + apart(predicted[:, right], truth[:, left])
-    usable = np.isfinite(straight) & (apart(truth[:, left], truth[:, right]) >= MIN_APART)
+    usable = np.isfinite(straight) & (apart(truth[:, left], truth[:, right]) >= min_apart)
     difference = np.where(usable, crossed - straight, 0.0).sum(axis=1)
     return np.asarray(difference[usable.any(axis=1)] < 0)
 

@@ -33,6 +33,65 @@ class BoneLength:
     error_mm: float
 
 
+@dataclass(frozen=True)
+class LimbLength:
+    """A kind of limb, predicted and true, over the poses that have both; both sides together.
+
+    Attributes:
+        name: of the limb.
+        count: limbs compared.
+        predicted_mm, true_mm: mean lengths; NaN of none.
+        ratio: predicted over true mean: below 1 people are made smaller than they are.
+    """
+
+    name: str
+    count: int
+    predicted_mm: float
+    true_mm: float
+    ratio: float
+
+
+#: Landmarks at both ends of a limb; ``{}`` is the side, and a limb without it lies across.
+LIMB_ENDS = {
+    "upper arm": ("{}_shoulder", "{}_elbow"),
+    "forearm": ("{}_elbow", "{}_wrist"),
+    "thigh": ("{}_hip", "{}_knee"),
+    "shin": ("{}_knee", "{}_ankle"),
+    "shoulder width": ("left_shoulder", "right_shoulder"),
+}
+
+
+def limb_lengths(
+    predicted: NDArray[np.floating], truth: NDArray[np.floating], joint_set: JointSet
+) -> tuple[LimbLength, ...]:
+    """Lengths by kind of limb of (N, J, 3) poses; kinds that the joint set does not have are left out."""
+    return tuple(
+        _limb(name, *(_distances(poses, joint_set, ends) for poses in (predicted, truth)))
+        for name, ends in LIMB_ENDS.items()
+        if _limb_joints(joint_set, ends)
+    )
+
+
+def _limb_joints(joint_set: JointSet, ends: tuple[str, str]) -> list[tuple[int, int]]:
+    places = joint_set.landmarks
+    named = dict.fromkeys(tuple(end.format(side) for end in ends) for side in ("left", "right"))
+    return [(places.index(a), places.index(b)) for a, b in named if a in places and b in places]
+
+
+def _distances(poses: NDArray[np.floating], joint_set: JointSet, ends: tuple[str, str]) -> NDArray[np.float64]:
+    starts, stops = (list(joints) for joints in zip(*_limb_joints(joint_set, ends), strict=True))
+    values = np.asarray(poses, np.float64)
+    return np.asarray(np.linalg.norm(values[:, starts] - values[:, stops], axis=-1))
+
+
+def _limb(name: str, predicted: NDArray[np.float64], truth: NDArray[np.float64]) -> LimbLength:
+    both = np.isfinite(predicted) & np.isfinite(truth)
+    if not both.any():
+        return LimbLength(name, 0, float("nan"), float("nan"), float("nan"))
+    mean, true = float(predicted[both].mean()), float(truth[both].mean())
+    return LimbLength(name, int(both.sum()), 1e3 * mean, 1e3 * true, mean / true if true else float("nan"))
+
+
 def bone_lengths(positions: NDArray[np.floating], joint_set: JointSet) -> NDArray[np.float64]:
     """(..., J, 3) -> (..., B) meters in the order of ``joint_set.bones``; NaN without both ends."""
     ends = np.array([[bone.parent, bone.child] for bone in joint_set.bones])

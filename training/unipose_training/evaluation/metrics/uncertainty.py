@@ -1,4 +1,4 @@
-"""Whether the published covariances are as large as the errors are."""
+"""Whether the published covariances and confidences are what the errors are."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
+
+from unipose_ros.modalities.convert import CONFIDENCE_RADIUS
 
 # Whether the joints called uncertain are the wrong ones.
 
@@ -103,6 +105,59 @@ class Reliability:
     bias: float
     scale: float
     cover_95: float
+
+
+@dataclass(frozen=True)
+class ConfidenceReliability:
+    """Whether a confidence is the probability that the joint lies within 10 cm of the truth.
+
+    Attributes:
+        count: joints with an error and a confidence.
+        mean: mean confidence.
+        within_10cm: fraction of the joints with an error below 10 cm.
+        calibration_error: expected calibration error (Guo et al., ICML 2017): mean over the joints of
+            |fraction within 10 cm - mean confidence| of the bin that they are in.
+        edges: of the bins, one more than there are bins.
+        confidences, fractions, counts: of each bin; NaN where it is empty.
+    """
+
+    count: int
+    mean: float
+    within_10cm: float
+    calibration_error: float
+    edges: tuple[float, ...]
+    confidences: tuple[float, ...]
+    fractions: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+def confidence_reliability(
+    confidences: NDArray[np.floating], errors: NDArray[np.floating], bins: int = 10
+) -> ConfidenceReliability:
+    """Compare confidences with how often the error is below 10 cm, in bins of equal width.
+
+    Args:
+        confidences: (...) in [0, 1]; NaN is left out.
+        errors: (...) meters; NaN is left out.
+    """
+    known = np.isfinite(confidences) & np.isfinite(errors)
+    said, near = np.asarray(confidences, np.float64)[known], np.asarray(errors)[known] < CONFIDENCE_RADIUS
+    numbers = np.minimum((said * bins).astype(np.intp), bins - 1)
+    counts = np.bincount(numbers, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        means, fractions = (np.bincount(numbers, values, bins) / counts for values in (said, near))
+    total, nan = int(counts.sum()), float("nan")
+    apart = np.nansum(np.abs(means - fractions) * counts)
+    return ConfidenceReliability(
+        count=total,
+        mean=float(said.mean()) if total else nan,
+        within_10cm=float(near.mean()) if total else nan,
+        calibration_error=float(apart / total) if total else nan,
+        edges=tuple(float(edge) for edge in np.linspace(0, 1, bins + 1)),
+        confidences=tuple(means.tolist()),
+        fractions=tuple(fractions.tolist()),
+        counts=tuple(counts.tolist()),
+    )
 
 
 def covariance_matrices(triangles: NDArray[np.floating]) -> NDArray[np.float64]:

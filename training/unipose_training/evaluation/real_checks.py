@@ -1,0 +1,281 @@
+"""What can be said of frames of real people, with whatever is known of them: joints, masks, keypoints, a number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.detection import DetectionConfig, select_people
+from unipose_ros.frame import Skeletons
+from unipose_ros.keypoints import KeypointDetector, Keypoints2D
+from unipose_training.datasets.real_sets import RealClip, RealFrame
+from unipose_training.evaluation.keypoint_checks import (
+    KeypointPairs,
+    arm_stretch,
+    keypoint_swaps,
+    pair_with_keypoints,
+    relative_errors,
+)
+from unipose_training.evaluation.masks import match_masks
+from unipose_training.evaluation.matching import match_people
+from unipose_training.evaluation.metrics.reference_free import IN_FRONT
+from unipose_training.evaluation.metrics.tracking import places
+from unipose_training.evaluation.replay import ReplayedFrame
+
+#: A keypoint of a joint of this fraction of the height or less away is near.
+_NEAR_KEYPOINT = 0.10
+
+
+@dataclass(frozen=True)
+class FalsePerson:
+    """A prediction where nobody is known to be.
+
+    Attributes:
+        clip: name of the recording.
+        stamp_ns: of the frame.
+        place: meters in the camera's optical frame.
+        score: what the estimator says of the person.
+        why: what it was judged by.
+        confirmed: the 2D network sees somebody there, too; ``None`` without color.
+    """
+
+    clip: str
+    stamp_ns: int
+    place: tuple[float, float, float]
+    score: float
+    why: str
+    confirmed: bool | None
+
+
+@dataclass(frozen=True, eq=False)
+class RealChecks:
+    """One frame.
+
+    Attributes:
+        subset: the set that it is of.
+        judged_by: what tells who is there: ``joints``, ``masks``, ``keypoints``, ``number`` or ``""``.
+        predicted, people, found, duplicates: how many were predicted, are there, were found, were found twice.
+        false_people: predictions where nobody is.
+        keypoint_errors: (K,) distances to the 2D network's keypoints, as fractions of the person's height.
+        swaps: poses whose sides can be compared with the 2D network's, and how many have them exchanged.
+        arms: (A,) ratios of stretched arms (:func:`~unipose_training.evaluation.keypoint_checks.arm_stretch`).
+        gaps: (G,) meters by which the measured surface is behind a joint.
+    """
+
+    subset: str
+    judged_by: str
+    predicted: int
+    people: int
+    found: int
+    duplicates: int
+    false_people: tuple[FalsePerson, ...]
+    keypoint_errors: NDArray[np.float64]
+    swaps: tuple[int, int]
+    arms: NDArray[np.float64]
+    gaps: NDArray[np.float64]
+
+
+class ReferenceKeypoints:
+    """What a 2D network sees in each frame, looked at once for all modalities.
+
+    Args:
+        detector: the network; ``None`` for none, and nothing is seen.
+    """
+
+    def __init__(self, detector: KeypointDetector | None) -> None:
+        self._detector = detector
+        self._known: dict[tuple[str, int, int], Keypoints2D] = {}
+
+    def of(self, clip: str, real: RealFrame) -> Keypoints2D | None:
+        """The people in a frame's color image; ``None`` without color or network."""
+        frame = real.frame
+        if self._detector is None or frame.color is None:
+            return None
+        key = (clip, frame.stamp_ns, frame.camera.width)
+        if key not in self._known:
+            seen = self._detector(frame.color)
+            self._known[key] = select_people(seen, frame.camera.width, frame.camera.height, DetectionConfig())
+        return self._known[key]
+
+
+def check_real_frame(
+    clip: str, subset: str, real: RealFrame, replayed: ReplayedFrame, keypoints: Keypoints2D | None
+) -> RealChecks:
+    """All checks of one frame.
+
+    Who is there is told by the best that is known: ground truth joints (within 50 cm on average), else masks (most
+    joints inside), else the 2D network's people, else a number, of which at most so many are found.
+    """
+    predicted, camera = replayed.predicted, real.frame.camera
+    pairs = None if keypoints is None else pair_with_keypoints(camera, predicted, keypoints)
+    judged_by, people, found, duplicates, extra = _who_is_there(real, predicted, keypoints, pairs)
+    seen = _swaps(pairs)
+    return RealChecks(
+        subset=subset,
+        judged_by=judged_by,
+        predicted=len(predicted),
+        people=people,
+        found=found,
+        duplicates=duplicates,
+        false_people=tuple(_false_people(clip, predicted, extra, judged_by, pairs)),
+        keypoint_errors=np.zeros(0) if pairs is None else relative_errors(pairs),
+        swaps=seen,
+        arms=np.zeros(0) if pairs is None else arm_stretch(pairs),
+        gaps=replayed.checks.gaps,
+    )
+
+
+def _who_is_there(
+    real: RealFrame, predicted: Skeletons, keypoints: Keypoints2D | None, pairs: KeypointPairs | None
+) -> tuple[str, int, int, int, NDArray[np.intp]]:
+    """What it is judged by; people there, found and found twice; and the predictions of nobody."""
+    if real.truth is not None:
+        matches = match_people(predicted, real.truth)
+        return "joints", len(matches.true) + len(matches.missed), len(matches.true), 0, matches.extra
+    if real.mask is not None:
+        masked = match_masks(real.frame.camera, predicted.positions, real.mask)
+        return "masks", masked.people, len(masked.found), len(masked.duplicates), masked.outside
+    if pairs is not None and keypoints is not None:
+        extra = np.setdiff1d(np.arange(len(predicted)), pairs.predicted)
+        return "keypoints", len(keypoints), len(pairs.predicted), 0, extra
+    if real.people is not None:
+        # The worst scores are the ones too many.
+        extra = np.argsort(-predicted.scores, kind="stable")[real.people :]
+        return "number", real.people, min(real.people, len(predicted)), 0, extra
+    return "", 0, 0, 0, np.zeros(0, np.intp)
+
+
+def _false_people(
+    clip: str, predicted: Skeletons, extra: NDArray[np.intp], judged_by: str, pairs: KeypointPairs | None
+) -> Iterator[FalsePerson]:
+    where = places(predicted)
+    for person in extra:
+        x, y, z = (float(value) for value in where[person])
+        confirmed = None if pairs is None else bool(np.isin(person, pairs.predicted))
+        yield FalsePerson(clip, predicted.stamp_ns, (x, y, z), float(predicted.scores[person]), judged_by, confirmed)
+
+
+def _swaps(pairs: KeypointPairs | None) -> tuple[int, int]:
+    if pairs is None or not len(pairs.predicted):
+        return 0, 0
+    swaps = keypoint_swaps(pairs)
+    return swaps.poses, swaps.swapped
+
+
+def check_real_clips(
+    clips: Sequence[RealClip], frames: Sequence[ReplayedFrame], keypoints: ReferenceKeypoints
+) -> Iterator[RealChecks]:
+    """The checks of every replayed frame; the clips are read once more for their images."""
+    by_clip: dict[int, dict[int, ReplayedFrame]] = {}
+    for frame in frames:
+        by_clip.setdefault(frame.clip, {})[frame.predicted.stamp_ns] = frame
+    for number, clip in enumerate(clips):
+        replayed = by_clip.get(number, {})
+        for index in range(len(clip)):
+            real = clip.real_frame(index)
+            if real.frame.stamp_ns in replayed:
+                seen = keypoints.of(clip.name, real)
+                yield check_real_frame(clip.name, clip.subset, real, replayed[real.frame.stamp_ns], seen)
+
+
+@dataclass(frozen=True)
+class RealSubset:
+    """One set; NaN where nothing can be said.
+
+    Attributes:
+        name: of the set; a sequence that was tracked is called so.
+        judged_by: what tells who is there (:class:`RealChecks`), most frames' first.
+        frames: how many were judged.
+        predicted, people, found, duplicates, false_people: sums over the frames.
+        confirmed: false people whom the 2D network sees, too: the masks may lack them.
+        false_per_frame: false people per frame.
+        keypoint_median: median distance to the 2D network's keypoints, as a fraction of the person's height.
+        keypoint_near: fraction of the keypoints with a joint within a tenth of the height.
+        swap_poses, swaps: poses whose sides can be compared with the 2D network's, and those with them exchanged.
+        arms, arm_stretch: stretched arms, and the median ratio of predicted to seen length.
+        in_front: fraction of the joints more than 5 cm nearer than the measured surface around them.
+    """
+
+    name: str
+    judged_by: str
+    frames: int
+    predicted: int
+    people: int
+    found: int
+    duplicates: int
+    false_people: int
+    confirmed: int
+    false_per_frame: float
+    keypoint_median: float
+    keypoint_near: float
+    swap_poses: int
+    swaps: int
+    arms: int
+    arm_stretch: float
+    in_front: float
+
+
+@dataclass(frozen=True)
+class RealResults:
+    """What real frames say beside :class:`~unipose_training.evaluation.results.Results`.
+
+    Attributes:
+        subsets: each set, and all of them.
+        false_people: where nobody is.
+    """
+
+    subsets: tuple[RealSubset, ...]
+    false_people: tuple[FalsePerson, ...]
+
+    def of(self, name: str) -> RealSubset | None:
+        """A set by its name; ``None`` when it was not judged."""
+        return next((subset for subset in self.subsets if subset.name == name), None)
+
+
+def summarize_real(checks: Sequence[RealChecks]) -> RealResults:
+    """By set, and all of them together as ``all``."""
+    names = list(dict.fromkeys(check.subset for check in checks))
+    groups: Mapping[str, list[RealChecks]] = {
+        **{name: [check for check in checks if check.subset == name] for name in names},
+        **({"all": list(checks)} if len(names) > 1 else {}),
+    }
+    return RealResults(
+        subsets=tuple(_summary(name, group) for name, group in groups.items()),
+        false_people=tuple(person for check in checks for person in check.false_people),
+    )
+
+
+def _summary(name: str, checks: Sequence[RealChecks]) -> RealSubset:
+    errors, arms, gaps = (
+        np.concatenate([getattr(check, field) for check in checks]) for field in ("keypoint_errors", "arms", "gaps")
+    )
+    judges = [check.judged_by for check in checks if check.judged_by]
+    false = [person for check in checks for person in check.false_people]
+    nan = float("nan")
+    return RealSubset(
+        name=name,
+        judged_by=", ".join(sorted(set(judges), key=lambda judge: -judges.count(judge))),
+        frames=len(checks),
+        predicted=sum(check.predicted for check in checks),
+        people=sum(check.people for check in checks),
+        found=sum(check.found for check in checks),
+        duplicates=sum(check.duplicates for check in checks),
+        false_people=len(false),
+        confirmed=sum(bool(person.confirmed) for person in false),
+        false_per_frame=len(false) / len(checks) if checks else nan,
+        keypoint_median=float(np.median(errors)) if errors.size else nan,
+        keypoint_near=float(np.mean(errors < _NEAR_KEYPOINT)) if errors.size else nan,
+        swap_poses=sum(check.swaps[0] for check in checks),
+        swaps=sum(check.swaps[1] for check in checks),
+        arms=int(arms.size),
+        arm_stretch=float(np.median(arms)) if arms.size else nan,
+        in_front=float(np.mean(gaps > IN_FRONT)) if gaps.size else nan,
+    )
+
+
+def renamed(results: RealResults, ending: str) -> RealResults:
+    """The same results of sets that are called otherwise."""
+    return replace(results, subsets=tuple(replace(each, name=each.name + ending) for each in results.subsets))
