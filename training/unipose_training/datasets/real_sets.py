@@ -81,21 +81,35 @@ class RealClip(IndexedClip):
         subset: the set's folder.
         files: one of each frame, from which ``load`` finds the others.
         on_color: register on the color camera where the two cameras differ, instead of on the depth camera.
+        with_depth: whether frames with color keep their depth.
     """
 
-    def __init__(self, name: str, subset: str, files: Sequence[Path], load: Load, on_color: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        subset: str,
+        files: Sequence[Path],
+        load: Load,
+        on_color: bool = True,
+        with_depth: bool = True,
+    ) -> None:
         super().__init__(name, subset, len(files))
         self._files = tuple(files)
         self._load = load
         self._on_color = on_color
+        self._with_depth = with_depth
 
-    def seen_by(self, color: bool) -> RealClip:
-        """The same frames as an estimator gets them that needs color, or that needs depth alone.
+    def seen_by(self, color: bool, depth: bool = True) -> RealClip:
+        """The same frames as an estimator gets them.
 
         Depth that is registered on another camera is interpolated, and what only one of them sees is lost: whoever
         needs no color is given the depth camera's own image.
+
+        Args:
+            color: whether the estimator looks at color.
+            depth: whether it is given depth where there is color.
         """
-        return RealClip(self.name, self.subset, self._files, self._load, color)
+        return RealClip(self.name, self.subset, self._files, self._load, color, depth)
 
     def real_frame(self, index: int) -> RealFrame:
         """Frame number ``index`` from 0 with all that is known of it.
@@ -103,7 +117,10 @@ class RealClip(IndexedClip):
         Raises:
             DataError: a file cannot be read; the text names it.
         """
-        return self._load(self._files[index], FIRST_STAMP_NS + round(index * 1e9 / _RATE_HZ), self._on_color)
+        found = self._load(self._files[index], FIRST_STAMP_NS + round(index * 1e9 / _RATE_HZ), self._on_color)
+        if self._with_depth or found.frame.color is None:
+            return found
+        return replace(found, frame=replace(found.frame, depth=None))
 
     def frame_at(self, index: int) -> RgbdFrame:
         """See :meth:`IndexedClip.frame_at`."""
@@ -295,7 +312,7 @@ def load_lmb(file: Path, stamp_ns: int, on_color: bool) -> RealFrame:
 
 
 def load_depth_frame(file: Path, stamp_ns: int, on_color: bool) -> RealFrame:
-    """A depth frame of idiap/fast_pose_machines (``.npy``; three people) or of CMU Panoptic (``.mat``; seven).
+    """A depth frame of idiap/fast_pose_machines (``.npy``; three people) or of CMU Panoptic (``.mat``; three).
 
     Raises:
         DataError: the file cannot be read, or holds something else.
@@ -312,7 +329,7 @@ def load_depth_frame(file: Path, stamp_ns: int, on_color: bool) -> RealFrame:
         raise DataError(f"{file}: no MATLAB file (version 7 or earlier) with `depth` in meters ({error!r})") from error
     _check_size(file, depth, _KINECT2_DEPTH_CAMERA)
     frame = RgbdFrame(stamp_ns, FRAME_ID, _KINECT2_DEPTH_CAMERA, np.nan_to_num(depth, posinf=0, neginf=0))
-    return RealFrame(frame, people=7)
+    return RealFrame(frame, people=3)
 
 
 def load_pcl(file: Path, stamp_ns: int, on_color: bool) -> RealFrame:
@@ -349,8 +366,8 @@ def _check_size(path: Path, image: NDArray[Any], camera: Camera) -> None:
 
 
 def _camera(record: dict[str, Any]) -> Camera:
-    lengths = {name: float(record[name]) for name in ("fx", "fy", "cx", "cy")}
-    return Camera(**lengths, width=int(record["width"]), height=int(record["height"]))
+    fx, fy, cx, cy = (float(record[name]) for name in ("fx", "fy", "cx", "cy"))
+    return Camera(fx, fy, cx, cy, int(record["width"]), int(record["height"]))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

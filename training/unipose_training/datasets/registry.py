@@ -13,6 +13,7 @@ from unipose_training.datasets.itop import open_itop
 from unipose_training.datasets.mpi_inf_3dhp import open_test
 from unipose_training.datasets.ntu import open_ntu
 from unipose_training.datasets.panoptic import open_panoptic
+from unipose_training.datasets.real_sets import open_real_frames
 from unipose_training.datasets.threedpw import open_3dpw
 
 
@@ -76,6 +77,7 @@ DATA_SETS: dict[str, Callable[[Path, str], Sequence[IndexedClip]]] = {
     "ntu": _ntu,
     "mpi-inf-3dhp": _3dhp,
     "3dpw": _3dpw,
+    "real-frames": open_real_frames,
 }
 
 #: What the usual words mean: split -> subset. ITOP's ``side/val`` is a part of its training split.
@@ -85,6 +87,7 @@ _SPLITS: dict[str, dict[str, str]] = {
     "ntu": {"train": "xsub_train", "test": "xsub_test"},
     "mpi-inf-3dhp": {"test": "test"},
     "3dpw": {"train": "train", "validation": "validation", "test": "test"},
+    "real-frames": {"test": ""},
 }
 
 

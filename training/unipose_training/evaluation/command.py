@@ -43,6 +43,7 @@ from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.itop import ItopFile
 from unipose_training.datasets.joint_sets import in_joint_set
 from unipose_training.datasets.predictions import COORDINATES, align_predictions, read_predictions
+from unipose_training.datasets.real_sets import NAME as REAL_FRAMES
 from unipose_training.datasets.registry import DATA_SETS, open_data_set
 from unipose_training.evaluation.errors import EvaluationError
 from unipose_training.evaluation.metrics.cross_view import read_camera_poses
@@ -51,6 +52,7 @@ from unipose_training.evaluation.protocols.coco import judge_coco
 from unipose_training.evaluation.protocols.human36m import NAME as _HUMAN36M
 from unipose_training.evaluation.protocols.human36m import judge_human36m
 from unipose_training.evaluation.protocols.itop import ItopScore, protocol_report, score_itop
+from unipose_training.evaluation.real_run import evaluate_real_frames
 from unipose_training.evaluation.replay import ReplayedFrame
 from unipose_training.evaluation.report.images import draw, gallery_frames
 from unipose_training.evaluation.report.page import report_page
@@ -182,6 +184,10 @@ def main(argv: Sequence[str], estimator: PoseEstimator | None = None) -> int:
             with _output(options, _tables(options)):
                 print(judge_alone(options))
             return 0
+        if options.dataset == REAL_FRAMES:
+            with _logged_once("unipose_training"):
+                _evaluate_real(options, command)
+            return 0
         with _logged_once("unipose_ros.recordings"):
             _evaluate(options, estimator, command)
     except _REFUSALS as error:
@@ -225,8 +231,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="BAG",
         help="rosbag2 recordings, shards, or folders of them",
     )
-    default = EstimatorConfig.modality
-    add("--modality", choices=sorted(MODALITIES), default=default, help="what to judge (default: %(default)s)")
+    add(
+        "--modality",
+        action="append",
+        default=[],
+        metavar="MODALITY",
+        help=f"what to judge: {', '.join(sorted(MODALITIES))} (default: {EstimatorConfig.modality}); for real-frames "
+        "several with commas between, also MODALITY/FINDER, MODALITY/no-depth and all",
+    )
     add("--output", type=Path, default=Path("evaluation"), help="folder for the results (default: %(default)s)")
     add("--no-tracking", action="store_true", help="judge each frame for itself: no ids, no smoothing")
     add("--limit", type=positive, metavar="N", help="at most the first N frames of each recording")
@@ -251,6 +263,17 @@ def _parser() -> argparse.ArgumentParser:
     add_topic_options(parser)
     add_data_set_options(parser)
     return parser
+
+
+def _evaluate_real(options: argparse.Namespace, command: str) -> None:
+    if options.root is None or options.recordings:
+        raise EvaluationError("--dataset and --root go together, and without recordings")
+    joint_set = get_joint_set(options.joint_set) if options.joint_set else None
+    _make_folder(options.output)
+    config = estimator_config(options, EstimatorConfig.modality)
+    names = _modalities(options)
+    print(evaluate_real_frames(options, names, config, joint_set, command))
+    print(f"table, reports, metrics and overlays are in {options.output}")
 
 
 def _evaluate(options: argparse.Namespace, estimator: PoseEstimator | None, command: str) -> None:
@@ -299,19 +322,30 @@ def _output(options: argparse.Namespace, names: Sequence[str]) -> Iterator[Owned
         yield owned
 
 
-def estimator_config(options: argparse.Namespace) -> EstimatorConfig:
+def _modalities(options: argparse.Namespace) -> list[str]:
+    named = [name for text in options.modality for name in text.split(",")]
+    return named or [EstimatorConfig.modality]
+
+
+def estimator_config(options: argparse.Namespace, modality: str = "") -> EstimatorConfig:
     """What the options say about the estimator.
 
+    Args:
+        modality: instead of the one that they name.
+
     Raises:
-        EstimatorError: a value cannot be used.
+        EstimatorError: a value cannot be used, or they name several modalities.
     """
+    named = [modality] if modality else _modalities(options)
+    if len(named) > 1:
+        raise EstimatorError(f"--modality {','.join(named)}: several are judged with --dataset {REAL_FRAMES} only")
     files = dict(text.partition("=")[::2] for text in options.weights)
     known = [field.name for field in fields(WeightsConfig)]
     for name, file in files.items():
         if name not in known or not file:
             raise EstimatorError(f"--weights {name}={file}: give NAME=FILE with NAME one of {', '.join(known)}")
     return EstimatorConfig(
-        modality=options.modality,
+        modality=named[0],
         backend=options.backend,
         device=options.device,
         weights=WeightsConfig(**files),

@@ -26,6 +26,8 @@ _GATE = 0.25
 _MIN_APART = 0.06
 #: An arm is straight when the way from shoulder to wrist is at least this fraction of the way over the elbow.
 _STRAIGHT = 0.95
+#: An arm is away from the body when it is turned from the trunk's direction by more than this, degrees.
+_AWAY = 30.0
 #: An arm that looks shorter than this fraction of the person's height points at the camera or away from it.
 _MIN_ARM = 0.15
 
@@ -77,8 +79,25 @@ def keypoint_swaps(pairs: KeypointPairs) -> Swaps:
     return count_swaps(pairs.projected / scale, pairs.seen / scale, pairs.joint_set, _MIN_APART)
 
 
-def arm_stretch(pairs: KeypointPairs) -> NDArray[np.float64]:
-    """Flat ratios of stretched arms: the predicted arm's length in the image over the length that is seen.
+@dataclass(frozen=True, eq=False)
+class StretchedArms:
+    """A arms that the 2D network sees straight.
+
+    Attributes:
+        ratios: (A,) predicted over seen length.
+        away: (A,) the arm is away from the body: turned by more than 30 degrees in the image from the way from the
+            middle of the shoulders to that of the hips.
+    """
+
+    ratios: NDArray[np.float64]
+    away: NDArray[np.bool_]
+
+
+NO_ARMS = StretchedArms(np.zeros(0), np.zeros(0, np.bool_))
+
+
+def arm_stretch(pairs: KeypointPairs) -> StretchedArms:
+    """Of stretched arms, the predicted arm's length in the image over the length that is seen.
 
     An arm is taken where the 2D network is certain (0.3) of shoulder, elbow and wrist, the arm looks straight
     (shoulder to wrist at least 0.95 of the way over the elbow) and is at least 0.15 of the person's height long.
@@ -86,16 +105,33 @@ def arm_stretch(pairs: KeypointPairs) -> NDArray[np.float64]:
     is predicted folded, shortened or turned to the camera gives a ratio below 1. Of somebody with left and right
     exchanged the other arm is compared, so that the exchange does not count here.
     """
-    places = pairs.joint_set.landmarks
-    sides = [[places.index(f"{side}_{part}") for part in ("shoulder", "elbow", "wrist")] for side in ("left", "right")]
-    seen, projected = (values[:, sides] for values in (pairs.seen, pairs.projected))  # (K, 2, 3, 2)
+    seen, projected = (
+        _parts(values, pairs.joint_set, ("shoulder", "elbow", "wrist")) for values in (pairs.seen, pairs.projected)
+    )
     crossed = _total(seen, projected[:, ::-1]) < _total(seen, projected)
     projected = np.where(crossed[:, None, None, None], projected[:, ::-1], projected)
     upper, lower, whole = (_length(seen, a, b) for a, b in ((0, 1), (1, 2), (0, 2)))
     # NaN compares false: arms that are not wholly seen fall out here.
     straight = (whole >= _STRAIGHT * (upper + lower)) & (whole >= _MIN_ARM * pairs.heights[:, None])
-    ratios = (_length(projected, 0, 2) / np.where(straight, whole, np.nan))[straight]
-    return np.asarray(ratios[np.isfinite(ratios)], np.float64)
+    ratios = _length(projected, 0, 2) / np.where(straight, whole, np.nan)
+    known = straight & np.isfinite(ratios)
+    return StretchedArms(ratios[known], _away(seen, pairs)[known])
+
+
+def _parts(values: NDArray[np.float64], joint_set: JointSet, parts: tuple[str, ...]) -> NDArray[np.float64]:
+    """(K, J, 2) -> (K, 2, P, 2): these landmarks of the left and of the right side."""
+    places = joint_set.landmarks
+    return values[:, [[places.index(f"{side}_{part}") for part in parts] for side in ("left", "right")]]
+
+
+def _away(arms: NDArray[np.float64], pairs: KeypointPairs) -> NDArray[np.bool_]:
+    """(K, 2) arms that hang not beside the trunk; false where the trunk is not seen."""
+    shoulders, hips = np.moveaxis(_parts(pairs.seen, pairs.joint_set, ("shoulder", "hip")).mean(axis=1), 1, 0)
+    trunk, along = (hips - shoulders)[:, None], arms[:, :, 2] - arms[:, :, 0]
+    lengths = np.linalg.norm(trunk, axis=-1) * np.linalg.norm(along, axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosines = (trunk * along).sum(axis=-1) / lengths
+    return np.asarray(cosines < np.cos(np.radians(_AWAY)))
 
 
 def _length(arms: NDArray[np.float64], start: int, end: int) -> NDArray[np.float64]:

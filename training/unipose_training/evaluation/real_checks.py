@@ -13,7 +13,9 @@ from unipose_ros.frame import Skeletons
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
 from unipose_training.datasets.real_sets import RealClip, RealFrame
 from unipose_training.evaluation.keypoint_checks import (
+    NO_ARMS,
     KeypointPairs,
+    StretchedArms,
     arm_stretch,
     keypoint_swaps,
     pair_with_keypoints,
@@ -58,10 +60,10 @@ class RealChecks:
         subset: the set that it is of.
         judged_by: what tells who is there: ``joints``, ``masks``, ``keypoints``, ``number`` or ``""``.
         predicted, people, found, duplicates: how many were predicted, are there, were found, were found twice.
-        false_people: predictions where nobody is.
+        false_people: predictions where nobody is, or whom the 2D network does not see where it has to judge.
         keypoint_errors: (K,) distances to the 2D network's keypoints, as fractions of the person's height.
         swaps: poses whose sides can be compared with the 2D network's, and how many have them exchanged.
-        arms: (A,) ratios of stretched arms (:func:`~unipose_training.evaluation.keypoint_checks.arm_stretch`).
+        arms: of those that the 2D network sees stretched.
         gaps: (G,) meters by which the measured surface is behind a joint.
     """
 
@@ -74,7 +76,7 @@ class RealChecks:
     false_people: tuple[FalsePerson, ...]
     keypoint_errors: NDArray[np.float64]
     swaps: tuple[int, int]
-    arms: NDArray[np.float64]
+    arms: StretchedArms
     gaps: NDArray[np.float64]
 
 
@@ -123,7 +125,7 @@ def check_real_frame(
         false_people=tuple(_false_people(clip, predicted, extra, judged_by, pairs)),
         keypoint_errors=np.zeros(0) if pairs is None else relative_errors(pairs),
         swaps=seen,
-        arms=np.zeros(0) if pairs is None else arm_stretch(pairs),
+        arms=NO_ARMS if pairs is None else arm_stretch(pairs),
         gaps=replayed.checks.gaps,
     )
 
@@ -191,11 +193,15 @@ class RealSubset:
         frames: how many were judged.
         predicted, people, found, duplicates, false_people: sums over the frames.
         confirmed: false people whom the 2D network sees, too: the masks may lack them.
+        unconfirmed: predictions that the 2D network does not see, where nothing else says who is there: they may be
+            people whom it overlooks.
         false_per_frame: false people per frame.
         keypoint_median: median distance to the 2D network's keypoints, as a fraction of the person's height.
         keypoint_near: fraction of the keypoints with a joint within a tenth of the height.
         swap_poses, swaps: poses whose sides can be compared with the 2D network's, and those with them exchanged.
-        arms, arm_stretch: stretched arms, and the median ratio of predicted to seen length.
+        arms, arm_stretch: stretched arms, and the median ratio of predicted to seen length
+            (:func:`~unipose_training.evaluation.keypoint_checks.arm_stretch`).
+        arms_away, arm_stretch_away: the same of arms away from the body, whose ratio is a mean: they are few.
         in_front: fraction of the joints more than 5 cm nearer than the measured surface around them.
     """
 
@@ -208,6 +214,7 @@ class RealSubset:
     duplicates: int
     false_people: int
     confirmed: int
+    unconfirmed: int
     false_per_frame: float
     keypoint_median: float
     keypoint_near: float
@@ -215,6 +222,8 @@ class RealSubset:
     swaps: int
     arms: int
     arm_stretch: float
+    arms_away: int
+    arm_stretch_away: float
     in_front: float
 
 
@@ -249,11 +258,13 @@ def summarize_real(checks: Sequence[RealChecks]) -> RealResults:
 
 
 def _summary(name: str, checks: Sequence[RealChecks]) -> RealSubset:
-    errors, arms, gaps = (
-        np.concatenate([getattr(check, field) for check in checks]) for field in ("keypoint_errors", "arms", "gaps")
+    errors, gaps = (
+        np.concatenate([getattr(check, field) for check in checks]) for field in ("keypoint_errors", "gaps")
     )
+    arms, away = (np.concatenate([getattr(check.arms, field) for check in checks]) for field in ("ratios", "away"))
     judges = [check.judged_by for check in checks if check.judged_by]
-    false = [person for check in checks for person in check.false_people]
+    extra = [person for check in checks for person in check.false_people]
+    false = [person for person in extra if person.why != "keypoints"]
     nan = float("nan")
     return RealSubset(
         name=name,
@@ -265,6 +276,7 @@ def _summary(name: str, checks: Sequence[RealChecks]) -> RealSubset:
         duplicates=sum(check.duplicates for check in checks),
         false_people=len(false),
         confirmed=sum(bool(person.confirmed) for person in false),
+        unconfirmed=len(extra) - len(false),
         false_per_frame=len(false) / len(checks) if checks else nan,
         keypoint_median=float(np.median(errors)) if errors.size else nan,
         keypoint_near=float(np.mean(errors < _NEAR_KEYPOINT)) if errors.size else nan,
@@ -272,6 +284,8 @@ def _summary(name: str, checks: Sequence[RealChecks]) -> RealSubset:
         swaps=sum(check.swaps[1] for check in checks),
         arms=int(arms.size),
         arm_stretch=float(np.median(arms)) if arms.size else nan,
+        arms_away=int(away.sum()),
+        arm_stretch_away=float(arms[away].mean()) if away.any() else nan,
         in_front=float(np.mean(gaps > IN_FRONT)) if gaps.size else nan,
     )
 

@@ -117,15 +117,15 @@ class Results:
 
     def to_json(self) -> str:
         """Standard JSON; what is not a number becomes null."""
-        return json.dumps(_plain(asdict(self)), indent=2, allow_nan=False) + "\n"
+        return json.dumps(plain(asdict(self)), indent=2, allow_nan=False) + "\n"
 
 
-def _plain(value: Any) -> Any:
-    """Without NaN, which JSON does not have, and without digits that mean nothing."""
+def plain(value: Any) -> Any:
+    """What standard JSON can hold: without NaN, which JSON does not have, and without digits that mean nothing."""
     if isinstance(value, float):
         return round(value, 6) if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value

@@ -60,7 +60,7 @@ def share_within(errors: NDArray[np.float64], counted: NDArray[np.bool_], thresh
 def people_within(errors: NDArray[np.float64], counted: NDArray[np.bool_], threshold: float) -> float:
     """Fraction of the people all of whose joints that count have an error strictly below the threshold; NaN of none."""
     judged = counted.any(axis=1)
-    within = ((errors < threshold) | ~counted).all(axis=1)
+    within = np.asarray(((errors < threshold) | ~counted).all(axis=1))
     return float(within[judged].mean()) if judged.any() else float("nan")
 
 

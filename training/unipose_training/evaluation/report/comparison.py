@@ -22,6 +22,7 @@ _HEADER = 44
 _YAW, _PITCH = 0.9, 0.25
 _TRUE, _HIDDEN, _WRONG = (255, 255, 255), (150, 155, 165), (235, 40, 40)
 _TEXT, _QUIET, _GROUND = (235, 235, 240), (165, 170, 182), (14, 15, 19)
+_OUTLINE = (250, 220, 40)
 _TITLE_WIDTH = 300
 #: Errors from this on are marked, meters.
 LARGE_ERROR = 0.10
@@ -43,24 +44,37 @@ class View:
         return cls(side_view(target, distance, _YAW, _PITCH, _WIDTH, _HEIGHT))
 
 
-def compose(frame: RgbdFrame, replayed: ReplayedFrame, view: View, title: str) -> Image:
+def compose(
+    frame: RgbdFrame,
+    replayed: ReplayedFrame,
+    view: View,
+    title: str,
+    mask: NDArray[np.uint8] | None = None,
+    remark: str | None = None,
+) -> Image:
     """(584, 1440, 3) RGB: color on the left, side view on the right, a line of text above.
 
     Predictions are in their colors; the truth is white, gray where it is hidden; red lines join
     joints that are at least :data:`LARGE_ERROR` apart with their true places.
+
+    Args:
+        mask: (H, W) numbers of people, outlined in yellow; ``None`` for none.
+        remark: beside the title; :func:`describe` by default.
     """
     scene = render_scene(frame, replayed.predicted, view.viewpoint)
     viewpoint = view.viewpoint
     _add_truth(scene, replayed, lambda positions: project(viewpoint.camera, viewpoint.transform(positions)))
-    body = np.hstack([_color_panel(frame, replayed), scene])
-    return np.vstack([_header(body.shape[1], replayed, title), body])
+    body = np.hstack([_color_panel(frame, replayed, mask), scene])
+    return np.vstack([_header(body.shape[1], describe(replayed) if remark is None else remark, title), body])
 
 
-def _color_panel(frame: RgbdFrame, replayed: ReplayedFrame) -> Image:
+def _color_panel(frame: RgbdFrame, replayed: ReplayedFrame, mask: NDArray[np.uint8] | None) -> Image:
     """The image with everybody, fitted into the panel with bars if its shape differs."""
     scale = min(_WIDTH / frame.camera.width, _HEIGHT / frame.camera.height)
     width, height = round(frame.camera.width * scale), round(frame.camera.height * scale)
     image = np.asarray(cv2.resize(background(frame), (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    if mask is not None:
+        _draw_outlines(image, mask)
     draw_skeletons(image, replayed.predicted, frame.camera)
     seen_by = frame.camera.scaled(width, height)
     _add_truth(image, replayed, lambda positions: project(seen_by, positions))
@@ -68,6 +82,13 @@ def _color_panel(frame: RgbdFrame, replayed: ReplayedFrame) -> Image:
     top, left = (_HEIGHT - height) // 2, (_WIDTH - width) // 2
     panel[top : top + height, left : left + width] = image
     return panel
+
+
+def _draw_outlines(image: Image, mask: NDArray[np.uint8]) -> None:
+    for label in np.unique(mask[mask > 0]):
+        whole = cv2.resize((mask == label).astype(np.uint8), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        outlines, _ = cv2.findContours(whole, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(image, outlines, -1, _OUTLINE, 1, cv2.LINE_AA)
 
 
 def _add_truth(image: Image, replayed: ReplayedFrame, projection: Callable[[Points], Points]) -> None:
@@ -114,12 +135,12 @@ def large_errors(replayed: ReplayedFrame) -> list[tuple[int, int, int]]:
     return [(int(matches.true[pair]), int(matches.predicted[pair]), int(joint)) for pair, joint in places]
 
 
-def _header(width: int, replayed: ReplayedFrame, title: str) -> Image:
+def _header(width: int, remark: str, title: str) -> Image:
     bar = np.full((_HEADER, width, 3), _GROUND, np.uint8)
     cv2.putText(bar, title, (16, 29), cv2.FONT_HERSHEY_DUPLEX, 0.6, _TEXT, 1, cv2.LINE_AA)
     (taken, _), _ = cv2.getTextSize(title, cv2.FONT_HERSHEY_DUPLEX, 0.6, 1)
     at = (max(_TITLE_WIDTH, taken + 40), 28)
-    cv2.putText(bar, describe(replayed), at, cv2.FONT_HERSHEY_SIMPLEX, 0.55, _QUIET, 1, cv2.LINE_AA)
+    cv2.putText(bar, remark, at, cv2.FONT_HERSHEY_SIMPLEX, 0.55, _QUIET, 1, cv2.LINE_AA)
     return bar
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from unipose_training.evaluation.breakdown import Summary
 from unipose_training.evaluation.metrics.pose import PckCurve
 from unipose_training.evaluation.metrics.temporal import BoneLength
-from unipose_training.evaluation.metrics.uncertainty import Reliability, Sparsification
+from unipose_training.evaluation.metrics.uncertainty import ConfidenceReliability, Reliability, Sparsification
 
 _INK, _QUIET, _GRID = "#1c2430", "#66707f", "#e3e7ed"
 _BLUE, _ORANGE, _GREEN, _PALE = "#0072b2", "#d55e00", "#009e73", "#9cc3de"
@@ -100,6 +100,20 @@ def plot_reliability(curves: Mapping[str, Reliability]) -> str:
     axis.set(xlim=(0, 100), ylim=(0, 100), aspect="equal")
     axis.legend(fontsize=7, frameon=False, loc="lower right", bbox_to_anchor=(1, 0.12))
     _label(axis, "should hold, %", "holds, %", "Covariance calibration")
+    return _png(figure)
+
+
+def plot_confidence(curves: Mapping[str, ConfidenceReliability]) -> str:
+    """Fraction of the joints within 10 cm against what their confidences promise."""
+    figure, (axis,) = _figure(4.2, 3.4)
+    axis.plot([0, 100], [0, 100], color=_QUIET, linewidth=1, linestyle=(0, (4, 3)))
+    for color, (name, found) in zip(_LINES, curves.items(), strict=False):
+        said, near = 100 * np.array(found.confidences), 100 * np.array(found.fractions)
+        label = f"{name} ({found.count:,} joints)"
+        axis.plot(said, near, color=color, linewidth=1.5, marker="o", markersize=4, label=label)
+    axis.set(xlim=(0, 100), ylim=(0, 100), aspect="equal")
+    axis.legend(fontsize=7, frameon=False, loc="upper left")
+    _label(axis, "confidence, %", "within 10 cm, %", "Confidence calibration")
     return _png(figure)
 
 

@@ -211,13 +211,17 @@ def recordings(results: Results) -> str:
     )
 
 
-def gallery(results: Results, shown: Sequence[Shown]) -> str:
-    """Images of the worst frames."""
+def gallery(results: Results, shown: Sequence[Shown], title: str = "") -> str:
+    """Images of frames.
+
+    Args:
+        title: by default the worst frames, or some.
+    """
     if not shown:
         return ""
     judged = results.accuracy is not None and bool(results.accuracy.worst)
     return html.section(
-        "The worst frames" if judged else "Some frames",
+        title or ("The worst frames" if judged else "Some frames"),
         "Left over the image, right the same from the side. Hollow joints are inferred, not measured."
         + (
             " White lines are true, red ones join joints that are 10 cm or more apart with their true places."
