@@ -59,10 +59,6 @@ def _remark(frame: ReplayedFrame, check: RealChecks) -> str:
     return ", ".join(parts)
 
 
-def _extra(check: RealChecks) -> str:
-    return "unconfirmed" if check.judged_by == "keypoints" else "false"
-
-
 def _to_jpeg(image: Image) -> bytes:
     height = round(image.shape[0] * _WIDTH / image.shape[1])
     smaller = cv2.resize(image, (_WIDTH, height), interpolation=cv2.INTER_AREA)

@@ -53,9 +53,9 @@ def subset_section(evaluation: RealEvaluation) -> str:
     return html.section(
         "By set",
         "Who is there is told by ground truth joints, else by masks, else by what a 2D network sees, else by a number. "
-        "A prediction is false when no ground truth is within 50 cm, or most of its joints lie outside every mask; where "
-        "only the 2D network can be asked and sees nobody, it is unconfirmed. Left and right, stretched arms and 2D distances are against the 2D "
-        "network's keypoints with a confidence of at least 0.3.",
+        "A prediction is false when no ground truth is within 50 cm, or most of its joints lie outside every mask; "
+        "where only the 2D network can be asked and sees nobody, it is unconfirmed. Left and right, stretched arms and "
+        "2D distances are against the 2D network's keypoints with a confidence of at least 0.3.",
         html.table(("set", "people by", *SUBSET), rows),
     )
 
