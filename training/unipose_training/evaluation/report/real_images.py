@@ -52,7 +52,7 @@ def _remark(frame: ReplayedFrame, check: RealChecks) -> str:
     if check.judged_by:
         parts += [
             f"{check.found} of {check.people} found ({check.judged_by})",
-            f"{len(check.false_people)} {_extra(check)}",
+            f"{len(check.false_people)} {'unconfirmed' if check.judged_by == 'keypoints' else 'false'}",
         ]
     if check.swaps[1]:
         parts.append("left and right exchanged")
