@@ -150,7 +150,7 @@ def test_what_cannot_be_is_said_in_a_line(
 
 @pytest.mark.parametrize("name", sorted(DATA_SETS))
 def test_every_data_set_can_be_opened_by_name(layout: Layout, name: str, tmp_path: Path) -> None:
-    writers = {"3dpw": "threedpw", "mpi-inf-3dhp": "mpi_inf_3dhp"}
+    writers = {"3dpw": "threedpw", "mpi-inf-3dhp": "mpi_inf_3dhp", "real-frames": "real_sets"}
     files = layout(writers.get(name, name))
     files.write_test(tmp_path, 1) if name == "mpi-inf-3dhp" else files.write(tmp_path)
     clips = open_data_set(name, tmp_path)

@@ -44,6 +44,7 @@ from unipose_training.datasets.itop import ItopFile
 from unipose_training.datasets.joint_sets import in_joint_set
 from unipose_training.datasets.predictions import COORDINATES, align_predictions, read_predictions
 from unipose_training.datasets.real_sets import NAME as REAL_FRAMES
+from unipose_training.datasets.real_sets import open_real_frames
 from unipose_training.datasets.registry import DATA_SETS, open_data_set
 from unipose_training.evaluation.errors import EvaluationError
 from unipose_training.evaluation.metrics.cross_view import read_camera_poses
@@ -52,7 +53,7 @@ from unipose_training.evaluation.protocols.coco import judge_coco
 from unipose_training.evaluation.protocols.human36m import NAME as _HUMAN36M
 from unipose_training.evaluation.protocols.human36m import judge_human36m
 from unipose_training.evaluation.protocols.itop import ItopScore, protocol_report, score_itop
-from unipose_training.evaluation.real_run import evaluate_real_frames
+from unipose_training.evaluation.real_run import evaluate_real_frames, output_files, settings_of
 from unipose_training.evaluation.replay import ReplayedFrame
 from unipose_training.evaluation.report.images import draw, gallery_frames
 from unipose_training.evaluation.report.page import report_page
@@ -237,7 +238,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="MODALITY",
         help=f"what to judge: {', '.join(sorted(MODALITIES))} (default: {EstimatorConfig.modality}); for real-frames "
-        "several with commas between, also MODALITY/FINDER, MODALITY/no-depth and all",
+        "several with commas between, also MODALITY/DETECTOR, MODALITY/no-depth and all",
     )
     add("--output", type=Path, default=Path("evaluation"), help="folder for the results (default: %(default)s)")
     add("--no-tracking", action="store_true", help="judge each frame for itself: no ids, no smoothing")
@@ -269,18 +270,18 @@ def _evaluate_real(options: argparse.Namespace, command: str) -> None:
     if options.root is None or options.recordings:
         raise EvaluationError("--dataset and --root go together, and without recordings")
     joint_set = get_joint_set(options.joint_set) if options.joint_set else None
-    _make_folder(options.output)
-    config = estimator_config(options, EstimatorConfig.modality)
-    names = _modalities(options)
-    print(evaluate_real_frames(options, names, config, joint_set, command))
+    settings = settings_of(_modalities(options), estimator_config(options, EstimatorConfig.modality))
+    clips = open_real_frames(options.root, options.subset)
+    with _output(options, output_files(settings)):
+        print(evaluate_real_frames(options, clips, settings, joint_set, command))
     print(f"table, reports, metrics and overlays are in {options.output}")
 
 
 def _evaluate(options: argparse.Namespace, estimator: PoseEstimator | None, command: str) -> None:
+    config = estimator_config(options)
     clips = [*data_set_clips(options), *_recorded_clips(options)]
     poses = read_camera_poses(options.camera_poses) if options.camera_poses else None
     joint_set = get_joint_set(options.joint_set) if options.joint_set else None
-    config = estimator_config(options)
     names = ["metrics.json", "report.html", *_tables(options), *([] if options.no_video else [_VIDEO])]
     total = sum(min(len(clip), options.limit or len(clip)) for clip in clips)
     with _output(options, names) as owned:

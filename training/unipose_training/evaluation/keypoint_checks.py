@@ -54,14 +54,19 @@ class KeypointPairs:
 def pair_with_keypoints(
     camera: Camera, skeletons: Skeletons, keypoints: Keypoints2D, min_confidence: float = MIN_CONFIDENCE
 ) -> KeypointPairs:
-    """Pair predictions with a 2D network's people by the mean distance in the image, one to one."""
+    """Pair predictions with a 2D network's people by the mean distance in the image, one to one.
+
+    Somebody with left and right exchanged is the same person: of both ways the nearer one counts.
+    """
     known = keypoints.confidences >= min_confidence
     pixels, _ = convert_joints(
         np.where(known[..., None], keypoints.pixels, np.nan), keypoints.joint_set, skeletons.joint_set
     )
     heights = np.maximum(keypoints.boxes[:, 3] - keypoints.boxes[:, 1], 1.0).astype(np.float64)
     projected = project(camera, skeletons.positions)
-    rows, people = match(mean_distances(pixels, projected), _GATE * heights)
+    exchanged = projected[:, list(skeletons.joint_set.mirror)]
+    distances = np.minimum(mean_distances(pixels, projected), mean_distances(pixels, exchanged))
+    rows, people = match(distances, _GATE * heights)
     return KeypointPairs(
         people, np.asarray(pixels[rows], np.float64), projected[people], heights[rows], skeletons.joint_set
     )

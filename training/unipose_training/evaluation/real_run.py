@@ -15,13 +15,14 @@ from tqdm import tqdm
 from unipose_ros.detection.movenet import load_movenet
 from unipose_ros.detection.selection import PERSON_DETECTORS
 from unipose_ros.estimator import MODALITIES, EstimatorConfig, EstimatorError, build_estimator
+from unipose_ros.files import write_atomic
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
 from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.timing import StageClock
-from unipose_training.datasets.real_sets import NAME, RealClip, open_real_frames
+from unipose_training.datasets.real_sets import NAME, RealClip
 from unipose_training.evaluation.errors import EvaluationError
 from unipose_training.evaluation.real_checks import (
     RealChecks,
@@ -179,25 +180,24 @@ def _can_see(setting: Setting, needs: RequiredInputs, clip: RealClip) -> bool:
 
 
 def evaluate_real_frames(
-    options: argparse.Namespace, names: Sequence[str], config: EstimatorConfig, joint_set: JointSet | None, command: str
+    options: argparse.Namespace,
+    clips: Sequence[RealClip],
+    settings: Sequence[Setting],
+    joint_set: JointSet | None,
+    command: str,
 ) -> str:
     """Judge what the options name, write it to the output folder, and return the table.
 
     Of each setting there are ``metrics.json``, ``report.html`` and ``overlays/``; of several in a folder each.
     ``table.md`` compares them.
 
-    Args:
-        names: of the settings, see :func:`settings_of`.
-
     Raises:
         EvaluationError, DataError, WeightsError, BackendError: something cannot be used.
     """
-    clips = open_real_frames(options.root, options.subset)
-    settings = settings_of(names, config)
     keypoints = ReferenceKeypoints(_reference(options))
     done: list[RealEvaluation] = []
     for setting in settings:
-        folder = options.output / setting.name.replace("/", "-") if len(settings) > 1 else options.output
+        folder = options.output / _folder(setting, settings)
         total = sum(min(len(clip), options.limit or len(clip)) for clip in clips)
         with tqdm(total=total, desc=setting.name, unit="frame") as bar:
             judged = judge_setting(
@@ -206,8 +206,18 @@ def evaluate_real_frames(
         _write(folder, judged, command)
         done.append(judged.evaluation)
     table = comparison(done)
-    (options.output / "table.md").write_text(f"`{command}`\n\n{table}", encoding="utf-8")
+    write_atomic(options.output / "table.md", f"`{command}`\n\n{table}")
     return table
+
+
+def output_files(settings: Sequence[Setting]) -> list[str]:
+    """Names of the files that are written, relative to the output folder, but for the overlays."""
+    places = [_folder(setting, settings) for setting in settings]
+    return ["table.md", *(str(place / name) for place in places for name in ("metrics.json", "report.html"))]
+
+
+def _folder(setting: Setting, settings: Sequence[Setting]) -> Path:
+    return Path(setting.name.replace("/", "-") if len(settings) > 1 else "")
 
 
 def _reference(options: argparse.Namespace) -> KeypointDetector | None:
@@ -228,7 +238,7 @@ def _write(folder: Path, judged: JudgedFrames, command: str) -> None:
         "tracked": None if evaluation.tracked is None else asdict(evaluation.tracked),
         "real_tracked": None if evaluation.real_tracked is None else asdict(evaluation.real_tracked),
     }
-    (folder / "metrics.json").write_text(json.dumps(plain(content), indent=2, allow_nan=False) + "\n")
+    write_atomic(folder / "metrics.json", json.dumps(plain(content), indent=2, allow_nan=False) + "\n")
     images = draw_real(judged.clips, judged.frames, judged.checks, folder / "overlays")
     page = real_page(evaluation, images, f"{evaluation.name} on {NAME}", command)
-    (folder / "report.html").write_text(page, encoding="utf-8")
+    write_atomic(folder / "report.html", page)
