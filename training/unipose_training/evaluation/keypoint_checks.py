@@ -40,6 +40,7 @@ class KeypointPairs:
         predicted: (K,) index of the prediction.
         seen: (K, J, 2) the 2D network's pixels, NaN where it is not certain.
         projected: (K, J, 2) where the predicted joints are in the image.
+        confidences: (K, J) of the keypoints, as the joints are made of them.
         heights: (K,) of the people in pixels.
         joint_set: of both sides.
     """
@@ -47,6 +48,7 @@ class KeypointPairs:
     predicted: NDArray[np.intp]
     seen: NDArray[np.float64]
     projected: NDArray[np.float64]
+    confidences: NDArray[np.float64]
     heights: NDArray[np.float64]
     joint_set: JointSet
 
@@ -67,8 +69,14 @@ def pair_with_keypoints(
     exchanged = projected[:, list(skeletons.joint_set.mirror)]
     distances = np.minimum(mean_distances(pixels, projected), mean_distances(pixels, exchanged))
     rows, people = match(distances, _GATE * heights)
+    values, _ = convert_joints(keypoints.confidences[..., None], keypoints.joint_set, skeletons.joint_set)
     return KeypointPairs(
-        people, np.asarray(pixels[rows], np.float64), projected[people], heights[rows], skeletons.joint_set
+        predicted=people,
+        seen=np.asarray(pixels[rows], np.float64),
+        projected=projected[people],
+        confidences=np.asarray(values[rows, :, 0], np.float64),
+        heights=heights[rows],
+        joint_set=skeletons.joint_set,
     )
 
 
