@@ -64,7 +64,7 @@ class Setting:
 
 
 def settings_of(names: Sequence[str], config: EstimatorConfig) -> list[Setting]:
-    """Settings by their names: ``MODALITY``, ``MODALITY/FINDER`` or ``MODALITY/no-depth``; ``all`` for all that differ.
+    """Settings by their names: ``MODALITY``, ``MODALITY/DETECTOR`` or ``MODALITY/no-depth``; ``all`` for all that differ.
 
     Args:
         config: of the estimator for all that a name does not say.
@@ -96,7 +96,7 @@ def _setting(name: str, config: EstimatorConfig) -> Setting:
             f"{', '.join((_NO_DEPTH, *PERSON_DETECTORS))}"
         )
     person_detector = variant if variant in PERSON_DETECTORS else config.detection.detector
-    chosen = replace(config, modality=modality, people=replace(config.detection, person_detector=person_detector))
+    chosen = replace(config, modality=modality, detection=replace(config.detection, detector=person_detector))
     return Setting(name, chosen, variant != _NO_DEPTH)
 
 
