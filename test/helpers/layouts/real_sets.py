@@ -33,10 +33,10 @@ def write_human4d(folder: Path, names: tuple[str, ...] = ("200_M72e", "207_other
         cv2.imwrite(str(folder / f"{name}_colour.jpg"), color)
         person = {
             "itop15_in_depth_frame": JOINTS.tolist(),
-            "itop15_in_color_frame": (JOINTS - [OFFSET, 0, 0]).tolist(),
+            "itop15_in_colour_frame": (JOINTS - [OFFSET, 0, 0]).tolist(),
         }
         record = {
-            "color": COLOR,
+            "colour": COLOR,
             "depth": DEPTH,
             "depth_from_colour": {"R": np.eye(3).tolist(), "t": [OFFSET, 0, 0]},
             "people": [person],

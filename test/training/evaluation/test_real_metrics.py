@@ -77,7 +77,7 @@ def test_joints_outside_the_image_do_not_count_against_a_person(standing: np.nda
     assert behind.outside.tolist() == [0]
 
 
-def test_nobody_predicted_leaves_masks_unfound(people: People) -> None:
+def test_without_predictions_masks_are_unfound(people: People) -> None:
     mask = np.ones((480, 640), np.uint8)
     found = match_masks(CAMERA, people(np.zeros((0, 15, 3))).positions, mask)
     assert (found.people, len(found.found), len(found.outside)) == (1, 0, 0)
@@ -215,7 +215,7 @@ def test_who_is_there_is_told_by_the_best_that_is_known(standing: np.ndarray, pe
     assert [(check.found, check.people) for check in all_checks] == [(1, 1)] * 4 + [(0, 0)]
     assert [len(check.false_people) for check in all_checks] == [1, 1, 1, 1, 0]
     (person,) = by_masks.false_people
-    assert person.confirmed is True  # the 2D network sees somebody where the mask has nobody
+    assert person.confirmed is True  # the 2D network sees a person where the mask has none
     assert person.place == pytest.approx((1.2, 0, 4), abs=1e-5)
     assert by_joints.false_people[0].confirmed is False
     results = summarize_real(all_checks)

@@ -23,7 +23,7 @@ from unipose_training.evaluation.real_run import all_settings, settings_of
 
 @pytest.fixture(scope="module")
 def files(load_module: Callable[[Path], ModuleType]) -> ModuleType:
-    return load_module(Path(__file__).parents[2] / "data_sets" / "layouts" / "real_sets.py")
+    return load_module(Path(__file__).parents[1] / "datasets" / "layouts" / "real_sets.py")
 
 
 class Standing:

@@ -6,7 +6,7 @@ motion capture system (``human4d``), masks of the people (``uc3m_kinect``, ``uva
 
 | folder | files |
 |---|---|
-| ``human4d`` | ``NAME_depth.png`` (uint16 mm), ``NAME_colour.jpg``, ``NAME.json`` with both cameras, the pose between them and ``people`` (``itop15_in_depth_frame``, ``itop15_in_color_frame``, meters) |
+| ``human4d`` | ``NAME_depth.png`` (uint16 mm), ``NAME_colour.jpg``, ``NAME.json`` with both cameras, the pose between them and ``people`` (``itop15_in_depth_frame``, ``itop15_in_colour_frame``, meters) |
 | ``uc3m_kinect`` | ``NAME_depth.png``, ``NAME.jpg``, ``NAME_mask.png`` (a number for each person, or 255 for everybody) |
 | ``tue_robot`` | ``NAME_depth.png``, ``NAME.jpg``, one ``camera.json`` |
 | ``lmb_rgbd_pose3d`` | ``color.png``, ``depth.png`` |
@@ -61,7 +61,7 @@ class RealFrame:
         frame: registered images.
         truth: ground truth; ``None`` without.
         mask: (H, W) uint8, 0 for no person, else the person's number; ``None`` where it is not known who is where.
-        people: how many there are; ``None`` where nobody has counted them.
+        people: how many there are; ``None`` where it is unknown.
     """
 
     frame: RgbdFrame
@@ -182,13 +182,13 @@ def load_human4d(file: Path, stamp_ns: int, on_color: bool) -> RealFrame:
     record_file = _beside(file, ".json")
     record = _read_json(record_file)
     try:
-        depth_camera, color_camera = _camera(record["depth"]), _camera(record["color"])
+        depth_camera, color_camera = _camera(record["depth"]), _camera(record["colour"])
         rotation = np.array(record["depth_from_colour"]["R"], np.float64).reshape(3, 3)
         translation = np.array(record["depth_from_colour"]["t"], np.float64).reshape(3)
-        key = "itop15_in_color_frame" if on_color else "itop15_in_depth_frame"
+        key = "itop15_in_colour_frame" if on_color else "itop15_in_depth_frame"
         joints = np.array([person[key] for person in record["people"]], np.float64).reshape(-1, len(ITOP15), 3)
     except (KeyError, TypeError, ValueError, CameraError) as error:
-        raise DataError(f"{record_file}: {error!r}; it must have depth, color, depth_from_colour, people") from error
+        raise DataError(f"{record_file}: {error!r}; it must have depth, colour, depth_from_colour, people") from error
     depth, color = to_meters(read_depth_file(file)), read_color_file(_beside(file, "_colour.jpg"))
     _check_size(file, depth, depth_camera)
     _check_size(_beside(file, "_colour.jpg"), color, color_camera)
@@ -258,8 +258,9 @@ def color_on_depth(
 
 
 def load_uc3m(file: Path, stamp_ns: int, on_color: bool) -> RealFrame:
-    """A Kinect v1's frame with the masks of its user tracker. An empty mask means that the tracker saw nobody, not that
-    nobody is there.
+    """A Kinect v1's frame with the masks of its user tracker.
+
+    An empty mask means that the tracker saw no person, not that there is none.
 
     Raises:
         DataError: a file cannot be read or has another size.

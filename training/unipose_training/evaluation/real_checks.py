@@ -33,7 +33,7 @@ _NEAR_KEYPOINT = 0.10
 
 @dataclass(frozen=True)
 class FalsePerson:
-    """A prediction where nobody is known to be.
+    """A prediction where no person is known to be.
 
     Attributes:
         clip: name of the recording.
@@ -60,7 +60,7 @@ class RealChecks:
         subset: the set that it is of.
         judged_by: what tells who is there: ``joints``, ``masks``, ``keypoints``, ``number`` or ``""``.
         predicted, people, found, duplicates: how many were predicted, are there, were found, were found twice.
-        false_people: predictions where nobody is, or whom the 2D network does not see where it has to judge.
+        false_people: predictions where no person is, or whom the 2D network does not see where it has to judge.
         keypoint_errors: (K,) distances to the 2D network's keypoints, as fractions of the person's height.
         swaps: poses whose sides can be compared with the 2D network's, and how many have them exchanged.
         arms: of those that the 2D network sees stretched.
@@ -133,7 +133,7 @@ def check_real_frame(
 def _who_is_there(
     real: RealFrame, predicted: Skeletons, keypoints: Keypoints2D | None, pairs: KeypointPairs | None
 ) -> tuple[str, int, int, int, NDArray[np.intp]]:
-    """What it is judged by; people there, found and found twice; and the predictions of nobody."""
+    """What it is judged by; people there, found and found twice; and the false predictions."""
     if real.truth is not None:
         matches = match_people(predicted, real.truth)
         return "joints", len(matches.true) + len(matches.missed), len(matches.true), 0, matches.extra
@@ -233,7 +233,7 @@ class RealResults:
 
     Attributes:
         subsets: each set, and all of them.
-        false_people: where nobody is.
+        false_people: where no person is.
     """
 
     subsets: tuple[RealSubset, ...]

@@ -64,7 +64,7 @@ class Setting:
 
 
 def settings_of(names: Sequence[str], config: EstimatorConfig) -> list[Setting]:
-    """Settings by their names: ``MODALITY``, ``MODALITY/DETECTOR`` or ``MODALITY/no-depth``; ``all`` for all that differ.
+    """Settings by their names: ``MODALITY``, ``MODALITY/DETECTOR``, ``MODALITY/no-depth`` or ``all``.
 
     Args:
         config: of the estimator for all that a name does not say.

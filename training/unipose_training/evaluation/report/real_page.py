@@ -54,8 +54,8 @@ def subset_section(evaluation: RealEvaluation) -> str:
         "By set",
         "Who is there is told by ground truth joints, else by masks, else by what a 2D network sees, else by a number. "
         "A prediction is false when no ground truth is within 50 cm, or most of its joints lie outside every mask; "
-        "where only the 2D network can be asked and sees nobody, it is unconfirmed. Left and right, stretched arms and "
-        "2D distances are against the 2D network's keypoints with a confidence of at least 0.3.",
+        "where only the 2D network can be asked and sees no person, it is unconfirmed. Left and right, stretched arms "
+        "and 2D distances are against the 2D network's keypoints with a confidence of at least 0.3.",
         html.table(("set", "people by", *SUBSET), rows),
     )
 
@@ -100,7 +100,7 @@ def confidence_section(accuracy: Accuracy) -> str:
 
 
 def false_section(real: RealResults) -> str:
-    """Where nobody is."""
+    """Where no person is."""
     if not real.false_people:
         return ""
     rows = [
@@ -115,6 +115,6 @@ def false_section(real: RealResults) -> str:
     ]
     return html.section(
         "False people",
-        f"{len(real.false_people)} predictions where nobody is known to be; places in the camera's frame.",
+        f"{len(real.false_people)} predictions where no person is known to be; places in the camera's frame.",
         html.table(("frame", "x, y, z in m", "score", "judged by", "seen in 2D"), rows),
     )
