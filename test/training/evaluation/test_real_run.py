@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -22,8 +22,8 @@ from unipose_training.evaluation.real_run import all_settings, settings_of
 
 
 @pytest.fixture(scope="module")
-def files(load_module: Callable[[Path], ModuleType]) -> ModuleType:
-    return load_module(Path(__file__).parents[1] / "datasets" / "layouts" / "real_sets.py")
+def files() -> ModuleType:
+    return importlib.import_module("layouts.real_sets")
 
 
 class Standing:
