@@ -166,14 +166,11 @@ class MountingCheck:
     def judge(self, as_is: Skeletons, turned: Skeletons) -> None:
         """Compare what was found in a frame as it is, and turned by what :meth:`due` said."""
         seen, otherwise = evidence(as_is), evidence(turned)
-        if max(seen, otherwise) < _LEAST_EVIDENCE:
-            self._pause = min(2 * self._pause, _CHECK_RARELY)
-            return
-        self._pause = _CHECK_EVERY
-        if otherwise > _CLEARLY * seen:
-            self._vote(self._turn)
-        elif seen > _CLEARLY * otherwise:
-            self._vote(0)
+        clear = max(seen, otherwise) >= _LEAST_EVIDENCE and max(seen, otherwise) > _CLEARLY * min(seen, otherwise)
+        # Upright against one turn is no evidence against the others, but then people were seen well.
+        self._pause = _CHECK_EVERY if clear else min(2 * self._pause, _CHECK_RARELY)
+        if clear:
+            self._vote(self._turn if otherwise > seen else 0)
 
     def _vote(self, quarters: int) -> None:
         self._votes[quarters] += 1

@@ -14,6 +14,9 @@ from unipose_ros.frame import RgbdFrame
 #: Shapes take longer than the network, so they are looked for once in so many nanoseconds: whoever is found
 #: stays known from frame to frame.
 _EVERY_NS = 300_000_000
+#: ... and at most in every so many frames: where frames are answered slower than that, each would pay for it, and a
+#: slow machine would get slower still. By frames, not by a clock, so that recordings give the same results each time.
+_EVERY_FRAMES = 6
 #: A shape where the network sees nothing at all has this score.
 _UNSEEN = 0.05
 #: Rooms have more of their readings than this on floors, walls and the like.
@@ -46,6 +49,7 @@ class HybridDetector:
         self._shapes = shapes
         self._min_score = min_score
         self._stamp_ns: int | None = None
+        self._frames = 0
 
     @property
     def runtime(self) -> str:
@@ -60,9 +64,10 @@ class HybridDetector:
         """
         seen = self._network(frame)
         people = seen.select(seen.scores >= self._min_score)
-        if self._stamp_ns is not None and 0 <= frame.stamp_ns - self._stamp_ns < _EVERY_NS:
+        self._frames += 1
+        if self._stamp_ns is not None and not self._is_time(frame.stamp_ns - self._stamp_ns):
             return people
-        self._stamp_ns = frame.stamp_ns
+        self._stamp_ns, self._frames = frame.stamp_ns, 0
         shapes, on_planes = self._shapes.look(frame)
         shapes = shapes.select(~overlaps_any(shapes, people))
         there = np.where(overlap_matrix(shapes, seen), seen.scores, 0).max(axis=1, initial=_UNSEEN)
@@ -70,6 +75,10 @@ class HybridDetector:
             there = np.maximum(there, shapes.scores)
         both = people.joined(replace(shapes, scores=there.astype(np.float32)))
         return both.select(np.argsort(-both.scores, kind="stable"))
+
+    def _is_time(self, since_ns: int) -> bool:
+        """Whether to look for shapes again; a stamp that went back says nothing of the time since."""
+        return self._frames >= _EVERY_FRAMES and not 0 <= since_ns < _EVERY_NS
 
     def reset(self) -> None:
         """Look for shapes in the next frame."""

@@ -59,7 +59,7 @@ def run_tool(parser: argparse.ArgumentParser, job: Job, arguments: Sequence[str]
         with ros_session(ros) as stop:
             node = rclpy.create_node(parser.prog)
             print(json.dumps(asdict(job(node, options, stop))), flush=True)
-    except RecordingError as error:
+    except (OSError, RecordingError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
     return 0

@@ -12,6 +12,8 @@ from typing import Any
 import rclpy
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy._rclpy_pybind11 import RCLError
+from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.logging import get_logger
@@ -55,13 +57,14 @@ class ManagedNode(LifecycleNode):
         self._guard_change_state()
         #: Why the last transition did not succeed; empty when it did.
         self.fault = ""
-        self.wants_autostart = bool(
-            self.declare_parameter(
-                "autostart",
-                True,
-                ParameterDescriptor(description="configure and activate without being asked", read_only=True),
-            ).value
-        )
+        self.wants_autostart = self._declare_autostart()
+
+    def _declare_autostart(self) -> bool:
+        about = ParameterDescriptor(description="configure and activate without being asked", read_only=True)
+        try:
+            return bool(self.declare_parameter("autostart", True, about).value)
+        except InvalidParameterTypeException as error:
+            raise ParameterError(f"parameter 'autostart': use true or false; {error}") from error
 
     def _guard_change_state(self) -> None:
         """Answer a transition that the state does not allow with ``success=False``.
@@ -126,8 +129,13 @@ def run(make_node: Callable[[], ManagedNode], args: Sequence[str] | None = None)
     Args:
         args: the command line without the program's name; that of the process by default.
     """
-    with ros_session(sys.argv[1:] if args is None else args) as stop:
-        return _run(make_node, stop)
+    try:
+        with ros_session(sys.argv[1:] if args is None else args) as stop:
+            return _run(make_node, stop)
+    except (OSError, RCLError) as error:
+        # A parameter file that cannot be parsed, a home that cannot be written to, security without keys.
+        print(f"unipose: cannot start: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
 
 
 def _run(make_node: Callable[[], ManagedNode], stop: threading.Event) -> int:

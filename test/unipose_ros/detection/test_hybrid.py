@@ -73,11 +73,28 @@ def test_shapes_are_added_where_the_network_sees_nobody() -> None:
     np.testing.assert_allclose(found.scores, [0.5, 0.1, 0.05])
     # Where there is no room around, the network's silence says nothing.
     shapes.on_planes = 0.1
+    person_detector.reset()
     np.testing.assert_allclose(person_detector(frame(2.0)).scores, [0.9, 0.5, 0.4])
     assert person_detector.runtime == "network, and shapes"
 
 
-@pytest.mark.parametrize(("seconds", "asked"), [([1.0, 1.1, 1.29], 1), ([1.0, 1.3, 1.6], 3), ([1.0, 0.5], 2)])
+@pytest.mark.parametrize(
+    ("rate", "frames", "asked"),
+    [
+        (30, 90, 10),  # every 0.3 s
+        (15, 30, 5),  # every sixth frame: 0.4 s
+        (2, 30, 5),  # a machine that answers twice a second pays in every sixth frame, too
+    ],
+)
+def test_a_fraction_of_the_frames_pays_for_shapes(rate: float, frames: int, asked: int) -> None:
+    shapes = Says("shapes", (250, 2.0, 0.9))
+    person_detector = HybridDetector(Says("network"), shapes)
+    for number in range(frames):
+        person_detector(frame(1 + number / rate))
+    assert shapes.asked == asked
+
+
+@pytest.mark.parametrize(("seconds", "asked"), [([1.0, 1.1, 1.29], 1), ([1.0, 0.5], 1), ([1.0, *range(2, 8)], 2)])
 def test_shapes_are_looked_for_now_and_then(seconds: list[float], asked: int) -> None:
     network, shapes = Says("network"), Says("shapes", (250, 2.0, 0.9))
     person_detector = HybridDetector(network, shapes)
