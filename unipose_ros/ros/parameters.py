@@ -229,9 +229,10 @@ class InputConfig:
         low=0.05, high=60.0, read_only=True,
     )  # fmt: skip
     mounting: str = parameter(
-        "0", "degrees by which the images are to be turned clockwise to be upright: 180 for a camera that hangs upside "
-        "down; tf: by gravity, from the transforms between the camera and input.gravity_frame",
-        choices=("0", "90", "180", "270", "tf"), read_only=True,
+        "auto", "degrees by which the images are to be turned clockwise to be upright: 180 for a camera that hangs "
+        "upside down; tf: by gravity, from the transforms between the camera and input.gravity_frame; auto: 0, until "
+        "people are clearly seen better otherwise",
+        choices=("auto", "0", "90", "180", "270", "tf"), read_only=True,
     )  # fmt: skip
     gravity_frame: str = parameter(
         "", "with mounting tf: a frame whose z points up; empty: the uppermost one of the camera's tree", read_only=True

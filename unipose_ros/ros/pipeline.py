@@ -52,7 +52,8 @@ class Pipeline:
         check: MountingCheck | None = None,
     ) -> None:
         self._estimator = estimator
-        self._upright = UprightEstimator(estimator, mounting or (lambda frame_id: 0), check, statistics, reporter)
+        adopt = config().input.mounting == "auto"
+        self._upright = UprightEstimator(estimator, mounting or (lambda _: 0), check, statistics, reporter, adopt)
         self._tracker = tracker
         self._decoder = decoder
         self._publish = publish

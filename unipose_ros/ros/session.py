@@ -68,7 +68,7 @@ class Session:
     def _mounting(self, config: InputConfig) -> Mounting:
         if self._gravity is not None:
             return ByGravity(self._gravity.tree, config.gravity_frame)
-        quarters = int(config.mounting) // 90
+        quarters = 0 if config.mounting == "auto" else int(config.mounting) // 90
         return lambda frame_id: quarters
 
     def close(self) -> bool:

@@ -44,6 +44,7 @@ class UprightEstimator:
     Args:
         mounting: how the camera is mounted.
         check: finds out whether that is true; ``None`` where gravity says so.
+        adopt: take over what the check finds out, instead of only saying it.
     """
 
     def __init__(
@@ -53,12 +54,15 @@ class UprightEstimator:
         check: MountingCheck | None,
         statistics: Statistics,
         reporter: ThrottledLogger,
+        adopt: bool = False,
     ) -> None:
         self._estimator = estimator
         self._mounting = mounting
         self._check = check
         self._statistics = statistics
         self._reporter = reporter
+        self._adopt = adopt
+        self._adopted = 0
         self._quarters = 0
 
     def estimate(self, frame: RgbdFrame, clock: StageClock) -> tuple[Skeletons, Keypoints2D | None]:
@@ -89,13 +93,24 @@ class UprightEstimator:
         self._estimator.reset()
         self._check.judge(found, turned)
         if self._check.better:
-            degrees = (self._quarters + self._check.better) % 4 * 90
+            self._tell((self._quarters + self._check.better) % 4 * 90)
+            if self._adopt:
+                self._adopted = (self._adopted + self._check.better) % 4
+                self._check = MountingCheck()
+
+    def _tell(self, degrees: int) -> None:
+        if self._adopt:
+            text = (
+                f"people look upright when the images are turned by {degrees} degrees: they are turned from now on; "
+                f"set input.mounting:={degrees} if the camera is mounted so, or 0 if it is not"
+            )
+        else:
             text = (
                 f"people look upright when the images are turned by {degrees} degrees, and their skeletons cannot be "
                 f"believed as it is: if the camera is mounted so, set input.mounting:={degrees}"
             )
-            self._reporter.note("mounting", text)
             self._statistics.say("mounting", text)
+        self._reporter.note("mounting", text)
 
     def _follow(self, frame_id: str) -> None:
         quarters = self._mounting(frame_id)
@@ -107,6 +122,7 @@ class UprightEstimator:
                 "input.gravity_frame",
             )
             quarters = 0
+        quarters = (quarters + self._adopted) % 4
         if quarters != self._quarters:
             self._quarters = quarters
             self._estimator.reset()

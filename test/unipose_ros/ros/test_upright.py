@@ -1,0 +1,108 @@
+"""An estimator behind a camera that is not upright."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from ros_samples import FRAME, people
+
+from unipose_ros.camera import Camera
+from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.mounting import MountingCheck
+from unipose_ros.ros.gravity import UpTree
+from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
+from unipose_ros.ros.upright import ByGravity, UprightEstimator
+from unipose_ros.timing import StageClock
+
+pytestmark = pytest.mark.ros
+CAMERA = Camera(100, 100, 80, 60, 160, 120)
+
+
+class Estimator:
+    """Sees a person where the nearest corner of the image is at the top left, as in the upright scene."""
+
+    last_keypoints = None
+
+    def __init__(self) -> None:
+        self.resets = 0
+
+    def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
+        assert frame.depth is not None
+        return people("abcde", scores=np.ones(1, np.float32)) if frame.depth[0, 0] == 1 else people()
+
+    def reset(self) -> None:
+        self.resets += 1
+
+
+class Log:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.warning = self.error = self.info = self.lines.append
+
+
+def upright(mounting: Any, adopt: bool = False, check: bool = True) -> tuple[UprightEstimator, Log, Statistics]:
+    log, statistics = Log(), Statistics()
+    made = UprightEstimator(
+        Estimator(), mounting, MountingCheck() if check else None, statistics, ThrottledLogger(log, statistics), adopt
+    )  # type: ignore[arg-type]
+    return made, log, statistics
+
+
+def frame(quarters: int) -> RgbdFrame:
+    """Of a camera that is mounted so."""
+    depth = np.full((120, 160), 3, np.float32)
+    depth[0, 0] = 1
+    turned = np.ascontiguousarray(np.rot90(depth, quarters))
+    camera = CAMERA if quarters % 2 == 0 else Camera(100, 100, 60, 80, 120, 160)
+    return RgbdFrame(1, FRAME, camera, turned)
+
+
+def run(estimator: UprightEstimator, image: RgbdFrame, count: int = 60) -> list[int]:
+    found = []
+    for _ in range(count):
+        seen, _ = estimator.estimate(image, StageClock())
+        estimator.check(image, seen)
+        found.append(len(seen))
+    return found
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_a_mounting_that_is_known_is_followed_without_a_word(quarters: int) -> None:
+    estimator, log, statistics = upright(lambda _: quarters)
+    assert set(run(estimator, frame(quarters))) == {1}
+    assert log.lines == []
+    assert statistics.values["mounting (degrees)"] == 90 * quarters
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_wrong_mounting_is_said_and_taken_over_where_that_is_wanted(quarters: int) -> None:
+    estimator, log, statistics = upright(lambda _: 0)
+    assert set(run(estimator, frame(quarters))) == {0}
+    assert len(log.lines) == 1
+    assert f"input.mounting:={90 * quarters}" in log.lines[0]
+    assert "mounting" in statistics.texts
+    estimator, log, statistics = upright(lambda _: 0, adopt=True)
+    assert run(estimator, frame(quarters))[-20:] == 20 * [1]
+    assert f"turned by {90 * quarters} degrees" in log.lines[0]
+
+
+def test_gravity_decides_and_its_absence_is_said() -> None:
+    from geometry_msgs.msg import TransformStamped
+
+    tree = UpTree()
+    estimator, log, _ = upright(ByGravity(tree, ""), check=False)
+    assert run(estimator, frame(2), 2) == [0, 0]
+    assert "input.gravity_frame" in log.lines[0]
+    # base_link -> camera_link is upside down; camera_link -> optical is REP-103's turn.
+    mount, optical = TransformStamped(child_frame_id="camera_link"), TransformStamped(child_frame_id=FRAME)
+    mount.header.frame_id, optical.header.frame_id = "base_link", "/camera_link"
+    mount.transform.rotation.x, mount.transform.rotation.w = 1.0, 0.0
+    for axis, value in zip("xyzw", (-0.5, 0.5, -0.5, 0.5), strict=True):
+        setattr(optical.transform.rotation, axis, value)
+    tree.add([mount, optical])
+    np.testing.assert_allclose(tree.up_in(FRAME), [0, 1, 0], atol=1e-9)
+    assert tree.up_in(FRAME, "odom") is None
+    np.testing.assert_allclose(tree.up_in(FRAME, "base_link"), [0, 1, 0], atol=1e-9)
+    assert run(estimator, frame(2), 2) == [1, 1]
