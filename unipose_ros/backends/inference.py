@@ -25,7 +25,9 @@ _log = logging.getLogger(__name__)
 
 #: ONNX Runtime and torch may differ by this part of the largest number that an output holds.
 TOLERANCE = 1e-4
-_NETWORKS = Path(__file__).resolve().parents[1] / "networks"
+_PACKAGE = Path(__file__).resolve().parents[1]
+#: What the networks are built of.
+_SOURCES = (*sorted((_PACKAGE / "networks").glob("*.py")), _PACKAGE / "geometry" / "covariance.py")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +114,7 @@ def _is_intact(target: Path) -> bool:
 def _key(record: ModelCard) -> str:
     """Changes with the weights, with the network's sizes, and with the code that builds it."""
     digest = hashlib.sha256(record.sha256.encode() + json.dumps(dict(record.config), sort_keys=True).encode())
-    for source in sorted(_NETWORKS.glob("*.py")):
+    for source in _SOURCES:
         digest.update(source.read_bytes())
     return digest.hexdigest()[:20]
 

@@ -14,7 +14,8 @@ from unipose_ros.codecs.base import JointPredictions, card_integer
 from unipose_ros.codecs.person_distance import lifted_distance, size_distance
 from unipose_ros.detection import DetectionConfig, Proposals, visible_keypoints
 from unipose_ros.frame import RgbdFrame
-from unipose_ros.geometry.covariance import MIN_COVARIANCE, scaled_covariance
+from unipose_ros.geometry import covariance
+from unipose_ros.geometry.covariance import LEAST_COVARIANCE, outer_products, with_scale
 from unipose_ros.geometry.crop import Crop
 from unipose_ros.networks.weights import ModelCard, WeightsError
 
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 
 FloatArray = NDArray[np.float32]
-
-#: Row and column of xx, xy, xz, yy, yz, zz.
-_UPPER = np.triu_indices(3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,11 +81,7 @@ class CropSample:
         scale = self.window.scale * np.array([self.camera.fx, self.camera.fy])
         change[..., 0, 0], change[..., 1, 1] = z / scale[0], z / scale[1]
         change[..., :, 2] = rays(self.camera, self.window.to_image(pixels))
-        full = np.zeros_like(change)
-        full[..., _UPPER[0], _UPPER[1]] = covariances
-        full[..., _UPPER[1], _UPPER[0]] = covariances
-        turned = change @ full @ np.swapaxes(change, -1, -2)
-        return np.asarray(turned[..., _UPPER[0], _UPPER[1]], np.float32)
+        return np.asarray(covariance.transformed(covariances, change), np.float32)
 
 
 # A person's window of a color image for a network.
@@ -292,8 +286,7 @@ class ColorCodec:
         said = decode_windows([sample.window for sample in samples], outputs)
         spreads = np.array([sample.spread for sample in samples])
         along = said.positions / said.positions[..., 2:]
-        outer = along[..., _UPPER[0]] * along[..., _UPPER[1]]
-        covariances = said.covariances + spreads[:, None, None] ** 2 * outer
+        covariances = said.covariances + spreads[:, None, None] ** 2 * outer_products(along)
         # Laplace's variance is 2 s^2 in each of three coordinates.
         scales = np.sqrt(said.scales**2 + spreads[:, None] ** 2 * (along**2).sum(axis=-1) / 6)
         return JointPredictions(said.positions, scales.astype(np.float32), covariances.astype(np.float32))
@@ -318,6 +311,6 @@ def decode_windows(samples: Sequence[CropSample], outputs: Sequence[NDArray[Any]
     scales = np.exp(log_scales)
     people = range(len(samples))
     turned = np.stack([samples[i].covariances_to_camera(pixels[i], depths[i], spread[i]) for i in people])
-    covariances = scaled_covariance(turned, np.array(MIN_COVARIANCE, np.float32), scales)
+    covariances = with_scale(turned, np.array(LEAST_COVARIANCE, np.float32), scales)
     positions = np.stack([samples[i].to_camera(pixels[i], depths[i]) for i in people])
     return JointPredictions(positions, scales, covariances.astype(np.float32))

@@ -1,1 +1,1 @@
-"""Geometry that every layer uses: crops, covariances, surfaces, the average body."""
+"""Geometry that does not know of networks: pure functions on arrays."""

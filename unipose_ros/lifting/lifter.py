@@ -14,7 +14,7 @@ from unipose_ros.codecs.keypoints import CanonicalView, lifter_input, view_keypo
 from unipose_ros.detection.selection import DetectionConfig, visible_keypoints
 from unipose_ros.frame import JointStatus, Skeletons
 from unipose_ros.geometry import body_model as body
-from unipose_ros.geometry.covariance import ray_covariances
+from unipose_ros.geometry import covariance
 from unipose_ros.joint_sets import COCO17, ITOP15
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.lifting.localization import (
@@ -35,12 +35,8 @@ Mask = NDArray[np.bool_]
 
 #: Laplace's scale -> standard deviation.
 _TO_SPREAD = np.sqrt(2.0)
-#: Row and column of xx, xy, xz, yy, yz, zz.
-_UPPER = np.triu_indices(3)
 #: The diagonal of the box around a person's keypoints in root mean square distances from their middle, about.
 _DIAGONAL = 4.0
-#: A keypoint of this confidence or more is as exact as the 2D network gets; the power is lookup's.
-_SHARP, _BLUR = 0.6, -1.5
 #: A face alone, or with one shoulder, does not say how far away it is.
 _LEAST_PLACES = 3
 #: Joints without keypoints of their own, and the places in BODY13 of what they lie between.
@@ -213,7 +209,7 @@ class Lifter:
         directions[:, BODY_POSITIONS] = rays(camera, pixels)
         size = np.sqrt(np.nanvar(directions[..., :2], axis=1).sum(axis=-1))[:, None]
         blur = np.ones(directions.shape[:2])
-        blur[:, BODY_POSITIONS] = np.clip(confidences / _SHARP, 0.1, 1) ** _BLUR
+        blur[:, BODY_POSITIONS] = covariance.keypoint_blur(confidences)
         unknown = np.full(directions.shape[:2], np.nan)
         return Observations(
             pose=poses.joints,
@@ -257,8 +253,9 @@ def _skeletons(
     positions = placement.joints(poses.joints)
     # Behind the camera nobody can be seen: such a solution is none.
     supported = supported & (positions[..., 2] > 0)
-    of_place = placement.joint_covariances(poses.joints)[..., _UPPER[0], _UPPER[1]]
-    covariances = of_place + ray_covariances(positions, along=poses.spreads[..., 1], across=poses.spreads[..., 0])
+    of_place = covariance.pack(placement.joint_covariances(poses.joints))
+    of_pose = covariance.ray_covariances(positions, along=poses.spreads[..., 1], across=poses.spreads[..., 0])
+    covariances = of_place + of_pose
     status = np.where(measured, JointStatus.MEASURED, JointStatus.INFERRED)
     return Skeletons(
         *about,

@@ -13,7 +13,7 @@ from unipose_ros.camera import Camera, rays
 from unipose_ros.frame import JointStatus, Skeletons
 from unipose_ros.geometry import body_model as body
 from unipose_ros.geometry.body_model import BODY13
-from unipose_ros.geometry.covariance import lateral_stds, ray_covariances
+from unipose_ros.geometry.covariance import lateral_std, ray_covariances
 from unipose_ros.geometry.surfaces import SURFACES, Surfaces, find_surfaces, reference_depths
 from unipose_ros.joint_sets import ITOP15, conversion_weights
 from unipose_ros.keypoints import Keypoints2D
@@ -166,7 +166,7 @@ def _finish(
     apart = candidates.points[..., 2] - depths[..., None]
     doubt = (choice.weights * apart**2).sum(axis=-1)
     along = np.sqrt(doubt + body.SURFACE_STDS**2 + candidates.spreads[chosen] ** 2)
-    across = lateral_stds(confidences, depths, sizes, config.keypoint_noise, camera.fx)
+    across = lateral_std(confidences, depths, sizes, config.keypoint_noise, camera.fx)
     sure = (choice.weights * (np.abs(apart) <= _CLOSE)).sum(axis=-1) * np.where(choice.broken, _BROKEN_TRUST, 1)
     status = np.where((choice.index < SURFACES) & ~choice.broken, JointStatus.MEASURED, JointStatus.INFERRED)
     points = np.where(seen[..., None], points, np.nan)

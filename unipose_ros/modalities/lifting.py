@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from unipose_ros.detection import DetectionConfig, Proposals
 from unipose_ros.detection.temporal import ProposalCache
 from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.geometry.covariance import laplace_scale
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.modalities.base import EstimatorError, RequiredInputs
 from unipose_ros.modalities.convert import probability_within
@@ -21,8 +22,6 @@ from unipose_ros.timing import StageClock
 if TYPE_CHECKING:
     from unipose_ros.lifting import Lifter
 
-#: Where xx, yy and zz are in a covariance.
-_VARIANCES = [0, 3, 5]
 _NEEDS = RequiredInputs(color=True, depth=False)
 
 
@@ -41,9 +40,8 @@ def lift_people(lifter: Lifter, frame: RgbdFrame, people: Proposals, modality: s
     )
     if found.covariances is None:
         return found
-    # Laplace's variance is 2 s^2 in each of three coordinates. A MISSING joint's is NaN, and gives 0.
-    scales = np.sqrt(found.covariances[..., _VARIANCES].sum(axis=-1) / 6)
-    return replace(found, confidences=probability_within(scales).astype(np.float32))
+    # A MISSING joint's is NaN, and gives 0.
+    return replace(found, confidences=probability_within(laplace_scale(found.covariances)).astype(np.float32))
 
 
 class LiftingFallback:

@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
-from unipose_ros.geometry.covariance import MIN_COVARIANCE, scaled_covariance
+from unipose_ros.geometry.covariance import LEAST_COVARIANCE, pack, with_scale
 
 # Fully connected residual blocks, for networks that read a handful of numbers.
 
@@ -57,10 +57,6 @@ def check_trunk(network: str, width: int, blocks: int, dropout: float) -> None:
 # Anchors vote for a joint: where they agree it is, how far apart they are, how sure it is.
 
 
-#: Row and column of xx, xy, xz, yy, yz, zz.
-_UPPER = ([0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2])
-
-
 class Votes(NamedTuple):
     """What a point network says about J joints.
 
@@ -92,15 +88,14 @@ def aggregate_votes(places: Tensor, logits: Tensor, log_scales: Tensor) -> Votes
     scales = (weights * log_scales).sum(-2)
     apart = places - joints[..., None, :, :]
     spread = weighted_covariance(weights, apart)
-    return Votes(joints, scales, scaled_covariance(spread, spread.new_tensor(MIN_COVARIANCE), scales.exp()))
+    return Votes(joints, scales, with_scale(spread, spread.new_tensor(LEAST_COVARIANCE), scales.exp()))
 
 
 def weighted_covariance(weights: Tensor, apart: Tensor) -> Tensor:
     """Weights (..., A, J) of A offsets (..., A, J, 3) from their mean -> (..., J, 6) covariances."""
     sides = apart.transpose(-3, -2)
     full = (sides * weights.transpose(-1, -2)[..., None]).transpose(-1, -2) @ sides
-    rows, columns = _UPPER
-    return full[..., rows, columns]
+    return pack(full)
 
 
 class TransformerLayer(nn.Module):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.frame import JointStatus, Skeletons
+from unipose_ros.geometry.covariance import VARIANCES
 from unipose_ros.tracking.assignment import MIN_COMMON_JOINTS, nan_median
 from unipose_ros.tracking.config import TrackerConfig
 
@@ -82,7 +83,6 @@ def corrected_velocity(
 
 
 NANOSECONDS = 1_000_000_000
-_DIAGONAL = [0, 3, 5]  # xx, yy, zz of an upper triangle
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +174,7 @@ def predict(tracks: Tracks, dt_ns: int, coasting: NDArray[np.bool_], config: Tra
     seconds = np.where(coasting[:, None], config.velocity_decay * (1 - slowing), dt)
     fading = math.exp(-dt / config.confidence_decay)
     covariances = tracks.covariances.copy()
-    covariances[..., _DIAGONAL] += config.process_noise_std**2 * dt
+    covariances[..., VARIANCES] += config.process_noise_std**2 * dt
     there = tracks.status != JointStatus.MISSING
     return replace(
         tracks,

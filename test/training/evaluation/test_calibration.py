@@ -9,18 +9,14 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 
-from unipose_training.evaluation.metrics.uncertainty import (
-    covariance_matrices,
-    reliability,
-    sparsification,
-    squared_mahalanobis,
-)
+from unipose_ros.geometry.covariance import expand
+from unipose_training.evaluation.metrics.uncertainty import reliability, sparsification, squared_mahalanobis
 
 UNIT = np.array([1.0, 0, 0, 1.0, 0, 1.0])
 
 
 def test_triangle_is_row_by_row() -> None:
-    matrix = covariance_matrices(np.arange(1.0, 7.0))
+    matrix = expand(np.arange(1.0, 7.0))
     np.testing.assert_array_equal(matrix, [[1, 2, 3], [2, 4, 5], [3, 5, 6]])
 
 

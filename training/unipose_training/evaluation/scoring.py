@@ -8,6 +8,7 @@ from itertools import groupby, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.geometry.covariance import variances
 from unipose_ros.joint_sets import ITOP15, JointSet
 from unipose_ros.resources import __version__
 from unipose_training.datasets.base import Clip
@@ -130,7 +131,7 @@ def _by_status(pairs: PosePairs) -> dict[str, NDArray[np.bool_]]:
 
 
 def _sparsifications(pairs: PosePairs) -> dict[str, Sparsification]:
-    doubts = {"covariance": pairs.covariances[..., [0, 3, 5]].sum(axis=-1), "confidence": 1 - pairs.confidences}
+    doubts = {"covariance": variances(pairs.covariances).sum(axis=-1), "confidence": 1 - pairs.confidences}
     found = {name: sparsification(pairs.errors, doubt) for name, doubt in doubts.items()}
     return {name: value for name, value in found.items() if value is not None}
 

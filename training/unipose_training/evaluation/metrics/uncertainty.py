@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from unipose_ros.modalities.convert import CONFIDENCE_RADIUS
+from unipose_ros.geometry.covariance import expand
 
 # Whether the joints called uncertain are the wrong ones.
 
@@ -82,7 +83,6 @@ def _area(difference: NDArray[np.float64]) -> float:
 
 
 LEVELS = tuple(round(0.05 * step, 2) for step in range(1, 20))
-_TRIANGLE = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])
 
 
 @dataclass(frozen=True)
@@ -160,14 +160,9 @@ def confidence_reliability(
     )
 
 
-def covariance_matrices(triangles: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(..., 6) upper triangles xx, xy, xz, yy, yz, zz -> (..., 3, 3)."""
-    return np.asarray(triangles, np.float64)[..., _TRIANGLE]
-
-
 def squared_mahalanobis(differences: NDArray[np.floating], triangles: NDArray[np.floating]) -> NDArray[np.float64]:
     """e^T C^-1 e of (..., 3) errors; NaN where the error or C is absent or C is not positive definite."""
-    errors, matrices = np.asarray(differences, np.float64), covariance_matrices(triangles)
+    errors, matrices = np.asarray(differences, np.float64), expand(triangles)
     known = np.isfinite(errors).all(axis=-1) & np.isfinite(matrices).all(axis=(-2, -1))
     result = np.full(known.shape, np.nan)
     if known.any():
