@@ -6,8 +6,8 @@ arrays away and does not write to them afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
+from unipose_ros.geometry import covariance
 from unipose_ros.joint_sets import ITOP15, JointSet
 
 FloatArray = NDArray[np.float32]
@@ -133,6 +134,58 @@ class Skeletons:
     def __iter__(self) -> Iterator[int]:
         """Iterate over the people's indices."""
         return iter(range(len(self)))
+
+    def select(self, people: NDArray[np.intp] | NDArray[np.bool_]) -> Skeletons:
+        """The people of an index or boolean array, in its order."""
+        rows = np.flatnonzero(people) if np.asarray(people).dtype == np.bool_ else np.asarray(people, np.intp)
+        arrays: dict[str, Any] = {name: value[rows] for name, value in self._arrays().items()}
+        return replace(self, **arrays, ids=tuple(self.ids[row] for row in rows))
+
+    @classmethod
+    def concat(cls, parts: Sequence[Skeletons]) -> Skeletons:
+        """The people of several parts of one frame, one part after the other.
+
+        Parts without people count for nothing. Where only some parts have covariances, those of the others are NaN.
+
+        Raises:
+            FrameError: there is no part, or they differ in stamp, frame, modality or joint set.
+        """
+        if not parts:
+            raise FrameError("concat: give at least one part; Skeletons.empty() is one without people")
+        first, *others = [part for part in parts if len(part)] or [parts[0]]
+        if not others:
+            return first
+        for name in ("stamp_ns", "frame_id", "modality", "joint_set"):
+            values = {getattr(part, name) for part in (first, *others)}
+            if len(values) > 1:
+                listed = ", ".join(sorted(str(getattr(value, "name", value)) for value in values))
+                raise FrameError(f"concat: parts of different {name}: {listed}; convert them first")
+        with_covariances = any(part.covariances is not None for part in (first, *others))
+        rows = [part._arrays(with_covariances) for part in (first, *others)]
+        joined: dict[str, Any] = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+        return replace(first, **joined, ids=tuple(name for part in (first, *others) for name in part.ids))
+
+    def transformed(self, pose: NDArray[np.floating], frame_id: str) -> Skeletons:
+        """The same people in another frame: joints are rotated and translated, covariances rotated.
+
+        Args:
+            pose: (4, 4) rigid transform, this frame -> the other one, meters.
+            frame_id: of the other frame.
+        """
+        rotation = np.asarray(pose)[:3, :3]
+        positions = (self.positions @ rotation.T + np.asarray(pose)[:3, 3]).astype(np.float32)
+        rotated = None
+        if self.covariances is not None:
+            rotated = covariance.transformed(self.covariances, rotation).astype(np.float32)
+        return replace(self, frame_id=frame_id, positions=positions, covariances=rotated)
+
+    def _arrays(self, with_covariances: bool = False) -> dict[str, NDArray[Any]]:
+        """Whatever has one row for each person; NaN for covariances that are asked for and not there."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+        if with_covariances and self.covariances is None:
+            arrays["covariances"] = np.full((*self.confidences.shape, 6), np.nan, np.float32)
+        return arrays
 
     @classmethod
     def empty(cls, stamp_ns: int, frame_id: str, modality: str, joint_set: JointSet = ITOP15) -> Skeletons:

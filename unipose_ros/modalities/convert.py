@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,10 +59,6 @@ def _table() -> tuple[FloatArray, FloatArray]:
     return distances, probabilities
 
 
-#: What untracked skeletons have one of for each person.
-_BY_PERSON = ("positions", "confidences", "status", "scores", "covariances")
-
-
 def to_skeletons(
     frame: RgbdFrame,
     people: Proposals,
@@ -98,29 +92,6 @@ def to_skeletons(
         covariances=np.where(sound[..., None], said.covariances, np.nan).astype(np.float32),
         joint_set=joint_set,
     )
-
-
-def merge(parts: Sequence[Skeletons]) -> Skeletons:
-    """People of one frame that were found in several ways, best score first, untracked.
-
-    Args:
-        parts: at least one, all of the same frame, modality and joints, with covariances unless empty.
-    """
-    filled = [part for part in parts if len(part)]
-    if len(filled) < 2:
-        return (filled or list(parts))[0]
-    arrays = {name: np.concatenate([getattr(part, name) for part in filled]) for name in _BY_PERSON}
-    order = np.argsort(-arrays["scores"], kind="stable")
-    first = filled[0]
-    ordered: dict[str, Any] = {name: array[order] for name, array in arrays.items()}
-    return Skeletons(first.stamp_ns, first.frame_id, first.modality, **ordered, joint_set=first.joint_set)
-
-
-def select(people: Skeletons, chosen: NDArray[np.intp]) -> Skeletons:
-    """The people of an index array, in its order, untracked."""
-    arrays = {name: getattr(people, name) for name in _BY_PERSON}
-    taken: dict[str, Any] = {name: array if array is None else array[chosen] for name, array in arrays.items()}
-    return Skeletons(people.stamp_ns, people.frame_id, people.modality, **taken, joint_set=people.joint_set)
 
 
 def _seen(

@@ -18,7 +18,7 @@ from unipose_ros.detection.verification import Verifier
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.modalities.base import EstimatorError, RequiredInputs
-from unipose_ros.modalities.convert import merge, select, to_skeletons
+from unipose_ros.modalities.convert import to_skeletons
 from unipose_ros.timing import StageClock
 
 #: The first look is through a rough box: this part of the probability that is asked for is enough.
@@ -136,7 +136,9 @@ class TopDownEstimator(Generic[Sample]):
         if self._aside is not None and len(looked.aside):
             with clock.stage("lift"):
                 parts.append(self._aside(frame, looked.aside))
-        found = merge(parts)
+        found = Skeletons.concat(parts)
+        if sum(len(part) > 0 for part in parts) > 1:
+            found = found.select(np.argsort(-found.scores, kind="stable"))
         # The other way wants keypoints, which only a search gives: then nobody is remembered. The score that is
         # remembered is the person detector's: how likely somebody was is no evidence that they are there now.
         self._places.remember(frame, parts[0] if len(looked.aside) else found)
@@ -213,7 +215,7 @@ class TopDownEstimator(Generic[Sample]):
             return people, None
         kept, likely = self._judge(frame, people, part * self._config.min_person_probability)
         self._count("rejected_low_probability", len(people) - len(kept))
-        return select(people, kept), likely
+        return people.select(kept), likely
 
     def _cut_out(self, frame: RgbdFrame, people: Proposals) -> _Crops[Sample]:
         """Those of whom there is enough to look at, and their samples."""

@@ -124,7 +124,7 @@ def find_rows(raw: RgbdFrame, keypoints: Keypoints2D, truth: Skeletons | None, s
         if row_and_lift is not None:
             rows.append(row_and_lift[0])
             lifted.append(row_and_lift[1])
-    skeletons = _stacked(frame, lifted)
+    skeletons = Skeletons.concat([Skeletons.empty(frame.stamp_ns, frame.frame_id, "lookup"), *lifted])
     _add_truth(rows, skeletons, truth)
     return FoundPeople(rows, skeletons, len(chosen) - len(rows))
 
@@ -237,20 +237,6 @@ def _lifted(lifted: Skeletons, sizes: NDArray[np.float64]) -> Row:
     }
 
 
-def _stacked(frame: RgbdFrame, people: list[Skeletons]) -> Skeletons:
-    if not people:
-        return Skeletons.empty(frame.stamp_ns, frame.frame_id, "lookup")
-    return Skeletons(
-        stamp_ns=frame.stamp_ns,
-        frame_id=frame.frame_id,
-        modality="lookup",
-        positions=np.concatenate([person.positions for person in people]),
-        confidences=np.concatenate([person.confidences for person in people]),
-        status=np.concatenate([person.status for person in people]),
-        scores=np.concatenate([person.scores for person in people]),
-    )
-
-
 def _add_truth(rows: list[Row], skeletons: Skeletons, truth: Skeletons | None) -> None:
     """Put the true joints into the rows; NaN where nobody fits or nothing is known."""
     joints = len(ITOP15)
@@ -287,7 +273,7 @@ def ground_truth_rows(raw: RgbdFrame, truth: Skeletons, settings: SampleSettings
     found = [(person, _ground_truth_row(frame, people, keypoints, person, settings)) for person in range(len(people))]
     rows = [row for _, row in found if row is not None]
     kept = np.array([person for person, row in found if row is not None], np.intp)
-    return FoundPeople(rows, _selected(people, kept), len(people) - len(rows))
+    return FoundPeople(rows, people.select(kept), len(people) - len(rows))
 
 
 def _ground_truth_row(
@@ -352,15 +338,3 @@ def _size(joints: NDArray[np.floating]) -> float:
     lengths = np.linalg.norm(joints[_BONES[:, 1]] - joints[_BONES[:, 0]], axis=-1) / _LENGTHS
     lengths = lengths[np.isfinite(lengths)]
     return float(np.median(lengths)) if len(lengths) else 1.0
-
-
-def _selected(people: Skeletons, kept: NDArray[np.intp]) -> Skeletons:
-    return Skeletons(
-        stamp_ns=people.stamp_ns,
-        frame_id=people.frame_id,
-        modality=people.modality,
-        positions=people.positions[kept],
-        confidences=people.confidences[kept],
-        status=people.status[kept],
-        scores=people.scores[kept],
-    )

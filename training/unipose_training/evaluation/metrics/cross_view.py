@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from unipose_ros.recordings.pairing import pair_stamps
 from unipose_ros.tracking.assignment import match
 from unipose_training.evaluation.errors import EvaluationError
 from unipose_training.evaluation.matching import MATCH_GATE, mean_distances
+
+#: Name of the frame into which every camera's people are transformed.
+_COMMON = "common"
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,6 @@ def _rigid(path: Path, name: str, values: object) -> NDArray[np.float64]:
     return matrix
 
 
-def moved(skeletons: Skeletons, pose: NDArray[np.float64]) -> Skeletons:
-    """Positions in the frame into which ``pose`` turns the camera's; covariances are left out."""
-    positions = skeletons.positions @ pose[:3, :3].T + pose[:3, 3]
-    return replace(skeletons, positions=positions.astype(np.float32), covariances=None)
-
-
 def joint_differences(first: Skeletons, second: Skeletons) -> NDArray[np.float64]:
     """(M, J) meters between the joints of the M people whom both have; in a common frame and joint set."""
     distances = mean_distances(first.positions, second.positions)
@@ -89,7 +86,9 @@ def agreements(
         poses: from :func:`read_camera_poses`.
     """
     common = {
-        name: {s.stamp_ns: moved(s, poses[name]) for s in frames} for name, frames in views.items() if name in poses
+        name: {people.stamp_ns: people.transformed(poses[name], _COMMON) for people in frames}
+        for name, frames in views.items()
+        if name in poses
     }
     pairs = (_agreement(a, common[a], b, common[b]) for a, b in combinations(common, 2))
     return tuple(pair for pair in pairs if pair.frames)
