@@ -15,7 +15,6 @@ from scipy.sparse.csgraph import connected_components
 
 from unipose_ros.camera import Camera
 from unipose_ros.detection.heatmap import canonical_depth, canonical_view
-from unipose_ros.detection.nms import nms_3d
 from unipose_ros.detection.planes import Planes, find_planes
 from unipose_ros.detection.proposals import Proposals
 from unipose_ros.detection.silhouette import SilhouetteLimits, free_share, silhouette_score, split_at_heads
@@ -115,7 +114,7 @@ class ClusterDetector:
         people = [person for cluster in clusters for person in _people(cluster, image[0], self._config)]
         proposals = _propose(people, view)
         on_planes = 1 - len(cloud.depth) / max(int((image[0] > 0).sum()), 1)
-        return proposals.select(nms_3d(proposals, frame.camera)), on_planes
+        return proposals.without_duplicates(frame.camera), on_planes
 
     def reset(self) -> None:
         """Nothing is remembered."""

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from unipose_ros.backends import Backend
 from unipose_ros.camera import Camera
-from unipose_ros.detection.nms import nms_3d
 from unipose_ros.detection.proposals import Proposals
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.geometry.crop import Letterbox
@@ -135,7 +134,7 @@ class CenterNetDetector:
         people = read_maps(maps[0], self._focal, self._config)
         distances = visible_depths(image, people, self._config.reach)
         people = Proposals(_in_frame(people.boxes, view, frame.camera), distances, people.scores)
-        return people.select(nms_3d(people, frame.camera))
+        return people.without_duplicates(frame.camera)
 
     def reset(self) -> None:
         """Nothing is remembered."""

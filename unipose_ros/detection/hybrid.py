@@ -7,7 +7,6 @@ from typing import Protocol
 
 import numpy as np
 
-from unipose_ros.detection.nms import overlap_matrix, overlaps_any
 from unipose_ros.detection.proposals import PersonDetector, Proposals
 from unipose_ros.frame import RgbdFrame
 
@@ -69,8 +68,8 @@ class HybridDetector:
             return people
         self._stamp_ns, self._frames = frame.stamp_ns, 0
         shapes, on_planes = self._shapes.look(frame)
-        shapes = shapes.select(~overlaps_any(shapes, people))
-        there = np.where(overlap_matrix(shapes, seen), seen.scores, 0).max(axis=1, initial=_UNSEEN)
+        shapes = shapes.select(~shapes.overlaps(people).any(axis=1))
+        there = np.where(shapes.overlaps(seen), seen.scores, 0).max(axis=1, initial=_UNSEEN)
         if on_planes < _ROOM:
             there = np.maximum(there, shapes.scores)
         both = people.joined(replace(shapes, scores=there.astype(np.float32)))

@@ -8,7 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.camera import Camera
 from unipose_ros.frame import RgbdFrame
+from unipose_ros.geometry.nms import nms_3d, overlap_matrix
 from unipose_ros.keypoints import Keypoints2D
 
 
@@ -55,6 +57,14 @@ class Proposals:
             np.concatenate([self.distances, others.distances]),
             np.concatenate([self.scores, others.scores]),
         )
+
+    def without_duplicates(self, camera: Camera) -> Proposals:
+        """Of two proposals for one person in space only the better, best first."""
+        return self.select(nms_3d(self.boxes, self.distances, self.scores, camera))
+
+    def overlaps(self, others: Proposals) -> NDArray[np.bool_]:
+        """(N, M) which of M others may be the same person: box within box at a like depth."""
+        return overlap_matrix(self.boxes, self.distances, others.boxes, others.distances)
 
     @classmethod
     def empty(cls) -> Proposals:

@@ -12,6 +12,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.geometry.nms import greedy_nms
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.keypoints import Keypoints2D
 
@@ -101,21 +102,15 @@ def select_people(keypoints: Keypoints2D, width: int, height: int, config: Detec
     """The people worth lifting, best score first."""
     seen = visible_keypoints(keypoints, width, height, config)
     good = (keypoints.scores >= config.min_score) & (seen.sum(axis=1) >= config.min_keypoints)
-    kept: list[int] = []
-    for person in np.argsort(-keypoints.scores, kind="stable"):
-        if good[person] and not any(_is_duplicate(keypoints, seen, int(person), other, config) for other in kept):
-            kept.append(int(person))
-    return keypoints.select(np.array(kept, np.intp))
 
+    def is_duplicate(person: int, kept: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Do most of a person's seen keypoints lie on the same keypoints of a better person?"""
+        extents = [min(_extent(keypoints.pixels[i][seen[i]]) for i in (person, better)) for better in kept]
+        distances = np.linalg.norm(keypoints.pixels[person] - keypoints.pixels[kept], axis=-1)
+        same = seen[person] & seen[kept] & (distances < config.nms_radius * np.array(extents)[:, None])
+        return np.asarray(same.sum(axis=1) > config.nms_overlap * seen[person].sum())
 
-def _is_duplicate(
-    keypoints: Keypoints2D, seen: NDArray[np.bool_], person: int, better: int, config: DetectionConfig
-) -> bool:
-    """Do most of a person's seen keypoints lie on the same keypoints of a better person?"""
-    extent = min(_extent(keypoints.pixels[i][seen[i]]) for i in (person, better))
-    distance = np.linalg.norm(keypoints.pixels[person] - keypoints.pixels[better], axis=1)
-    same = seen[person] & seen[better] & (distance < config.nms_radius * extent)
-    return bool(same.sum() > config.nms_overlap * seen[person].sum())
+    return keypoints.select(greedy_nms(keypoints.scores, is_duplicate, good))
 
 
 def _extent(pixels: NDArray[np.float32]) -> float:

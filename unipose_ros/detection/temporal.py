@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, project
 from unipose_ros.detection import DetectionConfig, PersonDetector, Proposals
-from unipose_ros.detection.nms import box_iou, overlaps_any
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.geometry import body_model as body
+from unipose_ros.geometry.nms import box_iou
 
 #: After this long without a frame nobody is where they were, in nanoseconds.
 _STALE_NS = 300_000_000
@@ -67,7 +67,7 @@ class ProposalCache:
         if found.keypoints is not None:
             found = found.select(found.scores >= self._config.min_score)
         elif self._is_recent(frame):
-            found = found.joined(self._known.select(~overlaps_any(self._known, found)))
+            found = found.joined(self._known.select(~self._known.overlaps(found).any(axis=1)))
         return found.select(np.argsort(-found.scores, kind="stable")[: self._config.max_people])
 
     def recognized(self, frame: RgbdFrame, found: Proposals) -> tuple[Proposals, NDArray[np.bool_]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, project
 from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.geometry.nms import greedy_nms
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.networks.weights import ModelCard, WeightsError
 from unipose_ros.visibility import in_image, nearest_depths
@@ -172,12 +173,12 @@ class PoseVerifier:
         """
         known = pose_features(frame, people)
         likely = self.probabilities(known.columns)
-        kept: list[int] = []
-        for person in np.argsort(-likely, kind="stable"):
-            seen = known.held[person]
-            if likely[person] >= least and not any(_is_same(people, int(person), other, seen) for other in kept):
-                kept.append(int(person))
-        return np.array(kept, np.intp), likely[kept].astype(np.float32)
+
+        def same(person: int, likelier: NDArray[np.intp]) -> NDArray[np.bool_]:
+            return np.array([_is_same(people, person, int(other), known.held[person]) for other in likelier])
+
+        kept = greedy_nms(likely, same, likely >= least)
+        return kept, likely[kept].astype(np.float32)
 
     def metrics(self) -> dict[str, float]:
         """As a weights record keeps them."""

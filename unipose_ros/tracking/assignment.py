@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from unipose_ros.geometry.nms import greedy_nms
+
 #: Fewer joints in common than this say too little about the distance of two bodies.
 MIN_COMMON_JOINTS = 3
 
@@ -95,8 +97,5 @@ def without_duplicates(
     middles = _middle(positions)
     apart = np.linalg.norm(middles[:, None] - middles[None], axis=-1)
     distances = np.fmin(skeleton_distances(positions, positions), apart)
-    kept: list[int] = []
-    for i in np.argsort(-quality, kind="stable"):
-        if np.isfinite(distances[i, i]) and not (distances[i, kept] < distance).any():
-            kept.append(int(i))
-    return np.array(sorted(kept), np.intp)
+    placed = np.isfinite(np.diagonal(distances))
+    return np.sort(greedy_nms(quality, lambda person, kept: distances[person, kept] < distance, placed))

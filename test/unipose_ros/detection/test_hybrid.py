@@ -8,7 +8,6 @@ import pytest
 from unipose_ros.camera import Camera
 from unipose_ros.detection import Proposals
 from unipose_ros.detection.hybrid import HybridDetector
-from unipose_ros.detection.nms import overlap_matrix
 from unipose_ros.frame import RgbdFrame
 
 CAMERA = Camera(100, 100, 160, 120, 320, 240)
@@ -54,13 +53,13 @@ def frame(seconds: float) -> RgbdFrame:
 def test_who_covers_whom() -> None:
     there = proposals((100, 2.0, 0.5), (200, 3.0, 0.5))
     asked = proposals((105, 2.2, 0.9), (105, 2.8, 0.9), (150, 2.0, 0.9), (200, np.nan, 0.9))
-    assert overlap_matrix(asked, there).tolist() == [[True, False], [False, False], [False, False], [False, False]]
-    assert overlap_matrix(there, Proposals.empty()).shape == (2, 0)
+    assert asked.overlaps(there).tolist() == [[True, False], [False, False], [False, False], [False, False]]
+    assert there.overlaps(Proposals.empty()).shape == (2, 0)
     # A small box in a large one: the network has seen all of the person, shapes a part.
     part = Proposals(
         np.array([[90, 60, 110, 90]], np.float32), *(np.array([value], np.float32) for value in (2.0, 0.5))
     )
-    assert overlap_matrix(part, there).tolist() == [[True, False]]
+    assert part.overlaps(there).tolist() == [[True, False]]
 
 
 def test_shapes_are_added_where_the_network_sees_nobody() -> None:

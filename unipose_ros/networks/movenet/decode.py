@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.geometry.nms import greedy_nms
 from unipose_ros.keypoints import Keypoints2D, keypoint_similarity
 
 Array = NDArray[np.float32]
@@ -177,12 +178,9 @@ def _mean_of_counted(confidences: Array) -> Array:
 
 
 def _without_duplicates(people: Keypoints2D, config: DecodeConfig) -> Keypoints2D:
-    """Greedy suppression of people found twice; expects the best first."""
+    """Suppression of people found twice, by how alike their keypoints are."""
     sides = people.boxes[:, 2:] - people.boxes[:, :2]
     areas = np.maximum(sides.prod(axis=1), 1.0)
     similar = keypoint_similarity(people.pixels[:, None], people.pixels[None], np.minimum(areas[:, None], areas[None]))
-    kept: list[int] = []
-    for i in range(len(people)):
-        if not kept or similar[i, kept].max() <= config.max_similarity:
-            kept.append(i)
-    return people.select(np.array(kept, np.intp))
+    kept = greedy_nms(people.scores, lambda person, others: similar[person, others] > config.max_similarity)
+    return people.select(kept)

@@ -7,7 +7,7 @@ import pytest
 
 from unipose_ros.camera import Camera
 from unipose_ros.detection import Proposals
-from unipose_ros.detection.nms import box_iou, nms_3d
+from unipose_ros.geometry.nms import box_iou, greedy_nms, nms_3d
 
 CAMERA = Camera(100, 100, 160, 120, 320, 240)
 
@@ -33,14 +33,30 @@ def test_overlaps_of_boxes() -> None:
         ([[50, 50, 75, 150], [75, 50, 100, 150]], [2, 2], [1, 0]),
         # A part of a person: the middle is 0.15 m off.
         ([[50, 50, 90, 150], [55, 65, 85, 150]], [2, 2], [1]),
-        # Nothing is known of the distance: nobody is dropped.
+        # Nothing is known of the distance: all are kept.
         ([[50, 50, 90, 150], [52, 50, 92, 150]], [np.nan, 2], [1, 0]),
     ],
 )
-def test_the_better_of_two_stays(boxes: list[list[float]], distances: list[float], kept: list[int]) -> None:
-    found = nms_3d(proposals(boxes, distances, [0.5, 0.9]), CAMERA)
+def test_the_better_of_two_is_kept(boxes: list[list[float]], distances: list[float], kept: list[int]) -> None:
+    people = proposals(boxes, distances, [0.5, 0.9])
+    found = nms_3d(people.boxes, people.distances, people.scores, CAMERA)
+    np.testing.assert_array_equal(people.without_duplicates(CAMERA).scores, people.scores[found])
     assert found.tolist() == kept
 
 
-def test_nobody() -> None:
-    assert nms_3d(Proposals.empty(), CAMERA).size == 0
+def test_no_proposals() -> None:
+    assert len(Proposals.empty().without_duplicates(CAMERA)) == 0
+
+
+def test_only_those_that_are_kept_suppress_others() -> None:
+    """The second is suppressed by the first, so the third, which is like the second, is kept."""
+    values = np.array([0.0, 1.0, 2.0])
+    kept = greedy_nms(np.array([0.9, 0.8, 0.7]), lambda one, others: np.abs(values[one] - values[others]) < 1.5)
+    assert kept.tolist() == [0, 2]
+
+
+def test_of_equal_scores_the_first_is_kept_and_the_ineligible_suppress_nobody() -> None:
+    everybody_is_the_same = greedy_nms(np.array([0.5, 0.5]), lambda _, others: np.ones(len(others), np.bool_))
+    assert everybody_is_the_same.tolist() == [0]
+    eligible = np.array([False, True])
+    assert greedy_nms(np.ones(2), lambda _, others: np.ones(len(others), np.bool_), eligible).tolist() == [1]
