@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -249,6 +250,8 @@ class Synchronizer:
         self._without_partner: list[float | None] = [None, None]
         self._without_pair: list[float | None] = [None, None]
         self._delivered_ns = -1
+        # What waits for a partner: given to the next synchronizer, which starts empty.
+        self._waiting: tuple[deque[Any], ...] = (deque(maxlen=self._queue_size), deque(maxlen=self._queue_size))
         self._connect()
 
     def add_color(self, message: Any, sequence: int | None = None) -> None:
@@ -292,6 +295,8 @@ class Synchronizer:
             return
         self._take_time(index)
         self._unpaired[index] += 1
+        if self._slop is None:
+            self._waiting[index].append(message)
         self._inputs[index].signalMessage(message)
         self._relax()
         if self._goes_alone(index):
@@ -328,6 +333,10 @@ class Synchronizer:
             f"pairing stamps less than {self._slop * 1e3:.1f} ms apart",
         )
         self._connect()
+        # As unipose_ros.stamp_pairing does for recordings: what has waited is paired, too.
+        waiting = [(stamp_to_ns(each.header.stamp), index, each) for index in (0, 1) for each in self._waiting[index]]
+        for _, index, message in sorted(waiting, key=lambda each: each[:2]):
+            self._inputs[index].signalMessage(message)
 
     def _paired(self, color: Any, depth: Any) -> None:
         self._unpaired = [0, 0]

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from unipose_training.evaluation.errors import EvaluationError
-from unipose_training.evaluation.metrics.cross_view import agreements, joint_differences, moved, read_camera_poses
+from unipose_training.evaluation.metrics.cross_view import agreements, joint_differences, read_camera_poses
 
 IDENTITY = np.eye(4)
 
@@ -27,7 +27,7 @@ def seen_by(people, positions: np.ndarray, pose: np.ndarray, stamp: int = 0):
 def test_views_of_the_same_person_agree(people, standing: np.ndarray) -> None:
     scene = standing + (0, 0, 3)
     second = seen_by(people, scene[None], from_the_side())
-    np.testing.assert_allclose(moved(second, from_the_side()).positions[0], scene, atol=1e-6)
+    np.testing.assert_allclose(second.transformed(from_the_side(), "scene").positions[0], scene, atol=1e-6)
     # The second camera has the person 3 m ahead too.
     assert second.positions[0, :, 2].mean() == pytest.approx(3, abs=0.1)
 

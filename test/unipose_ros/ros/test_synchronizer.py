@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from sensor_msgs.msg import Image
 
+from unipose_ros.recordings.pairing import pair_stamps
 from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
-from unipose_ros.ros.synchronizer import PATIENCE, Pair, Synchronizer, TopicMonitor
+from unipose_ros.ros.synchronizer import Pair, Synchronizer, TopicMonitor
+from unipose_ros.stamp_pairing import PATIENCE
 
 pytestmark = pytest.mark.ros
 SECOND = 1_000_000_000
@@ -315,3 +318,21 @@ def test_a_publisher_that_was_started_again_is_listened_to() -> None:
     thirty_hertz(bench, STEADY[:20], list(range(500, 520)))
     thirty_hertz(bench, STEADY[20:], list(range(1, 21)))
     assert bench.stamps == STEADY
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("offset_ms", [0.0, 0.5, 7.0, -12.0])
+@pytest.mark.parametrize("max_offset", [0.0, 0.009])
+def test_a_recording_is_paired_as_the_robot_pairs(seed: int, offset_ms: float, max_offset: float) -> None:
+    """Trembling stamps, lost images: the same pairs come out of the node's pairing and of a recording's."""
+    random = np.random.default_rng(seed)
+    ticks = SECOND + np.arange(90) * 33 * MS + random.integers(0, 2 * MS, 90)
+    late = np.rint(offset_ms * MS + (offset_ms != 0) * random.normal(0, MS, 90)).astype(np.int64)
+    color = [int(stamp) for stamp in ticks[random.random(90) > 0.1]]
+    depth = [int(stamp) for stamp in (ticks + late)[random.random(90) > 0.2]]
+    bench = Bench(max_offset)
+    for stamp, stream in sorted([(stamp, 0) for stamp in color] + [(stamp, 1) for stamp in depth]):
+        (bench.color, bench.depth)[stream](stamp)
+    online = {pair.stamp_ns + pair.offset_ns: pair.stamp_ns for pair in bench.pairs}
+    assert len(online) > 40 or (max_offset and abs(offset_ms) > 6)
+    assert pair_stamps(color, depth, round(max_offset * SECOND) or None) == online
