@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
-from unipose_ros.frame import Skeletons
+from unipose_ros.frame import FrameError, Skeletons
 from unipose_ros.images import (
     encode_compressed_color,
     encode_compressed_depth,
     to_millimeters,
 )
-from unipose_ros.joint_sets import get_joint_set
 from unipose_ros.recordings.types import (
     CAMERA_INFO,
     COMPRESSED_IMAGE,
@@ -25,6 +24,7 @@ from unipose_ros.recordings.types import (
     RecordingError,
     message_class,
 )
+from unipose_ros.skeleton_fields import people_fields, skeletons_of
 
 # Messages -> arrays. The messages may be ROS ones or those of a recording: only the fields count.
 
@@ -151,27 +151,12 @@ def _as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 def skeleton_array(skeletons: Skeletons) -> Any:
     """``Skeletons`` -> message."""
-    people = [_skeleton(skeletons, person) for person in skeletons]
+    duration, person = message_class("builtin_interfaces/msg/Duration"), message_class(SKELETON)
     return message_class(SKELETON_ARRAY)(
         header=header(skeletons.stamp_ns, skeletons.frame_id),
         joint_set=skeletons.joint_set.name,
         modality=skeletons.modality,
-        skeletons=people,
-    )
-
-
-def _skeleton(skeletons: Skeletons, person: int) -> Any:
-    covariances = skeletons.covariances
-    seconds, nanoseconds = divmod(int(skeletons.ages_ns[person]), 1_000_000_000)
-    return message_class(SKELETON)(
-        id=skeletons.ids[person],
-        state=int(skeletons.states[person]),
-        score=float(skeletons.scores[person]),
-        age=message_class("builtin_interfaces/msg/Duration")(seconds, nanoseconds),
-        positions=skeletons.positions[person].ravel(),
-        confidences=skeletons.confidences[person],
-        status=skeletons.status[person],
-        covariances=np.zeros(0, np.float32) if covariances is None else covariances[person].ravel(),
+        skeletons=[person(**vars(fields) | {"age": duration(*fields.age)}) for fields in people_fields(skeletons)],
     )
 
 
@@ -182,30 +167,7 @@ def read_skeletons(message: Any) -> Skeletons:
         RecordingError: an array's length does not fit the joint set.
         JointSetError: the joint set is unknown.
     """
-    joint_set = get_joint_set(message.joint_set)
-    people, joints = message.skeletons, len(joint_set)
-    covariances = [p.covariances for p in people]
-    return Skeletons(
-        stamp_ns=stamp_of(message),
-        frame_id=message.header.frame_id,
-        modality=message.modality,
-        positions=_stack(people, "positions", (joints, 3), np.float32),
-        confidences=_stack(people, "confidences", (joints,), np.float32),
-        status=_stack(people, "status", (joints,), np.uint8),
-        scores=np.array([p.score for p in people], np.float32),
-        covariances=_stack(people, "covariances", (joints, 6), np.float32) if any(map(len, covariances)) else None,
-        ids=tuple(p.id for p in people),
-        states=np.array([p.state for p in people], np.uint8),
-        ages_ns=np.array([p.age.sec * 1_000_000_000 + p.age.nanosec for p in people], np.int64),
-        joint_set=joint_set,
-    )
-
-
-def _stack(people: list[Any], name: str, shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
-    expected = int(np.prod(shape))
-    for person in people:
-        length = len(getattr(person, name))
-        if length != expected:
-            raise RecordingError(f"skeleton '{person.id}': {name} has {length} values, the joint set needs {expected}")
-    values: list[NDArray[Any]] = [np.asarray(getattr(person, name), dtype).reshape(shape) for person in people]
-    return np.stack(values) if values else np.zeros((0, *shape), dtype)
+    try:
+        return skeletons_of(message)
+    except FrameError as error:
+        raise RecordingError(str(error)) from error

@@ -10,14 +10,12 @@ from array import array
 from importlib import import_module
 from typing import Any
 
-import numpy as np
 from builtin_interfaces.msg import Duration, Time
-from numpy.typing import NDArray
 from std_msgs.msg import Header
 
-from unipose_ros.frame import FrameError, Skeletons
-from unipose_ros.joint_sets import get_joint_set
+from unipose_ros.frame import Skeletons
 from unipose_ros.msg import Skeleton, SkeletonArray
+from unipose_ros.skeleton_fields import SECOND, PersonFields, people_fields, skeletons_of
 
 # ROS message classes by name.
 
@@ -31,12 +29,9 @@ def ros_message_class(name: str) -> type[Any] | None:
         return None
 
 
-_SECOND = 1_000_000_000
-
-
 def time_message(stamp_ns: int) -> Time:
     """Nanoseconds -> ``builtin_interfaces/Time``."""
-    return Time(sec=stamp_ns // _SECOND, nanosec=stamp_ns % _SECOND)
+    return Time(sec=stamp_ns // SECOND, nanosec=stamp_ns % SECOND)
 
 
 def header(skeletons: Skeletons) -> Header:
@@ -50,27 +45,21 @@ def to_message(skeletons: Skeletons) -> SkeletonArray:
         header=header(skeletons),
         joint_set=skeletons.joint_set.name,
         modality=skeletons.modality,
-        skeletons=[_person(skeletons, index) for index in skeletons],
+        skeletons=[_person(fields) for fields in people_fields(skeletons)],
     )
 
 
-def _person(skeletons: Skeletons, index: int) -> Skeleton:
-    age = int(skeletons.ages_ns[index])
-    covariances = skeletons.covariances
+def _person(fields: PersonFields) -> Skeleton:
     return Skeleton(
-        id=skeletons.ids[index],
-        state=int(skeletons.states[index]),
-        score=float(skeletons.scores[index]),
-        age=Duration(sec=age // _SECOND, nanosec=age % _SECOND),
-        positions=_floats(skeletons.positions[index]),
-        confidences=_floats(skeletons.confidences[index]),
-        status=array("B", skeletons.status[index].tobytes()),
-        covariances=array("f") if covariances is None else _floats(covariances[index]),
+        id=fields.id,
+        state=fields.state,
+        score=fields.score,
+        age=Duration(sec=fields.age[0], nanosec=fields.age[1]),
+        positions=array("f", fields.positions.tobytes()),
+        confidences=array("f", fields.confidences.tobytes()),
+        status=array("B", fields.status.tobytes()),
+        covariances=array("f", fields.covariances.tobytes()),
     )
-
-
-def _floats(values: NDArray[np.float32]) -> array[float]:
-    return array("f", np.ascontiguousarray(values, np.float32).tobytes())
 
 
 def from_message(message: Any) -> Skeletons:
@@ -80,33 +69,4 @@ def from_message(message: Any) -> Skeletons:
         JointSetError: the message's joint set is unknown here.
         FrameError: an array has another length than the joint set asks for.
     """
-    joint_set = get_joint_set(message.joint_set)
-    stamp = message.header.stamp
-    empty = Skeletons.empty(stamp.sec * _SECOND + stamp.nanosec, message.header.frame_id, message.modality, joint_set)
-    people = message.skeletons
-    if not people:
-        return empty
-    joints = len(joint_set)
-    with_covariances = all(len(person.covariances) for person in people)
-    return Skeletons(
-        stamp_ns=empty.stamp_ns,
-        frame_id=empty.frame_id,
-        modality=empty.modality,
-        positions=_stack(people, "positions", np.float32, (joints, 3)),
-        confidences=_stack(people, "confidences", np.float32, (joints,)),
-        status=_stack(people, "status", np.uint8, (joints,)),
-        scores=np.array([person.score for person in people], np.float32),
-        covariances=_stack(people, "covariances", np.float32, (joints, 6)) if with_covariances else None,
-        ids=tuple(person.id for person in people),
-        states=np.array([person.state for person in people], np.uint8),
-        ages_ns=np.array([person.age.sec * _SECOND + person.age.nanosec for person in people], np.int64),
-        joint_set=joint_set,
-    )
-
-
-def _stack(people: Any, name: str, dtype: type, shape: tuple[int, ...]) -> NDArray[Any]:
-    rows: list[NDArray[Any]] = [np.array(getattr(person, name), dtype) for person in people]
-    for row in rows:
-        if row.size != np.prod(shape):
-            raise FrameError(f"{name}: {row.size} values for {shape[0]} joints, expected {np.prod(shape)}")
-    return np.stack(rows).reshape(len(rows), *shape)
+    return skeletons_of(message)
