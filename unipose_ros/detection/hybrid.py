@@ -68,7 +68,7 @@ class HybridDetector:
             return people
         self._stamp_ns, self._frames = frame.stamp_ns, 0
         shapes, on_planes = self._shapes.look(frame)
-        shapes = shapes.select(~shapes.overlaps(people).any(axis=1))
+        shapes = shapes.select(~shapes.overlaps_any(people))
         there = np.where(shapes.overlaps(seen), seen.scores, 0).max(axis=1, initial=_UNSEEN)
         if on_planes < _ROOM:
             there = np.maximum(there, shapes.scores)

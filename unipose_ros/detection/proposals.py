@@ -66,6 +66,10 @@ class Proposals:
         """(N, M) which of M others may be the same person: box within box at a like depth."""
         return overlap_matrix(self.boxes, self.distances, others.boxes, others.distances)
 
+    def overlaps_any(self, others: Proposals) -> NDArray[np.bool_]:
+        """(N,) who may be one of the others."""
+        return np.asarray(self.overlaps(others).any(axis=1))
+
     @classmethod
     def empty(cls) -> Proposals:
         """Nobody."""

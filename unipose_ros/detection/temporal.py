@@ -67,7 +67,7 @@ class ProposalCache:
         if found.keypoints is not None:
             found = found.select(found.scores >= self._config.min_score)
         elif self._is_recent(frame):
-            found = found.joined(self._known.select(~self._known.overlaps(found).any(axis=1)))
+            found = found.joined(self._known.select(~self._known.overlaps_any(found)))
         return found.select(np.argsort(-found.scores, kind="stable")[: self._config.max_people])
 
     def recognized(self, frame: RgbdFrame, found: Proposals) -> tuple[Proposals, NDArray[np.bool_]]:

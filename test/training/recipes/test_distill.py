@@ -171,7 +171,7 @@ def test_a_voice_learns_and_its_average_only_follows(store: SampleStore, local: 
     before = voice.averaged.stem[0].weight.clone()
     with torch.no_grad():
         voice.network.stem[0].weight += 1
-    voice.update_ema(0.9)
+    voice.update_ema(0.9, step=1000)
     assert torch.allclose(voice.averaged.stem[0].weight, before + 0.1)
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from unipose_ros.networks.detector import CenterMaps, PersonCenterNet, split_maps
 from unipose_training.detection.dataset import DetectorBatch
-from unipose_training.engine.step import Task
-from unipose_training.losses.consistency import ema_update, ema_warmup
+from unipose_training.engine.ema import AveragedTask
 
 #: Log of the distance counts as many times as a meter of the box.
 _DISTANCE_WEIGHT = 2.0
@@ -45,7 +44,7 @@ def distance_loss(logs: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
     return (weights * (logs - wanted).abs()).sum() / weights.sum().clamp(min=1e-6)
 
 
-class DetectorTask(Task):
+class DetectorTask(AveragedTask):
     """Teaches a :class:`~unipose_ros.networks.detector.PersonCenterNet`.
 
     Args:
@@ -54,11 +53,7 @@ class DetectorTask(Task):
     """
 
     def __init__(self, network: PersonCenterNet, average: float = 0.998) -> None:
-        super().__init__()
-        self.network = network
-        self.averaged = PersonCenterNet(network.config).requires_grad_(False)
-        self.averaged.load_state_dict(network.state_dict())
-        self._average = average
+        super().__init__(network, average)
 
     def training_loss(self, batch: DetectorBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """See :meth:`unipose_training.engine.step.Task.training_loss`."""
@@ -70,14 +65,6 @@ class DetectorTask(Task):
         maps = split_maps(self.averaged(batch.images))
         rows = [_one_sample(maps, batch, sample) for sample in range(len(batch.images))]
         return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
-
-    def on_step_end(self, step: int) -> None:
-        """Let the average follow."""
-        ema_update(self.averaged, self.network, ema_warmup(self._average, step))
-
-    def trained(self) -> nn.Module:
-        """The averaged network."""
-        return self.averaged
 
 
 def _terms(maps: CenterMaps, batch: DetectorBatch) -> dict[str, Tensor]:

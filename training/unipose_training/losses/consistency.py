@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unipose_training.losses.robust import huber, length, split_valid, weighted_mean
 
@@ -25,19 +24,3 @@ def consistency_loss(
     teacher, there = split_valid(teacher.detach())
     apart = length(student - teacher)
     return weighted_mean(huber(apart, knee), (student_trust * teacher_trust).detach() * there.all(-1))
-
-
-def ema_warmup(decay: float, step: int) -> float:
-    """Decay at a step for :func:`ema_update`; small at first, since the average starts from an untrained network."""
-    return min(decay, (1 + step) / (10 + step))
-
-
-@torch.no_grad()
-def ema_update(teacher: nn.Module, student: nn.Module, decay: float) -> None:
-    """``teacher <- decay teacher + (1 - decay) student`` for weights; counters and the like are copied."""
-    current = student.state_dict()
-    for name, value in teacher.state_dict().items():
-        if value.is_floating_point():
-            value.lerp_(current[name].to(value), 1 - decay)
-        else:
-            value.copy_(current[name])

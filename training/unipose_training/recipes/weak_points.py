@@ -7,20 +7,18 @@ truth, validation reports the distance to it; nothing is learned or chosen from 
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from unipose_ros.networks.points import SIZES, PointNetwork
 from unipose_training.engine.config import RunSettings
 from unipose_training.engine.data_loading import seed_everything, training_loader, validation_loader
+from unipose_training.engine.ema import AveragedTask
 from unipose_training.engine.loop import Outcome, train
-from unipose_training.engine.step import Task
 from unipose_training.losses.body_priors import itop_priors, keypoint_priors
-from unipose_training.losses.consistency import ema_update, ema_warmup
 from unipose_training.recipes.base import validation_metrics
 from unipose_training.samples.augment_points import NO_AUGMENTATION, PointAugmentation
 from unipose_training.samples.dataset import PersonBatch, PersonDataset, identity_collate, split_rows
@@ -83,17 +81,18 @@ class WeakPointsConfig(SampleSource):
             raise ValueError(f"average = {self.average}: must be within [0, 1)")
 
 
-class WeakPointsTask(Task):
+class WeakPointsTask(AveragedTask):
     """A point network, its moving average, and the terms that teach it.
 
     Args:
         stored_centers: so many of each stored cloud's first points are spread evenly.
     """
 
+    network: PointNetwork
+    averaged: PointNetwork
+
     def __init__(self, network: PointNetwork, config: WeakPointsConfig, stored_centers: int) -> None:
-        super().__init__()
-        self.network = network
-        self.averaged = copy.deepcopy(network).requires_grad_(False)
+        super().__init__(network, config.average)
         self._config = config
         self._centers = stored_centers
         self._priors = keypoint_priors() if config.joints == "keypoints" else itop_priors()
@@ -109,14 +108,6 @@ class WeakPointsTask(Task):
         said = self._ask_average(batch)
         lifted = (said.joints - batch.lifted)[:, -1].norm(dim=-1)
         return {**ground_truth_metrics(said, batch), "from_lifted_mm": 1000 * lifted.nanmedian(-1).values}
-
-    def on_step_end(self, step: int) -> None:
-        """The average follows; at first quickly, for it begins with nothing learned."""
-        ema_update(self.averaged, self.network, ema_warmup(self._config.average, step))
-
-    def trained(self) -> nn.Module:
-        """The average."""
-        return self.averaged
 
     def _ask_average(self, batch: PersonBatch) -> Prediction:
         return predict(self.averaged, batch, NO_AUGMENTATION, self._centers)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unipose_training.engine.step import Task
-from unipose_training.losses.consistency import consistency_loss, ema_warmup
+from unipose_training.losses.consistency import consistency_loss
 from unipose_training.samples.dataset import PersonBatch
 from unipose_training.tasks.points import Prediction, ground_truth_metrics
 from unipose_training.tasks.students import Student, Target
@@ -97,7 +97,7 @@ class DistillTask(Task):
     def on_step_end(self, step: int) -> None:
         """The averages follow; at first quickly, for they begin with nothing learned."""
         for voice in self.voices.values():
-            voice.update_ema(ema_warmup(self._average, step))
+            voice.update_ema(self._average, step)
 
     def trained(self) -> nn.Module:
         """The student's average."""

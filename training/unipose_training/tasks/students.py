@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,8 +12,8 @@ from unipose_ros.codecs.windows import DepthImageConfig
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.networks.anchors import DEPTH_UNIT, AnchorNetwork, AnchorVotes
 from unipose_ros.networks.points import PointNetwork
+from unipose_training.engine.ema import Averaged
 from unipose_training.losses.anchors import anchor_regression_loss, informative_anchor_loss
-from unipose_training.losses.consistency import ema_update
 from unipose_training.losses.robust import joint_loss, laplace_loss, split_valid
 from unipose_training.samples.augment_points import NO_AUGMENTATION as SAME_POINTS
 from unipose_training.samples.augment_points import PointAugmentation
@@ -95,26 +94,12 @@ class StudentLossWeights:
                 raise ValueError(f"{name} = {value}: a weight must be at least 0")
 
 
-class Student(nn.Module):
+class Student(Averaged):
     """A network and its moving average, which is what is judged and saved."""
 
-    network: nn.Module
-    averaged: nn.Module
-
     def __init__(self, network: nn.Module, shares: StudentLossWeights) -> None:
-        super().__init__()
-        self.network, self._shares = network, shares
-        self.averaged = copy.deepcopy(network).requires_grad_(False)
-
-    def train(self, mode: bool = True) -> Student:
-        """The average is only ever asked: its batch normalization keeps to what it has seen."""
-        super().train(mode)
-        self.averaged.eval()
-        return self
-
-    def update_ema(self, decay: float) -> None:
-        """The average takes a step towards the network."""
-        ema_update(self.averaged, self.network, decay)
+        super().__init__(network)
+        self._shares = shares
 
     def _scale(self, said: Prediction, target: Target) -> Tensor:
         return self._shares.scale * scale_term(said.joints[:, 0], said.log_scales[:, 0], target)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
@@ -11,8 +10,8 @@ from torch import Tensor, nn
 from unipose_ros.codecs.windows import DepthImageConfig
 from unipose_ros.networks.anchors import AnchorNetwork
 from unipose_ros.networks.points import PointNetwork
+from unipose_training.engine.ema import AveragedTask
 from unipose_training.engine.step import Task
-from unipose_training.losses.consistency import ema_update, ema_warmup
 from unipose_training.losses.robust import joint_loss
 from unipose_training.samples.augment_points import NO_AUGMENTATION as SAME_POINTS
 from unipose_training.samples.augment_points import PointAugmentation
@@ -36,29 +35,7 @@ class SupervisedWeights(StudentLossWeights):
     joints: float = 1.0
 
 
-class _Averaged(Task):
-    """A network and its moving average, which is what is judged and saved.
-
-    Args:
-        average: part of the average that a step keeps.
-    """
-
-    def __init__(self, network: nn.Module, average: float) -> None:
-        super().__init__()
-        self.network = network
-        self.averaged = copy.deepcopy(network).requires_grad_(False)
-        self._average = average
-
-    def on_step_end(self, step: int) -> None:
-        """The average follows; at first quickly, for it begins with nothing learned."""
-        ema_update(self.averaged, self.network, ema_warmup(self._average, step))
-
-    def trained(self) -> nn.Module:
-        """The average."""
-        return self.averaged
-
-
-class SupervisedPoints(_Averaged):
+class SupervisedPoints(AveragedTask):
     """A point network and the true joints of every frame.
 
     Args:
@@ -124,8 +101,8 @@ class SupervisedWindows(Task):
         return ground_truth_metrics(self.voice.recall(batch), batch)
 
     def on_step_end(self, step: int) -> None:
-        """See :meth:`_Averaged.on_step_end`."""
-        self.voice.update_ema(ema_warmup(self._average, step))
+        """The average follows."""
+        self.voice.update_ema(self._average, step)
 
     def trained(self) -> nn.Module:
         """The average."""
