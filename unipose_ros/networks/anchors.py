@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample
 
+from unipose_ros.networks.convolutions import ResidualBlock, conv_bn_relu
 from unipose_ros.networks.layers import weighted_covariance
 
 # Anchors that stand on 2D keypoints, for the lifting variant of the image network.
@@ -207,10 +208,11 @@ class AnchorNetwork(nn.Module):
         super().__init__()
         self.config = config
         first, *widths = config.widths
-        self.stem = _convolution(config.channels, first, stride=2)
+        self.stem = conv_bn_relu(config.channels, first, stride=2)
         stages, before = [], first
         for width, blocks in zip(widths, config.blocks, strict=True):
-            stages += [_Residual(before, width, stride=2), *(_Residual(width, width) for _ in range(blocks - 1))]
+            stages += [ResidualBlock(before, width, stride=2)]
+            stages += [ResidualBlock(width, width) for _ in range(blocks - 1)]
             before = width
         self.body = nn.Sequential(*stages)
         answers = PER_SIDE**2 * config.joints
@@ -253,31 +255,10 @@ def _joined(first: LocalAnchorVotes, second: LocalAnchorVotes) -> LocalAnchorVot
     return LocalAnchorVotes(*(torch.cat([a, b], dim=1) for a, b in zip((anchors, *first[1:]), second, strict=True)))
 
 
-class _Residual(nn.Module):
-    """Two convolutions beside a shortcut."""
-
-    def __init__(self, before: int, width: int, stride: int = 1) -> None:
-        super().__init__()
-        self.first = _convolution(before, width, stride)
-        self.second = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
-        same = stride == 1 and before == width
-        shortcut = nn.Sequential(nn.Conv2d(before, width, 1, stride, bias=False), nn.BatchNorm2d(width))
-        self.shortcut = nn.Identity() if same else shortcut
-
-    def forward(self, features: Tensor) -> Tensor:
-        return torch.relu(self.second(self.first(features)) + self.shortcut(features))
-
-
-def _convolution(before: int, width: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(before, width, 3, stride, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
-    )
-
-
 def _head(config: AnchorNetworkConfig, answers: int) -> nn.Sequential:
     """One branch of A2J: convolutions, then one answer per anchor, joint and number."""
     widths = [config.widths[-1], *[config.head_width] * config.head_layers]
-    layers = [_convolution(a, b) for a, b in pairwise(widths)]
+    layers = [conv_bn_relu(a, b) for a, b in pairwise(widths)]
     last = nn.Conv2d(widths[-1], answers, 3, padding=1)
     # Small answers at first: every joint is then the middle of the window at the person's distance.
     for parameter in last.parameters():

@@ -14,11 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-#: Pixels of the image per cell of the maps, and what the image's sides must be multiples of.
-STRIDE = 4
-MULTIPLE = 32
-#: Log of three meters: where depths are counted from.
-LOG_MIDDLE = 1.0986
+from unipose_ros.networks.convolutions import ResidualBlock, conv_bn_relu
+from unipose_ros.networks.detector_grid import HEAT, LOG_DISTANCE, LOG_MIDDLE, SIDES, STRIDE
+
 #: Side in pixels of the neighborhood that a depth is compared with, and what its contrast is multiplied by.
 _AROUND = 17
 _CONTRAST = 5.0
@@ -81,16 +79,16 @@ class PersonCenterNet(nn.Module):
         super().__init__()
         self.config = config
         two, four, eight, sixteen, last = config.widths
-        self.stem = _layer(3, two, stride=2)
+        self.stem = conv_bn_relu(3, two, stride=2)
         self.down = nn.ModuleList([
-            nn.Sequential(_layer(two, four, stride=2), Residual(four)),
-            nn.Sequential(_layer(four, eight, stride=2), Residual(eight)),
-            nn.Sequential(_layer(eight, sixteen, stride=2), Residual(sixteen)),
-            nn.Sequential(_layer(sixteen, last, stride=2), _layer(last, last)),
+            nn.Sequential(conv_bn_relu(two, four, stride=2), ResidualBlock(four, four)),
+            nn.Sequential(conv_bn_relu(four, eight, stride=2), ResidualBlock(eight, eight)),
+            nn.Sequential(conv_bn_relu(eight, sixteen, stride=2), ResidualBlock(sixteen, sixteen)),
+            nn.Sequential(conv_bn_relu(sixteen, last, stride=2), conv_bn_relu(last, last)),
         ])  # fmt: skip
         head = config.head_width
         self.across = nn.ModuleList([nn.Conv2d(width, head, 1) for width in (four, eight, sixteen, last)])
-        self.smooth = nn.ModuleList([_layer(head, head) for _ in range(3)])
+        self.smooth = nn.ModuleList([conv_bn_relu(head, head) for _ in range(3)])
         self.answers = nn.Conv2d(head, 6, 1)
         nn.init.zeros_(self.answers.bias)  # type: ignore[arg-type]  # it has one
         with torch.no_grad():
@@ -120,7 +118,7 @@ class PersonCenterNet(nn.Module):
 
 def split_maps(answers: Tensor) -> CenterMaps:
     """The network's (B, 6, h, w) by name."""
-    return CenterMaps(answers[:, 0], answers[:, 1:5], answers[:, 5] + LOG_MIDDLE)
+    return CenterMaps(answers[:, HEAT], answers[:, SIDES], answers[:, LOG_DISTANCE] + LOG_MIDDLE)
 
 
 def with_contrast(images: Tensor) -> Tensor:
@@ -144,22 +142,3 @@ def _mean_seen(values: Tensor, valid: Tensor, side: int, stride: int) -> Tensor:
     padding = side // 2 if stride == 1 else 0
     total = functional.avg_pool2d(values * valid, side, stride, padding)
     return total / functional.avg_pool2d(valid, side, stride, padding).clamp(min=1e-3)
-
-
-class Residual(nn.Module):
-    """Two layers beside a shortcut (He et al., CVPR 2016)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = _layer(width, width)
-        self.second = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, C, h, w) -> the same."""
-        return functional.relu(features + self.second(self.first(features)))
-
-
-def _layer(given: int, width: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(given, width, 3, stride, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
-    )  # fmt: skip

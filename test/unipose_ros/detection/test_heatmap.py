@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
-from unipose_ros.detection import heatmap as heat_map
 from unipose_ros.detection.heatmap import CenterNetConfig, CenterNetDetector, read_maps, visible_depths
+from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame
-from unipose_ros.modalities.base import EstimatorError
-from unipose_ros.networks import detector as network
+from unipose_ros.networks.detector import split_maps
+from unipose_ros.networks.detector_grid import LOG_MIDDLE
 
 FOCAL = 96.0
 
@@ -26,7 +27,7 @@ def maps_of(*people: tuple[int, int, float, float], shape: tuple[int, int] = (24
     for row, column, heat, distance in people:
         maps[0, row, column] = np.log(heat / (1 - heat))
         maps[1:5, row, column] = 0.2, 0.6, 0.2, 0.6
-        maps[5, row, column] = np.log(distance) - heat_map.LOG_MIDDLE
+        maps[5, row, column] = np.log(distance) - LOG_MIDDLE
     return maps
 
 
@@ -43,9 +44,13 @@ class Says:
         return (self.maps[None],)
 
 
-def test_the_reader_and_the_network_agree_on_their_numbers() -> None:
-    for name in ("STRIDE", "MULTIPLE", "LOG_MIDDLE"):
-        assert getattr(heat_map, name) == getattr(network, name)
+def test_the_reader_and_the_network_agree_on_their_channels() -> None:
+    maps = maps_of((10, 5, 0.6, 2.0))
+    named = split_maps(torch.from_numpy(maps)[None])
+    (person,) = read_maps(maps, FOCAL, CenterNetConfig()).distances
+    assert person == pytest.approx(float(named.log_distances[0, 10, 5].exp()), rel=1e-5)
+    assert named.heat[0].argmax() == maps[0].argmax()
+    np.testing.assert_array_equal(named.sides[0, :, 10, 5], maps[1:5, 10, 5])
 
 
 def test_peaks_become_boxes_in_meters() -> None:

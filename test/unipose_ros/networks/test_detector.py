@@ -5,14 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from unipose_ros.networks.detector import (
-    LOG_MIDDLE,
-    STRIDE,
-    PersonCenterNet,
-    PersonCenterNetConfig,
-    seen_depth,
-    split_maps,
-)
+from unipose_ros.networks.detector import PersonCenterNet, PersonCenterNetConfig, seen_depth, split_maps
+from unipose_ros.networks.detector_grid import LOG_MIDDLE, STRIDE
 from unipose_ros.networks.registry import build_network
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from unipose_ros.detection.heatmap import network_input
-from unipose_ros.networks.detector import LOG_MIDDLE, STRIDE
+from unipose_ros.networks.detector_grid import LOG_MIDDLE, STRIDE
 from unipose_training.detection import augment as disturb
 from unipose_training.detection.augment import TrainingView, ViewTransform, apply_view, sample_view
 from unipose_training.detection.scenes import Scene
