@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unipose_ros.camera import Camera
-from unipose_training.labeling.labeler import depth_as_image
+from unipose_training.labeling.labeler import shade_depth
 
 CAMERA = Camera(fx=285, fy=285, cx=159.5, cy=119.5, width=320, height=240)
 
@@ -20,7 +20,7 @@ def room() -> np.ndarray:
 
 
 def test_near_is_bright() -> None:
-    image = depth_as_image(CAMERA, room())
+    image = shade_depth(CAMERA, room())
     assert (image.shape, image.dtype) == ((240, 320, 3), np.uint8)
     assert (image == image[..., :1]).all()
     near, middle, far = (int(np.median(image[100:160, u : u + 40, 0])) for u in (60, 220, 140))
@@ -34,7 +34,7 @@ def test_no_reading_is_black_and_a_single_hole_is_filled() -> None:
     depth[:30] = 0
     depth[30:40] = np.nan
     depth[100, 80] = 0
-    image = depth_as_image(CAMERA, depth)
+    image = shade_depth(CAMERA, depth)
     assert (image[:36] == 0).all()
     assert image[100, 80, 0] > 240
 
@@ -45,7 +45,7 @@ def test_surfaces_that_turn_away_are_darker() -> None:
     across = (u - 159.5) / 285 * 2.0
     inside = np.abs(across) < 0.2
     surface = np.where(inside, 2.0 - np.sqrt(np.maximum(0.04 - across**2, 0)), 4.0)
-    image = depth_as_image(CAMERA, np.tile(surface.astype(np.float32), (240, 1)))
+    image = shade_depth(CAMERA, np.tile(surface.astype(np.float32), (240, 1)))
     row = image[120, :, 0].astype(int)
     edge, middle = int(np.flatnonzero(inside)[3]), 160
     assert row[middle] > 240
@@ -55,12 +55,12 @@ def test_surfaces_that_turn_away_are_darker() -> None:
 
 @pytest.mark.parametrize("value", [0.0, np.nan, 2.5])
 def test_any_depth_is_shown(value: float) -> None:
-    image = depth_as_image(CAMERA, np.full((240, 320), value, np.float32))
+    image = shade_depth(CAMERA, np.full((240, 320), value, np.float32))
     assert (image.max() > 0) == (value == 2.5)
 
 
 def test_the_same_depth_gives_the_same_image_and_stays_as_it_is() -> None:
     depth = room()
     before = depth.copy()
-    np.testing.assert_array_equal(depth_as_image(CAMERA, depth), depth_as_image(CAMERA, depth))
+    np.testing.assert_array_equal(shade_depth(CAMERA, depth), shade_depth(CAMERA, depth))
     np.testing.assert_array_equal(depth, before)

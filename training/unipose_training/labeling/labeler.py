@@ -50,7 +50,7 @@ _FAR_LIGHT, _EDGE_LIGHT = 0.25, 0.2
 _SMOOTHING, _STEP = 7, 0.06
 
 
-def depth_as_image(camera: Camera, depth: NDArray[np.float32]) -> NDArray[np.uint8]:
+def shade_depth(camera: Camera, depth: NDArray[np.float32]) -> NDArray[np.uint8]:
     """A gray image of depth.
 
     Args:
@@ -249,7 +249,7 @@ def _chosen_frames(clip: Clip, every: int, lost: Counter[str]) -> Iterator[RgbdF
 def _image(frame: RgbdFrame, render_depth: bool) -> NDArray[np.uint8] | None:
     if not render_depth:
         return frame.color
-    return None if frame.depth is None else depth_as_image(frame.camera, frame.depth)
+    return None if frame.depth is None else shade_depth(frame.camera, frame.depth)
 
 
 def _listed(lost: Mapping[str, int]) -> str:
