@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, project
 from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.geometry.depth_sampling import depth_at, nearest_surface
 from unipose_ros.geometry.nms import greedy_nms
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.networks.weights import ModelCard, WeightsError
-from unipose_ros.visibility import in_image, nearest_depths
+from unipose_ros.visibility import in_image
 
 # Evidence that a pose belongs to a person, without color: the detector's score, the network's confidence, depth.
 
@@ -84,7 +85,7 @@ def _surface(
 ) -> FloatArray:
     """(...) meters of the nearest reading around each place (..., 3); NaN outside of the image and without any."""
     result = np.full(inside.shape, np.nan)
-    result[inside] = nearest_depths(depth, np.rint(project(camera, positions[inside])).astype(np.intp))
+    result[inside] = nearest_surface(depth, np.rint(project(camera, positions[inside])).astype(np.intp))
     return result
 
 
@@ -99,9 +100,9 @@ def _free(
     ring = _AROUND * np.stack([np.cos(angles), np.sin(angles), np.zeros(_DIRECTIONS)], axis=1)
     places = positions[:, :, None] + ring
     asked = held[..., None] & in_image(camera, places)
-    columns, rows = np.rint(np.where(asked[..., None], project(camera, places), 0)).astype(np.intp).T
     # Not the nearest one around each place: that would be the person's own.
-    free = asked & ~(np.abs(depth[rows, columns].T - surface[..., None]) < _LEVEL)  # NaN is no surface
+    beside = depth_at(depth, np.where(asked[..., None], project(camera, places), 0))
+    free = asked & ~(np.abs(beside - surface[..., None]) < _LEVEL)  # NaN is no surface
     return np.asarray(free.sum(axis=(1, 2)) / np.maximum(asked.sum(axis=(1, 2)), 1))
 
 

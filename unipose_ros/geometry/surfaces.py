@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.geometry.depth_sampling import depth_at
+
 FloatArray = NDArray[np.float64]
 
 #: How many surfaces of a patch are told apart: a limb, what is behind it, and one more.
@@ -50,16 +52,6 @@ class Surfaces:
         return Surfaces(self.depths[:, index], self.shares[:, index], self.spreads[:, index])
 
 
-def read_depth(depth: NDArray[np.float32], pixels: FloatArray) -> FloatArray:
-    """The nearest pixel's depth at (..., 2) pixels; NaN outside the image and where none was read."""
-    height, width = depth.shape
-    u, v = np.rint(pixels[..., 0]), np.rint(pixels[..., 1])
-    # NaN compares false, so a pixel that is not a number is never inside.
-    inside = (u >= 0) & (v >= 0) & (u < width) & (v < height)
-    values = depth[np.where(inside, v, 0).astype(np.intp), np.where(inside, u, 0).astype(np.intp)]
-    return np.where(inside & (values > 0) & (values < np.inf), values, np.nan).astype(np.float64)
-
-
 def reference_depths(depth: NDArray[np.float32], trunk: FloatArray, joints: FloatArray) -> FloatArray:
     """How far away each person is: the middle of the depths that most of the body shares.
 
@@ -76,7 +68,7 @@ def reference_depths(depth: NDArray[np.float32], trunk: FloatArray, joints: Floa
     """
     crosses = joints[:, :, None] + 2 * _CROSS
     pixels = np.concatenate([_trunk_pixels(trunk), crosses.reshape(len(joints), -1, 2)], axis=1)
-    ordered = np.sort(read_depth(depth, pixels), axis=1)
+    ordered = np.sort(depth_at(depth, pixels), axis=1)
     return np.array([_densest_middle(row[np.isfinite(row)]) for row in ordered])
 
 
@@ -112,7 +104,7 @@ def find_surfaces(
         near, far: (N,) range of depths looked at, in meters.
         gap: meters.
     """
-    samples = read_depth(depth, pixels[:, :, None] + radii[:, None, None] * _DISC)
+    samples = depth_at(depth, pixels[:, :, None] + radii[:, None, None] * _DISC)
     samples[(samples < near[:, None, None]) | (samples > far[:, None, None])] = np.nan
     # Depth noise grows with the square of the distance (Khoshelham and Elberink, Sensors 2012).
     width = gap + 0.002 * ((near + far) / 2)[:, None, None] ** 2

@@ -7,9 +7,9 @@ import pytest
 
 from unipose_ros.camera import Camera, project
 from unipose_ros.frame import RgbdFrame
+from unipose_ros.geometry.depth_sampling import nearest_surface
 from unipose_ros.joint_sets import COCO17, ITOP15, convert_joints
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.visibility import nearest_depths
 from unipose_training.evaluation.metrics.reference_free import (
     asymmetry,
     check_frame,
@@ -82,8 +82,8 @@ def test_the_nearest_reading_around_counts_and_faults_do_not() -> None:
     depth = np.full((480, 640), 5.0, np.float32)
     depth[102, 198], depth[100, 201], depth[99, 200] = 4.0, 0.0, np.nan
     depth[103, 200] = 3.0  # outside the 5 x 5 window
-    np.testing.assert_allclose(nearest_depths(depth, np.array([[200, 100], [0, 0]])), [4.0, 5.0])
-    assert nearest_depths(depth, np.zeros((0, 2), np.intp)).shape == (0,)
+    np.testing.assert_allclose(nearest_surface(depth, np.array([[200, 100], [0, 0]])), [4.0, 5.0])
+    assert nearest_surface(depth, np.zeros((0, 2), np.intp)).shape == (0,)
 
 
 def test_limb_scores_by_hand() -> None:

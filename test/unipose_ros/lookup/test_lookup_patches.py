@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unipose_ros.geometry.surfaces import Surfaces, find_surfaces, read_depth, reference_depths
+from unipose_ros.geometry.depth_sampling import depth_at
+from unipose_ros.geometry.surfaces import Surfaces, find_surfaces, reference_depths
 
 NOTHING = (0.0, np.nan, np.inf, -np.inf, -1.0)
 ONE_PIXEL = np.array([[[20.0, 20.0]]])
@@ -78,7 +79,7 @@ def test_flying_pixels_pull_neither_surface() -> None:
 @given(u=st.floats(-1e3, 1e3) | st.just(np.nan), v=st.floats(-1e3, 1e3) | st.just(np.nan))
 def test_any_pixel_can_be_asked_for(u: float, v: float) -> None:
     depth = np.arange(1, 41 * 41 + 1, dtype=np.float32).reshape(41, 41)
-    value = read_depth(depth, np.array([u, v]))
+    value = depth_at(depth, np.array([u, v]))
     if -0.5 < u < 40.5 and -0.5 < v < 40.5:
         assert value == depth[round(v), round(u)]
     elif not (-0.5 <= u <= 40.5 and -0.5 <= v <= 40.5):

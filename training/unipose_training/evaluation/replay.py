@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
+from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.modalities.base import EstimatorError
 from unipose_ros.timing import StageClock
 from unipose_ros.tracking import Tracker
 from unipose_training.datasets.base import Clip

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
 from unipose_ros.frame import JointStatus, Skeletons
-from unipose_ros.geometry.covariance import lateral_stds
+from unipose_ros.geometry.covariance import expand, lateral_stds
 from unipose_ros.keypoints import Keypoints2D
 from unipose_training.evaluation.keypoint_checks import pair_with_keypoints
 from unipose_training.evaluation.matching import match_people
-from unipose_training.evaluation.metrics.uncertainty import covariance_matrices
 
 FloatArray = NDArray[np.float64]
 
@@ -78,7 +77,7 @@ def residuals_in_3d(name: str, predicted: Skeletons, truth: Skeletons) -> Residu
         return _none()
     people, true = matches.predicted, matches.true
     errors = truth.positions[true].astype(np.float64) - predicted.positions[people]
-    matrices = covariance_matrices(predicted.covariances[people])
+    matrices = expand(predicted.covariances[people])
     known = np.isfinite(errors).all(axis=-1) & np.isfinite(matrices).all(axis=(-2, -1))
     count = int(known.sum())
     return Residuals(
@@ -103,7 +102,7 @@ def residuals_in_2d(name: str, camera: Camera, predicted: Skeletons, keypoints: 
     own = np.array([place in keypoints.joint_set.landmarks for place in predicted.joint_set.landmarks])
     pairs = pair_with_keypoints(camera, predicted, keypoints)
     positions = predicted.positions[pairs.predicted].astype(np.float64)
-    matrices = covariance_matrices(predicted.covariances[pairs.predicted])
+    matrices = expand(predicted.covariances[pairs.predicted])
     known = own & np.isfinite(pairs.seen).all(axis=-1) & np.isfinite(matrices).all(axis=(-2, -1))
     known &= np.isfinite(pairs.projected).all(axis=-1)
     places, depth = positions[known], positions[known][:, 2]

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, project
 from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.geometry.depth_sampling import nearest_surface
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.visibility import nearest_depths
 from unipose_training.evaluation.keypoint_checks import pair_with_keypoints
 from unipose_training.evaluation.metrics.temporal import bone_lengths
 
@@ -83,7 +83,7 @@ def surface_gaps(frame: RgbdFrame, positions: NDArray[np.floating]) -> tuple[NDA
     size = np.array([frame.camera.width, frame.camera.height])
     # NaN compares false: joints that are missing or behind the camera fall out here.
     inside = np.asarray((pixels > -0.5) & (pixels < size - 0.5)).all(axis=1)
-    nearest = nearest_depths(frame.depth, np.rint(pixels[inside]).astype(np.intp))
+    nearest = nearest_surface(frame.depth, np.rint(pixels[inside]).astype(np.intp))
     seen = np.isfinite(nearest)
     return (nearest - depths[inside])[seen], int((~seen).sum())
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from unipose_ros.modalities.convert import CONFIDENCE_RADIUS
 from unipose_ros.geometry.covariance import expand
+from unipose_ros.modalities.convert import CONFIDENCE_RADIUS
 
 # Whether the joints called uncertain are the wrong ones.
 
