@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from unipose_ros.frame import Skeletons, TrackState
+from unipose_ros.tracking.assignment import match, mean_distances
 
 #: A person and a true person further apart than this are not the same, meters.
 MATCH_DISTANCE = 0.5
@@ -110,10 +110,5 @@ def score(received: Sequence[Received], truth: Mapping[int, Skeletons]) -> dict[
 
 def _matched_errors(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> list[NDArray[np.floating]]:
     """Joint errors (J,) in meters of every matched person; NaN where a joint is missing."""
-    distances = np.linalg.norm(found[:, None] - wanted[None], axis=-1)
-    counted = np.isfinite(distances)
-    mean = np.where(counted, distances, 0).sum(-1) / np.maximum(counted.sum(-1), 1)
-    mean = np.where(counted.any(-1), mean, np.inf)
-    cost = np.minimum(mean, 10 * MATCH_DISTANCE)
-    rows, columns = linear_sum_assignment(cost)
-    return [distances[r, c] for r, c in zip(rows, columns, strict=True) if mean[r, c] <= MATCH_DISTANCE]
+    rows, columns = match(mean_distances(wanted, found), np.full(len(wanted), MATCH_DISTANCE))
+    return list(np.linalg.norm(found[columns] - wanted[rows], axis=-1))

@@ -34,6 +34,22 @@ def skeleton_distances(first: NDArray[np.float64], second: NDArray[np.float64]) 
     return np.where(np.isnan(distances), np.inf, distances)
 
 
+def mean_distances(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Mean distance over the joints that both have.
+
+    Args:
+        first, second: (A, J, 3) and (B, J, 3) meters, NaN for a missing joint.
+
+    Returns:
+        (A, B) meters; infinite without a joint in common.
+    """
+    distances = np.linalg.norm(np.asarray(first, np.float64)[:, None] - second[None], axis=-1)
+    common = np.isfinite(distances)
+    total = np.where(common, distances, 0.0).sum(axis=-1)
+    mean = total / np.maximum(common.sum(axis=-1), 1)
+    return np.asarray(np.where(common.any(axis=-1), mean, np.inf))
+
+
 def _middle(positions: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N, J, 3) -> (N, 3) coordinate-wise median of the joints there are; NaN without any."""
     return nan_median(np.moveaxis(positions, 1, -1))

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unipose_training.evaluation.matching import count_people, match_people, mean_distances
+from unipose_ros.tracking.assignment import mean_distances
+from unipose_training.evaluation.matching import count_people, match_people
 
 
 def test_distance_is_the_mean_over_common_joints() -> None:

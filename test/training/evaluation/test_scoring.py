@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from unipose_ros.camera import Camera
+from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.joint_sets import COCO17
-from unipose_ros.modalities.base import EstimatorError
 from unipose_ros.timing import StageClock
 from unipose_training.evaluation.errors import EvaluationError
 from unipose_training.evaluation.report.notes import notes

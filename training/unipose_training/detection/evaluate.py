@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from tqdm import tqdm
 
 from unipose_ros.camera import Camera, project, unproject
@@ -25,6 +24,7 @@ from unipose_ros.detection.selection import PERSON_DETECTORS
 from unipose_ros.estimator import EstimatorConfig, WeightsConfig
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.modalities.factory import Components, build_person_detector
+from unipose_ros.tracking.assignment import match
 from unipose_training.datasets.base import Clip, open_clips
 from unipose_training.datasets.shards import ShardClip
 
@@ -76,11 +76,8 @@ def count_matches(found: Proposals, truth: Skeletons, camera: Camera, seconds: f
         return DetectionCounts(int(seen.sum()), 0, len(found), seconds, 1)
     proposed = unproject(camera, (found.boxes[:, :2] + found.boxes[:, 2:]) / 2, found.distances)
     apart = np.linalg.norm(proposed[:, None] - middles[None], axis=-1)
-    rows, columns = linear_sum_assignment(np.where(apart < _CLOSE, apart, 100.0))  # False for NaN
-    matched = apart[rows, columns] < _CLOSE
-    return DetectionCounts(
-        int(seen.sum()), int(seen[columns[matched]].sum()), len(found) - int(matched.sum()), seconds, 1
-    )
+    _, people = match(np.nan_to_num(apart, nan=np.inf), np.full(len(found), _CLOSE))
+    return DetectionCounts(int(seen.sum()), int(seen[people].sum()), len(found) - len(people), seconds, 1)
 
 
 def _true_middles(truth: Skeletons, camera: Camera) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -21,10 +21,11 @@ from unipose_ros.modalities.base import Modality
 from unipose_ros.modalities.factory import Components, weights_file
 from unipose_ros.networks.weights import load_weights, save_weights
 from unipose_ros.timing import StageClock
+from unipose_ros.tracking.assignment import mean_distances
 from unipose_ros.visibility import in_image
 from unipose_training.datasets.base import open_clips
 from unipose_training.datasets.shards import ShardClip
-from unipose_training.evaluation.matching import MATCH_GATE, MIN_VISIBLE_JOINTS, mean_distances
+from unipose_training.evaluation.matching import MATCH_GATE, MIN_VISIBLE_JOINTS
 
 FloatArray = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.frame import JointStatus, Skeletons
 from unipose_ros.joint_sets import ITOP15, JointSet, convert_joints
-from unipose_ros.tracking.assignment import match
+from unipose_ros.tracking.assignment import match, mean_distances
 from unipose_training.evaluation.metrics.pose import joint_errors, procrustes_aligned
 
 #: A prediction whose joints are further than this from a true person's on average is somebody else, meters.
@@ -39,22 +39,6 @@ class Matches:
     extra: NDArray[np.intp]
     ignored: NDArray[np.intp]
     excused: NDArray[np.intp]
-
-
-def mean_distances(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Mean distance over the joints that both have.
-
-    Args:
-        first, second: (A, J, 3) and (B, J, 3) meters, NaN for a missing joint.
-
-    Returns:
-        (A, B) meters; infinite without a joint in common.
-    """
-    distances = np.linalg.norm(np.asarray(first, np.float64)[:, None] - second[None], axis=-1)
-    common = np.isfinite(distances)
-    total = np.where(common, distances, 0.0).sum(axis=-1)
-    mean = total / np.maximum(common.sum(axis=-1), 1)
-    return np.asarray(np.where(common.any(axis=-1), mean, np.inf))
 
 
 def match_people(predicted: Skeletons, truth: Skeletons, gate: float = MATCH_GATE) -> Matches:

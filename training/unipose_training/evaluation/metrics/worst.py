@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from unipose_ros.cli.summary import percentiles
-from unipose_training.evaluation.matching import MATCH_GATE, ScoredFrame, mean_distances
+from unipose_ros.tracking.assignment import mean_distances
+from unipose_training.evaluation.matching import MATCH_GATE, ScoredFrame
 
 # How long frames took.
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import project
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
+from unipose_ros.tracking.assignment import mean_distances
 from unipose_ros.visualization.overlay import Image, background, draw_skeletons
 from unipose_ros.visualization.view3d import Viewpoint, point_of_view, render_scene, side_view
-from unipose_training.evaluation.matching import match_people, mean_distances
+from unipose_training.evaluation.matching import match_people
 from unipose_training.evaluation.replay import ReplayedFrame
 
 _WIDTH, _HEIGHT = 720, 540
