@@ -10,10 +10,11 @@ import numpy as np
 from unipose_ros.backends import BackendError, check_device
 from unipose_ros.camera import Camera
 from unipose_ros.detection import DetectionConfig, PersonDetector
+from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
 from unipose_ros.lookup import LookupConfig
-from unipose_ros.modalities.base import EstimatorError, Modality, RequiredInputs
+from unipose_ros.modalities.base import Modality, RequiredInputs
 from unipose_ros.modalities.crop_quality import RgbConfig
 from unipose_ros.modalities.factory import (
     Components,

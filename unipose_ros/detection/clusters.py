@@ -18,9 +18,9 @@ from unipose_ros.detection.heatmap import canonical_depth, canonical_view
 from unipose_ros.detection.planes import Planes, find_planes
 from unipose_ros.detection.proposals import Proposals
 from unipose_ros.detection.silhouette import SilhouetteLimits, free_share, silhouette_score, split_at_heads
+from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.geometry.crop import Letterbox
-from unipose_ros.modalities.base import EstimatorError
 
 FloatArray = NDArray[np.float64]
 

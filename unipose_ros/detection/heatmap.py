@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from unipose_ros.backends import Backend
 from unipose_ros.camera import Camera
 from unipose_ros.detection.proposals import Proposals
+from unipose_ros.errors import Closable, EstimatorError
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.geometry.crop import Letterbox
-from unipose_ros.modalities.base import EstimatorError
+from unipose_ros.networks.detector_grid import HEAT, LOG_DISTANCE, LOG_MIDDLE, MULTIPLE, SIDES, STRIDE
 
 # A depth image as the person detector's network looks at it: any camera, one angular resolution.
 #
@@ -66,12 +67,6 @@ def network_input(canonical: NDArray[np.float32], log_middle: float) -> NDArray[
 
 FloatArray = NDArray[np.float32]
 
-#: Pixels of the network's image per cell of its maps, what the image's sides are multiples of, and
-#: the log of the distance that depths are counted from: those of unipose_ros.networks.detector.
-STRIDE = 4
-MULTIPLE = 32
-LOG_MIDDLE = 1.0986
-
 
 @dataclass(frozen=True)
 class CenterNetConfig:
@@ -108,7 +103,7 @@ class CenterNetDetector:
     """
 
     def __init__(self, run: Backend, focal: float, config: CenterNetConfig | None = None) -> None:
-        self._run: Backend | None = run
+        self._run = Closable(run, "the detector")
         self._runtime = run.description
         self._focal = focal
         self._config = config or CenterNetConfig()
@@ -126,11 +121,10 @@ class CenterNetDetector:
         """
         if frame.depth is None:
             raise EstimatorError("the frame has no depth; people are found in it. Find them in color instead")
-        if self._run is None:
-            raise EstimatorError("the person detector is closed; build another one")
+        run = self._run.get()
         view = canonical_view(frame.camera, self._focal, MULTIPLE)
         image = canonical_depth(frame.depth, view)
-        (maps,) = self._run(network_input(image, LOG_MIDDLE)[None])
+        (maps,) = run(network_input(image, LOG_MIDDLE)[None])
         people = read_maps(maps[0], self._focal, self._config)
         distances = visible_depths(image, people, self._config.reach)
         people = Proposals(_in_frame(people.boxes, view, frame.camera), distances, people.scores)
@@ -141,7 +135,7 @@ class CenterNetDetector:
 
     def close(self) -> None:
         """Let the network go."""
-        self._run = None
+        self._run.close()
 
 
 def read_maps(maps: FloatArray, focal: float, config: CenterNetConfig) -> Proposals:
@@ -151,14 +145,14 @@ def read_maps(maps: FloatArray, focal: float, config: CenterNetConfig) -> Propos
         maps: (6, h, w) of the network.
         focal: focal length of its image in pixels.
     """
-    heat = 1 / (1 + np.exp(-maps[0]))
+    heat = 1 / (1 + np.exp(-maps[HEAT]))
     rows, columns = np.nonzero((heat >= _around(heat)) & (heat >= config.min_score))
     best = np.argsort(-heat[rows, columns], kind="stable")[: config.max_people]
     rows, columns = rows[best], columns[best]
     # No more than 20 m: a wild answer must not overflow.
-    distances = np.exp(np.clip(maps[5, rows, columns] + LOG_MIDDLE, -2, 3))
+    distances = np.exp(np.clip(maps[LOG_DISTANCE, rows, columns] + LOG_MIDDLE, -2, 3))
     centers = (np.stack([columns, rows], axis=1) + 0.5) * STRIDE - 0.5
-    sides = np.maximum(maps[1:5, rows, columns].T, 0.02) * (focal / distances)[:, None]
+    sides = np.maximum(maps[SIDES, rows, columns].T, 0.02) * (focal / distances)[:, None]
     boxes = np.concatenate([centers - sides[:, :2], centers + sides[:, 2:]], axis=1)
     return Proposals(boxes.astype(np.float32), distances.astype(np.float32), heat[rows, columns].astype(np.float32))
 

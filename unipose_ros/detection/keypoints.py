@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from unipose_ros.detection.proposals import Proposals
 from unipose_ros.detection.selection import DetectionConfig, select_people, visible_keypoints
+from unipose_ros.errors import Closable, EstimatorError
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.geometry import body_model as body
 from unipose_ros.geometry.surfaces import reference_depths
 from unipose_ros.joint_sets import COCO17
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
-from unipose_ros.modalities.base import EstimatorError
 
 
 class KeypointDetectorAdapter:
@@ -24,7 +24,7 @@ class KeypointDetectorAdapter:
     """
 
     def __init__(self, detector: KeypointDetector, config: DetectionConfig | None = None) -> None:
-        self._detector: KeypointDetector | None = detector
+        self._detector = Closable(detector, "the detector")
         self._runtime = str(getattr(detector, "runtime", type(detector).__name__))
         self._config = config or DetectionConfig()
 
@@ -41,16 +41,14 @@ class KeypointDetectorAdapter:
         """
         if frame.color is None:
             raise EstimatorError("the frame has no color; people are found in it. Find them in depth instead")
-        if self._detector is None:
-            raise EstimatorError("the person detector is closed; build another one")
-        return propose(frame, self._detector(frame.color), self._config)
+        return propose(frame, self._detector.get()(frame.color), self._config)
 
     def reset(self) -> None:
         """Nothing is remembered."""
 
     def close(self) -> None:
         """Let the network go."""
-        self._detector = None
+        self._detector.close()
 
 
 def propose(frame: RgbdFrame, keypoints: Keypoints2D, config: DetectionConfig) -> Proposals:

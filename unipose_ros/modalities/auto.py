@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.modalities.base import EstimatorError, Modality
+from unipose_ros.modalities.base import Modality
 from unipose_ros.timing import StageClock
 
 #: Depth dies when fewer pixels than the first part have a reading, and lives again above the second.

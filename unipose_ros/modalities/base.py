@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.timing import StageClock
-
-
-class EstimatorError(ValueError):
-    """A frame or a setting cannot be used; the text names it and the remedy."""
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from unipose_ros.detection import DetectionConfig, Proposals
 from unipose_ros.detection.temporal import ProposalCache
+from unipose_ros.errors import Closable
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.geometry.covariance import laplace_scale
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.modalities.base import EstimatorError, RequiredInputs
+from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.modalities.convert import probability_within
 from unipose_ros.modalities.crop_quality import RgbConfig, good_crops
 from unipose_ros.timing import StageClock
@@ -93,7 +94,7 @@ class LiftingEstimator:
 
     def __init__(self, name: str, lifter: Lifter, places: ProposalCache, absent: str) -> None:
         self._name = name
-        self._lifter: Lifter | None = lifter
+        self._lifter = Closable(lifter, "the estimator")
         self._places = places
         self.runtime = f"{lifter.runtime}; people by {places.runtime}; {absent}"
         self.last_keypoints: Keypoints2D | None = None
@@ -111,13 +112,12 @@ class LiftingEstimator:
             EstimatorError: the frame has no color, or the estimator is closed.
         """
         _NEEDS.check(frame, self._name)
-        if self._lifter is None:
-            raise EstimatorError("the estimator is closed; build another one")
+        lifter = self._lifter.get()
         with clock.stage("people"):
             people = self._places.search(frame)
         self.last_keypoints = people.keypoints
         with clock.stage("lift"):
-            found = lift_people(self._lifter, frame, people, self._name)
+            found = lift_people(lifter, frame, people, self._name)
         if len(people) > len(found):
             self.counters["too_few_measurements"] += len(people) - len(found)
         return found
@@ -128,5 +128,5 @@ class LiftingEstimator:
 
     def close(self) -> None:
         """Let the networks go."""
-        self._lifter = None
+        self._lifter.close()
         self._places.close()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from unipose_ros.detection import DetectionConfig, select_people, visible_keypoints
+from unipose_ros.errors import Closable, EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.joint_sets import COCO17
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
 from unipose_ros.lookup.config import LookupConfig
 from unipose_ros.lookup.lift import lift_people, to_skeletons
-from unipose_ros.modalities.base import EstimatorError, RequiredInputs
+from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.timing import StageClock
 
 NAME = "lookup"
@@ -27,7 +28,7 @@ class Lookup:
     notice = ""
 
     def __init__(self, detector: KeypointDetector, people: DetectionConfig, config: LookupConfig) -> None:
-        self._detector: KeypointDetector | None = detector
+        self._detector = Closable(detector, "the estimator")
         self.runtime = str(getattr(detector, "runtime", type(detector).__name__))
         self._people = people
         self._config = config
@@ -48,10 +49,9 @@ class Lookup:
         _NEEDS.check(frame, NAME)
         assert frame.color is not None
         assert frame.depth is not None
-        if self._detector is None:
-            raise EstimatorError("the estimator is closed; build another one")
+        detector = self._detector.get()
         with clock.stage("network"):
-            found = self._detector(frame.color)
+            found = detector(frame.color)
         if found.joint_set != COCO17:
             raise EstimatorError(f"the detector puts out '{found.joint_set.name}'; modality '{NAME}' needs 'coco17'")
         with clock.stage("lift"):
@@ -67,4 +67,4 @@ class Lookup:
 
     def close(self) -> None:
         """Let the network go."""
-        self._detector = None
+        self._detector.close()

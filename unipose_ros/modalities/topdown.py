@@ -15,9 +15,10 @@ from unipose_ros.codecs.base import CropCodec, Sample, card_joint_set, card_temp
 from unipose_ros.detection import DetectionConfig, Proposals
 from unipose_ros.detection.temporal import ProposalCache, boxes_around_joints, is_usable
 from unipose_ros.detection.verification import Verifier
+from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.modalities.base import EstimatorError, RequiredInputs
+from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.modalities.convert import to_skeletons
 from unipose_ros.timing import StageClock
 

@@ -10,8 +10,8 @@ import pytest
 
 from unipose_ros.camera import Camera
 from unipose_ros.detection.clusters import ClusterConfig, ClusterDetector
+from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame
-from unipose_ros.modalities.base import EstimatorError
 from unipose_training.datasets.real_frames import read_dih, read_lmb, read_uva
 
 Room = Callable[..., RgbdFrame]

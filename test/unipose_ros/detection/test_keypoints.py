@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
 from unipose_ros.detection.keypoints import KeypointDetectorAdapter
+from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.modalities.base import EstimatorError
 
 #: (u, v) of the 17 keypoints of somebody 100 pixels tall, from the middle of the hips.
 SHAPE = np.array([
