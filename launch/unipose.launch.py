@@ -17,8 +17,11 @@ from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJ
 from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.substitutions import FindPackageShare
 
+from unipose_ros.modalities.registry import MODALITIES
+
 SHARE = FindPackageShare("unipose_ros")
-CAMERAS = ("", "realsense", "azure_kinect", "orbbec", "zed", "kinect2")
+#: The presets are the files of config/cameras.
+CAMERAS = ("", *sorted(path.stem for path in (Path(__file__).parents[1] / "config" / "cameras").glob("*.yaml")))
 
 #: Launch argument -> the node's topic.
 TOPICS = {
@@ -30,7 +33,7 @@ TOPICS = {
 }
 #: Launch argument -> parameter, description, choices.
 PARAMETERS = {
-    "modality": ("model.modality", "how joints are found", ("", "points", "depth", "rgb", "auto", "lookup")),
+    "modality": ("model.modality", "how joints are found", ("", *MODALITIES)),
     "device": ("model.device", "where the networks run: auto, cpu, cuda or cuda:N", None),
     "source": ("input.source", "where depth comes from", ("", "depth", "points")),
     "color_transport": ("input.color_transport", "transport of the color image", ("", "raw", "compressed")),

@@ -2,128 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
 import numpy as np
 
-from unipose_ros.backends import BackendError, check_device
 from unipose_ros.camera import Camera
-from unipose_ros.detection import DetectionConfig, PersonDetector
+from unipose_ros.config import EstimatorConfig, WeightsConfig
+from unipose_ros.detection import PersonDetector
 from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
-from unipose_ros.lookup import LookupConfig
-from unipose_ros.modalities.base import Modality, RequiredInputs
-from unipose_ros.modalities.crop_quality import RgbConfig
-from unipose_ros.modalities.factory import (
-    Components,
-    build_auto,
-    build_depth,
-    build_points,
-    build_rgb,
-    load_keypoint_detector,
-)
-from unipose_ros.modalities.lookup import Lookup
+from unipose_ros.modalities.factory import Components
+from unipose_ros.modalities.registry import MODALITIES
 from unipose_ros.timing import StageClock
 
 __all__ = ["MODALITIES", "EstimatorConfig", "EstimatorError", "PoseEstimator", "WeightsConfig", "build_estimator"]
-
-
-@dataclass(frozen=True)
-class WeightsConfig:
-    """Weights files (safetensors); where none is named, the shipped ones are used.
-
-    Attributes:
-        points: of modality ``points``; empty for the shipped file.
-        depth: of modality ``depth``; empty for the shipped file.
-        rgb: of modality ``rgb``; empty for the shipped file.
-        person_detector: of the network that finds people in depth; empty for the shipped file.
-        lifter: of the network that lifts keypoints in modality ``rgb``; empty for the shipped file.
-    """
-
-    points: str = ""
-    depth: str = ""
-    rgb: str = ""
-    person_detector: str = ""
-    lifter: str = ""
-
-
-@dataclass(frozen=True)
-class EstimatorConfig:
-    """What finds the skeletons, and on what it runs.
-
-    Attributes:
-        modality: way from frame to skeletons; ``points``: clouds of points, ``depth``: depth images, ``rgb``:
-            color images, ``auto``: points, or rgb while there is no depth, ``lookup``: 2D keypoints plus the
-            depth under them.
-        backend: what runs the networks: ``auto``, ``onnx`` or ``torch``.
-        device: where the networks run: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        threads: CPU threads of the networks.
-        weights: files of the trained networks.
-        people: what counts as a person.
-        lookup: settings of modality ``lookup``.
-        rgb: when modality ``rgb`` trusts its image network.
-
-    Raises:
-        EstimatorError: a value is unknown or out of range.
-    """
-
-    modality: str = "points"
-    backend: str = field(default="auto", metadata={"choices": ("auto", "onnx", "torch")})
-    device: str = "auto"
-    threads: int = 2
-    weights: WeightsConfig = field(default_factory=WeightsConfig)
-    detection: DetectionConfig = field(default_factory=DetectionConfig)
-    lookup: LookupConfig = field(default_factory=LookupConfig)
-    rgb: RgbConfig = field(default_factory=RgbConfig)
-
-    def __post_init__(self) -> None:
-        if self.modality not in MODALITIES:
-            raise EstimatorError(f"modality = '{self.modality}': there is {', '.join(sorted(MODALITIES))}")
-        if self.threads < 1:
-            raise EstimatorError(f"threads = {self.threads}: use at least 1")
-        try:
-            check_device(self.device)
-        except BackendError as error:
-            raise EstimatorError(f"device = '{self.device}': {error}") from error
-
-    @property
-    def needs(self) -> RequiredInputs:
-        """Images that the chosen modality looks at."""
-        return self.needs_of(self.modality)
-
-    def needs_of(self, modality: str) -> RequiredInputs:
-        """Images that a modality looks at with these settings: the 2D network that finds people looks at color."""
-        needs = MODALITIES[modality].needs
-        return RequiredInputs(True, needs.depth, needs.either) if self.detection.detector == "keypoints" else needs
-
-
-@dataclass(frozen=True)
-class ModalitySpec:
-    """One of the modalities.
-
-    Attributes:
-        needs: images it looks at, people being found as suits it.
-        build: makes it from a configuration and the parts that are brought along.
-    """
-
-    needs: RequiredInputs
-    build: Callable[[EstimatorConfig, Components], Modality]
-
-
-def _build_lookup(config: EstimatorConfig, parts: Components) -> Modality:
-    return Lookup(parts.detector or load_keypoint_detector(config), config.detection, config.lookup)
-
-
-#: By name.
-MODALITIES: dict[str, ModalitySpec] = {
-    "auto": ModalitySpec(RequiredInputs(color=True, depth=True, either=True), build_auto),
-    "depth": ModalitySpec(RequiredInputs(color=False, depth=True), build_depth),
-    "lookup": ModalitySpec(RequiredInputs(color=True, depth=True), _build_lookup),
-    "points": ModalitySpec(RequiredInputs(color=False, depth=True), build_points),
-    "rgb": ModalitySpec(RequiredInputs(color=True, depth=False), build_rgb),
-}
 
 
 class PoseEstimator:
@@ -145,7 +38,9 @@ class PoseEstimator:
         person_detector: PersonDetector | None = None,
     ) -> None:
         self.config = config
-        self._modality = MODALITIES[config.modality].build(config, Components(detector, person_detector))
+        self._modality = MODALITIES[config.modality].build(
+            config.modality, config, Components(detector, person_detector)
+        )
 
     @property
     def modality(self) -> str:

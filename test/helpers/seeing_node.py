@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from unipose_ros.camera import unproject
-from unipose_ros.estimator import MODALITIES, ModalitySpec
+from unipose_ros.estimator import MODALITIES
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.modalities.auto import Auto
 from unipose_ros.modalities.base import RequiredInputs
@@ -69,5 +70,5 @@ BUILDERS = {"points": points, "rgb": rgb, "auto": lambda *_: Auto(points(), rgb(
 
 if __name__ == "__main__":
     for name, build in BUILDERS.items():
-        MODALITIES[name] = ModalitySpec(MODALITIES[name].needs, build)
+        MODALITIES[name] = replace(MODALITIES[name], builder=build)
     sys.exit(run(PoseNode))

@@ -7,19 +7,21 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.backends import Backend, BackendError, choose_backend, device_kind
 from unipose_ros.files import atomic_path, describe_os_error, exclusive, file_sha256, write_atomic
-from unipose_ros.networks.registry import load_network
+from unipose_ros.networks.registry import get_spec, load_network
 from unipose_ros.networks.weights import ModelCard, load_weights
 from unipose_ros.resources import cache_dir
 
 if TYPE_CHECKING:
     import torch
+
+    from unipose_ros.networks.export import Exportable
 
 _log = logging.getLogger(__name__)
 
@@ -139,16 +141,15 @@ def export_to_cache(path: Path, name: str, target: Path) -> ModelCard:
             f"an intact {name} is not in {target.parent}, and only torch can put it there: install torch, or copy "
             f"{target.name} and {_checksum_file(target).name} from a machine that has them"
         ) from error
-    from unipose_ros.networks.export import EXPORTS, export_onnx
+    from unipose_ros.networks.export import export_onnx
 
-    if name not in EXPORTS:
+    if not get_spec(name).exported:
         raise BackendError(f"{name} cannot be exported for ONNX Runtime; use backend torch")
-    form = EXPORTS[name]
     module, record = load_network(path, name)
     try:
         with atomic_path(target) as part:
-            export_onnx(module, form.example(module.config, 2), part, form.outputs, form.free)
-            _compare(module, part, form.example(module.config, 3), name)
+            export_onnx(module, part)
+            _compare(module, part, cast("Exportable", module).example_input(3), name)
     except OSError as error:
         reason = describe_os_error(error)
         raise BackendError(

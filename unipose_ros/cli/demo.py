@@ -28,6 +28,7 @@ from unipose_ros.estimator import EstimatorConfig, EstimatorError
 from unipose_ros.files import OwnedFolder, write_atomic
 from unipose_ros.frame import Skeletons
 from unipose_ros.modalities.factory import weights_file
+from unipose_ros.modalities.registry import MODALITIES
 from unipose_ros.networks.movenet.files import ONNX, verified_file
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import BagReader, RecordingError, RgbdRecording, RgbdTopics
@@ -105,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         default=Path("demo_output"),
         help="folder: new, empty, or an earlier demo's (default: %(default)s)",
     )
-    parser.add_argument("--modality", help="show this one alone: points, depth, rgb, auto or lookup")
+    parser.add_argument("--modality", metavar="NAME", help=f"show this one alone: {', '.join(MODALITIES)}")
     add_topic_options(parser)
     return parser
 

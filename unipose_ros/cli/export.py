@@ -14,15 +14,14 @@ from unipose_ros.backends.inference import export_to_cache
 from unipose_ros.cli.refusals import refuse
 from unipose_ros.estimator import EstimatorConfig
 from unipose_ros.modalities.factory import weights_file
+from unipose_ros.networks.registry import NETWORKS
 from unipose_ros.networks.weights import WeightsError
-
-NETWORKS = ("points", "depth", "rgb", "person_detector")
 
 
 def main(argv: Sequence[str]) -> int:
     """Export; 1 when the network cannot be had, or its export differs from it."""
     parser = argparse.ArgumentParser("unipose export", description=__doc__)
-    parser.add_argument("network", choices=NETWORKS)
+    parser.add_argument("network", choices=[name for name, spec in NETWORKS.items() if spec.exported])
     parser.add_argument("--weights", type=Path, metavar="FILE", help="default: the shipped ones")
     parser.add_argument("--output", type=Path, metavar="ONNX", help="default: NETWORK.onnx in this folder")
     options = parser.parse_args(argv)

@@ -1,18 +1,22 @@
-"""What differs between the modalities: how people are cut out, and how the network's answers are read."""
+"""What differs between the networks: how people are cropped for one, and how its outputs are decoded."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.config import DetectionConfig
 from unipose_ros.detection import Proposals
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.joint_sets import JointSet, JointSetError, get_joint_set
 from unipose_ros.networks.weights import ModelCard, WeightsError
+
+if TYPE_CHECKING:
+    from unipose_ros.lifting import Lifter
 
 FloatArray = NDArray[np.float32]
 Sample = TypeVar("Sample")
@@ -20,7 +24,7 @@ Sample = TypeVar("Sample")
 
 @dataclass(frozen=True, eq=False)
 class JointPredictions:
-    """N people with J joints, as a network says them, in the camera's optical frame.
+    """N people with J joints, as a network predicts them, in the camera's optical frame.
 
     Attributes:
         positions: (N, J, 3) meters.
@@ -33,22 +37,43 @@ class JointPredictions:
     covariances: FloatArray
 
 
+@dataclass(frozen=True, eq=False)
+class CodecContext:
+    """What a codec may use beside its network's weights record.
+
+    Attributes:
+        people: which keypoints count as seen.
+        lifter: says how far away people are, also from few depth readings or none; ``None`` where there is none.
+    """
+
+    detection: DetectionConfig = field(default_factory=DetectionConfig)
+    lifter: Lifter | None = None
+
+
 class CropCodec(Protocol[Sample]):
-    """Cuts people out for one network, and reads its answers."""
+    """Crops people for one network, and decodes its outputs; :data:`NetworkSpec.codec` names its class.
+
+    Its class takes the network's :class:`ModelCard` and a :class:`CodecContext`, and refuses a record that does
+    not fit with a ``WeightsError``.
+    """
 
     def encode(self, frame: RgbdFrame, people: Proposals, person: int) -> Sample | None:
-        """One person of the frame, cut out; ``None`` where there is too little to be somebody."""
+        """One person of the frame, cropped; ``None`` where there is too little to be a person.
+
+        Args:
+            people: with the depths of their joints.
+        """
         ...
 
-    def blank(self, people: int) -> NDArray[Any]:
+    def dummy_input(self, people: int) -> NDArray[Any]:
         """An input of the right shape with nothing to see."""
         ...
 
-    def stack(self, samples: Sequence[Sample]) -> NDArray[Any]:
+    def collate(self, samples: Sequence[Sample]) -> NDArray[Any]:
         """The network's input of all of them."""
         ...
 
-    def read(self, samples: Sequence[Sample], outputs: Sequence[NDArray[Any]]) -> JointPredictions:
+    def decode(self, samples: Sequence[Sample], outputs: Sequence[NDArray[Any]]) -> JointPredictions:
         """The network's outputs for all of them -> joints in the camera's frame."""
         ...
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, project, unproject
-from unipose_ros.codecs.base import JointPredictions, card_integer
+from unipose_ros.codecs.base import CodecContext, JointPredictions, card_integer
 from unipose_ros.codecs.sampling import farthest_first, largest_component, voxel_downsample
 from unipose_ros.detection import Proposals
 from unipose_ros.frame import RgbdFrame
@@ -203,7 +203,8 @@ class PointsCodec:
         WeightsError: the record lacks a size, or the network wants other paint than COCO keypoints.
     """
 
-    def __init__(self, record: ModelCard) -> None:
+    def __init__(self, record: ModelCard, context: CodecContext) -> None:
+        del context
         names = ("points", "centers", "paint")
         self._config = PointCloudConfig(**{name: card_integer(record, name) for name in names})
         if self._config.paint not in (0, len(COCO17)):
@@ -224,15 +225,15 @@ class PointsCodec:
             return Paint(np.full((len(COCO17), 2), np.nan), np.zeros(len(COCO17)))
         return Paint(people.keypoints.pixels[person], people.keypoints.confidences[person])
 
-    def blank(self, people: int) -> NDArray[np.float32]:
+    def dummy_input(self, people: int) -> NDArray[np.float32]:
         """An input of so many people with all points in one place."""
         return np.zeros((people, 1, self._config.points, 3 + self._config.paint), np.float32)
 
-    def stack(self, samples: Sequence[PointSample]) -> NDArray[np.float32]:
+    def collate(self, samples: Sequence[PointSample]) -> NDArray[np.float32]:
         """(N, 1, points, 3 + paint)."""
         return np.stack([sample.features for sample in samples])[:, None]
 
-    def read(self, samples: Sequence[PointSample], outputs: Sequence[NDArray[Any]]) -> JointPredictions:
+    def decode(self, samples: Sequence[PointSample], outputs: Sequence[NDArray[Any]]) -> JointPredictions:
         """Outputs: those of :class:`~unipose_ros.networks.layers.Votes` with one frame."""
         joints, log_scales, covariances = (output[:, -1] for output in outputs)
         centers = np.stack([sample.center for sample in samples])

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, project, rays
-from unipose_ros.codecs.base import JointPredictions, card_integer
+from unipose_ros.codecs.base import CodecContext, JointPredictions, card_integer
 from unipose_ros.codecs.person_distance import lifted_distance, size_distance
-from unipose_ros.detection import DetectionConfig, Proposals, visible_keypoints
+from unipose_ros.detection import Proposals, visible_keypoints
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.geometry import covariance
 from unipose_ros.geometry.covariance import LEAST_COVARIANCE, outer_products, with_scale
 from unipose_ros.geometry.crop import Crop
 from unipose_ros.networks.weights import ModelCard, WeightsError
-
-if TYPE_CHECKING:
-    from unipose_ros.lifting import Lifter
-
 
 # Joints as an image network says them, in window pixels and meters of depth, in camera coordinates.
 
@@ -195,7 +191,8 @@ class DepthCodec:
         WeightsError: the record lacks a size, or the network wants keypoints, too.
     """
 
-    def __init__(self, record: ModelCard) -> None:
+    def __init__(self, record: ModelCard, context: CodecContext) -> None:
+        del context
         _refuse_keypoints(record)
         self._config = DepthImageConfig(size=card_integer(record, "size"))
 
@@ -205,15 +202,15 @@ class DepthCodec:
         near = np.abs(sample.image) < self._config.clip
         return sample if near.mean() >= _MIN_VALID_FRACTION else None
 
-    def blank(self, people: int) -> NDArray[np.float32]:
+    def dummy_input(self, people: int) -> NDArray[np.float32]:
         """An input of so many people with nothing to see."""
         return np.zeros((people, 1, self._config.size, self._config.size), np.float32)
 
-    def stack(self, samples: Sequence[CropSample]) -> NDArray[np.float32]:
+    def collate(self, samples: Sequence[CropSample]) -> NDArray[np.float32]:
         """(N, 1, size, size)."""
         return np.stack([sample.image for sample in samples])
 
-    def read(self, samples: Sequence[CropSample], outputs: Sequence[NDArray[Any]]) -> JointPredictions:
+    def decode(self, samples: Sequence[CropSample], outputs: Sequence[NDArray[Any]]) -> JointPredictions:
         """Outputs: those of :class:`~unipose_ros.networks.anchors.AnchorVotes`."""
         return decode_windows(samples, outputs)
 
@@ -234,20 +231,17 @@ class ColorSample:
 class ColorCodec:
     """Windows for an :class:`~unipose_ros.networks.anchors.AnchorNetwork` that looks at color.
 
-    Args:
-        people: which keypoints are believed, where the distance is to be told from them.
-        lifter: estimates the distance of people, also from few depth readings or none; ``None`` to use the detector's
-            distance, or their size.
+    Distances are told by the context's lifter; without it by the detector, or by people's sizes.
 
     Raises:
         WeightsError: the record lacks a size, or the network wants keypoints, too.
     """
 
-    def __init__(self, record: ModelCard, people: DetectionConfig, lifter: Lifter | None = None) -> None:
+    def __init__(self, record: ModelCard, context: CodecContext) -> None:
         _refuse_keypoints(record)
         self._config = ColorImageConfig(size=card_integer(record, "size"))
-        self._people = people
-        self._lifter = lifter
+        self._people = context.people
+        self._lifter = context.lifter
 
     def encode(self, frame: RgbdFrame, people: Proposals, person: int) -> ColorSample | None:
         """The person's window; ``None`` where neither depth nor size tells a distance."""
@@ -270,15 +264,15 @@ class ColorCodec:
         (seen,) = visible_keypoints(keypoints, camera.width, camera.height, self._people)
         return size_distance(camera, keypoints.pixels[0], seen)
 
-    def blank(self, people: int) -> NDArray[np.float32]:
+    def dummy_input(self, people: int) -> NDArray[np.float32]:
         """An input of so many people with nothing to see."""
         return np.zeros((people, 3, self._config.size, self._config.size), np.float32)
 
-    def stack(self, samples: Sequence[ColorSample]) -> NDArray[np.float32]:
+    def collate(self, samples: Sequence[ColorSample]) -> NDArray[np.float32]:
         """(N, 3, size, size)."""
         return np.stack([sample.window.image for sample in samples])
 
-    def read(self, samples: Sequence[ColorSample], outputs: Sequence[NDArray[Any]]) -> JointPredictions:
+    def decode(self, samples: Sequence[ColorSample], outputs: Sequence[NDArray[Any]]) -> JointPredictions:
         """Outputs: those of :class:`~unipose_ros.networks.anchors.AnchorVotes`.
 
         A person at another distance than was believed lies farther along the same rays.

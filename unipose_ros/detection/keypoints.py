@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.config import DetectionConfig
 from unipose_ros.detection.proposals import Proposals
-from unipose_ros.detection.selection import DetectionConfig, select_people, visible_keypoints
+from unipose_ros.detection.selection import select_people, visible_keypoints
 from unipose_ros.errors import Closable, EstimatorError
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.geometry import body_model as body

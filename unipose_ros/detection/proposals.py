@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,8 +11,19 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
 from unipose_ros.frame import RgbdFrame
+from unipose_ros.geometry import body_model as body
 from unipose_ros.geometry.nms import nms_3d, overlap_matrix
 from unipose_ros.keypoints import Keypoints2D
+
+#: Meters from the trunk's visible surface to its joints: shoulders and hips lie so far inside of the body.
+TRUNK_DEPTH = float(body.SURFACE_OFFSETS[[*body.SHOULDERS, *body.HIPS]].mean())
+
+
+class DepthOf(Enum):
+    """What of a person's trunk a depth is that of."""
+
+    SURFACE = "surface"
+    JOINTS = "joints"
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,10 +32,12 @@ class Proposals:
 
     Attributes:
         boxes: (N, 4) float32 u0, v0, u1, v1 in pixels around the person's joints.
-        distances: (N,) float32 meters along z of the trunk's visible surface; NaN where unknown.
+        distances: (N,) float32 meters along z of the trunk; NaN where unknown.
         scores: (N,) float32 in [0, 1], confidence in the person.
         keypoints: the same people in the same order as a 2D network sees them; ``None`` when
             they were found without one.
+        depth_of: whether ``distances`` are those of the trunk's visible surface, which detectors see, or of its
+            joints, at which people are cropped.
 
     Raises:
         ValueError: array shapes or types disagree.
@@ -33,6 +47,7 @@ class Proposals:
     distances: NDArray[np.float32]
     scores: NDArray[np.float32]
     keypoints: Keypoints2D | None = None
+    depth_of: DepthOf = DepthOf.SURFACE
 
     def __post_init__(self) -> None:
         people = len(self.scores)
@@ -48,15 +63,32 @@ class Proposals:
     def select(self, people: NDArray[np.intp] | NDArray[np.bool_]) -> Proposals:
         """The people of an index or boolean array, in its order."""
         keypoints = None if self.keypoints is None else self.keypoints.select(people)
-        return Proposals(self.boxes[people], self.distances[people], self.scores[people], keypoints)
+        return Proposals(self.boxes[people], self.distances[people], self.scores[people], keypoints, self.depth_of)
 
     def joined(self, others: Proposals) -> Proposals:
-        """These people, then the others; without keypoints."""
+        """These people, then the others; without keypoints.
+
+        Raises:
+            ValueError: one side's depths are those of surfaces, the other's those of joints.
+        """
+        if self.depth_of != others.depth_of and len(self) and len(others):
+            raise ValueError(f"depth_of: {self.depth_of} and {others.depth_of} do not go together; use at_joints()")
         return Proposals(
             np.concatenate([self.boxes, others.boxes]),
             np.concatenate([self.distances, others.distances]),
             np.concatenate([self.scores, others.scores]),
+            depth_of=self.depth_of if len(self) else others.depth_of,
         )
+
+    def at_joints(self) -> Proposals:
+        """The same people, with the depths of their trunks' joints.
+
+        The one place where surfaces become joints: training crops people at the depth of their joints
+        (:func:`unipose_training.samples.rows.trunk_distance`), and so does the robot.
+        """
+        if self.depth_of is DepthOf.JOINTS:
+            return self
+        return replace(self, distances=self.distances + np.float32(TRUNK_DEPTH), depth_of=DepthOf.JOINTS)
 
     def without_duplicates(self, camera: Camera) -> Proposals:
         """Of two proposals for one person in space only the better, best first."""

@@ -6,12 +6,12 @@ somebody else. Both show in 2D: most of their keypoints lie on keypoints of a be
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.config import DetectionConfig
 from unipose_ros.geometry.nms import greedy_nms
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.keypoints import Keypoints2D
@@ -19,58 +19,6 @@ from unipose_ros.keypoints import Keypoints2D
 #: A loose end of a limb needs this times the confidence of others: on real and rendered people
 #: MoveNet's loose ends below it are made up, and most above it are right.
 _LOOSE_FACTOR = 1.5
-#: Who can say where people are.
-PERSON_DETECTORS = ("auto", "hybrid", "centernet", "clustering", "keypoints")
-
-
-@dataclass(frozen=True)
-class DetectionConfig:
-    """What counts as a person.
-
-    Attributes:
-        min_score: least confidence of the 2D network in the person, in [0, 1].
-        keypoint_threshold: a keypoint of lower confidence counts as not seen, in [0, 1].
-        border_margin: a keypoint nearer to the image's border than this part of the longer side counts as
-            not seen: networks put joints there that are outside of the image.
-        min_keypoints: least number of seen keypoints.
-        nms_radius: two keypoints are the same when they are closer than this part of the
-            smaller person's extent in the image.
-        nms_overlap: a person is a ghost when more than this part of its seen keypoints
-            are those of a person with a higher score, in (0, 1].
-        min_person_probability: a pose found in depth alone that is less likely a person's is dropped, in [0, 1].
-        detector: who says where people are; ``centernet``: a network on depth, ``clustering``: shapes in depth,
-            ``hybrid``: the network, and shapes that it overlooks, ``keypoints``: the 2D network on color,
-            ``auto``: what suits the modality.
-        detection_interval: people are detected in every n-th frame; between them their last places count.
-        max_people: no more people are looked at in one frame, best first.
-
-    Raises:
-        ValueError: a value is out of range.
-    """
-
-    min_score: float = 0.2
-    keypoint_threshold: float = 0.2
-    border_margin: float = 0.015
-    min_keypoints: int = 5
-    nms_radius: float = 0.06
-    nms_overlap: float = 0.5
-    min_person_probability: float = 0.5
-    detector: str = field(default="auto", metadata={"choices": PERSON_DETECTORS})
-    detection_interval: int = 1
-    max_people: int = 8
-
-    def __post_init__(self) -> None:
-        for name in ("min_score", "keypoint_threshold", "border_margin", "nms_radius", "min_person_probability"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ValueError(f"detection.{name} = {value}: must be within [0, 1]")
-        if not 0 < self.nms_overlap <= 1:
-            raise ValueError(f"detection.nms_overlap = {self.nms_overlap}: must be within (0, 1]")
-        for name in ("min_keypoints", "detection_interval", "max_people"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"detection.{name} = {getattr(self, name)}: must be at least 1")
-        if self.detector not in PERSON_DETECTORS:
-            raise ValueError(f"detection.detector = '{self.detector}': use one of {', '.join(PERSON_DETECTORS)}")
 
 
 def visible_keypoints(keypoints: Keypoints2D, width: int, height: int, config: DetectionConfig) -> NDArray[np.bool_]:

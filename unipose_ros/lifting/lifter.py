@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, rays
 from unipose_ros.codecs.keypoints import CanonicalView, lifter_input, view_keypoints
-from unipose_ros.detection.selection import DetectionConfig, visible_keypoints
+from unipose_ros.config import DetectionConfig
+from unipose_ros.detection.selection import visible_keypoints
 from unipose_ros.frame import JointStatus, Skeletons
 from unipose_ros.geometry import body_model as body
 from unipose_ros.geometry import covariance
@@ -268,12 +269,12 @@ def _skeletons(
 
 
 def load_lifter(
-    path: Path | None = None, config: LiftingConfig | None = None, refine: bool = True, threads: int = 1
+    path: Path | None = None, config: LiftingConfig | None = None, refine: bool | Path | None = True, threads: int = 1
 ) -> Lifter:
     """A trained lifter; that of the package by default.
 
     Args:
-        refine: put the package's refiner in front.
+        refine: put a refiner in front: that of the package, or of a file.
 
     Raises:
         ResourceError, WeightsError: there is none, or it is damaged.
@@ -282,4 +283,5 @@ def load_lifter(
     from unipose_ros.networks.registry import load_network
 
     network, _ = load_network(path or resource_path("weights", "lifter.safetensors"), "lifter")
-    return Lifter(network, config, load_refiner(threads=threads) if refine else None, threads)
+    refiner = load_refiner(refine if isinstance(refine, Path) else None, threads) if refine else None
+    return Lifter(network, config, refiner, threads)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unipose_ros.lookup.config import LookupConfig
+from unipose_ros.config import LookupConfig
 from unipose_ros.lookup.lift import LiftedPeople, lift_people
 
 __all__ = ["LiftedPeople", "LookupConfig", "lift_people"]

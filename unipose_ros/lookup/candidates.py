@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.config import LookupConfig
 from unipose_ros.geometry.body_model import SURFACE_OFFSETS
 from unipose_ros.geometry.surfaces import SURFACES, Surfaces
-from unipose_ros.lookup.config import LookupConfig
 
 FloatArray = NDArray[np.float64]
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, rays
+from unipose_ros.config import LookupConfig
 from unipose_ros.frame import JointStatus, Skeletons
 from unipose_ros.geometry import body_model as body
 from unipose_ros.geometry.body_model import BODY13
@@ -18,7 +19,6 @@ from unipose_ros.geometry.surfaces import SURFACES, Surfaces, find_surfaces, ref
 from unipose_ros.joint_sets import ITOP15, conversion_weights
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.lookup.candidates import Candidates, joint_depths, make_candidates
-from unipose_ros.lookup.config import LookupConfig
 from unipose_ros.lookup.solve import Choice, TrunkCues, solve
 
 # How large a person is, from a first look at its bones.

@@ -14,16 +14,16 @@ from unipose_ros.timing import StageClock
 
 @dataclass(frozen=True)
 class RequiredInputs:
-    """Which images a modality looks at.
+    """Which images a modality is given.
 
     Attributes:
         color, depth: it is to be given this image.
-        either: one of the two will do for a frame.
+        any_of: one of the two will do for a frame.
     """
 
     color: bool
     depth: bool
-    either: bool = False
+    any_of: bool = False
 
     def check(self, frame: RgbdFrame, name: str) -> None:
         """Refuse a frame that lacks an image.
@@ -33,7 +33,7 @@ class RequiredInputs:
         """
         wanted = [image for image in ("color", "depth") if getattr(self, image)]
         for image in wanted:
-            if getattr(frame, image) is None and not self.either:
+            if getattr(frame, image) is None and not self.any_of:
                 raise EstimatorError(f"the frame has no {image}; modality '{name}' needs {' and '.join(wanted)}")
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.codecs.base import JointPredictions
-from unipose_ros.detection import DetectionConfig, Proposals, visible_keypoints
+from unipose_ros.config import DetectionConfig
+from unipose_ros.detection import Proposals, visible_keypoints
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.joint_sets import COCO17, JointSet, convert_joints
 from unipose_ros.visibility import in_image, seen_in_depth

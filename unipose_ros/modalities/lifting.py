@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.detection import DetectionConfig, Proposals
+from unipose_ros.config import DetectionConfig, RgbConfig
+from unipose_ros.detection import Proposals
 from unipose_ros.detection.temporal import ProposalCache
 from unipose_ros.errors import Closable
 from unipose_ros.frame import RgbdFrame, Skeletons
@@ -17,7 +18,7 @@ from unipose_ros.geometry.covariance import laplace_scale
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.modalities.convert import probability_within
-from unipose_ros.modalities.crop_quality import RgbConfig, good_crops
+from unipose_ros.modalities.crop_quality import good_crops
 from unipose_ros.timing import StageClock
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class LiftingFallback:
         """What runs the lifter, and where."""
         return self._lifter.runtime
 
-    def takes(self, frame: RgbdFrame, people: Proposals) -> NDArray[np.bool_]:
+    def handles(self, frame: RgbdFrame, people: Proposals) -> NDArray[np.bool_]:
         """(N,) people who are better lifted: their keypoints suffice, and their windows are no good or come second."""
         if people.keypoints is None:
             return np.zeros(len(people), np.bool_)
@@ -86,24 +87,24 @@ class LiftingEstimator:
     Args:
         name: of the modality.
         lifter: of keypoints.
-        places: where people are, by a person detector that says keypoints.
+        cache: where people are, by a detector that says keypoints.
         absent: why there is no image network.
     """
 
     notice = ""
 
-    def __init__(self, name: str, lifter: Lifter, places: ProposalCache, absent: str) -> None:
+    def __init__(self, name: str, lifter: Lifter, cache: ProposalCache, absent: str) -> None:
         self._name = name
         self._lifter = Closable(lifter, "the estimator")
-        self._places = places
-        self.runtime = f"{lifter.runtime}; people by {places.runtime}; {absent}"
+        self._cache = cache
+        self.runtime = f"{lifter.runtime}; people by {cache.runtime}; {absent}"
         self.last_keypoints: Keypoints2D | None = None
         #: People who were proposed and left out.
         self.counters: Counter[str] = Counter()
 
     def warm_up(self, frame: RgbdFrame) -> None:
         """Run the person detector once."""
-        self._places.search(frame)
+        self._cache.detect(frame)
 
     def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
         """Everybody in the frame, without ids; stages ``people`` and ``lift``.
@@ -114,7 +115,7 @@ class LiftingEstimator:
         _NEEDS.check(frame, self._name)
         lifter = self._lifter.get()
         with clock.stage("people"):
-            people = self._places.search(frame)
+            people = self._cache.detect(frame)
         self.last_keypoints = people.keypoints
         with clock.stage("lift"):
             found = lift_people(lifter, frame, people, self._name)
@@ -124,9 +125,9 @@ class LiftingEstimator:
 
     def reset(self) -> None:
         """Forget earlier frames."""
-        self._places.reset()
+        self._cache.reset()
 
     def close(self) -> None:
         """Let the networks go."""
         self._lifter.close()
-        self._places.close()
+        self._cache.close()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from unipose_ros.config import LookupConfig
 from unipose_ros.detection import DetectionConfig, select_people, visible_keypoints
 from unipose_ros.errors import Closable, EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.joint_sets import COCO17
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
-from unipose_ros.lookup.config import LookupConfig
 from unipose_ros.lookup.lift import lift_people, to_skeletons
 from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.timing import StageClock

@@ -1,4 +1,4 @@
-"""The modalities of one trained network: ``points``, ``depth`` and ``rgb``."""
+"""Top-down estimation with one trained network: people are detected, cropped, and their joints estimated."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 from unipose_ros.backends import device_kind
 from unipose_ros.backends.inference import LoadedNetwork
 from unipose_ros.codecs.base import CropCodec, Sample, card_joint_set, card_temperature
-from unipose_ros.detection import DetectionConfig, Proposals
+from unipose_ros.config import DetectionConfig
+from unipose_ros.detection import Proposals
 from unipose_ros.detection.temporal import ProposalCache, boxes_around_joints, is_usable
 from unipose_ros.detection.verification import Verifier
-from unipose_ros.errors import EstimatorError
+from unipose_ros.errors import Closable
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.modalities.convert import to_skeletons
 from unipose_ros.timing import StageClock
 
-#: The first look is through a rough box: this part of the probability that is asked for is enough.
-_AT_FIRST = 0.2
+#: A first pass sees rough boxes: this part of the probability that is asked for is enough.
+_FIRST_PASS = 0.2
 
 
 class Fallback(Protocol):
@@ -34,7 +35,7 @@ class Fallback(Protocol):
         """What runs it, and where."""
         ...
 
-    def takes(self, frame: RgbdFrame, people: Proposals) -> NDArray[np.bool_]:
+    def handles(self, frame: RgbdFrame, people: Proposals) -> NDArray[np.bool_]:
         """(N,) people whom it judges better."""
         ...
 
@@ -50,31 +51,30 @@ class _Crops(Generic[Sample]):
     Attributes:
         people: those whom the network judges.
         samples: what it is shown of each.
-        aside: those who go the other way.
-        keypoints: all of them as a 2D network sees them, where they were found by one.
+        others: those for the fallback.
+        keypoints: all of them as a 2D network sees them, where they were detected by one.
+        lost: people of whom there was too little to see.
     """
 
     people: Proposals
     samples: list[Sample]
-    aside: Proposals
+    others: Proposals
     keypoints: Keypoints2D | None
-
-    def __len__(self) -> int:
-        return len(self.samples) + len(self.aside)
+    lost: int
 
 
 class TopDownEstimator(Generic[Sample]):
-    """Finds people, cuts them out, runs the network once for all of them, and puts them back into the frame.
+    """Detects people, crops them, runs the network once for all of them, and decodes, verifies and caches them.
 
     Args:
         name: of the modality.
-        needs: images that a frame must have.
+        images: that a frame must have.
         trained: the network.
-        reader: cuts out for it, and reads its answers.
-        places: where people are.
+        codec: crops for it, and decodes its outputs.
+        cache: where people are, by a detector.
         config: what counts as a person.
-        aside: another way for some of them; ``None`` to let the network judge all.
-        judge: which of those who were found in depth alone are people; ``None`` for a network of color.
+        fallback: another way for some of them; ``None`` to let the network judge all.
+        verifier: which of those who were detected in depth alone are people; ``None`` for a network of color.
 
     Raises:
         WeightsError: the network's record does not fit.
@@ -85,24 +85,24 @@ class TopDownEstimator(Generic[Sample]):
     def __init__(
         self,
         name: str,
-        needs: RequiredInputs,
+        images: RequiredInputs,
         trained: LoadedNetwork,
-        reader: CropCodec[Sample],
-        places: ProposalCache,
+        codec: CropCodec[Sample],
+        cache: ProposalCache,
         config: DetectionConfig,
-        aside: Fallback | None = None,
-        judge: Verifier | None = None,
+        fallback: Fallback | None = None,
+        verifier: Verifier | None = None,
     ) -> None:
         self._name = name
-        self._needs = needs
-        self._trained: LoadedNetwork | None = trained
-        beside = f"; {aside.runtime}" if aside else ""
-        self.runtime = f"{trained.run.description}; people by {places.runtime}{beside}"
-        self._aside = aside
-        self._judge = judge
-        self._reader = reader
-        self._places = places
+        self._images = images
+        self._trained = Closable(trained, "the estimator")
+        beside = f"; {fallback.runtime}" if fallback else ""
+        self.runtime = f"{trained.run.description}; people by {cache.runtime}{beside}"
+        self._codec = codec
+        self._cache = cache
         self._config = config
+        self._fallback = fallback
+        self._verifier = verifier
         self._joint_set = card_joint_set(trained.record)
         self._temperature = card_temperature(trained.record)
         self.last_keypoints: Keypoints2D | None = None
@@ -110,12 +110,12 @@ class TopDownEstimator(Generic[Sample]):
         self.counters: Counter[str] = Counter()
 
     def warm_up(self, frame: RgbdFrame) -> None:
-        """Run the person detector, and the network: on CUDA with every number of people that can come."""
-        self._places.search(frame)
-        trained = self._loaded()
+        """Run the detector, and the network: on CUDA with every number of people that can come."""
+        self._cache.detect(frame)
+        trained = self._trained.get()
         most = self._config.max_people if device_kind(trained.device) == "cuda" else 1
         for people in range(1, most + 1):
-            trained.run(self._reader.blank(people))
+            trained.run(self._codec.dummy_input(people))
 
     def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
         """Everybody in the frame, without ids; stages ``people``, ``crop``, ``network`` and ``lift``.
@@ -123,123 +123,130 @@ class TopDownEstimator(Generic[Sample]):
         Raises:
             EstimatorError: the frame lacks an image, or the estimator is closed.
         """
-        self._needs.check(frame, self._name)
-        self._loaded()
-        looked = self._look(frame, clock)
-        self.last_keypoints = looked.keypoints
-        parts = [Skeletons.empty(frame.stamp_ns, frame.frame_id, self._name, self._joint_set)]
-        likely: NDArray[np.float32] | None = None
-        if looked.samples:
-            seen = self._run(frame, looked, clock)
-            self._count("joints not finite", int((seen.status == JointStatus.MISSING).sum()))
-            seen, likely = self._believed(frame, seen, looked)
-            parts.append(seen)
-        if self._aside is not None and len(looked.aside):
-            with clock.stage("lift"):
-                parts.append(self._aside(frame, looked.aside))
-        found = Skeletons.concat(parts)
-        if sum(len(part) > 0 for part in parts) > 1:
-            found = found.select(np.argsort(-found.scores, kind="stable"))
-        # The other way wants keypoints, which only a search gives: then nobody is remembered. The score that is
-        # remembered is the person detector's: how likely somebody was is no evidence that they are there now.
-        self._places.remember(frame, parts[0] if len(looked.aside) else found)
-        return found if likely is None else replace(found, scores=likely)
+        self._images.check(frame, self._name)
+        crops = self._crop_cached(frame, clock) or self._crop(frame, self._detect(frame, clock), clock)
+        outputs = self._forward(crops, clock)
+        poses = self._decode(frame, crops, outputs, clock)
+        self._count("joints not finite", int((poses.status == JointStatus.MISSING).sum()))
+        people, probabilities = self._verify(frame, poses, crops)
+        people = self._with_fallback(frame, people, crops, clock)
+        # The cached score is the detector's: how likely somebody was is no evidence that they are there now.
+        self._cache.update(frame, people if not len(crops.others) else self._nobody(frame))
+        self.last_keypoints = crops.keypoints
+        return people if probabilities is None else replace(people, scores=probabilities)
 
     def reset(self) -> None:
         """Forget where people were."""
-        self._places.reset()
+        self._cache.reset()
 
     def close(self) -> None:
         """Let the networks go."""
-        self._trained = None
-        self._places.close()
+        self._trained.close()
+        self._cache.close()
 
-    def _loaded(self) -> LoadedNetwork:
-        if self._trained is None:
-            raise EstimatorError("the estimator is closed; build another one")
-        return self._trained
-
-    def _look(self, frame: RgbdFrame, clock: StageClock) -> _Crops[Sample]:
-        """People where they were last, unless it is time to search or one of them is gone."""
-        known = self._places.remembered(frame)
-        if known is not None:
-            with clock.stage("crop"):
-                looked = self._cut_out(frame, known)
-            if len(looked) == len(known):
-                return looked
-        with clock.stage("people"):
-            found = self._places.search(frame)
-        if self._judge is not None and found.keypoints is None:
-            found = self._around_joints(frame, found, clock)
+    def _crop_cached(self, frame: RgbdFrame, clock: StageClock) -> _Crops[Sample] | None:
+        """People in the boxes they had; ``None`` when it is time to detect them, or one of them is gone."""
+        self._trained.get()
+        regions = self._cache.cached(frame)
+        if regions is None:
+            return None
         with clock.stage("crop"):
-            return self._counted(self._cut_out(frame, found), found)
+            crops = self._cut(frame, regions)
+        return None if crops.lost else crops
 
-    def _around_joints(self, frame: RgbdFrame, found: Proposals, clock: StageClock) -> Proposals:
-        """The same people in boxes around joints: those of the last frame, or of a first look at who is new.
+    def _detect(self, frame: RgbdFrame, clock: StageClock) -> Proposals:
+        """People in the frame; those detected in depth alone in boxes around their joints.
 
-        Depth alone tells roughly where a person ends, keypoints do exactly, and the network was
-        taught with theirs: on UniPose-Synth a second look takes a tenth off the error.
+        These are the joints of the last frame, or of a first pass through the network for who is new. Depth alone
+        tells roughly where a person ends, keypoints do exactly, and the network was trained with theirs: on
+        UniPose-Synth the second pass takes a tenth off the error.
         """
-        found, known = self._places.recognized(frame, found)
-        new = found.select(~known)
-        with clock.stage("crop"):
-            looked = self._counted(self._cut_out(frame, new), new)
-        if not looked.samples:
-            return found.select(known)
-        likely, _ = self._believed(frame, self._run(frame, looked, clock), looked, _AT_FIRST)
+        with clock.stage("people"):
+            found = self._cache.detect(frame)
+        if self._verifier is None or found.keypoints is not None:
+            return found
+        found, known = self._cache.match_previous(frame, found)
+        return found.select(known).joined(self._refined(frame, found.select(~known), clock))
+
+    def _refined(self, frame: RgbdFrame, people: Proposals, clock: StageClock) -> Proposals:
+        """The likely ones, in boxes around the joints of a first pass."""
+        crops = self._crop(frame, people, clock)
+        poses = self._decode(frame, crops, self._forward(crops, clock), clock)
+        likely, _ = self._verify(frame, poses, crops, _FIRST_PASS)
         closer = boxes_around_joints(frame.camera, likely)
         # Joints in one place have no box around them.
-        new = closer if is_usable(closer, frame.camera, with_distance=True).all() else looked.people
-        return found.select(known).joined(new)
+        return closer if is_usable(closer, frame.camera, with_distance=True).all() else crops.people
 
-    def _counted(self, looked: _Crops[Sample], people: Proposals) -> _Crops[Sample]:
-        """What was looked at, once those who could not be are counted."""
-        self._count("too_few_measurements", len(people) - len(looked))
-        return looked
+    def _crop(self, frame: RgbdFrame, people: Proposals, clock: StageClock) -> _Crops[Sample]:
+        """What the network is shown of everybody; those of whom there is too little to see are counted."""
+        with clock.stage("crop"):
+            crops = self._cut(frame, people)
+        self._count("too_few_measurements", crops.lost)
+        return crops
 
-    def _run(self, frame: RgbdFrame, looked: _Crops[Sample], clock: StageClock) -> Skeletons:
-        """What the network says of everybody whom it judges."""
-        with clock.stage("network"):
-            outputs = self._loaded().run(self._reader.stack(looked.samples))
-        with clock.stage("lift"):
-            return self._put_back(frame, looked.people, looked.samples, outputs)
-
-    def _believed(
-        self, frame: RgbdFrame, people: Skeletons, looked: _Crops[Sample], part: float = 1.0
-    ) -> tuple[Skeletons, NDArray[np.float32] | None]:
-        """Of those who were found in depth alone, the likely ones, and how likely they are; else everybody.
-
-        Args:
-            part: of the probability asked for that is enough.
-        """
-        if self._judge is None or looked.keypoints is not None:
-            return people, None
-        kept, likely = self._judge(frame, people, part * self._config.min_person_probability)
-        self._count("rejected_low_probability", len(people) - len(kept))
-        return people.select(kept), likely
-
-    def _cut_out(self, frame: RgbdFrame, people: Proposals) -> _Crops[Sample]:
-        """Those of whom there is enough to look at, and their samples."""
-        aside = np.zeros(len(people), np.bool_) if self._aside is None else self._aside.takes(frame, people)
-        fit = is_usable(people, frame.camera, with_distance=self._needs.depth) & ~aside
-        samples = [self._reader.encode(frame, people, int(person)) for person in np.flatnonzero(fit)]
+    def _cut(self, frame: RgbdFrame, people: Proposals) -> _Crops[Sample]:
+        others = np.zeros(len(people), np.bool_)
+        if self._fallback is not None:
+            others = self._fallback.handles(frame, people)
+        fit = is_usable(people, frame.camera, with_distance=self._images.depth) & ~others
+        samples = [self._codec.encode(frame, people, int(person)) for person in np.flatnonzero(fit)]
         fit[fit] = [sample is not None for sample in samples]
         return _Crops(
             people=people.select(fit),
             samples=[sample for sample in samples if sample is not None],
-            aside=people.select(aside),
-            keypoints=people.select(fit | aside).keypoints,
+            others=people.select(others),
+            keypoints=people.select(fit | others).keypoints,
+            lost=int((~(fit | others)).sum()),
         )
 
-    def _put_back(
-        self, frame: RgbdFrame, people: Proposals, samples: list[Sample], outputs: tuple[Any, ...]
+    def _forward(self, crops: _Crops[Sample], clock: StageClock) -> tuple[NDArray[Any], ...]:
+        """The network's outputs for all crops; none without a crop."""
+        if not crops.samples:
+            return ()
+        with clock.stage("network"):
+            return self._trained.get().run(self._codec.collate(crops.samples))
+
+    def _decode(
+        self, frame: RgbdFrame, crops: _Crops[Sample], outputs: tuple[NDArray[Any], ...], clock: StageClock
     ) -> Skeletons:
-        said = self._reader.read(samples, outputs)
-        said = replace(said, scales=said.scales * np.float32(self._temperature))
-        if not self._needs.depth and people.keypoints is not None:
-            # What color shows is judged by color: depth can be as good as dead.
-            frame = replace(frame, depth=None)
-        return to_skeletons(frame, people, said, self._joint_set, self._name, self._config)
+        """Skeletons in the camera's frame; their scores are the detector's."""
+        if not crops.samples:
+            return self._nobody(frame)
+        with clock.stage("lift"):
+            predictions = self._codec.decode(crops.samples, outputs)
+            predictions = replace(predictions, scales=predictions.scales * np.float32(self._temperature))
+            if not self._images.depth and crops.people.keypoints is not None:
+                # What color shows is judged by color: depth can be as good as dead.
+                frame = replace(frame, depth=None)
+            return to_skeletons(frame, crops.people, predictions, self._joint_set, self._name, self._config)
+
+    def _verify(
+        self, frame: RgbdFrame, poses: Skeletons, crops: _Crops[Sample], fraction: float = 1.0
+    ) -> tuple[Skeletons, NDArray[np.float32] | None]:
+        """Of those who were detected in depth alone, the likely ones, and how likely they are; else everybody.
+
+        Args:
+            fraction: of the probability asked for that is enough.
+        """
+        if self._verifier is None or crops.keypoints is not None or not len(poses):
+            return poses, None
+        kept, probabilities = self._verifier(frame, poses, fraction * self._config.min_person_probability)
+        self._count("rejected_low_probability", len(poses) - len(kept))
+        return poses.select(kept), probabilities
+
+    def _with_fallback(
+        self, frame: RgbdFrame, people: Skeletons, crops: _Crops[Sample], clock: StageClock
+    ) -> Skeletons:
+        """The network's people and the fallback's, best score first where both found some."""
+        if self._fallback is None or not len(crops.others):
+            return people
+        with clock.stage("lift"):
+            others = self._fallback(frame, crops.others)
+        together = Skeletons.concat([people, others])
+        return together.select(np.argsort(-together.scores, kind="stable")) if len(people) and len(others) else together
+
+    def _nobody(self, frame: RgbdFrame) -> Skeletons:
+        return Skeletons.empty(frame.stamp_ns, frame.frame_id, self._name, self._joint_set)
 
     def _count(self, reason: str, number: int) -> None:
         if number:

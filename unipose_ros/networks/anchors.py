@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import grid_sample
 
 from unipose_ros.networks.convolutions import ResidualBlock, conv_bn_relu
+from unipose_ros.networks.export import Axes, any_batch
 from unipose_ros.networks.layers import weighted_covariance
 
 # Anchors that stand on 2D keypoints, for the lifting variant of the image network.
@@ -151,6 +152,26 @@ class AnchorNetworkConfig:
             raise ValueError(f"anchor network: size = {self.size} must be a multiple of {STRIDE}")
 
 
+#: Of networks that look at depth; windows come from ``codecs.depth_image``. ``mini`` and ``tiny`` for a CPU (the
+#: first can be trained on one), ``base`` for a robot's GPU.
+DEPTH_SIZES = {
+    "mini": AnchorNetworkConfig(channels=1, size=96),
+    "tiny": AnchorNetworkConfig(channels=1, size=192),
+    "base": AnchorNetworkConfig(
+        channels=1, size=192, widths=(32, 64, 128, 192), blocks=(2, 3, 3), head_width=128, head_layers=2
+    ),
+}
+#: Of networks that look at color; windows come from ``codecs.color_image``. Color says less about shape, so the
+#: windows are larger.
+RGB_SIZES = {
+    "mini": AnchorNetworkConfig(channels=3, size=112),
+    "tiny": AnchorNetworkConfig(channels=3, size=224),
+    "base": AnchorNetworkConfig(
+        channels=3, size=256, widths=(32, 64, 128, 192), blocks=(2, 3, 3), head_width=128, head_layers=2
+    ),
+}
+
+
 class AnchorVotes(NamedTuple):
     """What the anchors say about J joints.
 
@@ -225,6 +246,15 @@ class AnchorNetwork(nn.Module):
             self.local = LocalAnchors(config.joints, config.local, config.widths[-1], config.head_width, others)
         self.register_buffer("anchors", anchor_pixels(config.size), persistent=False)
 
+    @property
+    def onnx_axes(self) -> Axes:
+        """Any number of people."""
+        return any_batch(AnchorVotes._fields)
+
+    def example_input(self, batch: int) -> Tensor:
+        """Windows in the range of encoded ones."""
+        return torch.randn(batch, self.config.channels, self.config.size, self.config.size).clamp(-2, 2)
+
     def forward(self, windows: Tensor, keypoints: Tensor | None = None) -> AnchorVotes:
         """Joints of B people.
 
@@ -271,30 +301,3 @@ def _by_anchor(answers: Tensor, joints: int, numbers: int) -> Tensor:
     batch, _, rows, columns = answers.shape
     split = answers.reshape(batch, PER_SIDE**2, joints, numbers, rows, columns)
     return split.permute(0, 4, 5, 1, 2, 3).reshape(batch, rows * columns * PER_SIDE**2, joints, numbers)
-
-
-# Sizes of the network that looks at depth images; windows come from ``codecs.depth_image``.
-
-
-#: ``mini`` and ``tiny`` for a CPU (the first can be trained on one), ``base`` for a robot's GPU.
-DEPTH_SIZES = {
-    "mini": AnchorNetworkConfig(channels=1, size=96),
-    "tiny": AnchorNetworkConfig(channels=1, size=192),
-    "base": AnchorNetworkConfig(
-        channels=1, size=192, widths=(32, 64, 128, 192), blocks=(2, 3, 3), head_width=128, head_layers=2
-    ),
-}
-
-
-# Sizes of the network that looks at color images; windows come from ``codecs.color_image``.
-
-
-#: ``mini`` and ``tiny`` for a CPU (the first can be trained on one), ``base`` for a robot's GPU. Color
-#: says less about shape: the windows are larger.
-RGB_SIZES = {
-    "mini": AnchorNetworkConfig(channels=3, size=112),
-    "tiny": AnchorNetworkConfig(channels=3, size=224),
-    "base": AnchorNetworkConfig(
-        channels=3, size=256, widths=(32, 64, 128, 192), blocks=(2, 3, 3), head_width=128, head_layers=2
-    ),
-}

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from unipose_ros.networks.convolutions import ResidualBlock, conv_bn_relu
 from unipose_ros.networks.detector_grid import HEAT, LOG_DISTANCE, LOG_MIDDLE, SIDES, STRIDE
+from unipose_ros.networks.export import Axes, any_batch
 
 #: Side in pixels of the neighborhood that a depth is compared with, and what its contrast is multiplied by.
 _AROUND = 17
@@ -93,6 +94,15 @@ class PersonCenterNet(nn.Module):
         nn.init.zeros_(self.answers.bias)  # type: ignore[arg-type]  # it has one
         with torch.no_grad():
             self.answers.bias[0] = _FIRST_HEAT  # type: ignore[index]  # it has one
+
+    @property
+    def onnx_axes(self) -> Axes:
+        """Images of any size: they have the camera's shape."""
+        return any_batch(("maps",), {2: "height", 3: "width"})
+
+    def example_input(self, batch: int) -> Tensor:
+        """Log depths, and that all of them were read."""
+        return torch.stack([0.3 * torch.randn(batch, 96, 128), torch.ones(batch, 96, 128)], dim=1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images to answers.

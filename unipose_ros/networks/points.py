@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from unipose_ros.networks.export import Axes, any_batch
 from unipose_ros.networks.layers import TransformerLayer, Votes, aggregate_votes
 
 #: A joint's scale before anything is learned: 10 cm.
@@ -102,6 +103,15 @@ class PointNetwork(nn.Module):
             # Untrained, every joint is the mean of the centers: a start inside of the body.
             self.vote.weight.mul_(0.1)
             self.vote.bias.copy_(torch.tensor([0.0, 0, 0, 0, _FIRST_LOG_SCALE]).repeat(config.joints))
+
+    @property
+    def onnx_axes(self) -> Axes:
+        """One frame of any number of people."""
+        return any_batch(Votes._fields)
+
+    def example_input(self, batch: int) -> Tensor:
+        """Clouds of people's size."""
+        return 0.3 * torch.randn(batch, 1, self.config.points, 3 + self.config.paint)
 
     def forward(self, clips: Tensor) -> Votes:
         """Every frame's joints; its tokens have seen all frames of the clip.

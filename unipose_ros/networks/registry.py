@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,8 +23,32 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class NetworkSpec:
+    """One kind of network. What it names is imported when it is asked for, so listing networks needs no torch.
+
+    Everything that enumerates networks reads :data:`NETWORKS`: weights' parameters, exports, choices of commands and
+    recipes, and the modalities of a network of its own (:mod:`unipose_ros.modalities.registry`).
+
+    Attributes:
+        summary: what it does, in words.
+        network: ``module:Class``; its only argument is a dataclass of sizes, which it keeps as ``config``.
+        sizes: ``module:TABLE`` of these dataclasses by the names of sizes.
+        exported: ONNX Runtime can run it: it is :class:`unipose_ros.networks.export.Exportable`.
+        images: what its modality is given, of ``color`` and ``depth``; empty for a part of other modalities.
+        codec: ``module:Class``, the :class:`~unipose_ros.codecs.base.CropCodec` of its modality.
+    """
+
+    summary: str
+    network: str
+    sizes: str
+    exported: bool = False
+    images: tuple[str, ...] = ()
+    codec: str = ""
+
+
+@dataclass(frozen=True)
 class Network:
-    """One kind of network.
+    """A kind of network, loaded.
 
     Attributes:
         config: dataclass of its sizes.
@@ -36,54 +61,66 @@ class Network:
     sizes: Mapping[str, Any]
 
 
-def _points() -> Network:
-    from unipose_ros.networks.points import SIZES, PointNetwork, PointNetworkConfig
-
-    return Network(PointNetworkConfig, PointNetwork, SIZES)
-
-
-def _depth() -> Network:
-    from unipose_ros.networks.anchors import DEPTH_SIZES as SIZES
-    from unipose_ros.networks.anchors import AnchorNetwork, AnchorNetworkConfig
-
-    return Network(AnchorNetworkConfig, AnchorNetwork, SIZES)
-
-
-def _rgb() -> Network:
-    from unipose_ros.networks.anchors import RGB_SIZES as SIZES
-    from unipose_ros.networks.anchors import AnchorNetwork, AnchorNetworkConfig
-
-    return Network(AnchorNetworkConfig, AnchorNetwork, SIZES)
-
-
-def _lifter() -> Network:
-    from unipose_ros.networks.lifter import SIZES, LifterConfig, LifterNetwork
-
-    return Network(LifterConfig, LifterNetwork, SIZES)
-
-
-def _refiner() -> Network:
-    from unipose_ros.networks.lifter import REFINER_SIZES as SIZES
-    from unipose_ros.networks.lifter import RefinerConfig, RefinerNetwork
-
-    return Network(RefinerConfig, RefinerNetwork, SIZES)
-
-
-def _finder() -> Network:
-    from unipose_ros.networks.detector import SIZES, PersonCenterNet, PersonCenterNetConfig
-
-    return Network(PersonCenterNetConfig, PersonCenterNet, SIZES)
-
-
-#: Name in the weights' record -> the network. Torch is imported only once one is asked for.
-NETWORKS: dict[str, Callable[[], Network]] = {
-    "points": _points,
-    "depth": _depth,
-    "rgb": _rgb,
-    "lifter": _lifter,
-    "refiner": _refiner,
-    "person_detector": _finder,
+#: By the name in the weights' record, which is also that of the file and of the parameter ``model.weights.<name>``.
+NETWORKS: dict[str, NetworkSpec] = {
+    "points": NetworkSpec(
+        "joints of people from their point clouds",
+        "unipose_ros.networks.points:PointNetwork",
+        "unipose_ros.networks.points:SIZES",
+        exported=True,
+        images=("depth",),
+        codec="unipose_ros.codecs.points:PointsCodec",
+    ),
+    "depth": NetworkSpec(
+        "joints of people from their crops of the depth image",
+        "unipose_ros.networks.anchors:AnchorNetwork",
+        "unipose_ros.networks.anchors:DEPTH_SIZES",
+        exported=True,
+        images=("depth",),
+        codec="unipose_ros.codecs.windows:DepthCodec",
+    ),
+    "rgb": NetworkSpec(
+        "joints of people from their crops of the color image",
+        "unipose_ros.networks.anchors:AnchorNetwork",
+        "unipose_ros.networks.anchors:RGB_SIZES",
+        exported=True,
+        images=("color",),
+        codec="unipose_ros.codecs.windows:ColorCodec",
+    ),
+    "person_detector": NetworkSpec(
+        "people in a depth image",
+        "unipose_ros.networks.detector:PersonCenterNet",
+        "unipose_ros.networks.detector:SIZES",
+        exported=True,
+    ),
+    "lifter": NetworkSpec(
+        "joints of people from their 2D keypoints, for modality rgb",
+        "unipose_ros.networks.lifter:LifterNetwork",
+        "unipose_ros.networks.lifter:SIZES",
+    ),
+    "refiner": NetworkSpec(
+        "2D keypoints repaired before they are lifted",
+        "unipose_ros.networks.lifter:RefinerNetwork",
+        "unipose_ros.networks.lifter:SIZES",
+    ),
 }
+
+
+def load_named(path: str) -> Any:
+    """``package.module:name`` -> what it names."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def get_spec(name: str) -> NetworkSpec:
+    """What is known of a kind of network without loading it.
+
+    Raises:
+        WeightsError: there is none of that name.
+    """
+    if name not in NETWORKS:
+        raise WeightsError(f"network '{name}' is unknown; there are {', '.join(sorted(NETWORKS))}")
+    return NETWORKS[name]
 
 
 def get_network(name: str) -> Network:
@@ -92,9 +129,9 @@ def get_network(name: str) -> Network:
     Raises:
         WeightsError: there is none of that name.
     """
-    if name not in NETWORKS:
-        raise WeightsError(f"network '{name}' is unknown; there are {', '.join(sorted(NETWORKS))}")
-    return NETWORKS[name]()
+    spec = get_spec(name)
+    sizes: Mapping[str, Any] = load_named(spec.sizes)
+    return Network(type(next(iter(sizes.values()))), load_named(spec.network), sizes)
 
 
 def build_network(name: str, config: Mapping[str, Any] | str) -> nn.Module:

@@ -183,11 +183,11 @@ class Subscriptions:
 def awaited(needs: RequiredInputs) -> str:
     """What a frame is made of, for warnings."""
     if needs.color and needs.depth:
-        return "image of color or depth" if needs.either else "pair of color and depth"
+        return "image of color or depth" if needs.any_of else "pair of color and depth"
     return "image of color" if needs.color else "image of depth"
 
 
 def _alone_after(needs: RequiredInputs, config: InputConfig) -> float | None:
     if not (needs.color and needs.depth):
         return 0.0
-    return config.single_image_timeout if needs.either else None
+    return config.single_image_timeout if needs.any_of else None

@@ -12,9 +12,9 @@ from typing import Protocol
 
 import numpy as np
 
+from unipose_ros.config import TrackerConfig
 from unipose_ros.frame import JointStatus, Skeletons, TrackState
 from unipose_ros.tracking.assignment import match, skeleton_distances, without_duplicates
-from unipose_ros.tracking.config import TrackerConfig
 from unipose_ros.tracking.tracks import NANOSECONDS, Tracks, correct, predict
 
 # Names for people: five lower-case letters, never the same twice.

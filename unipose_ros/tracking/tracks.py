@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.config import TrackerConfig
 from unipose_ros.frame import JointStatus, Skeletons
 from unipose_ros.geometry.covariance import VARIANCES
 from unipose_ros.tracking.assignment import MIN_COMMON_JOINTS, nan_median
-from unipose_ros.tracking.config import TrackerConfig
 
 # How a joint's new position is mixed with the predicted one, and what that says about the motion.
 

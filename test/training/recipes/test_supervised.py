@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from unipose_ros.cli.main import main
-from unipose_ros.networks import anchors as depth
-from unipose_ros.networks import anchors as rgb
+from unipose_ros.networks import depth, rgb
 from unipose_ros.networks import points as point_cloud
 from unipose_ros.networks.anchors import AnchorNetworkConfig
 from unipose_ros.networks.points import PointNetworkConfig
@@ -33,8 +32,8 @@ def _nano_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     small: dict[str, Any] = {"widths": (4, 4, 8, 8), "blocks": (1, 1, 1), "head_width": 8}
     monkeypatch.setitem(point_cloud.SIZES, "nano", points)
-    monkeypatch.setitem(depth.DEPTH_SIZES, "nano", AnchorNetworkConfig(channels=1, size=48, **small))
-    monkeypatch.setitem(rgb.RGB_SIZES, "nano", AnchorNetworkConfig(channels=3, size=32, **small))
+    monkeypatch.setitem(depth.SIZES, "nano", AnchorNetworkConfig(channels=1, size=48, **small))
+    monkeypatch.setitem(rgb.SIZES, "nano", AnchorNetworkConfig(channels=3, size=32, **small))
 
 
 def config(walks: Path, **changes: Any) -> SupervisedConfig:

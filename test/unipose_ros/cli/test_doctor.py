@@ -7,6 +7,7 @@ import pytest
 
 from unipose_ros.cli import doctor
 from unipose_ros.cli.doctor import Finding
+from unipose_ros.networks.registry import NETWORKS
 
 
 def test_a_sound_machine_passes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,7 +52,7 @@ def test_shipped_weights_are_told_with_their_records(monkeypatch: pytest.MonkeyP
     )
     told = {finding.what: finding for finding in doctor.check_shipped_weights()}
     assert told.pop("weights depth").detail == "trained on rendered people; synth MPJPE (mm) 71.25"
-    assert {"weights points", "weights rgb", "weights person_detector", "weights lifter"} == set(told)
+    assert {f"weights {name}" for name in NETWORKS if name != "depth"} == set(told)
     assert {finding.level for finding in told.values()} == {"warn"}
     assert "rgb.safetensors is no complete" in told["weights rgb"].detail
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from unipose_ros.camera import Camera
+from unipose_ros.config import RgbConfig
 from unipose_ros.detection import DetectionConfig
 from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator, WeightsConfig
 from unipose_ros.frame import JointStatus, RgbdFrame
 from unipose_ros.joint_sets import COCO23, ITOP15
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.lookup import LookupConfig
-from unipose_ros.modalities.crop_quality import RgbConfig
 from unipose_ros.timing import StageClock
 
 CAMERA = Camera(525.0, 525.0, 319.5, 239.5, 640, 480)

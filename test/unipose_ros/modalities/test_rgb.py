@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from tiny_networks import CAMERA, standing, write_weights
 
+from unipose_ros.config import RgbConfig
 from unipose_ros.detection import DetectionConfig, Proposals
 from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator, WeightsConfig
 from unipose_ros.frame import JointStatus, RgbdFrame
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.modalities.crop_quality import RgbConfig, good_crops
+from unipose_ros.modalities.crop_quality import good_crops
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.resources import resource_path
 

@@ -13,7 +13,7 @@ from tiny_networks import CAMERA, TINY, Finder, box, standing, write_weights
 
 from unipose_ros.camera import project
 from unipose_ros.codecs.points import PointsCodec
-from unipose_ros.detection import DetectionConfig, Proposals
+from unipose_ros.detection import DepthOf, DetectionConfig, Proposals
 from unipose_ros.detection.temporal import ProposalCache, boxes_around_joints
 from unipose_ros.detection.verification import PoseVerifier
 from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator, WeightsConfig
@@ -156,14 +156,15 @@ def test_a_frame_without_the_image_is_refused(tiny: Tiny, modality: str, absent:
 def test_needs_are_known_before_anything_is_loaded() -> None:
     assert EstimatorConfig(modality="points").needs == RequiredInputs(color=False, depth=True)
     assert EstimatorConfig(modality="rgb").needs == RequiredInputs(color=True, depth=False)
-    assert EstimatorConfig(modality="auto").needs.either
+    assert EstimatorConfig(modality="auto").needs.any_of
     by_keypoints = EstimatorConfig(modality="depth", detection=DetectionConfig(detector="keypoints"))
     assert by_keypoints.needs == RequiredInputs(color=True, depth=True)
 
 
 def test_a_joint_that_is_no_number_is_missing_and_counted(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = PoseEstimator(tiny("points"), person_detector=Finder(box(80)))
-    run = machine._modality._trained.run  # type: ignore[attr-defined]
+    trained = machine._modality._trained.get()  # type: ignore[attr-defined]
+    run = trained.run
 
     def broken(*given: np.ndarray) -> tuple[np.ndarray, ...]:
         joints, *rest = (output.copy() for output in run(*given))
@@ -171,7 +172,7 @@ def test_a_joint_that_is_no_number_is_missing_and_counted(tiny: Tiny, monkeypatc
         return (joints, *rest)
 
     broken.description = ""  # type: ignore[attr-defined]
-    object.__setattr__(machine._modality._trained, "run", broken)  # type: ignore[attr-defined]
+    object.__setattr__(trained, "run", broken)
     found = machine.estimate(standing(80))
     assert found.status[0].tolist().count(JointStatus.MISSING) == 1
     assert np.isnan(found.positions[0, 3]).all()
@@ -317,18 +318,19 @@ def test_whoever_was_there_is_looked_at_once_where_they_were(tiny: Tiny, monkeyp
 def test_of_two_proposals_for_one_place_one_is_recognized(tiny: Tiny) -> None:
     frame = standing(40)
     people = PoseEstimator(tiny("points"), person_detector=Finder(box(40))).estimate(frame)
-    places = ProposalCache(Finder(), DetectionConfig())
+    cache = ProposalCache(Finder(), DetectionConfig())
     here = boxes_around_joints(CAMERA, people, grown=0.05)
     near = np.concatenate([here.boxes + 2, here.boxes + 1, here.boxes + 60])
-    found = Proposals(near, np.repeat(here.distances, 3), np.array([0.9, 0.5, 0.4], np.float32))
-    assert not places.recognized(frame, found)[1].any()
-    places.remember(frame, people)
-    there, known = places.recognized(standing(40, stamp_ns=frame.stamp_ns + 33_000_000), found)
+    scores = np.array([0.9, 0.5, 0.4], np.float32)
+    found = Proposals(near, np.repeat(here.distances, 3), scores, depth_of=DepthOf.JOINTS)
+    assert not cache.match_previous(frame, found)[1].any()
+    cache.update(frame, people)
+    there, known = cache.match_previous(standing(40, stamp_ns=frame.stamp_ns + 33_000_000), found)
     assert known.tolist() == [False, True, False]
     np.testing.assert_allclose(there.boxes[1], here.boxes[0], atol=1e-3)
     np.testing.assert_array_equal(there.boxes[[0, 2]], near[[0, 2]])
     nearer = replace(found, distances=found.distances - 1)
-    assert not places.recognized(standing(40, stamp_ns=frame.stamp_ns + 33_000_000), nearer)[1].any()
+    assert not cache.match_previous(standing(40, stamp_ns=frame.stamp_ns + 33_000_000), nearer)[1].any()
 
 
 def test_whom_the_finder_overlooks_is_looked_for_where_they_were(tiny: Tiny) -> None:

@@ -13,6 +13,7 @@ import yaml
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from unipose_ros.networks.registry import NETWORKS
 from unipose_ros.ros.parameters import NodeConfig, ParameterError, Parameters, parameter
 
 pytestmark = pytest.mark.ros
@@ -142,6 +143,9 @@ def test_the_parameter_file_holds_every_parameter_with_its_default(context: rclp
     node = node_with(context)
     Parameters(node, NodeConfig())
     declared = {name: node.get_parameter(name).value for name in flat(NodeConfig())}
+    weights = {name for name in declared if name.startswith("model.weights.")}
+    assert {name.rpartition(".")[2] for name in weights} == set(NETWORKS)
+    declared = {name: value for name, value in declared.items() if name not in weights}
     assert file == declared
     assert {name: type(value) for name, value in file.items()} == {k: type(v) for k, v in declared.items()}
 

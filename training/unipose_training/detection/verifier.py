@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from unipose_ros.config import EstimatorConfig, WeightsConfig
 from unipose_ros.detection import DetectionConfig
 from unipose_ros.detection.verification import POSE_FEATURES, PoseVerifier, pose_features
-from unipose_ros.estimator import MODALITIES, EstimatorConfig, WeightsConfig
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.joint_sets import convert_joints
 from unipose_ros.modalities.base import Modality
 from unipose_ros.modalities.factory import Components, weights_file
+from unipose_ros.modalities.registry import MODALITIES
+from unipose_ros.networks.registry import NETWORKS
 from unipose_ros.networks.weights import load_weights, save_weights
 from unipose_ros.timing import StageClock
 from unipose_ros.tracking.assignment import mean_distances
@@ -192,9 +194,11 @@ def main_fit(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     config = EstimatorConfig(given.modality, threads=1, detection=_PEOPLE)
     path = given.weights or weights_file(config, given.modality)
-    named = replace(WeightsConfig(), **{given.modality: str(path)})
+    named = WeightsConfig(**{given.modality: str(path)})
     judge_all = AcceptAll()
-    built = MODALITIES[given.modality].build(replace(config, weights=named), Components(judge=judge_all))
+    built = MODALITIES[given.modality].build(
+        given.modality, replace(config, weights=named), Components(verifier=judge_all)
+    )
     look = PoseSource(built, judge_all)
     rng = np.random.default_rng(given.seed)
     clips = [clip for clip in open_clips(given.clips)[:: given.clips_every] if isinstance(clip, ShardClip)]
@@ -235,9 +239,10 @@ def _shown(judge: PoseVerifier) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
+    verified = [name for name, spec in NETWORKS.items() if spec.images == ("depth",)]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", type=Path, help="folder of shards for training (unipose record-synthetic)")
-    parser.add_argument("--modality", choices=("points", "depth"), default="points")
+    parser.add_argument("--modality", choices=verified, default="points")
     parser.add_argument("--weights", type=Path, help="file of the network (default: the shipped one)")
     parser.add_argument("--every", type=int, default=6, help="frames of a clip; one of so many is looked at")
     parser.add_argument("--clips-every", type=int, default=3, help="clips; one of so many is looked at")

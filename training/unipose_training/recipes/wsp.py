@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from torch.utils.data import ConcatDataset, Dataset
 
-from unipose_ros.networks.anchors import RGB_SIZES, AnchorNetwork, AnchorNetworkConfig
+from unipose_ros.networks.anchors import RGB_SIZES as SIZES
+from unipose_ros.networks.anchors import AnchorNetwork, AnchorNetworkConfig
 from unipose_ros.networks.registry import save_network
 from unipose_ros.networks.weights import ModelCard
 from unipose_training.datasets.errors import DataError
@@ -70,8 +71,8 @@ class WspConfig:
     def __post_init__(self) -> None:
         if not (self.samples or self.orders):
             raise ValueError("samples, orders: name a sample store, a label file, or both")
-        if self.size not in RGB_SIZES:
-            raise ValueError(f"size = {self.size}: use one of {', '.join(RGB_SIZES)}")
+        if self.size not in SIZES:
+            raise ValueError(f"size = {self.size}: use one of {', '.join(SIZES)}")
         if not 0 < self.part <= 1:
             raise ValueError(f"part = {self.part}: must be within (0, 1]")
         if self.val_every_nth_clip < 2:
@@ -80,7 +81,7 @@ class WspConfig:
     @property
     def network(self) -> AnchorNetworkConfig:
         """Sizes of the network."""
-        chosen = RGB_SIZES[self.size]
+        chosen = SIZES[self.size]
         return replace(chosen, size=self.pixels) if self.pixels else chosen
 
 

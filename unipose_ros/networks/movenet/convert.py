@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.networks.movenet.files import SIZE_MULTIPLE
 from unipose_ros.networks.weights import ModelCard, Tensors, WeightsError, fill_module
 
 if TYPE_CHECKING:
@@ -172,21 +170,3 @@ def build_network(tensors: Tensors) -> MoveNetNetwork:
     network = MoveNetNetwork()
     fill_module(network, tensors)
     return network.eval()
-
-
-def export_onnx(network: MoveNetNetwork, path: Path) -> None:
-    """Write the network with free batch, height and width."""
-    import torch
-
-    from unipose_ros.networks.movenet.network import HEADS
-
-    example = torch.zeros(1, 3 * SIZE_MULTIPLE, 4 * SIZE_MULTIPLE, 3, dtype=torch.uint8)
-    free = {0: "batch", 2: "rows", 3: "columns"}
-    with warnings.catch_warnings():
-        # The tracing exporter is deprecated; its successor needs onnxscript, and tracing suits a fixed graph.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network, (example,), str(path), dynamo=False, opset_version=17,
-            input_names=["image"], output_names=list(HEADS),
-            dynamic_axes={"image": {0: "batch", 1: "height", 2: "width"}} | dict.fromkeys(HEADS, free),
-        )  # fmt: skip

@@ -292,7 +292,8 @@ def _convert(tarball: Path) -> None:
     What a run that was killed left there is written over, so nothing heaps up.
     """
     try:
-        from unipose_ros.networks.movenet.convert import RECORD, build_network, convert_tfjs, export_onnx
+        from unipose_ros.networks.export import export_onnx
+        from unipose_ros.networks.movenet.convert import RECORD, build_network, convert_tfjs
         from unipose_ros.networks.weights import save_weights
     except ImportError as error:
         raise WeightsError(f"converting MoveNet needs {error.name}; pip install torch safetensors, once") from error

@@ -13,6 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from unipose_ros.networks.export import Axes
+from unipose_ros.networks.movenet.files import SIZE_MULTIPLE
+
 #: Output order of :class:`MoveNetNetwork` and channels of each head.
 HEADS = {"center": 1, "box_scale": 2, "box_offset": 2, "kpt_heatmap": 17, "kpt_regress": 34, "kpt_offset": 34}
 #: Heads that hold a probability.
@@ -136,6 +139,16 @@ class MoveNetNetwork(nn.Module):
         self.backbone = Backbone()
         self.pyramid = Pyramid()
         self.heads = nn.ModuleDict({name: Head(channels) for name, channels in HEADS.items()})
+
+    @property
+    def onnx_axes(self) -> Axes:
+        """Any number of images of any size."""
+        maps = {0: "batch", 2: "rows", 3: "columns"}
+        return {"image": {0: "batch", 1: "height", 2: "width"}} | dict.fromkeys(HEADS, maps)
+
+    def example_input(self, batch: int) -> Tensor:
+        """Black images."""
+        return torch.zeros(batch, 3 * SIZE_MULTIPLE, 4 * SIZE_MULTIPLE, 3, dtype=torch.uint8)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Run the network.

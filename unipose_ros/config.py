@@ -1,0 +1,286 @@
+"""Everything that can be set at run time, as validated, immutable data; the node's parameters follow from it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields, make_dataclass, replace
+from typing import TYPE_CHECKING
+
+from unipose_ros.backends import BackendError, check_device
+from unipose_ros.errors import EstimatorError
+from unipose_ros.modalities.base import RequiredInputs
+from unipose_ros.modalities.registry import MODALITIES
+from unipose_ros.networks.registry import NETWORKS
+
+#: Who can say where people are.
+FINDERS = ("auto", "both", "heatmap", "clusters", "keypoints")
+
+
+@dataclass(frozen=True)
+class DetectionConfig:
+    """What counts as a person.
+
+    Attributes:
+        min_score: least confidence of the 2D network in the person, in [0, 1].
+        keypoint_threshold: a keypoint of lower confidence counts as not seen, in [0, 1].
+        border: a keypoint nearer to the image's border than this part of the longer side counts as
+            not seen: networks put joints there that are outside of the image.
+        min_keypoints: least number of seen keypoints.
+        nms_radius: two keypoints are the same when they are closer than this part of the
+            smaller person's extent in the image.
+        nms_overlap: a person is a ghost when more than this part of its seen keypoints
+            are those of a person with a higher score, in (0, 1].
+        min_person_probability: a pose found in depth alone that is less likely a person's is dropped, in [0, 1].
+        person_detector: who says where people are; ``heatmap``: a network on depth, ``clusters``: shapes in depth,
+            ``both``: the network, and shapes that it overlooks, ``keypoints``: the 2D network on color,
+            ``auto``: what suits the modality.
+        every: people are searched for in every so many frames; between them their last places count.
+        max_people: no more people are looked at in one frame, best first.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    min_score: float = 0.2
+    keypoint_threshold: float = 0.2
+    border: float = 0.015
+    min_keypoints: int = 5
+    nms_radius: float = 0.06
+    nms_overlap: float = 0.5
+    min_person_probability: float = 0.5
+    person_detector: str = field(default="auto", metadata={"choices": FINDERS})
+    every: int = 1
+    max_people: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("min_score", "keypoint_threshold", "border", "nms_radius", "min_person_probability"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ValueError(f"detection.{name} = {value}: must be within [0, 1]")
+        if not 0 < self.nms_overlap <= 1:
+            raise ValueError(f"detection.nms_overlap = {self.nms_overlap}: must be within (0, 1]")
+        for name in ("min_keypoints", "every", "max_people"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"detection.{name} = {getattr(self, name)}: must be at least 1")
+        if self.person_detector not in FINDERS:
+            raise ValueError(f"detection.detector = '{self.person_detector}': use one of {', '.join(FINDERS)}")
+
+
+@dataclass(frozen=True)
+class LookupConfig:
+    """Lifting 2D keypoints with the depth under them; lengths in meters.
+
+    Attributes:
+        patch_radius: radius of the disc around a keypoint in which depth is read.
+        min_patch_pixels: the disc's least radius in pixels, for people far away.
+        reach: how far in front of and behind the trunk a joint can be; other depth is scenery.
+        surface_gap: depths closer than this belong to one surface.
+        grid_step: spacing of the depths tried for joints whose own surface is not seen.
+        min_measured: a person with fewer joints found on a surface is dropped.
+        min_size: a person smaller than this part of an average adult is dropped: a doll or an image.
+        max_size: a person larger than this part of an average adult is dropped.
+        keypoint_noise: standard deviation of a confident keypoint across the ray, on an average adult.
+
+    Raises:
+        ValueError: a value is not positive, or the smallest size is above the largest.
+    """
+
+    patch_radius: float = 0.05
+    min_patch_pixels: float = 2.0
+    reach: float = 0.9
+    surface_gap: float = 0.03
+    grid_step: float = 0.05
+    min_measured: int = 2
+    min_size: float = 0.4
+    max_size: float = 1.5
+    keypoint_noise: float = 0.021
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if not value > 0:
+                raise ValueError(f"lookup.{item.name} = {value}: must be positive")
+        if self.min_size >= self.max_size:
+            raise ValueError(f"lookup.min_size = {self.min_size}: must be below max_size = {self.max_size}")
+
+
+@dataclass(frozen=True)
+class RgbConfig:
+    """When modality ``rgb`` trusts its image network; other people's keypoints are lifted.
+
+    Attributes:
+        prefer_lifter: lift whoever shows enough keypoints, however good the window is: the lifter is more exact
+            than the network that is shipped, which then judges those who show too few.
+        min_pixels: longer side of the box around a person's seen keypoints, in pixels of the image.
+        min_keypoints: least number of seen keypoints, out of 17.
+        min_inside: least part of the person's window that lies inside the image, in [0, 1].
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    prefer_lifter: bool = True
+    min_pixels: float = 60.0
+    min_keypoints: int = 10
+    min_inside: float = 0.6
+
+    def __post_init__(self) -> None:
+        if not self.min_pixels >= 0:
+            raise ValueError(f"rgb.min_pixels = {self.min_pixels}: must not be negative")
+        if not 0 <= self.min_keypoints <= 17:
+            raise ValueError(f"rgb.min_keypoints = {self.min_keypoints}: must be within [0, 17]")
+        if not 0 <= self.min_inside <= 1:
+            raise ValueError(f"rgb.min_inside = {self.min_inside}: must be within [0, 1]")
+
+
+if TYPE_CHECKING:
+
+    @dataclass(frozen=True, init=False)
+    class WeightsConfig:
+        """Weights files (safetensors) by the name of the network; where none is named, the shipped ones are used."""
+
+        def __init__(self, **files: str) -> None: ...
+        def __getattr__(self, network: str) -> str: ...
+
+else:
+    WeightsConfig = make_dataclass(
+        "WeightsConfig",
+        [
+            (name, "str", field(default="", metadata={"description": f"of {spec.summary}; empty for the shipped file"}))
+            for name, spec in NETWORKS.items()
+        ],
+        frozen=True,
+        namespace={
+            "__doc__": "Weights files (safetensors) by the name of the network; where none is named, the shipped ones "
+            "are used.",
+            "__module__": __name__,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class EstimatorConfig:
+    """What finds the skeletons, and on what it runs.
+
+    Attributes:
+        modality: way from frame to skeletons; ``points``: clouds of points, ``depth``: depth images, ``rgb``:
+            color images, ``auto``: points, or rgb while there is no depth, ``lookup``: 2D keypoints plus the
+            depth under them.
+        backend: what runs the networks: ``auto``, ``onnx`` or ``torch``.
+        device: where the networks run: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        threads: CPU threads of the networks.
+        weights: files of the trained networks.
+        people: what counts as a person.
+        lookup: settings of modality ``lookup``.
+        rgb: when modality ``rgb`` trusts its image network.
+
+    Raises:
+        EstimatorError: a value is unknown or out of range.
+    """
+
+    modality: str = "points"
+    backend: str = field(default="auto", metadata={"choices": ("auto", "onnx", "torch")})
+    device: str = "auto"
+    threads: int = 2
+    weights: WeightsConfig = field(default_factory=WeightsConfig)
+    detection: DetectionConfig = field(default_factory=DetectionConfig)
+    lookup: LookupConfig = field(default_factory=LookupConfig)
+    rgb: RgbConfig = field(default_factory=RgbConfig)
+
+    def __post_init__(self) -> None:
+        if self.modality not in MODALITIES:
+            raise EstimatorError(f"modality = '{self.modality}': there is {', '.join(sorted(MODALITIES))}")
+        if self.threads < 1:
+            raise EstimatorError(f"threads = {self.threads}: use at least 1")
+        try:
+            check_device(self.device)
+        except BackendError as error:
+            raise EstimatorError(f"device = '{self.device}': {error}") from error
+
+    @property
+    def needs(self) -> RequiredInputs:
+        """Images that the chosen modality looks at."""
+        return self.needs_of(self.modality)
+
+    def needs_of(self, modality: str) -> RequiredInputs:
+        """Images that a modality looks at with these settings: the 2D network that finds people looks at color."""
+        needs = MODALITIES[modality].images
+        return replace(needs, color=True) if self.detection.detector == "keypoints" else needs
+
+
+class TrackerConfigError(ValueError):
+    """A setting is out of range; the message names field, value and remedy."""
+
+
+#: Lower bounds of the tracker's settings; ``True`` where the bound itself is allowed.
+_TRACKER_BOUNDS: dict[str, tuple[float, bool]] = {
+    "max_age": (0.0, False),
+    "confirm_hits": (1, True),
+    "gate": (0.0, False),
+    "gate_growth": (0.0, True),
+    "duplicate_distance": (0.0, True),
+    "joint_max_age": (0.0, True),
+    "smoothing": (0.0, True),
+    "jump": (0.0, False),
+    "velocity_decay": (0.0, False),
+    "max_speed": (0.0, False),
+    "drift": (0.0, True),
+    "confidence_decay": (0.0, False),
+}
+
+
+@dataclass(frozen=True)
+class TrackerConfig:
+    """Settings of :class:`~unipose_ros.tracking.NearestTracker`. Times are differences of stamps.
+
+    ``smoothing`` and ``jump`` were chosen on CMU motion capture (walking, running, climbing) with 15
+    to 30 mm of noise at 10 and 30 Hz and on modality ``lookup``, whose errors are mostly not noise:
+    more smoothing (0.11 s is the mean with 0.6 of the new value at 10 Hz that is best for A2J on
+    ITOP) takes little more of the trembling there and lags behind walkers.
+
+    Attributes:
+        max_age: seconds for which a person who is not seen is predicted, then dropped.
+        confirm_hits: frames in which a person must be seen before the state leaves NEW.
+        gate: meters between prediction and detection up to which they may be the same person.
+        gate_growth: meters by which the gate widens for every second the person was not seen.
+        duplicate_distance: meters; two detections of one frame closer than this are one person. 0 keeps all.
+        joint_max_age: seconds for which a joint that a visible person lacks is predicted, then MISSING.
+        smoothing: time constant in seconds for a joint that moves with its body; 0 switches smoothing off.
+        jump: meters off its prediction at which a joint takes its new position unsmoothed.
+        velocity_decay: seconds in which the velocity of an unseen person falls to 1/e.
+        max_speed: meters per second; no body is predicted to move faster.
+        drift: standard deviation in meters that a predicted joint gains in the first second
+            (it grows with the square root of time).
+        confidence_decay: seconds in which the confidence of a predicted joint falls to 1/e.
+        seed: makes the ids the same in every run; ``None`` draws others each time.
+
+    Raises:
+        TrackerConfigError: a value is not finite or out of range.
+    """
+
+    max_age: float = 0.7
+    confirm_hits: int = 3
+    gate: float = 0.5
+    gate_growth: float = 1.0
+    duplicate_distance: float = 0.2
+    joint_max_age: float = 0.2
+    smoothing: float = 0.075
+    jump: float = 0.2
+    velocity_decay: float = 0.5
+    max_speed: float = 4.0
+    drift: float = 0.5
+    confidence_decay: float = 0.5
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            if item.name in _TRACKER_BOUNDS:
+                _check_bound(item.name, getattr(self, item.name), *_TRACKER_BOUNDS[item.name])
+        if int(self.confirm_hits) != self.confirm_hits:
+            raise TrackerConfigError(f"confirm_hits = {self.confirm_hits}: give a whole number of frames")
+
+
+def _check_bound(name: str, value: float, bound: float, inclusive: bool) -> None:
+    if not math.isfinite(value) or value < bound or (value == bound and not inclusive):
+        relation = "at least" if inclusive else "more than"
+        raise TrackerConfigError(f"{name} = {value}: give a finite number, {relation} {bound:g}")
