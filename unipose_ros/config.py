@@ -13,7 +13,7 @@ from unipose_ros.modalities.registry import MODALITIES
 from unipose_ros.networks.registry import NETWORKS
 
 #: Who can say where people are.
-FINDERS = ("auto", "both", "heatmap", "clusters", "keypoints")
+PERSON_DETECTORS = ("auto", "hybrid", "centernet", "clustering", "keypoints")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class DetectionConfig:
     Attributes:
         min_score: least confidence of the 2D network in the person, in [0, 1].
         keypoint_threshold: a keypoint of lower confidence counts as not seen, in [0, 1].
-        border: a keypoint nearer to the image's border than this part of the longer side counts as
+        border_margin: a keypoint nearer to the image's border than this part of the longer side counts as
             not seen: networks put joints there that are outside of the image.
         min_keypoints: least number of seen keypoints.
         nms_radius: two keypoints are the same when they are closer than this part of the
@@ -31,10 +31,10 @@ class DetectionConfig:
         nms_overlap: a person is a ghost when more than this part of its seen keypoints
             are those of a person with a higher score, in (0, 1].
         min_person_probability: a pose found in depth alone that is less likely a person's is dropped, in [0, 1].
-        person_detector: who says where people are; ``heatmap``: a network on depth, ``clusters``: shapes in depth,
-            ``both``: the network, and shapes that it overlooks, ``keypoints``: the 2D network on color,
+        detector: who says where people are; ``centernet``: a network on depth, ``clustering``: shapes in depth,
+            ``hybrid``: the network, and shapes that it overlooks, ``keypoints``: the 2D network on color,
             ``auto``: what suits the modality.
-        every: people are searched for in every so many frames; between them their last places count.
+        detection_interval: people are detected in every n-th frame; between them their last places count.
         max_people: no more people are looked at in one frame, best first.
 
     Raises:
@@ -43,27 +43,27 @@ class DetectionConfig:
 
     min_score: float = 0.2
     keypoint_threshold: float = 0.2
-    border: float = 0.015
+    border_margin: float = 0.015
     min_keypoints: int = 5
     nms_radius: float = 0.06
     nms_overlap: float = 0.5
     min_person_probability: float = 0.5
-    person_detector: str = field(default="auto", metadata={"choices": FINDERS})
-    every: int = 1
+    detector: str = field(default="auto", metadata={"choices": PERSON_DETECTORS})
+    detection_interval: int = 1
     max_people: int = 8
 
     def __post_init__(self) -> None:
-        for name in ("min_score", "keypoint_threshold", "border", "nms_radius", "min_person_probability"):
+        for name in ("min_score", "keypoint_threshold", "border_margin", "nms_radius", "min_person_probability"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"detection.{name} = {value}: must be within [0, 1]")
         if not 0 < self.nms_overlap <= 1:
             raise ValueError(f"detection.nms_overlap = {self.nms_overlap}: must be within (0, 1]")
-        for name in ("min_keypoints", "every", "max_people"):
+        for name in ("min_keypoints", "detection_interval", "max_people"):
             if getattr(self, name) < 1:
                 raise ValueError(f"detection.{name} = {getattr(self, name)}: must be at least 1")
-        if self.person_detector not in FINDERS:
-            raise ValueError(f"detection.detector = '{self.person_detector}': use one of {', '.join(FINDERS)}")
+        if self.detector not in PERSON_DETECTORS:
+            raise ValueError(f"detection.detector = '{self.detector}': use one of {', '.join(PERSON_DETECTORS)}")
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class EstimatorConfig:
         device: where the networks run: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         threads: CPU threads of the networks.
         weights: files of the trained networks.
-        people: what counts as a person.
+        detection: what counts as a person.
         lookup: settings of modality ``lookup``.
         rgb: when modality ``rgb`` trusts its image network.
 
@@ -221,10 +221,10 @@ _TRACKER_BOUNDS: dict[str, tuple[float, bool]] = {
     "duplicate_distance": (0.0, True),
     "joint_max_age": (0.0, True),
     "smoothing": (0.0, True),
-    "jump": (0.0, False),
+    "fast_motion_threshold": (0.0, False),
     "velocity_decay": (0.0, False),
     "max_speed": (0.0, False),
-    "drift": (0.0, True),
+    "process_noise_std": (0.0, True),
     "confidence_decay": (0.0, False),
 }
 
@@ -233,7 +233,7 @@ _TRACKER_BOUNDS: dict[str, tuple[float, bool]] = {
 class TrackerConfig:
     """Settings of :class:`~unipose_ros.tracking.NearestTracker`. Times are differences of stamps.
 
-    ``smoothing`` and ``jump`` were chosen on CMU motion capture (walking, running, climbing) with 15
+    ``smoothing`` and ``fast_motion_threshold`` were chosen on CMU motion capture (walking, running, climbing) with 15
     to 30 mm of noise at 10 and 30 Hz and on modality ``lookup``, whose errors are mostly not noise:
     more smoothing (0.11 s is the mean with 0.6 of the new value at 10 Hz that is best for A2J on
     ITOP) takes little more of the trembling there and lags behind walkers.
@@ -246,10 +246,10 @@ class TrackerConfig:
         duplicate_distance: meters; two detections of one frame closer than this are one person. 0 keeps all.
         joint_max_age: seconds for which a joint that a visible person lacks is predicted, then MISSING.
         smoothing: time constant in seconds for a joint that moves with its body; 0 switches smoothing off.
-        jump: meters off its prediction at which a joint takes its new position unsmoothed.
+        fast_motion_threshold: meters off its prediction at which a joint takes its new position unsmoothed.
         velocity_decay: seconds in which the velocity of an unseen person falls to 1/e.
         max_speed: meters per second; no body is predicted to move faster.
-        drift: standard deviation in meters that a predicted joint gains in the first second
+        process_noise_std: standard deviation in meters that a predicted joint gains in the first second
             (it grows with the square root of time).
         confidence_decay: seconds in which the confidence of a predicted joint falls to 1/e.
         seed: makes the ids the same in every run; ``None`` draws others each time.
@@ -265,10 +265,10 @@ class TrackerConfig:
     duplicate_distance: float = 0.2
     joint_max_age: float = 0.2
     smoothing: float = 0.075
-    jump: float = 0.2
+    fast_motion_threshold: float = 0.2
     velocity_decay: float = 0.5
     max_speed: float = 4.0
-    drift: float = 0.5
+    process_noise_std: float = 0.5
     confidence_decay: float = 0.5
     seed: int | None = None
 

@@ -240,7 +240,7 @@ class ColorCodec:
     def __init__(self, record: ModelCard, context: CodecContext) -> None:
         _refuse_keypoints(record)
         self._config = ColorImageConfig(size=card_integer(record, "size"))
-        self._people = context.people
+        self._people = context.detection
         self._lifter = context.lifter
 
     def encode(self, frame: RgbdFrame, people: Proposals, person: int) -> ColorSample | None:

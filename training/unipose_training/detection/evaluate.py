@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from unipose_ros.camera import Camera, project, unproject
-from unipose_ros.config import FINDERS, EstimatorConfig, WeightsConfig
+from unipose_ros.config import PERSON_DETECTORS, EstimatorConfig, WeightsConfig
 from unipose_ros.detection import DetectionConfig, PersonDetector, Proposals
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.modalities.factory import Components, build_person_detector
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print a table by subset; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", type=Path, help="recordings with truth")
-    parser.add_argument("--detector", choices=FINDERS[1:], default="centernet")
+    parser.add_argument("--detector", choices=PERSON_DETECTORS[1:], default="centernet")
     parser.add_argument("--weights", default="", help="of the person detector (default: the shipped ones)")
     parser.add_argument("--every", type=int, default=5, help="frames; one of so many is looked at")
     given = parser.parse_args(arguments)

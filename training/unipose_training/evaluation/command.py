@@ -23,7 +23,7 @@ from tqdm import tqdm
 from unipose_ros.backends import BACKENDS, BackendError
 from unipose_ros.cli.options import add_topic_options, chosen_topics, positive
 from unipose_ros.cli.refusals import refuse
-from unipose_ros.config import FINDERS
+from unipose_ros.config import PERSON_DETECTORS
 from unipose_ros.detection import DetectionConfig
 from unipose_ros.estimator import (
     MODALITIES,
@@ -253,7 +253,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--no-video", action="store_true", help="do not write comparison.mp4")
     add("--device", default="auto", help="where networks run: auto, cpu, cuda or cuda:N (default: %(default)s)")
     add("--backend", choices=("auto", *BACKENDS), default="auto", help="what runs networks (default: %(default)s)")
-    add("--detector", choices=FINDERS, default="auto", help="who says where people are (default: %(default)s)")
+    add("--detector", choices=PERSON_DETECTORS, default="auto", help="who says where people are (default: %(default)s)")
     add(
         "--weights",
         action="append",
