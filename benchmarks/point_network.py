@@ -28,8 +28,7 @@ from unipose_ros.backends.torch_backend import TorchBackend
 from unipose_ros.camera import Camera
 from unipose_ros.codecs.points import PointCloudConfig, encode_person
 from unipose_ros.frame import RgbdFrame
-from unipose_ros.networks import depth, rgb
-from unipose_ros.networks.anchors import AnchorNetwork, AnchorNetworkConfig, AnchorVotes
+from unipose_ros.networks.anchors import DEPTH_SIZES, RGB_SIZES, AnchorNetwork, AnchorNetworkConfig, AnchorVotes
 from unipose_ros.networks.export import export_onnx
 from unipose_ros.networks.layers import Votes
 from unipose_ros.networks.points import SIZES, PointNetwork, PointNetworkConfig
@@ -43,8 +42,8 @@ POINT_NETWORKS = {
     "SPiKE's sizes, 1 frame": SPIKE,
 }
 IMAGE_NETWORKS = {
-    **{f"depth {size}": config for size, config in depth.SIZES.items()},
-    **{f"rgb {size}": config for size, config in rgb.SIZES.items()},
+    **{f"depth {size}": config for size, config in DEPTH_SIZES.items()},
+    **{f"rgb {size}": config for size, config in RGB_SIZES.items()},
 }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from unipose_ros.backends import BackendError, check_device
 from unipose_ros.errors import EstimatorError
 from unipose_ros.modalities.base import RequiredInputs
-from unipose_ros.modalities.registry import MODALITIES
+from unipose_ros.modalities.registry import MODALITIES, split_detector
 from unipose_ros.networks.registry import NETWORKS
 
 #: Who can say where people are.
@@ -169,6 +169,10 @@ class EstimatorConfig:
         backend: what runs the networks: ``auto``, ``onnx`` or ``torch``.
         device: where the networks run: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         threads: CPU threads of the networks.
+        keypoint_detector: the 2D network, where one is needed: ``movenet`` or ``onnx:FILE`` (RTMPose, HRNet, ViTPose,
+            YOLO-pose, RTMO or another that puts out COCO's keypoints).
+        keypoint_boxes: where a top-down 2D network looks for people; ``movenet``: in its boxes, ``depth``: where
+            people are detected in depth, ``auto``: movenet where its weights are, else depth.
         weights: files of the trained networks.
         detection: what counts as a person.
         lookup: settings of modality ``lookup``.
@@ -182,6 +186,8 @@ class EstimatorConfig:
     backend: str = field(default="auto", metadata={"choices": ("auto", "onnx", "torch")})
     device: str = "auto"
     threads: int = 2
+    keypoint_detector: str = "movenet"
+    keypoint_boxes: str = field(default="auto", metadata={"choices": ("auto", "movenet", "depth")})
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     lookup: LookupConfig = field(default_factory=LookupConfig)
@@ -190,6 +196,7 @@ class EstimatorConfig:
     def __post_init__(self) -> None:
         if self.modality not in MODALITIES:
             raise EstimatorError(f"modality = '{self.modality}': there is {', '.join(sorted(MODALITIES))}")
+        split_detector(self.keypoint_detector)
         if self.threads < 1:
             raise EstimatorError(f"threads = {self.threads}: use at least 1")
         try:

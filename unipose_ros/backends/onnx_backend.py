@@ -42,6 +42,12 @@ class OnnxBackend:
         if provider not in self._session.get_providers():
             raise BackendError(f"onnxruntime cannot use {device} (CUDA or cuDNN libraries missing?); use device cpu")
         self._inputs = [each.name for each in self._session.get_inputs()]
+        self.path = path
+        #: Sides of the inputs and of the outputs; ``None`` for one that may have any length.
+        self.input_shapes = [_shape(each.shape) for each in self._session.get_inputs()]
+        self.output_shapes = [_shape(each.shape) for each in self._session.get_outputs()]
+        #: What the file says of itself.
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self._description = f"onnxruntime {onnxruntime.__version__} on {device}, {threads} threads"
 
     @property
@@ -53,3 +59,8 @@ class OnnxBackend:
         """Run once."""
         fed = {name: np.ascontiguousarray(value) for name, value in zip(self._inputs, inputs, strict=True)}
         return tuple(self._session.run(None, fed))
+
+
+def _shape(sides: list[int | str | None]) -> tuple[int | None, ...]:
+    """Names of free sides are of no use here."""
+    return tuple(side if isinstance(side, int) else None for side in sides)

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.config import DetectionConfig
-from unipose_ros.detection.proposals import Proposals
+from unipose_ros.detection.onnx_keypoints import OnnxKeypointDetector
+from unipose_ros.detection.proposals import PersonDetector, Proposals
 from unipose_ros.detection.selection import select_people, visible_keypoints
 from unipose_ros.errors import Closable, EstimatorError
 from unipose_ros.frame import RgbdFrame
@@ -14,6 +15,9 @@ from unipose_ros.geometry import body_model as body
 from unipose_ros.geometry.surfaces import reference_depths
 from unipose_ros.joint_sets import COCO17
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
+
+#: Fraction of its sides by which the body reaches beyond the box around its joints, on each side.
+_BODY = 0.1
 
 
 class KeypointDetectorAdapter:
@@ -42,7 +46,7 @@ class KeypointDetectorAdapter:
         """
         if frame.color is None:
             raise EstimatorError("the frame has no color; people are found in it. Find them in depth instead")
-        return propose(frame, self._detector.get()(frame.color), self._config)
+        return propose(frame, keypoints_in(self._detector.get(), frame), self._config)
 
     def reset(self) -> None:
         """Nothing is remembered."""
@@ -50,6 +54,51 @@ class KeypointDetectorAdapter:
     def close(self) -> None:
         """Let the network go."""
         self._detector.close()
+
+
+class DepthBoxedKeypoints:
+    """A top-down 2D network that looks where people were detected in depth, so it needs frames with both images.
+
+    Args:
+        keypoints: the 2D network.
+        people: detects people in depth.
+    """
+
+    def __init__(self, keypoints: OnnxKeypointDetector, people: PersonDetector) -> None:
+        self._keypoints, self._people = keypoints, people
+
+    @property
+    def runtime(self) -> str:
+        """What runs both, and where."""
+        return f"{self._keypoints.runtime}; boxes by {self._people.runtime}"
+
+    def __call__(self, image: NDArray[np.uint8]) -> Keypoints2D:
+        """Refused: an image alone has no depth.
+
+        Raises:
+            EstimatorError: always.
+        """
+        raise EstimatorError("boxes of people come from depth here, and an image has none; use keypoint_boxes: movenet")
+
+    def in_frame(self, frame: RgbdFrame) -> Keypoints2D:
+        """Everybody in the frame, best first.
+
+        Raises:
+            EstimatorError: the frame lacks color or depth.
+        """
+        if frame.color is None:
+            raise EstimatorError("the frame has no color, in which keypoints are looked for")
+        people = self._people(frame)
+        sides = people.boxes[:, 2:] - people.boxes[:, :2]
+        # Proposals are boxes around joints; 2D networks are trained with boxes around all of the body.
+        grown = np.concatenate([people.boxes[:, :2] - _BODY * sides, people.boxes[:, 2:] + _BODY * sides], axis=1)
+        return self._keypoints.in_boxes(frame.color, grown, people.scores)
+
+
+def keypoints_in(detector: KeypointDetector, frame: RgbdFrame) -> Keypoints2D:
+    """Everybody in a frame that has color, by a 2D network; one that also wants depth gets all of the frame."""
+    assert frame.color is not None
+    return detector.in_frame(frame) if isinstance(detector, DepthBoxedKeypoints) else detector(frame.color)
 
 
 def propose(frame: RgbdFrame, keypoints: Keypoints2D, config: DetectionConfig) -> Proposals:

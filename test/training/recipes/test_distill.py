@@ -14,10 +14,8 @@ from torch import Tensor
 
 from unipose_ros.codecs.windows import DepthImageConfig
 from unipose_ros.joint_sets import ITOP15
-from unipose_ros.networks import depth as depth_sizes
 from unipose_ros.networks import points as point_sizes
-from unipose_ros.networks import rgb as rgb_sizes
-from unipose_ros.networks.anchors import AnchorNetwork, AnchorNetworkConfig, AnchorVotes
+from unipose_ros.networks.anchors import DEPTH_SIZES, RGB_SIZES, AnchorNetwork, AnchorNetworkConfig, AnchorVotes
 from unipose_ros.networks.points import PointNetwork, PointNetworkConfig
 from unipose_ros.networks.registry import load_network, save_network
 from unipose_ros.networks.weights import ModelCard
@@ -112,7 +110,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> SampleStore:
 
 @pytest.fixture
 def small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    for sizes, channels in ((depth_sizes.SIZES, 1), (rgb_sizes.SIZES, 3)):
+    for sizes, channels in ((DEPTH_SIZES, 1), (RGB_SIZES, 3)):
         monkeypatch.setitem(sizes, "small", replace(SMALL, channels=channels))
     monkeypatch.setitem(point_sizes.SIZES, "small", POINTS)
 

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from unipose_ros.cli.main import main
-from unipose_ros.networks import depth, rgb
 from unipose_ros.networks import points as point_cloud
-from unipose_ros.networks.anchors import AnchorNetworkConfig
+from unipose_ros.networks.anchors import DEPTH_SIZES, RGB_SIZES, AnchorNetworkConfig
 from unipose_ros.networks.points import PointNetworkConfig
 from unipose_ros.networks.registry import load_network
 from unipose_training.datasets.errors import DataError
@@ -32,8 +31,8 @@ def _nano_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     small: dict[str, Any] = {"widths": (4, 4, 8, 8), "blocks": (1, 1, 1), "head_width": 8}
     monkeypatch.setitem(point_cloud.SIZES, "nano", points)
-    monkeypatch.setitem(depth.SIZES, "nano", AnchorNetworkConfig(channels=1, size=48, **small))
-    monkeypatch.setitem(rgb.SIZES, "nano", AnchorNetworkConfig(channels=3, size=32, **small))
+    monkeypatch.setitem(DEPTH_SIZES, "nano", AnchorNetworkConfig(channels=1, size=48, **small))
+    monkeypatch.setitem(RGB_SIZES, "nano", AnchorNetworkConfig(channels=3, size=32, **small))
 
 
 def config(walks: Path, **changes: Any) -> SupervisedConfig:

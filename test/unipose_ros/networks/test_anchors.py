@@ -10,8 +10,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from unipose_ros.backends.onnx_backend import OnnxBackend
-from unipose_ros.networks import depth, rgb
 from unipose_ros.networks.anchors import (
+    DEPTH_SIZES,
+    RGB_SIZES,
     AnchorNetwork,
     AnchorNetworkConfig,
     LocalAnchorVotes,
@@ -117,7 +118,7 @@ def test_onnx_runtime_says_the_same(network: AnchorNetwork, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("config", "giga"),
-    [(depth.SIZES["tiny"], 0.27), (depth.SIZES["base"], 1.41), (rgb.SIZES["tiny"], 0.38), (rgb.SIZES["base"], 2.51)],
+    [(DEPTH_SIZES["tiny"], 0.27), (DEPTH_SIZES["base"], 1.41), (RGB_SIZES["tiny"], 0.38), (RGB_SIZES["base"], 2.51)],
 )
 def test_sizes_cost_what_they_should_and_fit_in_a_file(config: AnchorNetworkConfig, giga: float) -> None:
     with torch.device("meta"):

@@ -53,7 +53,7 @@ class DistillConfig(SampleSource):
 
     Attributes:
         student: which network is taught.
-        size: of it; see ``SIZES`` in ``networks.point_cloud``, ``networks.depth`` and ``networks.rgb``.
+        size: of it; see ``SIZES`` in ``networks.points``, ``DEPTH_SIZES`` and ``RGB_SIZES`` in ``networks.anchors``.
         lifting: 2D keypoints vote as well (depth, rgb).
         paint: keypoints are painted on the points (points).
         teacher: weights of a points network; "" takes the joints that modality ``lookup`` lifted.

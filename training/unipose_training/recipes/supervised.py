@@ -44,7 +44,7 @@ class SupervisedConfig(SampleSource):
 
     Attributes:
         network: which.
-        size: of it; see ``SIZES`` in ``networks.point_cloud``, ``networks.depth`` and ``networks.rgb``.
+        size: of it; see ``SIZES`` in ``networks.points``, ``DEPTH_SIZES`` and ``RGB_SIZES`` in ``networks.anchors``.
         frames: of a clip (points).
         labels: part of the training clips whose truth may be used, in (0, 1].
         initial: weights to begin with; "" begins anew.
