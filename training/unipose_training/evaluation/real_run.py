@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from unipose_ros.config import PERSON_DETECTORS
 from unipose_ros.detection.movenet import load_movenet
-from unipose_ros.detection.selection import PERSON_DETECTORS
 from unipose_ros.estimator import MODALITIES, EstimatorConfig, EstimatorError, build_estimator
 from unipose_ros.files import write_atomic
 from unipose_ros.frame import RgbdFrame, Skeletons
@@ -81,9 +81,9 @@ def all_settings() -> list[str]:
     names = []
     for name, kind in MODALITIES.items():
         names.append(name)
-        if not kind.needs.color:
+        if not kind.images.color:
             names.append(f"{name}/keypoints")
-        elif not kind.needs.depth:
+        elif not kind.images.depth:
             names.append(f"{name}/{_NO_DEPTH}")
     return names
 

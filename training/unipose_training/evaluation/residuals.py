@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
 from unipose_ros.frame import JointStatus, Skeletons
-from unipose_ros.geometry.covariance import expand, lateral_stds
+from unipose_ros.geometry.covariance import expand, lateral_std
 from unipose_ros.keypoints import Keypoints2D
 from unipose_training.evaluation.keypoint_checks import pair_with_keypoints
 from unipose_training.evaluation.matching import match_people
@@ -113,7 +113,7 @@ def residuals_in_2d(name: str, camera: Camera, predicted: Skeletons, keypoints: 
     focal = np.array([camera.fx, camera.fy])
     errors[:, :2] = (pairs.seen[known] - pairs.projected[known]) / focal * depth[:, None]
     sure = pairs.confidences[known][:, None]
-    noise = lateral_stds(sure, depth[:, None], np.ones(len(places)), _KEYPOINT_NOISE, camera.fx)
+    noise = lateral_std(sure, depth[:, None], np.ones(len(places)), _KEYPOINT_NOISE, camera.fx)
     return Residuals(
         errors=errors,
         covariances=across @ matrices[known] @ across.transpose(0, 2, 1),
