@@ -21,9 +21,11 @@ from unipose_ros.modalities.factory import (
     build_depth,
     build_points,
     build_rgb,
+    build_rgbd,
     load_keypoint_detector,
 )
 from unipose_ros.modalities.lookup import Lookup
+from unipose_ros.modalities.rgbd import RgbdConfig
 from unipose_ros.timing import StageClock
 
 __all__ = ["MODALITIES", "EstimatorConfig", "EstimatorError", "PoseEstimator", "WeightsConfig", "build_estimator"]
@@ -35,6 +37,7 @@ class WeightsConfig:
 
     Attributes:
         points: of modality ``points``; empty for the shipped file.
+        rgbd: of modality ``rgbd``; empty for the shipped file.
         depth: of modality ``depth``; empty for the shipped file.
         rgb: of modality ``rgb``; empty for the shipped file.
         person_detector: of the network that finds people in depth; empty for the shipped file.
@@ -42,6 +45,7 @@ class WeightsConfig:
     """
 
     points: str = ""
+    rgbd: str = ""
     depth: str = ""
     rgb: str = ""
     person_detector: str = ""
@@ -63,6 +67,7 @@ class EstimatorConfig:
         people: what counts as a person.
         lookup: settings of modality ``lookup``.
         rgb: when modality ``rgb`` trusts its image network.
+        rgbd: how modality ``rgbd`` uses color.
 
     Raises:
         EstimatorError: a value is unknown or out of range.
@@ -76,6 +81,7 @@ class EstimatorConfig:
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     lookup: LookupConfig = field(default_factory=LookupConfig)
     rgb: RgbConfig = field(default_factory=RgbConfig)
+    rgbd: RgbdConfig = field(default_factory=RgbdConfig)
 
     def __post_init__(self) -> None:
         if self.modality not in MODALITIES:
@@ -122,6 +128,7 @@ MODALITIES: dict[str, ModalitySpec] = {
     "lookup": ModalitySpec(RequiredInputs(color=True, depth=True), _build_lookup),
     "points": ModalitySpec(RequiredInputs(color=False, depth=True), build_points),
     "rgb": ModalitySpec(RequiredInputs(color=True, depth=False), build_rgb),
+    "rgbd": ModalitySpec(RequiredInputs(color=True, depth=True), build_rgbd),
 }
 
 

@@ -17,7 +17,7 @@ from unipose_ros.geometry import body_model as body
 _STALE_NS = 300_000_000
 #: Meters from the trunk's visible surface, whose distance person detectors say, to its joints, at whose distance
 #: people are cut out in training. On people seen by MoveNet it takes a twelfth off the error.
-_TRUNK_DEPTH = float(body.SURFACE_OFFSETS[[*body.SHOULDERS, *body.HIPS]].mean())
+TRUNK_DEPTH = float(body.SURFACE_OFFSETS[[*body.SHOULDERS, *body.HIPS]].mean())
 #: A proposal is somebody of the last frame when it shares this part of the boxes' union, at a distance so many
 #: meters from theirs.
 _SHARED, _NEAR = 0.5, 0.3
@@ -63,7 +63,7 @@ class ProposalCache:
         """
         self._age = 0
         found = self._finder(frame)
-        found = replace(found, distances=found.distances + np.float32(_TRUNK_DEPTH))
+        found = replace(found, distances=found.distances + np.float32(TRUNK_DEPTH))
         if found.keypoints is not None:
             found = found.select(found.scores >= self._config.min_score)
         elif self._is_recent(frame):

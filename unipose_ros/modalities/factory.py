@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,9 @@ from unipose_ros.joint_sets import ITOP15
 from unipose_ros.keypoints import KeypointDetector
 from unipose_ros.modalities.auto import Auto
 from unipose_ros.modalities.base import Modality
+from unipose_ros.modalities.bodies import Bodies
 from unipose_ros.modalities.lifting import LiftingEstimator, LiftingFallback
+from unipose_ros.modalities.rgbd import Rgbd
 from unipose_ros.modalities.topdown import TopDownEstimator
 from unipose_ros.networks.movenet.files import movenet_dir
 from unipose_ros.networks.weights import WeightsError
@@ -97,6 +99,36 @@ def build_rgb(config: EstimatorConfig, parts: Components) -> Modality:
     return TopDownEstimator("rgb", config.needs_of("rgb"), trained, reader, places, config.detection, aside)
 
 
+def build_rgbd(config: EstimatorConfig, parts: Components) -> Modality:
+    """Clouds of points with the 2D network's keypoints painted on, fused with keypoints, depth, lifter and bones.
+
+    Raises:
+        WeightsError, BackendError: a network or a person detector cannot be loaded.
+    """
+    detector = parts.detector or load_keypoint_detector(config)
+    trained = load_for_inference(_rgbd_weights(config), "points", config.backend, config.device, config.threads)
+    judge = card_verifier(trained.record)
+    # Torch has one setting for the whole process, and its threads spin: the lifter is too small for two.
+    lifter = _load_lifter(config, threads=1) if config.rgbd.lifter and not _lifter_absence(config) else None
+    person_detector = parts.person_detector or build_person_detector(
+        replace(config, people=replace(config.detection, person_detector=_depth_finder(config))), parts
+    )
+    return Rgbd(trained, detector, person_detector, judge, lifter, Bodies(), config.detection, config.rgbd)
+
+
+def _rgbd_weights(config: EstimatorConfig) -> Path:
+    """The painted point network; without one, that of modality ``points``."""
+    return weights_file(config, "rgbd" if config.weights.rgbd or _shipped("rgbd") else "points")
+
+
+def _depth_finder(config: EstimatorConfig) -> str:
+    """Who looks for people in depth whom color overlooks: shapes take too long to be looked for beside color."""
+    wanted = config.detection.detector
+    if wanted in ("auto", "keypoints"):
+        return "centernet" if config.weights.person_detector or _shipped("person_detector") else "clustering"
+    return wanted
+
+
 def build_auto(config: EstimatorConfig, parts: Components) -> Modality:
     """Both ``points`` and ``rgb``; one of them is enough where nothing was named for the other.
 
@@ -134,13 +166,13 @@ def _lifter_absence(config: EstimatorConfig) -> str:
     return "torch is not installed" if without_torch else _absence(config, "lifter")
 
 
-def _load_lifter(config: EstimatorConfig) -> Lifter:
+def _load_lifter(config: EstimatorConfig, threads: int | None = None) -> Lifter:
     from unipose_ros.lifting import LiftingConfig, load_lifter
 
     settings = LiftingConfig(detection=config.detection)
     # Refined keypoints make poses no worse, and distances less short.
     refine = _shipped("refiner") is not None
-    return load_lifter(weights_file(config, "lifter"), settings, refine, config.threads)
+    return load_lifter(weights_file(config, "lifter"), settings, refine, threads or config.threads)
 
 
 def _movenet_absence(parts: Components) -> str:
