@@ -13,7 +13,7 @@ from unipose_ros.detection import DetectionConfig, PersonDetector
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
 from unipose_ros.lookup import LookupConfig
-from unipose_ros.modalities.base import EstimatorError, Modality, RequiredInputs
+from unipose_ros.modalities.base import EstimatorError, Follower, Modality, RequiredInputs
 from unipose_ros.modalities.crop_quality import RgbConfig
 from unipose_ros.modalities.factory import (
     Components,
@@ -57,9 +57,9 @@ class EstimatorConfig:
     """What finds the skeletons, and on what it runs.
 
     Attributes:
-        modality: way from frame to skeletons; ``points``: clouds of points, ``depth``: depth images, ``rgb``:
-            color images, ``auto``: points, or rgb while there is no depth, ``lookup``: 2D keypoints plus the
-            depth under them.
+        modality: way from frame to skeletons; ``auto``: rgbd where both images come, else points or rgb,
+            ``rgbd``: all of color and depth, fused, ``points``: clouds of points, ``depth``: depth images,
+            ``rgb``: color images, ``lookup``: 2D keypoints plus the depth under them.
         backend: what runs the networks: ``auto``, ``onnx`` or ``torch``.
         device: where the networks run: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         threads: CPU threads of the networks.
@@ -195,6 +195,17 @@ class PoseEstimator:
             EstimatorError: the frame lacks an image that the modality needs.
         """
         return self._modality.estimate(frame, clock or StageClock())
+
+    def follow(self, people: Skeletons) -> None:
+        """Hear from a tracker who is who in the last frame, so that everybody's own bone lengths can be learned.
+
+        Without it everybody is a stranger in every frame.
+
+        Args:
+            people: of the last frame, with ids.
+        """
+        if isinstance(self._modality, Follower):
+            self._modality.follow(people)
 
     def reset(self) -> None:
         """Forget earlier frames, as after a jump of time."""

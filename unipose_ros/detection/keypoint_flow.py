@@ -86,11 +86,10 @@ def _followed(people: Keypoints2D, before: NDArray[np.uint8], now: NDArray[np.ui
     if not chosen.any():
         return people
     start = (people.pixels[chosen] * scale).astype(np.float32).reshape(-1, 1, 2)
-    options = {"winSize": (_WINDOW, _WINDOW), "maxLevel": _LEVELS, "criteria": _CRITERIA}
-    moved, found, _ = cv2.calcOpticalFlowPyrLK(before, now, start, None, **options)
-    back, returned, _ = cv2.calcOpticalFlowPyrLK(now, before, moved, None, **options)
+    moved, found = _flow(before, now, start)
+    back, returned = _flow(now, before, moved)
     off = np.linalg.norm(back - start, axis=-1)[:, 0]
-    good = (found[:, 0] == 1) & (returned[:, 0] == 1) & np.isfinite(off)
+    good = found & returned & np.isfinite(off)
     trust = np.where(good, np.exp(-np.maximum(np.where(good, off, 0.0) - _RETURNS, 0.0) / _RETURNS), 0.0)
     pixels, confidences = people.pixels.copy(), people.confidences.copy()
     pixels[chosen] = np.where(trust[:, None] > 0, moved[:, 0] / scale, pixels[chosen])
@@ -100,3 +99,13 @@ def _followed(people: Keypoints2D, before: NDArray[np.uint8], now: NDArray[np.ui
         steps = (pixels - people.pixels)[person][chosen[person]]
         shift[person] = np.median(steps, axis=0) if len(steps) else 0.0
     return replace(people, pixels=pixels, confidences=confidences, boxes=people.boxes + np.tile(shift, 2))
+
+
+def _flow(
+    before: NDArray[np.uint8], now: NDArray[np.uint8], points: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """(K, 1, 2) pixels of one image -> where they are in the next, and (K,) which were found."""
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(
+        before, now, points, points.copy(), winSize=(_WINDOW, _WINDOW), maxLevel=_LEVELS, criteria=_CRITERIA
+    )
+    return np.asarray(moved, np.float32), np.asarray(found)[:, 0] == 1

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 #: A NumPy array or a torch tensor.
-Values = TypeVar("Values", bound=Any)
+Values = TypeVar("Values")
 
 #: Degrees of freedom: with fewer, outliers count less (Lange, Little and Taylor, JASA 1989).
 FREEDOM = 2.0
@@ -27,7 +27,8 @@ def student_weight(squares: Values, dimensions: int) -> Values:
         squares: squared whitened residual, the sum over its coordinates.
         dimensions: number of coordinates of the residual.
     """
-    weight: Values = (FREEDOM + dimensions) / (FREEDOM + squares)
+    given: Any = squares
+    weight: Values = (FREEDOM + dimensions) / (FREEDOM + given)
     return weight
 
 
@@ -38,7 +39,8 @@ def student_cost(squares: Values, dimensions: int) -> Values:
         squares: squared whitened residual.
         dimensions: number of coordinates of the residual.
     """
-    ratio = squares / FREEDOM
+    given: Any = squares
+    ratio = given / FREEDOM
     logarithm = ratio.log1p() if hasattr(ratio, "log1p") else np.log1p(ratio)
     cost: Values = (FREEDOM + dimensions) / 2 * logarithm
     return cost

@@ -35,8 +35,9 @@ _BONES = slice(_LIFTER.stop, _LIFTER.stop + len(BONES))
 _IDENTITIES = slice(_BONES.stop, _BONES.stop + 6)
 _PRIORS = slice(_IDENTITIES.stop, _IDENTITIES.stop + 4)
 _ROWS = _PRIORS.stop
-#: Standard deviation in meters of ITOP's identities, and of a place of which nothing is known.
-_IDENTITY_STD, _ANYWHERE = 0.01, 100.0
+#: Standard deviation in meters of ITOP's identities, of a place of which nothing is known, and of a joint of which
+#: nothing is known but where the person is.
+_IDENTITY_STD, _ANYWHERE, _SOMEWHERE = 0.01, 100.0, 0.6
 #: A hidden joint may be anywhere within this many meters behind what hides it, and this little in front, for depths
 #: are not exact. A joint in front of the surface at its pixel costs this much: its keypoint missed the limb.
 _REACH, _TOLERANCE, _IN_FRONT = 0.65, 0.03, 5.0
@@ -111,7 +112,7 @@ class _Problem:
             rows = slice(_NETWORK.start + 3 * joint, _NETWORK.start + 3 * joint + 3)
             self._a[:, rows, 3 * joint : 3 * joint + 3] = white[:, joint]
         means = np.where(self._has_network[..., None], evidence.joints, 0.0)
-        self._b[:, _NETWORK] = (white @ means[..., None]).reshape(len(evidence), -1)
+        self._b[:, _NETWORK] = (white @ means[..., None]).reshape(len(evidence), _PLACE)
 
     def _lifter_constants(self) -> None:
         """``W (x - place - exp(size) pose) = 0``, of which the last two depend on the size."""
@@ -125,7 +126,7 @@ class _Problem:
             rows = slice(_LIFTER.start + 3 * joint, _LIFTER.start + 3 * joint + 3)
             self._a[:, rows, 3 * joint : 3 * joint + 3] = white[:, joint]
             self._a[:, rows, _PLACE : _PLACE + 3] = -white[:, joint]
-        self._white_pose = (white @ pose[..., None]).reshape(len(evidence), -1)
+        self._white_pose = (white @ pose[..., None]).reshape(len(evidence), _PLACE)
 
     def _fixed_rows(self) -> None:
         """Identities of the joints, and priors of place and size."""
@@ -148,29 +149,36 @@ class _Problem:
         """Iterate."""
         people = len(self._evidence)
         x = np.zeros((people, _UNKNOWNS))
-        x[:, :_PLACE] = start.reshape(people, -1)
+        x[:, :_PLACE] = start.reshape(people, _PLACE)
         x[:, _PLACE:_SIZE] = self._first_places(start)
         x[:, _SIZE] = self._evidence.body.sizes
+        self._start = x.copy()
         for iteration in range(_ITERATIONS):
             width = annealed_width(iteration / (_ITERATIONS - 1))
             self._linearize(x, width)
             hessian, right = self._normal_equations()
-            x = np.linalg.solve(hessian, right[..., None])[..., 0]
+            x = np.asarray(np.linalg.solve(hessian, right[..., None])[..., 0], np.float64)
         self._linearize(x, 1.0)
+        self._trust()
         hessian, _ = self._normal_equations()
-        return self._finish(x, np.linalg.inv(hessian))
+        return self._finish(x, np.asarray(np.linalg.inv(hessian), np.float64))
 
     def _first_places(self, start: FloatArray) -> FloatArray:
         apart = np.where(self._has_pose[..., None], start - self._evidence.pose, np.nan)
         middle = np.sort(apart, axis=1)  # NaN sorts to the end
         count = self._has_pose.sum(axis=1)
         chosen = middle[np.arange(len(start)), np.maximum(count - 1, 0) // 2]
-        return np.where(count[:, None] > 0, chosen, start.mean(axis=1))
+        return np.asarray(np.where(count[:, None] > 0, chosen, start.mean(axis=1)), np.float64)
 
     def _normal_equations(self) -> tuple[FloatArray, FloatArray]:
         weighted = self._a * self._weights[..., None]
         transposed = weighted.transpose(0, 2, 1)
-        return transposed @ self._a, (transposed @ self._b[..., None])[..., 0]
+        hessian, right = transposed @ self._a, (transposed @ self._b[..., None])[..., 0]
+        # Without any evidence about a joint the equations would have no solution.
+        index = np.arange(_PLACE)
+        hessian[:, index, index] += _SOMEWHERE**-2
+        right[:, index] += _SOMEWHERE**-2 * self._start[:, index]
+        return hessian, right
 
     def _linearize(self, x: FloatArray, width: float) -> None:
         """Make the rows that depend on the joints, then weigh all by how far each is off."""
@@ -185,6 +193,16 @@ class _Problem:
             weight = student_weight(squares, dimensions) / width**2
             self._weights[:, rows] = np.repeat(weight, dimensions, axis=1)
         self._off = off
+
+    def _trust(self) -> None:
+        """Weights for the covariance: a source that agrees counts as its covariance says, not more.
+
+        At its mode Student's t is narrower than the Gaussian of the same scale; what its tails hold is missing from
+        the curvature there.
+        """
+        for rows, dimensions in ((_NETWORK, 3), (_RAYS, 2), (_LIFTER, 3)):
+            self._weights[:, rows] *= FREEDOM / (FREEDOM + dimensions)
+        self._weights[:, _SURFACES] *= FREEDOM / (FREEDOM + 1)
 
     def _ray_rows(self, joints: FloatArray) -> None:
         """``x - a z = 0`` and ``y - b z = 0``; a slope's error in meters grows with the depth."""

@@ -130,7 +130,7 @@ class Bodies:
         found: list[str | None] = [None] * len(places)
         if not names or not len(places):
             return found
-        apart = np.linalg.norm(places[:, None] - np.stack(known), axis=-1)
+        apart: FloatArray = np.linalg.norm(places[:, None] - np.stack(known), axis=-1)
         apart = np.where(np.isfinite(apart), apart, np.inf)
         for _ in range(min(apart.shape)):
             person, track = np.unravel_index(apart.argmin(), apart.shape)
@@ -189,7 +189,7 @@ class Bodies:
 
 def _places(joints: FloatArray) -> FloatArray:
     """(N, 15, 3) -> (N, 3) middles of the joints there are; NaN without any."""
-    there = np.isfinite(joints).all(axis=-1)
+    there: NDArray[np.bool_] = np.asarray(np.isfinite(joints).all(axis=-1))
     count = there.sum(axis=1)
     total = np.where(there[..., None], joints, 0.0).sum(axis=1)
     return np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], np.nan)

@@ -15,7 +15,7 @@ from unipose_ros.detection.clusters import ClusterDetector
 from unipose_ros.detection.heatmap import CenterNetConfig, CenterNetDetector
 from unipose_ros.detection.hybrid import HybridDetector
 from unipose_ros.detection.temporal import ProposalCache
-from unipose_ros.detection.verification import Verifier, card_verifier
+from unipose_ros.detection.verification import PoseVerifier, Verifier, card_verifier
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.keypoints import KeypointDetector
 from unipose_ros.modalities.auto import Auto
@@ -100,20 +100,61 @@ def build_rgb(config: EstimatorConfig, parts: Components) -> Modality:
 
 
 def build_rgbd(config: EstimatorConfig, parts: Components) -> Modality:
-    """Clouds of points with the 2D network's keypoints painted on, fused with keypoints, depth, lifter and bones.
+    """Color and depth fused; ``points`` where the 2D network is absent or a frame's color shows nothing.
 
     Raises:
         WeightsError, BackendError: a network or a person detector cannot be loaded.
     """
+    points = build_points(config, Components(person_detector=parts.person_detector, judge=parts.judge))
+    if absent := _movenet_absence(parts):
+        return Auto(points, None, "", without=f"{absent}: points go on with depth alone")
+    return Auto(points, None, "", rgbd=_fused(config, parts, Bodies()))
+
+
+def build_auto(config: EstimatorConfig, parts: Components) -> Modality:
+    """``rgbd``, ``points`` and ``rgb``; one of them is enough where nothing was named for the others.
+
+    Raises:
+        WeightsError: there are weights for none, or those that there are cannot be used.
+        BackendError: the device or backend asked for is not there.
+    """
+    no_points, no_rgb = _absence(config, "points"), _rgb_absence(config, parts)
+    no_rgbd = _rgbd_absence(config, parts)
+    if no_points and no_rgb:
+        raise WeightsError(f"modality 'auto' has neither points ({no_points}) nor rgb ({no_rgb})")
+    if parts.detector is None and not (no_rgb and no_rgbd):
+        parts = replace(parts, detector=load_keypoint_detector(config))
+    bodies = Bodies()
+    points = (
+        None
+        if no_points
+        else build_points(config, Components(person_detector=parts.person_detector, judge=parts.judge))
+    )
+    rgbd = None if no_rgbd else _fused(config, parts, bodies)
+    # A person detector that was brought along looks at depth: color has its own.
+    rgb = None if no_rgb else build_rgb(config, Components(parts.detector))
+    reasons = {"rgbd": no_rgbd, "points": no_points, "rgb": no_rgb}
+    absent = "; ".join(f"no {name}: {reason}" for name, reason in reasons.items() if reason)
+    without = f"{no_rgbd}: points go on with depth alone" if no_rgbd else ""
+    return Auto(points, rgb, absent, rgbd, without)
+
+
+def _fused(config: EstimatorConfig, parts: Components, bodies: Bodies) -> Rgbd:
+    """Modality ``rgbd`` itself."""
     detector = parts.detector or load_keypoint_detector(config)
     trained = load_for_inference(_rgbd_weights(config), "points", config.backend, config.device, config.threads)
-    judge = card_verifier(trained.record)
     # Torch has one setting for the whole process, and its threads spin: the lifter is too small for two.
     lifter = _load_lifter(config, threads=1) if config.rgbd.lifter and not _lifter_absence(config) else None
-    person_detector = parts.person_detector or build_person_detector(
-        replace(config, people=replace(config.detection, person_detector=_depth_finder(config))), parts
-    )
-    return Rgbd(trained, detector, person_detector, judge, lifter, Bodies(), config.detection, config.rgbd)
+    people = replace(config.detection, person_detector=_depth_finder(config))
+    person_detector = parts.person_detector or build_person_detector(replace(config, people=people), parts)
+    judge = parts.judge if isinstance(parts.judge, PoseVerifier) else card_verifier(trained.record)
+    return Rgbd(trained, detector, person_detector, judge, lifter, bodies, config.detection, config.rgbd)
+
+
+def _rgbd_absence(config: EstimatorConfig, parts: Components) -> str:
+    """Why color and depth cannot be fused."""
+    named = "rgbd" if config.weights.rgbd or _shipped("rgbd") else "points"
+    return _absence(config, named) or _movenet_absence(parts)
 
 
 def _rgbd_weights(config: EstimatorConfig) -> Path:
@@ -127,23 +168,6 @@ def _depth_finder(config: EstimatorConfig) -> str:
     if wanted in ("auto", "keypoints"):
         return "centernet" if config.weights.person_detector or _shipped("person_detector") else "clustering"
     return wanted
-
-
-def build_auto(config: EstimatorConfig, parts: Components) -> Modality:
-    """Both ``points`` and ``rgb``; one of them is enough where nothing was named for the other.
-
-    Raises:
-        WeightsError: there are weights for neither, or those that there are cannot be used.
-        BackendError: the device or backend asked for is not there.
-    """
-    no_points, no_rgb = _absence(config, "points"), _rgb_absence(config, parts)
-    if no_points and no_rgb:
-        raise WeightsError(f"modality 'auto' has neither points ({no_points}) nor rgb ({no_rgb})")
-    points = None if no_points else build_points(config, parts)
-    # A person detector that was brought along looks at depth: color has its own.
-    rgb = None if no_rgb else build_rgb(config, Components(parts.detector))
-    reasons = {"points": no_points, "rgb": no_rgb}
-    return Auto(points, rgb, "; ".join(f"no {name}: {reason}" for name, reason in reasons.items() if reason))
 
 
 def _absence(config: EstimatorConfig, name: str) -> str:

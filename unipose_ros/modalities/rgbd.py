@@ -194,11 +194,13 @@ class Rgbd:
 
     def _likely(self, frame: RgbdFrame, said: Claims) -> NDArray[np.float32]:
         """(N,) how likely each is a person by depth and the network; 0 for whom the network could not look at."""
-        there = np.isfinite(said.joints).all(axis=(1, 2))
+        there = np.asarray(np.isfinite(said.joints).all(axis=(1, 2)), np.bool_)
         likely = np.zeros(len(there), np.float32)
         if there.any():
             people = said.people.select(there)
-            joints = JointPredictions(said.joints[there], said.scales[there], said.covariances[there])
+            joints = JointPredictions(
+                *(part[there].astype(np.float32) for part in (said.joints, said.scales, said.covariances))
+            )
             likely[there] = self._judge.likely(frame, to_skeletons(frame, people, joints, ITOP15, NAME, self._people))
         return likely
 

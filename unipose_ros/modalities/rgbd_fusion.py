@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ from unipose_ros.geometry import body_model as body
 from unipose_ros.modalities.bodies import Bodies
 from unipose_ros.modalities.convert import probability_within
 from unipose_ros.modalities.rgbd_evidence import keypoint_slopes, lifted_poses, places_to_look, seen_surfaces
+from unipose_ros.modalities.sides import Exchange, exchanges, side_doubt, with_doubt
 from unipose_ros.visibility import seen_in_depth
 
 if TYPE_CHECKING:
@@ -60,8 +62,60 @@ def fused_people(
     """
     evidence = _evidence(frame, claims, lifter, bodies, config)
     fused = fuse(evidence, _start(evidence, claims))
+    fused = _with_sides(frame, claims, evidence, fused, lifter, bodies, config)
     _measure(fused, bodies, frame.stamp_ns)
     return _skeletons(frame, claims.people, fused), fused
+
+
+def _with_sides(
+    frame: RgbdFrame,
+    claims: Claims,
+    evidence: Evidence,
+    fused: Fused,
+    lifter: Lifter | None,
+    bodies: Bodies,
+    config: DetectionConfig,
+) -> Fused:
+    """With the likelier naming of the sides. How sure it is enters the covariances."""
+    tried = exchanges(evidence)
+    if not tried:
+        return fused
+    other = _exchanged(claims, tried)
+    their_evidence = _evidence(frame, other, lifter, bodies, config)
+    theirs = fuse(their_evidence, _start(their_evidence, other))
+    return _likelier(fused, theirs, tried)
+
+
+def _exchanged(claims: Claims, tried: Sequence[Exchange]) -> Claims:
+    """One person for every exchange, with the keypoints permuted."""
+    rows = np.array([exchange.person for exchange in tried])
+    people = claims.people.select(rows)
+    assert people.keypoints is not None
+    order = np.array([exchange.keypoints for exchange in tried])
+    keypoints = replace(
+        people.keypoints,
+        pixels=np.take_along_axis(people.keypoints.pixels, order[..., None], axis=1),
+        confidences=np.take_along_axis(people.keypoints.confidences, order, axis=1),
+    )
+    people = replace(people, keypoints=keypoints)
+    return Claims(people, claims.joints[rows], claims.scales[rows], claims.covariances[rows])
+
+
+def _likelier(fused: Fused, theirs: Fused, tried: Sequence[Exchange]) -> Fused:
+    arrays = {name: value.copy() for name, value in vars(fused).items()}
+    for person in sorted({exchange.person for exchange in tried}):
+        rows = [row for row, exchange in enumerate(tried) if exchange.person == person]
+        costs = [theirs.costs[row] + tried[row].prior for row in rows]
+        best = rows[int(np.argmin(costs))]
+        straight, crossed = float(fused.costs[person]), float(min(costs))
+        doubt = side_doubt(straight, crossed)
+        if crossed < straight:
+            for name, value in arrays.items():
+                value[person] = getattr(theirs, name)[best]
+            arrays["covariances"][person] = with_doubt(theirs, best, fused.joints[person], doubt)
+        else:
+            arrays["covariances"][person] = with_doubt(fused, person, theirs.joints[best], doubt)
+    return Fused(**arrays)
 
 
 def _evidence(

@@ -68,6 +68,9 @@ class Watch:
             EstimatorError: the detector has another joint set than COCO-17.
         """
         assert frame.color is not None
+        if not 0 < frame.stamp_ns - self._stamp_ns < _STALE_NS:
+            self._flow.reset()
+            self._known = Proposals.empty()
         self.raw = self._flow(frame.color)
         found = propose(frame, self.raw, self._config)
         found = replace(found, distances=found.distances + np.float32(TRUNK_DEPTH))
@@ -85,8 +88,6 @@ class Watch:
         Returns:
             The people, and (N,) whose box is a rough one, found now, and not one around joints.
         """
-        if not 0 < frame.stamp_ns - self._stamp_ns < _STALE_NS:
-            self._known = Proposals.empty()
         known = self._known.select(~overlaps_any(self._known, seen)) if len(self._known) else self._known
         new = Proposals.empty()
         if not 0 < frame.stamp_ns - self._searched_ns < _SEARCH_NS:
@@ -127,10 +128,12 @@ def together(seen: Proposals, unseen: Proposals) -> Proposals:
         unseen.boxes,
     )
     known = seen.keypoints or Keypoints2D.empty()
-    keypoints = Keypoints2D(*(
-        np.concatenate([getattr(known, name), getattr(empty, name)])
-        for name in ("pixels", "confidences", "scores", "boxes")
-    ))  # fmt: skip
+    keypoints = Keypoints2D(
+        np.concatenate([known.pixels, empty.pixels]),
+        np.concatenate([known.confidences, empty.confidences]),
+        np.concatenate([known.scores, empty.scores]),
+        np.concatenate([known.boxes, empty.boxes]),
+    )
     return replace(seen.joined(unseen), keypoints=keypoints)
 
 

@@ -108,6 +108,7 @@ class Pipeline:
                 self._track = config.track
                 self._tracker.configure(self._track)
             people = self._tracker.update(found)
+            self._estimator.follow(people)
         if self._closed or generation != self._generation:
             return
         with clock.stage("publish"):

@@ -18,6 +18,7 @@ _BOUNDS: dict[str, tuple[float, bool]] = {
     "gate_growth": (0.0, True),
     "duplicate_distance": (0.0, True),
     "joint_max_age": (0.0, True),
+    "side_hold": (0.0, True),
     "smoothing": (0.0, True),
     "fast_motion_threshold": (0.0, False),
     "velocity_decay": (0.0, False),
@@ -43,6 +44,8 @@ class TrackerConfig:
         gate_growth: meters by which the gate widens for every second the person was not seen.
         duplicate_distance: meters; two detections of one frame closer than this are one person. 0 keeps all.
         joint_max_age: seconds for which a joint that a visible person lacks is predicted, then MISSING.
+        side_hold: seconds for which measurements must contradict a track's left and right until they are believed;
+            until then they are exchanged. 0 takes every measurement as it is.
         smoothing: time constant in seconds for a joint that moves with its body; 0 switches smoothing off.
         fast_motion_threshold: meters off its prediction at which a joint takes its new position unsmoothed.
         velocity_decay: seconds in which the velocity of an unseen person falls to 1/e.
@@ -62,6 +65,7 @@ class TrackerConfig:
     gate_growth: float = 1.0
     duplicate_distance: float = 0.2
     joint_max_age: float = 0.2
+    side_hold: float = 0.5
     smoothing: float = 0.075
     fast_motion_threshold: float = 0.2
     velocity_decay: float = 0.5
