@@ -37,10 +37,12 @@ _PRIORS = slice(_IDENTITIES.stop, _IDENTITIES.stop + 4)
 _ROWS = _PRIORS.stop
 #: Standard deviation in meters of ITOP's identities, of a place of which nothing is known, and of a joint of which
 #: nothing is known but where the person is.
-_IDENTITY_STD, _ANYWHERE, _SOMEWHERE = 0.01, 100.0, 0.6
+_IDENTITY_STD, _ANYWHERE, _SOMEWHERE = 0.01, 100.0, 1.5
 #: A hidden joint may be anywhere within this many meters behind what hides it, and this little in front, for depths
 #: are not exact. A joint in front of the surface at its pixel costs this much: its keypoint missed the limb.
 _REACH, _TOLERANCE, _IN_FRONT = 0.65, 0.03, 5.0
+#: Squared deviations beyond this are all alike: no density is 0.
+_FAR = 200.0
 #: Nobody is nearer, in meters.
 _NEAREST = 0.1
 #: Iterations; more move the joints by less than a millimeter.
@@ -158,10 +160,12 @@ class _Problem:
             self._linearize(x, width)
             hessian, right = self._normal_equations()
             x = np.asarray(np.linalg.solve(hessian, right[..., None])[..., 0], np.float64)
+        # Before anything is made anew: a solution of these very equations.
+        lengths = self._lengths(x, np.asarray(np.linalg.inv(hessian), np.float64))
         self._linearize(x, 1.0)
         self._trust()
         hessian, _ = self._normal_equations()
-        return self._finish(x, np.asarray(np.linalg.inv(hessian), np.float64))
+        return self._finish(x, np.asarray(np.linalg.inv(hessian), np.float64), lengths)
 
     def _first_places(self, start: FloatArray) -> FloatArray:
         apart = np.where(self._has_pose[..., None], start - self._evidence.pose, np.nan)
@@ -202,7 +206,6 @@ class _Problem:
         """
         for rows, dimensions in ((_NETWORK, 3), (_RAYS, 2), (_LIFTER, 3)):
             self._weights[:, rows] *= FREEDOM / (FREEDOM + dimensions)
-        self._weights[:, _SURFACES] *= FREEDOM / (FREEDOM + 1)
 
     def _ray_rows(self, joints: FloatArray) -> None:
         """``x - a z = 0`` and ``y - b z = 0``; a slope's error in meters grows with the depth."""
@@ -221,16 +224,15 @@ class _Problem:
         z = joints[..., 2:]
         off = (z - surfaces.depths) / stds
         squares = off**2
-        # Densities per meter, Student's t with two degrees of freedom: its constant is 1 / (2 sqrt 2).
-        with np.errstate(over="ignore"):
-            density = np.exp(-surfaces.costs - student_cost(squares, 1)) / (2 * np.sqrt(FREEDOM) * stds)
+        # Densities per meter. Gaussian: what is far from all surfaces is elsewhere, and no outlier of one of them.
+        density = np.exp(-surfaces.costs - np.minimum(squares, _FAR) / 2) / (np.sqrt(2 * np.pi) * stds)
         there = np.isfinite(surfaces.costs)
         nearest = np.where(there, surfaces.depths, np.inf).min(axis=-1)
         front = joints[..., 2] < nearest - _TOLERANCE * width
         elsewhere = np.exp(-surfaces.hidden - np.where(front, _IN_FRONT, 0.0)) / _REACH
         total = density.sum(axis=-1) + elsewhere
         own = density / total[..., None]
-        weight = own * student_weight(squares, 1) / stds**2
+        weight = own / stds**2
         strength = weight.sum(axis=-1)
         target = (weight * np.where(there, surfaces.depths, 0.0)).sum(axis=-1) / np.maximum(strength, 1e-12)
         index = np.arange(_J)
@@ -281,11 +283,11 @@ class _Problem:
         along /= np.maximum(np.sqrt((along**2).sum(axis=-1, keepdims=True) / 2), 1e-12)
         gain = (along * left_out).sum(axis=-1)
         variance = ((along @ covariance) * along).sum(axis=-1) + gain**2 / (1 - leverage)
-        ends = x[:, :_PLACE].reshape(-1, _J, 3)[:, BONES]
-        now = np.linalg.norm(ends[:, :, 0] - ends[:, :, 1], axis=-1)
-        return now + gain * off / (1 - leverage), np.sqrt(np.maximum(variance, 0.0))
+        now = (along @ x[..., None])[..., 0]
+        # The weights are those of modes, see :meth:`_trust`.
+        return now + gain * off / (1 - leverage), np.sqrt(np.maximum(variance, 0.0) * (FREEDOM + 2) / FREEDOM)
 
-    def _finish(self, x: FloatArray, covariance: FloatArray) -> Fused:
+    def _finish(self, x: FloatArray, covariance: FloatArray, lengths: tuple[FloatArray, FloatArray]) -> Fused:
         people = len(x)
         costs = self._surface_cost + 0.5 * (self._off[:, _BONES.start : _ROWS] ** 2).sum(axis=-1)
         weights = []
@@ -297,14 +299,13 @@ class _Problem:
             weights.append(np.where(there, student_weight(squares, dimensions), 0.0))
         index = 3 * np.arange(_J)[:, None] + np.arange(3)
         blocks = covariance[:, index[:, :, None], index[:, None, :]]
-        lengths, length_stds = self._lengths(x, covariance)
         return Fused(
             joints=x[:, :_PLACE].reshape(people, _J, 3),
             covariances=blocks,
             costs=costs,
             sizes=np.exp(x[:, _SIZE]),
-            lengths=lengths,
-            length_stds=length_stds,
+            lengths=lengths[0],
+            length_stds=lengths[1],
             networks=weights[0],
             rays=weights[1],
             owned=self._owned,
