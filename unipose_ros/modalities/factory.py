@@ -145,8 +145,8 @@ def _fused(config: EstimatorConfig, parts: Components, bodies: Bodies) -> Rgbd:
     trained = load_for_inference(_rgbd_weights(config), "points", config.backend, config.device, config.threads)
     # Torch has one setting for the whole process, and its threads spin: the lifter is too small for two.
     lifter = _load_lifter(config, threads=1) if config.rgbd.lifter and not _lifter_absence(config) else None
-    people = replace(config.detection, person_detector=_depth_finder(config))
-    person_detector = parts.person_detector or build_person_detector(replace(config, people=people), parts)
+    in_depth = replace(config, detection=replace(config.detection, detector=_depth_detector(config)))
+    person_detector = parts.person_detector or build_person_detector(in_depth, parts)
     judge = parts.judge if isinstance(parts.judge, PoseVerifier) else card_verifier(trained.record)
     return Rgbd(trained, detector, person_detector, judge, lifter, bodies, config.detection, config.rgbd)
 
@@ -162,7 +162,7 @@ def _rgbd_weights(config: EstimatorConfig) -> Path:
     return weights_file(config, "rgbd" if config.weights.rgbd or _shipped("rgbd") else "points")
 
 
-def _depth_finder(config: EstimatorConfig) -> str:
+def _depth_detector(config: EstimatorConfig) -> str:
     """Who looks for people in depth whom color overlooks: shapes take too long to be looked for beside color."""
     wanted = config.detection.detector
     if wanted in ("auto", "keypoints"):
