@@ -30,7 +30,7 @@ TOPICS = {
 }
 #: Launch argument -> parameter, description, choices.
 PARAMETERS = {
-    "modality": ("model.modality", "how joints are found", ("", "points", "depth", "rgb", "auto", "lookup")),
+    "modality": ("model.modality", "how joints are found", ("", "auto", "rgbd", "points", "depth", "rgb", "lookup")),
     "device": ("model.device", "where the networks run: auto, cpu, cuda or cuda:N", None),
     "source": ("input.source", "where depth comes from", ("", "depth", "points")),
     "color_transport": ("input.color_transport", "transport of the color image", ("", "raw", "compressed")),

@@ -73,7 +73,7 @@ class EstimatorConfig:
         EstimatorError: a value is unknown or out of range.
     """
 
-    modality: str = "points"
+    modality: str = "auto"
     backend: str = field(default="auto", metadata={"choices": ("auto", "onnx", "torch")})
     device: str = "auto"
     threads: int = 2

@@ -122,8 +122,9 @@ _PREFIX = "verifier."
 #: Two poses are one person when their joints are closer than the first on average, or when of one's joints that a
 #: surface holds more than the last part is closer than the second to the other's bones, in meters.
 _SAME, _ON_BONES, _MOST = 0.3, 0.2, 0.75
-#: Meters: two poses with hips farther apart are two people, however close the rest of them is.
-_APART = 0.3
+#: Meters: two poses with hips farther apart are two people, however close the rest of them is, unless the hips of one
+#: are within the second distance of the other's trunk or legs.
+_APART, _WITHIN = 0.3, 0.12
 
 
 class Verifier(Protocol):
@@ -220,20 +221,33 @@ def card_verifier(record: ModelCard) -> PoseVerifier:
 
 
 def is_same(people: Skeletons, person: int, likelier: int) -> bool:
-    """Is a pose that of a likelier person? Never when their hips are 30 cm apart."""
-    if _hips_apart(people, person, likelier) >= _APART:
+    """Is a pose that of a likelier person, by the mean distance of their joints?"""
+    if _stands_apart(people, person, likelier):
         return False
     apart = np.linalg.norm(people.positions[person] - people.positions[likelier], axis=1)
     return bool(np.isfinite(apart).any() and np.nanmean(apart) < _SAME)
 
 
-def _hips_apart(people: Skeletons, person: int, other: int) -> float:
-    """Meters between the middles of two people's hips; NaN where they are not known."""
-    hips = [joint for joint, place in enumerate(people.joint_set.landmarks) if place in ("left_hip", "right_hip")]
+def _stands_apart(people: Skeletons, person: int, other: int) -> bool:
+    """Are the hips of a pose 30 cm from another person's, and not within that person's trunk or legs?
+
+    Such a pose is never suppressed in favor of the other: people who touch are two people.
+    """
+    landmarks = people.joint_set.landmarks
+    hips = [joint for joint, place in enumerate(landmarks) if place in ("left_hip", "right_hip")]
     if not hips:
-        return float("nan")
-    middles = people.positions[[person, other]][:, hips].mean(axis=1)
-    return float(np.linalg.norm(middles[0] - middles[1]))
+        return False
+    own, theirs = (people.positions[each][hips].mean(axis=0) for each in (person, other))
+    if not np.linalg.norm(own - theirs) >= _APART:  # NaN compares false
+        return False
+    limbs = [
+        (bone.parent, bone.child)
+        for bone in people.joint_set.bones
+        if not landmarks[bone.child].endswith(("elbow", "wrist", "hand"))
+    ]
+    ends = people.positions[other][limbs]
+    ends = ends[np.isfinite(ends).all(axis=(1, 2))]
+    return not len(ends) or bool(distances_to_bones(own[None], ends)[0] > _WITHIN)
 
 
 def _is_same(people: Skeletons, person: int, likelier: int, held: NDArray[np.bool_]) -> bool:
@@ -242,7 +256,7 @@ def _is_same(people: Skeletons, person: int, likelier: int, held: NDArray[np.boo
     Args:
         held: (J,) the pose's joints that a surface holds.
     """
-    if _hips_apart(people, person, likelier) >= _APART:  # NaN compares false
+    if _stands_apart(people, person, likelier):
         return False
     pose, other = people.positions[person], people.positions[likelier]
     apart = np.linalg.norm(pose - other, axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,10 +115,26 @@ class Bodies:
                 follows[person] = 0.0
         return Body(lengths, stds, follows, sizes, size_stds)
 
-    def sizes(self, places: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """(N,) log size of the people at some places, relative to an average adult, and (N,) standard deviation."""
-        body = self.of(places)
-        return body.sizes, body.size_stds
+    def sizes_along(self, directions: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Sizes of the people in some viewing directions (N, 3), for where there is no depth.
+
+        Returns:
+            (N,) relative to an average adult, NaN for whom depth has not measured, and (N,) standard deviations.
+        """
+        sizes, stds = np.full(len(directions), np.nan), np.full(len(directions), np.nan)
+        known = [person for person in self._people.values() if person.precisions.any()]
+        if not known or not len(directions):
+            return sizes, stds
+        unit = directions / np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-9)
+        places = np.stack([person.place for person in known])
+        along = unit @ places.T
+        apart = np.linalg.norm(places - along[..., None] * unit[:, None], axis=-1)
+        apart = np.where(along > 0, apart, np.inf)
+        for person, track in _pairs(apart, _SAME):
+            size, variance = self._size_of(known[track])
+            sizes[person] = np.exp(size)
+            stds[person] = sizes[person] * max(np.sqrt(variance), _LEAST_STD)
+        return sizes, stds
 
     def _forget(self, now_ns: int) -> None:
         for name in [name for name, known in self._people.items() if abs(now_ns - known.seen_ns) > _FORGET_NS]:
@@ -130,26 +146,15 @@ class Bodies:
         found: list[str | None] = [None] * len(places)
         if not names or not len(places):
             return found
-        apart: FloatArray = np.linalg.norm(places[:, None] - np.stack(known), axis=-1)
-        apart = np.where(np.isfinite(apart), apart, np.inf)
-        for _ in range(min(apart.shape)):
-            person, track = np.unravel_index(apart.argmin(), apart.shape)
-            if not apart[person, track] < _SAME:
-                break
-            found[int(person)] = names[int(track)]
-            apart[person], apart[:, track] = np.inf, np.inf
+        apart = np.linalg.norm(places[:, None] - np.stack(known), axis=-1)
+        for person, track in _pairs(apart, _SAME):
+            found[person] = names[track]
         return found
 
     def _learn(self, names: Sequence[str], places: FloatArray) -> None:
         assert self._latest is not None
         found, lengths, stds, stamp_ns = self._latest
-        apart = np.linalg.norm(found[:, None] - places, axis=-1)
-        apart = np.where(np.isfinite(apart), apart, np.inf)
-        for _ in range(min(apart.shape) if apart.size else 0):
-            person, track = (int(i) for i in np.unravel_index(apart.argmin(), apart.shape))
-            if not apart[person, track] < _SAME:
-                break
-            apart[person], apart[:, track] = np.inf, np.inf
+        for person, track in _pairs(np.linalg.norm(found[:, None] - places, axis=-1), _SAME):
             if names[track]:
                 self._add(self._people[names[track]], lengths[person], stds[person], stamp_ns)
 
@@ -193,3 +198,14 @@ def _places(joints: FloatArray) -> FloatArray:
     count = there.sum(axis=1)
     total = np.where(there[..., None], joints, 0.0).sum(axis=1)
     return np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], np.nan)
+
+
+def _pairs(apart: NDArray[np.floating], gate: float) -> Iterator[tuple[int, int]]:
+    """Rows and columns of a matrix of distances, nearest first, each once, within the gate."""
+    left = np.where(np.isfinite(apart), apart, np.inf)
+    for _ in range(min(left.shape)):
+        row, column = (int(index) for index in np.unravel_index(left.argmin(), left.shape))
+        if not left[row, column] < gate:
+            return
+        yield row, column
+        left[row], left[:, column] = np.inf, np.inf

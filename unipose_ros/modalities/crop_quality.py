@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
 from unipose_ros.detection import DetectionConfig, Proposals, visible_keypoints
+from unipose_ros.lifting.stature import stature_prior
 
 Mask = NDArray[np.bool_]
 
@@ -23,6 +24,8 @@ class RgbConfig:
         min_pixels: longer side of the box around a person's seen keypoints, in pixels of the image.
         min_keypoints: least number of seen keypoints, out of 17.
         min_inside: least part of the person's window that lies inside the image, in [0, 1].
+        stature: of people whom depth has not measured, which tells their distance; ``adults``, ``men``, ``women``,
+            ``children``, or meters as text.
 
     Raises:
         ValueError: a value is out of range.
@@ -32,6 +35,7 @@ class RgbConfig:
     min_pixels: float = 60.0
     min_keypoints: int = 10
     min_inside: float = 0.6
+    stature: str = "adults"
 
     def __post_init__(self) -> None:
         if not self.min_pixels >= 0:
@@ -40,6 +44,10 @@ class RgbConfig:
             raise ValueError(f"rgb.min_keypoints = {self.min_keypoints}: must be within [0, 17]")
         if not 0 <= self.min_inside <= 1:
             raise ValueError(f"rgb.min_inside = {self.min_inside}: must be within [0, 1]")
+        try:
+            stature_prior(self.stature)
+        except ValueError as error:
+            raise ValueError(f"rgb.stature = {error}") from error
 
 
 def good_crops(camera: Camera, people: Proposals, config: RgbConfig, seen_by: DetectionConfig) -> Mask:

@@ -18,6 +18,7 @@ from unipose_ros.detection.temporal import ProposalCache
 from unipose_ros.detection.verification import PoseVerifier, Verifier, card_verifier
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.keypoints import KeypointDetector
+from unipose_ros.lifting.stature import stature_prior
 from unipose_ros.modalities.auto import Auto
 from unipose_ros.modalities.base import Modality
 from unipose_ros.modalities.bodies import Bodies
@@ -44,11 +45,13 @@ class Components:
         detector: 2D network.
         person_detector: of people.
         judge: which poses found in depth alone are people's.
+        bodies: what is known of the people who are tracked.
     """
 
     detector: KeypointDetector | None = None
     person_detector: PersonDetector | None = None
     judge: Verifier | None = None
+    bodies: Bodies | None = None
 
 
 def build_points(config: EstimatorConfig, parts: Components) -> Modality:
@@ -87,6 +90,8 @@ def build_rgb(config: EstimatorConfig, parts: Components) -> Modality:
     if no_network and no_lifter:
         raise WeightsError(f"{no_network}; and the lifter is absent, too: {no_lifter}")
     lifter = None if no_lifter else _load_lifter(config)
+    if lifter is not None and parts.bodies is not None:
+        lifter.known_sizes = parts.bodies.sizes_along
     places = ProposalCache(parts.person_detector or build_keypoint_person_detector(config, parts), config.detection)
     if no_network:
         assert lifter is not None
@@ -132,7 +137,7 @@ def build_auto(config: EstimatorConfig, parts: Components) -> Modality:
     )
     rgbd = None if no_rgbd else _fused(config, parts, bodies)
     # A person detector that was brought along looks at depth: color has its own.
-    rgb = None if no_rgb else build_rgb(config, Components(parts.detector))
+    rgb = None if no_rgb else build_rgb(config, Components(parts.detector, bodies=bodies))
     reasons = {"rgbd": no_rgbd, "points": no_points, "rgb": no_rgb}
     absent = "; ".join(f"no {name}: {reason}" for name, reason in reasons.items() if reason)
     without = f"{no_rgbd}: points go on with depth alone" if no_rgbd else ""
@@ -193,7 +198,8 @@ def _lifter_absence(config: EstimatorConfig) -> str:
 def _load_lifter(config: EstimatorConfig, threads: int | None = None) -> Lifter:
     from unipose_ros.lifting import LiftingConfig, load_lifter
 
-    settings = LiftingConfig(detection=config.detection)
+    prior = stature_prior(config.rgb.stature)
+    settings = LiftingConfig(detection=config.detection, size=prior.mean, size_spread=prior.std)
     # Refined keypoints make poses no worse, and distances less short.
     refine = _shipped("refiner") is not None
     return load_lifter(weights_file(config, "lifter"), settings, refine, threads or config.threads)

@@ -15,6 +15,7 @@ from unipose_ros.joint_sets import COCO23, ITOP15
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.lookup import LookupConfig
 from unipose_ros.modalities.crop_quality import RgbConfig
+from unipose_ros.modalities.rgbd import RgbdConfig
 from unipose_ros.timing import StageClock
 
 CAMERA = Camera(525.0, 525.0, 319.5, 239.5, 640, 480)
@@ -148,7 +149,13 @@ def test_settings_reach_the_parts(frame: RgbdFrame) -> None:
 def test_the_configuration_survives_a_round_trip_through_plain_data() -> None:
     config = EstimatorConfig(threads=3, lookup=LookupConfig(patch_radius=0.04))
     plain = asdict(config)
-    groups = {"detection": DetectionConfig, "lookup": LookupConfig, "weights": WeightsConfig, "rgb": RgbConfig}
+    groups = {
+        "detection": DetectionConfig,
+        "lookup": LookupConfig,
+        "weights": WeightsConfig,
+        "rgb": RgbConfig,
+        "rgbd": RgbdConfig,
+    }
     again = EstimatorConfig(**{**plain, **{name: group(**plain[name]) for name, group in groups.items()}})
     assert again == config
 
