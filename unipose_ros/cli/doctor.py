@@ -113,12 +113,12 @@ def check_weights() -> Iterator[Finding]:
 def check_shipped_weights() -> Iterator[Finding]:
     """The trained networks that come with the package, and what their records say."""
     from unipose_ros.estimator import EstimatorConfig, WeightsConfig
-    from unipose_ros.modalities.factory import weights_file
+    from unipose_ros.modalities.factory import NETWORK_OF, weights_file
     from unipose_ros.networks.weights import WeightsError, load_weights
 
     for name in (field.name for field in fields(WeightsConfig)):
         try:
-            _, record = load_weights(weights_file(EstimatorConfig(), name), name)
+            _, record = load_weights(weights_file(EstimatorConfig(), name), NETWORK_OF.get(name, name))
         except WeightsError as error:
             yield Finding("warn", f"weights {name}", str(error))
             continue

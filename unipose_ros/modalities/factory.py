@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from unipose_ros.estimator import EstimatorConfig
     from unipose_ros.lifting import Lifter
 
+#: Weights whose network goes by another name.
+NETWORK_OF = {"rgbd": "points"}
 #: Least heat that says anything about a shape.
 _HARDLY = 0.05
 
