@@ -35,6 +35,9 @@ _J = len(ITOP15)
 _NEEDS = RequiredInputs(color=True, depth=True)
 #: The first look is through a rough box: this fraction of the probability that is asked for is enough.
 _AT_FIRST = 0.2
+#: The surface at so many joints must be the joint's own with that probability: otherwise depth does not show the
+#: person, but what is in front or behind.
+_LEAST_OWNED, _OWNED = 3, 0.5
 
 
 @dataclass(frozen=True)
@@ -134,8 +137,11 @@ class Rgbd:
         people = together(seen.select(measurable), unseen)
         said = self._look(frame, people, clock)
         with clock.stage("lift"):
-            found, _ = fused_people(frame, said, self._lifter, self.bodies, self._people)
-            found = self._believed(frame, found, said, np.arange(len(people)) < int(measurable.sum()))
+            found, fused = fused_people(frame, said, self._lifter, self.bodies, self._people)
+            touched = (fused.owned > _OWNED).sum(axis=1) >= _LEAST_OWNED
+            self._count("people without depth", int((~touched).sum()))
+            by_color = np.arange(len(people)) < int(measurable.sum())
+            found = self._believed(frame, found, said, by_color, touched)
             self._watch.remember(frame, found)
         return found
 
@@ -168,11 +174,18 @@ class Rgbd:
             covariances[chosen] = self._temperature**2 * said.covariances
         return Claims(people, joints, scales, covariances)
 
-    def _believed(self, frame: RgbdFrame, found: Skeletons, said: Claims, seen: NDArray[np.bool_]) -> Skeletons:
-        """Those whom color shows, and of the others those who are likely people and whom color supports."""
+    def _believed(
+        self, frame: RgbdFrame, found: Skeletons, said: Claims, seen: NDArray[np.bool_], touched: NDArray[np.bool_]
+    ) -> Skeletons:
+        """Those whom color shows, and of the others those who are likely people and whom color supports.
+
+        Args:
+            seen: (N,) whom color shows.
+            touched: (N,) whom depth readings belong to.
+        """
         likely = self._likely(frame, said)
-        kept = seen.copy()
-        others = np.flatnonzero(~seen)
+        kept = seen & touched
+        others = np.flatnonzero(~seen & touched)
         if len(others):
             support = color_support(
                 self._watch.detector, self._watch.raw, frame.camera, found.positions[others].astype(np.float64)
