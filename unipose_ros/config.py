@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from unipose_ros.backends import BackendError, check_device
 from unipose_ros.errors import EstimatorError
+from unipose_ros.geometry.stature import stature_prior
 from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.modalities.registry import MODALITIES, split_detector
 from unipose_ros.networks.registry import NETWORKS
@@ -114,6 +115,8 @@ class RgbConfig:
         min_pixels: longer side of the box around a person's seen keypoints, in pixels of the image.
         min_keypoints: least number of seen keypoints, out of 17.
         min_inside: least part of the person's window that lies inside the image, in [0, 1].
+        stature: of people whom depth has not measured, which tells their distance; ``adults``, ``men``, ``women``,
+            ``children``, or meters as text.
 
     Raises:
         ValueError: a value is out of range.
@@ -123,6 +126,7 @@ class RgbConfig:
     min_pixels: float = 60.0
     min_keypoints: int = 10
     min_inside: float = 0.6
+    stature: str = "adults"
 
     def __post_init__(self) -> None:
         if not self.min_pixels >= 0:
@@ -131,7 +135,39 @@ class RgbConfig:
             raise ValueError(f"rgb.min_keypoints = {self.min_keypoints}: must be within [0, 17]")
         if not 0 <= self.min_inside <= 1:
             raise ValueError(f"rgb.min_inside = {self.min_inside}: must be within [0, 1]")
+        try:
+            stature_prior(self.stature)
+        except ValueError as error:
+            raise ValueError(f"rgb.stature = {error}") from error
 
+
+@dataclass(frozen=True)
+class RgbdConfig:
+    """How modality ``rgbd`` uses color.
+
+    Attributes:
+        every: the 2D network runs in every so many frames; in between its keypoints are followed by optical flow.
+        min_support: a person found in depth alone is kept when the 2D network's mean confidence near the joints is
+            at least this, in [0, 1].
+        lifter: let the lifter of keypoints take part in the fusion, where torch is installed.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    every: int = 1
+    min_support: float = 0.25
+    lifter: bool = True
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError(f"rgbd.every = {self.every}: must be at least 1")
+        if not 0 <= self.min_support <= 1:
+            raise ValueError(f"rgbd.min_support = {self.min_support}: must be within [0, 1]")
+
+
+#: The painted network is of kind ``points`` and has weights of its own.
+RGBD_WEIGHTS = "of the point network with painted keypoints, for modality rgbd; empty for the shipped file"
 
 if TYPE_CHECKING:
 
@@ -148,7 +184,8 @@ else:
         [
             (name, "str", field(default="", metadata={"description": f"of {spec.summary}; empty for the shipped file"}))
             for name, spec in NETWORKS.items()
-        ],
+        ]
+        + [("rgbd", "str", field(default="", metadata={"description": RGBD_WEIGHTS}))],
         frozen=True,
         namespace={
             "__doc__": "Weights files (safetensors) by the name of the network; where none is named, the shipped ones "
@@ -163,35 +200,37 @@ class EstimatorConfig:
     """What finds the skeletons, and on what it runs.
 
     Attributes:
-        modality: way from frame to skeletons; ``points``: clouds of points, ``depth``: depth images, ``rgb``:
-            color images, ``auto``: points, or rgb while there is no depth, ``lookup``: 2D keypoints plus the
-            depth under them.
+        modality: way from frame to skeletons; ``auto``: rgbd where both images come, else points or rgb,
+            ``rgbd``: all of color and depth, fused, ``points``: clouds of points, ``depth``: depth images,
+            ``rgb``: color images, ``lookup``: 2D keypoints plus the depth under them.
         backend: what runs the networks: ``auto``, ``onnx`` or ``torch``.
         device: where the networks run: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         threads: CPU threads of the networks.
-        keypoint_detector: the 2D network, where one is needed: ``movenet`` or ``onnx:FILE`` (RTMPose, HRNet, ViTPose,
-            YOLO-pose, RTMO or another that puts out COCO's keypoints).
-        keypoint_boxes: where a top-down 2D network looks for people; ``movenet``: in its boxes, ``depth``: where
-            people are detected in depth, ``auto``: movenet where its weights are, else depth.
         weights: files of the trained networks.
         detection: what counts as a person.
         lookup: settings of modality ``lookup``.
         rgb: when modality ``rgb`` trusts its image network.
+        rgbd: how modality ``rgbd`` uses color.
+        keypoint_detector: the 2D network, where one is needed: ``movenet`` or ``onnx:FILE`` (RTMPose, HRNet, ViTPose,
+            YOLO-pose, RTMO or another that puts out COCO's keypoints).
+        keypoint_boxes: where a top-down 2D network looks for people; ``movenet``: in its boxes, ``depth``: where
+            people are detected in depth, ``auto``: movenet where its weights are, else depth.
 
     Raises:
         EstimatorError: a value is unknown or out of range.
     """
 
-    modality: str = "points"
+    modality: str = "auto"
     backend: str = field(default="auto", metadata={"choices": ("auto", "onnx", "torch")})
     device: str = "auto"
     threads: int = 2
-    keypoint_detector: str = "movenet"
-    keypoint_boxes: str = field(default="auto", metadata={"choices": ("auto", "movenet", "depth")})
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     lookup: LookupConfig = field(default_factory=LookupConfig)
     rgb: RgbConfig = field(default_factory=RgbConfig)
+    rgbd: RgbdConfig = field(default_factory=RgbdConfig)
+    keypoint_detector: str = "movenet"
+    keypoint_boxes: str = field(default="auto", metadata={"choices": ("auto", "movenet", "depth")})
 
     def __post_init__(self) -> None:
         if self.modality not in MODALITIES:
@@ -227,6 +266,7 @@ _TRACKER_BOUNDS: dict[str, tuple[float, bool]] = {
     "gate_growth": (0.0, True),
     "duplicate_distance": (0.0, True),
     "joint_max_age": (0.0, True),
+    "side_hold": (0.0, True),
     "smoothing": (0.0, True),
     "fast_motion_threshold": (0.0, False),
     "velocity_decay": (0.0, False),
@@ -252,6 +292,8 @@ class TrackerConfig:
         gate_growth: meters by which the gate widens for every second the person was not seen.
         duplicate_distance: meters; two detections of one frame closer than this are one person. 0 keeps all.
         joint_max_age: seconds for which a joint that a visible person lacks is predicted, then MISSING.
+        side_hold: seconds for which measurements must contradict a track's left and right until they are believed;
+            until then they are exchanged. 0 takes every measurement as it is.
         smoothing: time constant in seconds for a joint that moves with its body; 0 switches smoothing off.
         fast_motion_threshold: meters off its prediction at which a joint takes its new position unsmoothed.
         velocity_decay: seconds in which the velocity of an unseen person falls to 1/e.
@@ -271,6 +313,7 @@ class TrackerConfig:
     gate_growth: float = 1.0
     duplicate_distance: float = 0.2
     joint_max_age: float = 0.2
+    side_hold: float = 0.5
     smoothing: float = 0.075
     fast_motion_threshold: float = 0.2
     velocity_decay: float = 0.5

@@ -12,6 +12,7 @@ from unipose_ros.detection import PersonDetector
 from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
+from unipose_ros.modalities.base import Follower
 from unipose_ros.modalities.factory import Components
 from unipose_ros.modalities.registry import MODALITIES
 from unipose_ros.timing import StageClock
@@ -84,6 +85,17 @@ class PoseEstimator:
             EstimatorError: the frame lacks an image that the modality needs.
         """
         return self._modality.estimate(frame, clock or StageClock())
+
+    def follow(self, people: Skeletons) -> None:
+        """Hear from a tracker who is who in the last frame, so that everybody's own bone lengths can be learned.
+
+        Without it everybody is a stranger in every frame.
+
+        Args:
+            people: of the last frame, with ids.
+        """
+        if isinstance(self._modality, Follower):
+            self._modality.follow(people)
 
     def reset(self) -> None:
         """Forget earlier frames, as after a jump of time."""

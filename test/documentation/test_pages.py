@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shlex
@@ -38,17 +39,16 @@ def shell(page: Path) -> str:
     return "\n".join(text for language, text, _ in blocks(page) if language in {"sh", "bash", "console"})
 
 
-def inline(page: Path) -> list[str]:
-    """Commands within the text that are complete: without brackets, dots or a mere name."""
+def mentioned(page: Path) -> list[list[str]]:
+    """Words of the commands within the text: a name and some options, rarely all that a command needs."""
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
-    found = re.findall(r"`((?:unipose|make) [^`\n]+)`", text)
-    return [line for line in found if not re.search(r"\.\.\.|[\[|…]|key=value", line)]
+    return [line.split() for line in re.findall(r"`((?:unipose|make) [^`\n]+)`", text)]
 
 
 def typed(page: Path, folder: Path) -> list[list[str]]:
-    """Arguments of every program that a page has the reader start, as bash splits and expands them."""
+    """Arguments of every program that a block has the reader start, as bash splits and expands them."""
     functions = "".join(f"function {name} {{ printf '%s\\x1f' {name} \"$@\"; printf '\\x1e'; }}\n" for name in PROGRAMS)
-    script = "command_not_found_handle() { :; }\n" + functions + shell(page) + "\n" + "\n".join(inline(page)) + "\n"
+    script = "command_not_found_handle() { :; }\n" + functions + shell(page) + "\n"
     bash = subprocess.run(
         ["/bin/bash", "--norc", "-c", script], cwd=folder, env={"PATH": "/nonexistent"},
         capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
@@ -75,6 +75,25 @@ def test_commands_are_understood(page: Path, tmp_path: Path, capsys: pytest.Capt
                 check_ros2(arguments)
         except (SystemExit, AssertionError, ValueError, RuntimeError, ImportError) as error:
             pytest.fail(f"{shlex.join(line)}: {error} {capsys.readouterr().err}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_mentioned_commands_and_options_are_there(page: Path) -> None:
+    for program, *words in mentioned(page):
+        if program == "make":
+            check_make([word for word in words if re.fullmatch(r"[a-z-]+|[A-Z]+=\S*", word)])
+        elif words[0] not in {"COMMAND", "...", "RECIPE"}:
+            assert words[0] in COMMANDS, f"unipose {words[0]}: there is {', '.join(COMMANDS)}"
+            options = options_of(command_parser(COMMANDS[words[0]].module))
+            unknown = {word for word in words if word.startswith("--")} - options
+            assert not unknown, f"unipose {words[0]} has no {unknown}"
+
+
+def options_of(parser: argparse.ArgumentParser) -> set[str]:
+    """All options of a parser and of the subcommands below it."""
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    below = [options_of(inner) for group in groups for inner in group.choices.values()]
+    return set(parser._option_string_actions).union(*below)
 
 
 def check_unipose(arguments: list[str]) -> None:

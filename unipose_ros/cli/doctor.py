@@ -118,7 +118,7 @@ def check_shipped_weights() -> Iterator[Finding]:
 
     for name in (field.name for field in fields(WeightsConfig)):
         try:
-            _, record = load_weights(weights_file(EstimatorConfig(), name), name)
+            _, record = load_weights(weights_file(EstimatorConfig(), name), "points" if name == "rgbd" else name)
         except WeightsError as error:
             yield Finding("warn", f"weights {name}", str(error))
             continue

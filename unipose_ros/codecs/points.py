@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 FloatArray = NDArray[np.float32]
+#: (M, 3) points -> (M,) those that may be the person's own.
+OwnPoints = Callable[[FloatArray], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,12 @@ class PointSample:
 
 
 def encode_person(
-    frame: RgbdFrame, box: NDArray[np.floating], distance: float, config: PointCloudConfig, paint: Paint | None = None
+    frame: RgbdFrame,
+    box: NDArray[np.floating],
+    distance: float,
+    config: PointCloudConfig,
+    paint: Paint | None = None,
+    own: OwnPoints | None = None,
 ) -> PointSample | None:
     """Cut a person out of a frame; its origin is the middle of the box at the person's distance.
 
@@ -110,6 +117,7 @@ def encode_person(
         box: (4,) u0, v0, u1, v1 in pixels around the person.
         distance: of the person, along z, in meters.
         paint: the person's keypoints, where the configuration has channels for them.
+        own: (M, 3) points -> (M,) which may be the person's own, where others stand close by; ``None`` keeps all.
 
     Returns:
         The sample, or None where there are too few points to be somebody.
@@ -120,6 +128,8 @@ def encode_person(
     if (0 if paint is None else len(paint.confidences)) != config.paint:
         raise ValueError(f"paint: {paint and len(paint.confidences)} keypoints for {config.paint} channels")
     points = _points_in_box(frame, box, distance, config)
+    if own is not None and len(points):
+        points = points[own(points)]
     if config.cluster:
         points = points[largest_component(points, config.cluster)]
     if len(points) < config.min_points:
@@ -212,10 +222,16 @@ class PointsCodec:
                 f"weights record of {record.network}: paint = {self._config.paint}; there are {len(COCO17)} keypoints"
             )
 
-    def encode(self, frame: RgbdFrame, people: Proposals, person: int) -> PointSample | None:
-        """The person's points; ``None`` where there are too few."""
+    def encode(
+        self, frame: RgbdFrame, people: Proposals, person: int, own: OwnPoints | None = None
+    ) -> PointSample | None:
+        """The person's points; ``None`` where there are too few.
+
+        Args:
+            own: (M, 3) points -> (M,) which may be the person's own, where others stand close by.
+        """
         distance = float(people.distances[person])
-        return encode_person(frame, people.boxes[person], distance, self._config, self._paint(people, person))
+        return encode_person(frame, people.boxes[person], distance, self._config, self._paint(people, person), own)
 
     def _paint(self, people: Proposals, person: int) -> Paint | None:
         if not self._config.paint:

@@ -46,6 +46,7 @@ class MoveNet:
         self.run = run
         self.config = config or DecodeConfig()
         self.long_side = long_side
+        self._seen: tuple[NDArray[np.float32], Letterbox] | None = None
 
     @property
     def runtime(self) -> str:
@@ -60,7 +61,33 @@ class MoveNet:
         """
         _check(image)
         letterbox = Letterbox.fit(image.shape[1], image.shape[0], self.long_side, SIZE_MULTIPLE)
-        return self.decode(self.run(letterbox.apply(image)[None]), letterbox)
+        outputs = self.run(letterbox.apply(image)[None])
+        self._seen = (Heads.from_outputs(outputs).heat, letterbox)
+        return self.decode(outputs, letterbox)
+
+    def heat_near(self, pixels: NDArray[np.floating], radius: float) -> NDArray[np.float32]:
+        """How much the network sees of each keypoint near a place in the last image, whosever it may be.
+
+        Args:
+            pixels: (N, 17, 2) of that image; NaN gives 0, as does a place outside of it.
+            radius: pixels.
+
+        Returns:
+            (N, 17) greatest heat within a square of that radius, in [0, 1].
+        """
+        result = np.zeros(pixels.shape[:2], np.float32)
+        if self._seen is None:
+            return result
+        heat, letterbox = self._seen
+        reach = max(1, round(radius * letterbox.content[0] / letterbox.image[0] / STRIDE))
+        cells = np.asarray((letterbox.to_padded(pixels) - _ORIGIN) / STRIDE, np.float64)
+        rows, columns = heat.shape[1:]
+        inside = (cells >= -reach).all(axis=-1) & (cells[..., 0] < columns + reach) & (cells[..., 1] < rows + reach)
+        for person, joint in zip(*np.nonzero(inside), strict=True):  # NaN compares false
+            u, v = (max(round(float(value)), 0) for value in cells[person, joint])
+            near = heat[joint, max(v - reach, 0) : v + reach + 1, max(u - reach, 0) : u + reach + 1]
+            result[person, joint] = near.max(initial=0.0)
+        return result
 
     def decode(self, outputs: tuple[NDArray[Any], ...], letterbox: Letterbox) -> Keypoints2D:
         """The network's maps -> people in the pixels of the image that was letterboxed."""

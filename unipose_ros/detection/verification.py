@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, project
+from unipose_ros.codecs.instances import to_segments
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.geometry.depth_sampling import depth_at, nearest_surface
 from unipose_ros.geometry.nms import greedy_nms
@@ -123,6 +124,9 @@ _PREFIX = "verifier."
 #: Two poses are one person when their joints are closer than the first on average, or when of one's joints that a
 #: surface holds more than the last part is closer than the second to the other's bones, in meters.
 _SAME, _ON_BONES, _MOST = 0.3, 0.2, 0.75
+#: Meters: two poses with hips farther apart are two people, however close the rest of them is, unless the hips of one
+#: are within the second distance of the other's trunk or legs.
+_APART, _WITHIN = 0.3, 0.12
 
 
 class Verifier(Protocol):
@@ -161,6 +165,10 @@ class PoseVerifier:
     def probabilities(self, columns: FloatArray) -> FloatArray:
         """(N, 5) evidence -> (N,) probability that the pose is a person's."""
         return np.asarray(1 / (1 + np.exp(-columns @ [self.weights[name] for name in POSE_FEATURES] - self.bias)))
+
+    def likely(self, frame: RgbdFrame, people: Skeletons) -> NDArray[np.float32]:
+        """(N,) how likely each pose is a person's, by depth; their scores are the person detector's."""
+        return self.probabilities(pose_features(frame, people).columns).astype(np.float32)
 
     def __call__(
         self, frame: RgbdFrame, people: Skeletons, least: float
@@ -214,12 +222,44 @@ def card_verifier(record: ModelCard) -> PoseVerifier:
         ) from error
 
 
+def is_same(people: Skeletons, person: int, likelier: int) -> bool:
+    """Is a pose that of a likelier person, by the mean distance of their joints?"""
+    if _stands_apart(people, person, likelier):
+        return False
+    apart = np.linalg.norm(people.positions[person] - people.positions[likelier], axis=1)
+    return bool(np.isfinite(apart).any() and np.nanmean(apart) < _SAME)
+
+
+def _stands_apart(people: Skeletons, person: int, other: int) -> bool:
+    """Are the hips of a pose 30 cm from another person's, and not within that person's trunk or legs?
+
+    Such a pose is never suppressed in favor of the other: people who touch are two people.
+    """
+    landmarks = people.joint_set.landmarks
+    hips = [joint for joint, place in enumerate(landmarks) if place in ("left_hip", "right_hip")]
+    if not hips:
+        return False
+    own, theirs = (people.positions[each][hips].mean(axis=0) for each in (person, other))
+    if not np.linalg.norm(own - theirs) >= _APART:  # NaN compares false
+        return False
+    limbs = [
+        (bone.parent, bone.child)
+        for bone in people.joint_set.bones
+        if not landmarks[bone.child].endswith(("elbow", "wrist", "hand"))
+    ]
+    ends = people.positions[other][limbs]
+    ends = ends[np.isfinite(ends).all(axis=(1, 2))]
+    return not len(ends) or bool(distances_to_bones(own[None], ends)[0] > _WITHIN)
+
+
 def _is_same(people: Skeletons, person: int, likelier: int, held: NDArray[np.bool_]) -> bool:
     """Is a pose that of a likelier person?
 
     Args:
         held: (J,) the pose's joints that a surface holds.
     """
+    if _stands_apart(people, person, likelier):
+        return False
     pose, other = people.positions[person], people.positions[likelier]
     apart = np.linalg.norm(pose - other, axis=1)
     if np.mean(apart[np.isfinite(apart)] if np.isfinite(apart).any() else np.inf) < _SAME:
@@ -231,7 +271,4 @@ def _is_same(people: Skeletons, person: int, likelier: int, held: NDArray[np.boo
 
 def distances_to_bones(points: NDArray[np.floating], ends: NDArray[np.floating]) -> FloatArray:
     """(K, 3) points and (B, 2, 3) ends of bones -> (K,) meters to the nearest bone."""
-    start, along = ends[:, 0].astype(np.float64), np.diff(ends, axis=1)[:, 0].astype(np.float64)
-    offset = points[:, None] - start
-    part = (offset * along).sum(axis=-1) / np.maximum((along**2).sum(axis=-1), 1e-9)
-    return np.asarray(np.linalg.norm(offset - np.clip(part, 0, 1)[..., None] * along, axis=-1).min(axis=1))
+    return np.asarray(to_segments(points, ends).min(axis=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 FloatArray = NDArray[np.float64]
+#: (N, 3) viewing directions of people -> (N,) their sizes relative to an average adult, NaN for strangers, and (N,)
+#: standard deviations.
+KnownSizes = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 Mask = NDArray[np.bool_]
 
 #: Laplace's scale -> standard deviation.
@@ -51,6 +55,7 @@ class LiftingConfig:
     Attributes:
         people: which keypoints count as seen.
         min_keypoints: a person with fewer seen keypoints is not lifted.
+        size: of people whose size is not known, relative to an average adult.
         size_spread: standard deviation of people's sizes as a part of an average adult.
         keypoint_noise: standard deviation of a confident keypoint, as a part of the person in the image.
 
@@ -60,12 +65,15 @@ class LiftingConfig:
 
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     min_keypoints: int = 6
+    size: float = 1.0
     size_spread: float = 0.07
     keypoint_noise: float = 0.015
 
     def __post_init__(self) -> None:
         if self.min_keypoints < 2:
             raise ValueError(f"lifting.min_keypoints = {self.min_keypoints}: must be at least 2")
+        if not 0.2 <= self.size <= 2:
+            raise ValueError(f"lifting.size = {self.size}: must be within [0.2, 2]")
         for name in ("size_spread", "keypoint_noise"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"lifting.{name} = {getattr(self, name)}: must be within [0, 1]")
@@ -92,6 +100,7 @@ class Lifter:
         network: a :class:`~unipose_ros.networks.lifter.LifterNetwork`.
         refiner: repairs the keypoints first; ``None`` to take them as they are.
         threads: of the CPU. Torch has one setting for the whole process.
+        known_sizes: sizes of people who are known; ``None`` when all are strangers.
     """
 
     def __init__(
@@ -100,8 +109,11 @@ class Lifter:
         config: LiftingConfig | None = None,
         refiner: KeypointRefiner | None = None,
         threads: int = 1,
+        known_sizes: KnownSizes | None = None,
     ) -> None:
         from unipose_ros.backends.torch_backend import TorchBackend
+
+        self.known_sizes = known_sizes
 
         self._network = TorchBackend(network, threads=threads)
         self._config = config or LiftingConfig()
@@ -191,17 +203,29 @@ class Lifter:
     ) -> Skeletons:
         pixels, confidences, there = body.body_pixels(keypoints.pixels, keypoints.confidences, seen)
         evidence = self._evidence(camera, pixels, confidences, poses)
-        placement = solve_root_translation(evidence, self._config.size_spread)
+        spread_of_sizes, sizes = self._sizes(evidence)
+        placement = solve_root_translation(evidence, spread_of_sizes, sizes)
         measured = np.zeros(poses.joints.shape[:2], np.bool_)
         if depth is not None:
             alone = placement.joints(poses.joints)[:, BODY_POSITIONS, 2]
             spread = np.sqrt(placement.covariances[:, 2, 2])
             depths, errors = depth_measurements(camera, depth, pixels, alone, spread)
             evidence = Observations(**vars(evidence) | {"depths": depths, "depth_spreads": errors})
-            placement = solve_root_translation(evidence, self._config.size_spread)
+            placement = solve_root_translation(evidence, spread_of_sizes, sizes)
             measured = np.isfinite(depths)
         supported, trust = support(there, confidences)
         return _skeletons(keypoints, poses, placement, supported, trust, measured, about)
+
+    def _sizes(self, evidence: Observations) -> tuple[FloatArray, FloatArray]:
+        """(N,) standard deviations and means of the scale, from what is known of the people in these directions."""
+        people = len(evidence.pose)
+        sizes, spreads = np.full(people, self._config.size), np.full(people, self._config.size_spread)
+        if self.known_sizes is None or not people:
+            return spreads, sizes
+        seen = np.isfinite(evidence.rays).all(axis=-1, keepdims=True)
+        directions = np.where(seen, evidence.rays, 0.0).sum(axis=1)
+        known, their_spreads = self.known_sizes(directions)
+        return np.where(np.isfinite(known), their_spreads, spreads), np.where(np.isfinite(known), known, sizes)
 
     def _evidence(
         self, camera: Camera, pixels: FloatArray, confidences: FloatArray, poses: RelativePoses

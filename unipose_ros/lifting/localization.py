@@ -141,16 +141,21 @@ class Placement:
         return result
 
 
-def solve_root_translation(evidence: Observations, size_spread: float) -> Placement:
+def solve_root_translation(
+    evidence: Observations, size_spread: float | FloatArray, size: float | FloatArray = 1.0
+) -> Placement:
     """The place and scale that are most likely.
 
     Args:
         evidence: at least two keypoints of each person.
-        size_spread: standard deviation of the scale; 0 takes the lifter's meters as they are.
+        size_spread: standard deviation of the scale, of all or (N,) of each; 0 takes the lifter's meters as they are.
+        size: what the scale is without any evidence, of all or (N,) of each.
     """
+    people = len(evidence.pose)
+    size, size_spread = np.broadcast_to(size, people), np.broadcast_to(size_spread, people)
     distance = np.full(len(evidence.pose), _FIRST_DISTANCE)
     for _ in range(_ROUNDS):
-        matrix, right = _normal_equations(evidence, distance, size_spread)
+        matrix, right = _normal_equations(evidence, distance, size, size_spread)
         solution = np.linalg.solve(matrix, right[..., None])[..., 0]
         distance = np.maximum(solution[:, 2], _NEAREST)
     covariances = np.asarray(np.linalg.inv(matrix), np.float64)
@@ -158,7 +163,7 @@ def solve_root_translation(evidence: Observations, size_spread: float) -> Placem
 
 
 def _normal_equations(
-    evidence: Observations, distance: FloatArray, size_spread: float
+    evidence: Observations, distance: FloatArray, size: FloatArray, size_spread: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """(N, 4, 4) and (N, 4): weighted sums over all equations in x, y, z and the scale."""
     rows, right, weights = (
@@ -167,9 +172,9 @@ def _normal_equations(
     weighted = rows * weights[..., None]
     matrix = weighted.transpose(0, 2, 1) @ rows
     values = (weighted * right[..., None]).sum(axis=1)
-    prior = 1.0 / max(size_spread, _LEAST_SPREAD) ** 2
+    prior = 1.0 / np.maximum(size_spread, _LEAST_SPREAD) ** 2
     matrix[:, 3, 3] += prior
-    values[:, 3] += prior
+    values[:, 3] += prior * size
     return matrix, values
 
 

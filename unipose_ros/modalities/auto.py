@@ -1,4 +1,4 @@
-"""Modality ``auto``: points while there is depth, color while there is none."""
+"""Modality ``auto``: color and depth together where both come, else the one that is there."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from unipose_ros.detection.color_support import is_dark
 from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.modalities.base import Modality
+from unipose_ros.modalities.base import Follower, Modality
 from unipose_ros.timing import StageClock
 
 #: Depth dies when fewer pixels than the first part have a reading, and lives again above the second.
@@ -21,19 +22,32 @@ _STEP = 4
 
 
 class Auto:
-    """Switches between two modalities from frame to frame; the skeletons say which one was used.
+    """Switches between modalities from frame to frame; the skeletons say which one was used.
 
     Args:
         points: looks at depth; ``None`` where it cannot be had.
-        rgb: looks at color; ``None`` where it cannot be had.
+        rgb: looks at color; ``None`` where it cannot be had or is not wanted.
         absent: why one of them cannot be had.
+        rgbd: looks at both; ``None`` where it cannot be had.
+        without: what is done instead of ``rgbd``, and why.
+
+    Raises:
+        ValueError: there is none.
     """
 
-    def __init__(self, points: Modality | None, rgb: Modality | None, absent: str = "") -> None:
-        self._points = points
-        self._rgb = rgb
-        self._absent = absent
-        self._members = [member for member in (points, rgb) if member is not None]
+    def __init__(
+        self,
+        points: Modality | None,
+        rgb: Modality | None,
+        absent: str = "",
+        rgbd: Modality | None = None,
+        without: str = "",
+    ) -> None:
+        self._points, self._rgb, self._rgbd = points, rgb, rgbd
+        self._absent, self._without = absent, without
+        self._members = [member for member in (rgbd, points, rgb) if member is not None]
+        if not self._members:
+            raise ValueError("modality 'auto' needs at least one of points, rgb and rgbd")
         self._used = self._members[0]
         self._alive = True
         self._notice = ""
@@ -45,8 +59,8 @@ class Auto:
 
     @property
     def runtime(self) -> str:
-        """What runs both, and what is absent."""
-        known = (("points", self._points), ("rgb", self._rgb))
+        """What runs them, and what is absent."""
+        known = (("rgbd", self._rgbd), ("points", self._points), ("rgb", self._rgb))
         parts = [f"{name}: {member.runtime}" for name, member in known if member is not None]
         return "; ".join([*parts, *([self._absent] if self._absent else [])])
 
@@ -57,16 +71,16 @@ class Auto:
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Both modalities' together."""
+        """Those of all together."""
         return sum((Counter(member.counters) for member in self._members), Counter())
 
     def warm_up(self, frame: RgbdFrame) -> None:
-        """Both."""
+        """All."""
         for member in self._members:
             member.warm_up(frame)
 
     def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
-        """Everybody in the frame, by the better modality that its images allow.
+        """Everybody in the frame, by the best modality that its images allow.
 
         Raises:
             EstimatorError: there is no modality for the images that the frame has.
@@ -74,32 +88,51 @@ class Auto:
         self._used, frame = self._choose(frame)
         return self._used.estimate(frame, clock)
 
+    def follow(self, people: Skeletons) -> None:
+        """Hear from the tracker who is who."""
+        for member in self._members:
+            if isinstance(member, Follower):
+                member.follow(people)
+
     def reset(self) -> None:
         """Forget earlier frames."""
         for member in self._members:
             member.reset()
 
     def close(self) -> None:
-        """Free both."""
+        """Free all."""
         for member in self._members:
             member.close()
 
     def _choose(self, frame: RgbdFrame) -> tuple[Modality, RgbdFrame]:
         self._alive = self._has_depth(frame)
-        what = "no depth image" if frame.depth is None else "hardly any reading in depth"
+        if self._alive and frame.color is not None and self._rgbd is not None and not is_dark(frame.color):
+            self._notice = ""
+            return self._rgbd, frame
         if self._points is not None and (self._alive or self._rgb is None or frame.color is None):
-            if frame.depth is None:
-                raise EstimatorError(f"the frame has no depth, and modality 'rgb' is not there: {self._absent}")
-            self._notice = "" if self._alive else f"{what}: nobody can be seen"
-            if self._alive and frame.color is None:
-                self._notice = "no color image: points go on with depth alone"
-            return self._points, frame
+            return self._with_depth(self._points, frame)
+        return self._with_color(frame)
+
+    def _with_depth(self, points: Modality, frame: RgbdFrame) -> tuple[Modality, RgbdFrame]:
+        if frame.depth is None:
+            raise EstimatorError(f"the frame has no depth, and modality 'rgb' is not there: {self._absent}")
+        if not self._alive:
+            self._notice = f"{_lacking(frame)}: nobody can be seen"
+        elif frame.color is None:
+            self._notice = "no color image: points go on with depth alone"
+        elif self._rgbd is not None:
+            self._notice = "the color image is dark: points go on with depth alone"
+        else:
+            self._notice = self._without
+        return points, frame
+
+    def _with_color(self, frame: RgbdFrame) -> tuple[Modality, RgbdFrame]:
         if self._rgb is None or frame.color is None:
             raise EstimatorError(f"the frame has no color, and modality 'points' is not there: {self._absent}")
         if self._alive:
             self._notice = "modality 'points' is not there: rgb is used"
             return self._rgb, frame
-        self._notice = f"{what}: rgb takes over, distances are less exact"
+        self._notice = f"{_lacking(frame)}: rgb takes over, distances are less exact"
         # The few readings that are left may still say how far away somebody is.
         left = frame.depth is not None and bool((np.nan_to_num(frame.depth) > 0).any())
         return self._rgb, frame if left else replace(frame, depth=None)
@@ -108,3 +141,7 @@ class Auto:
         if frame.depth is None:
             return False
         return float(np.mean(frame.depth[::_STEP, ::_STEP] > 0)) > (_DEAD if self._alive else _ALIVE)
+
+
+def _lacking(frame: RgbdFrame) -> str:
+    return "no depth image" if frame.depth is None else "hardly any reading in depth"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
@@ -78,4 +78,13 @@ class Modality(Protocol):
 
     def close(self) -> None:
         """Free the network; ``estimate`` is not called afterwards."""
+        ...
+
+
+@runtime_checkable
+class Follower(Protocol):
+    """A modality that knows people better once it hears who is who."""
+
+    def follow(self, people: Skeletons) -> None:
+        """Hear from the tracker who is who in the last frame: people with ids, smoothed or predicted."""
         ...

@@ -18,14 +18,17 @@ from unipose_ros.detection.clusters import ClusterDetector
 from unipose_ros.detection.heatmap import CenterNetConfig, CenterNetDetector
 from unipose_ros.detection.hybrid import HybridDetector
 from unipose_ros.detection.temporal import ProposalCache
-from unipose_ros.detection.verification import Verifier, card_verifier
+from unipose_ros.detection.verification import PoseVerifier, Verifier, card_verifier
+from unipose_ros.geometry.stature import stature_prior
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.keypoints import KeypointDetector
 from unipose_ros.modalities.auto import Auto
 from unipose_ros.modalities.base import Modality
+from unipose_ros.modalities.bodies import Bodies
 from unipose_ros.modalities.lifting import LiftingEstimator, LiftingFallback
 from unipose_ros.modalities.lookup import Lookup
 from unipose_ros.modalities.registry import KEYPOINT_DETECTORS, MODALITIES, split_detector
+from unipose_ros.modalities.rgbd import Rgbd
 from unipose_ros.modalities.topdown import TopDownEstimator
 from unipose_ros.networks.movenet.files import movenet_dir
 from unipose_ros.networks.registry import NETWORKS, load_named
@@ -47,11 +50,13 @@ class Components:
         keypoint_detector: 2D network.
         person_detector: of people in depth.
         verifier: which poses found in depth alone are people's.
+        bodies: what is known of the people who are tracked.
     """
 
     keypoint_detector: KeypointDetector | None = None
     person_detector: PersonDetector | None = None
     verifier: Verifier | None = None
+    bodies: Bodies | None = None
 
 
 def build_topdown(name: str, config: EstimatorConfig, components: Components) -> Modality:
@@ -98,6 +103,8 @@ def build_rgb(name: str, config: EstimatorConfig, components: Components) -> Mod
     if no_network and no_lifter:
         raise WeightsError(f"{no_network}; and the lifter is absent, too: {no_lifter}")
     lifter = None if no_lifter else _load_lifter(config)
+    if lifter is not None and components.bodies is not None:
+        lifter.known_sizes = components.bodies.sizes_along
     cache = ProposalCache(
         components.person_detector or build_keypoint_person_detector(config, components), config.detection
     )
@@ -122,22 +129,83 @@ def build_lookup(name: str, config: EstimatorConfig, components: Components) -> 
     return Lookup(components.keypoint_detector or load_keypoint_detector(config), config.detection, config.lookup)
 
 
-def build_auto(name: str, config: EstimatorConfig, components: Components) -> Modality:
-    """Both ``points`` and ``rgb``; one of them is enough where nothing was named for the other.
+def build_rgbd(name: str, config: EstimatorConfig, components: Components) -> Modality:
+    """Color and depth fused; ``points`` where the 2D network is absent or a frame's color shows nothing.
 
     Raises:
-        WeightsError: there are weights for neither, or those that there are cannot be used.
+        WeightsError, BackendError: a network or a person detector cannot be loaded.
+    """
+    del name
+    points = _build_points(config, components)
+    if absent := _movenet_absence(config, components):
+        return Auto(points, None, "", without=f"{absent}: points go on with depth alone")
+    return Auto(points, None, "", rgbd=_fused(config, components, Bodies()))
+
+
+def build_auto(name: str, config: EstimatorConfig, components: Components) -> Modality:
+    """``rgbd``, ``points`` and ``rgb``; one of them is enough where nothing was named for the others.
+
+    Raises:
+        WeightsError: there are weights for none, or those that there are cannot be used.
         BackendError: the device or backend asked for is not there.
     """
     no_points, no_rgb = _absence(config, "points"), _rgb_absence(config, components)
+    no_rgbd = _rgbd_absence(config, components)
     if no_points and no_rgb:
         raise WeightsError(f"modality '{name}' has neither points ({no_points}) nor rgb ({no_rgb})")
-    points = None if no_points else MODALITIES["points"].build("points", config, components)
+    if components.keypoint_detector is None and not (no_rgb and no_rgbd):
+        components = replace(components, keypoint_detector=load_keypoint_detector(config))
+    bodies = Bodies()
+    points = None if no_points else _build_points(config, components)
+    rgbd = None if no_rgbd else _fused(config, components, bodies)
     # A person detector that was brought along looks at depth: color has its own.
-    by_color = Components(components.keypoint_detector)
+    by_color = Components(components.keypoint_detector, bodies=bodies)
     rgb = None if no_rgb else MODALITIES["rgb"].build("rgb", config, by_color)
-    reasons = {"points": no_points, "rgb": no_rgb}
-    return Auto(points, rgb, "; ".join(f"no {name}: {reason}" for name, reason in reasons.items() if reason))
+    reasons = {"rgbd": no_rgbd, "points": no_points, "rgb": no_rgb}
+    absent = "; ".join(f"no {name}: {reason}" for name, reason in reasons.items() if reason)
+    without = f"{no_rgbd}: points go on with depth alone" if no_rgbd else ""
+    return Auto(points, rgb, absent, rgbd, without)
+
+
+def _build_points(config: EstimatorConfig, components: Components) -> Modality:
+    """Modality ``points`` beside others, with the components that look at depth."""
+    by_depth = Components(person_detector=components.person_detector, verifier=components.verifier)
+    return MODALITIES["points"].build("points", config, by_depth)
+
+
+def _fused(config: EstimatorConfig, components: Components, bodies: Bodies) -> Rgbd:
+    """Modality ``rgbd`` itself."""
+    keypoints = components.keypoint_detector or load_keypoint_detector(config)
+    # The painted network is a point network, too.
+    trained = load_for_inference(_rgbd_weights(config), "points", config.backend, config.device, config.threads)
+    # Torch has one setting for the whole process, and its threads spin: the lifter is too small for two.
+    lifter = _load_lifter(config, threads=1) if config.rgbd.lifter and not _lifter_absence(config) else None
+    in_depth = replace(config, detection=replace(config.detection, detector=_depth_detector(config)))
+    detector = build_person_detector(in_depth, components)
+    verifier = components.verifier if isinstance(components.verifier, PoseVerifier) else card_verifier(trained.record)
+    return Rgbd(trained, keypoints, detector, verifier, lifter, bodies, config.detection, config.rgbd)
+
+
+def _rgbd_absence(config: EstimatorConfig, components: Components) -> str:
+    """Why color and depth cannot be fused."""
+    return _absence(config, _rgbd_name(config)) or _movenet_absence(config, components)
+
+
+def _rgbd_weights(config: EstimatorConfig) -> Path:
+    """The painted point network; without one, that of modality ``points``."""
+    return weights_file(config, _rgbd_name(config))
+
+
+def _rgbd_name(config: EstimatorConfig) -> str:
+    return "rgbd" if config.weights.rgbd or _shipped("rgbd") else "points"
+
+
+def _depth_detector(config: EstimatorConfig) -> str:
+    """Who looks for people in depth whom color overlooks: shapes take too long to be looked for beside color."""
+    wanted = config.detection.detector
+    if wanted in ("auto", "keypoints"):
+        return "centernet" if config.weights.person_detector or _shipped("person_detector") else "clustering"
+    return wanted
 
 
 def _absence(config: EstimatorConfig, name: str) -> str:
@@ -160,13 +228,14 @@ def _lifter_absence(config: EstimatorConfig) -> str:
     return "torch is not installed" if without_torch else _absence(config, "lifter")
 
 
-def _load_lifter(config: EstimatorConfig) -> Lifter:
+def _load_lifter(config: EstimatorConfig, threads: int | None = None) -> Lifter:
     from unipose_ros.lifting import LiftingConfig, load_lifter
 
-    settings = LiftingConfig(detection=config.detection)
+    prior = stature_prior(config.rgb.stature)
+    settings = LiftingConfig(detection=config.detection, size=prior.mean, size_spread=prior.std)
     # Refined keypoints make poses no worse, and distances less short.
     refiner = None if _absence(config, "refiner") else weights_file(config, "refiner")
-    return load_lifter(weights_file(config, "lifter"), settings, refiner, config.threads)
+    return load_lifter(weights_file(config, "lifter"), settings, refiner, threads or config.threads)
 
 
 def _movenet_absence(config: EstimatorConfig, components: Components) -> str:

@@ -58,8 +58,13 @@ MODALITIES: dict[str, ModalitySpec] = {
         RequiredInputs(color=True, depth=False),
         "unipose_ros.modalities.factory:build_rgb",
     ),
+    "rgbd": ModalitySpec(
+        "color and depth: keypoints painted on points, fused with rays, depth and the lifter",
+        RequiredInputs(color=True, depth=True),
+        "unipose_ros.modalities.factory:build_rgbd",
+    ),
     "auto": ModalitySpec(
-        "points, or rgb while there is no depth",
+        "rgbd where both images come, else points or rgb",
         RequiredInputs(color=True, depth=True, any_of=True),
         "unipose_ros.modalities.factory:build_auto",
     ),

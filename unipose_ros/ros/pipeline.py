@@ -10,6 +10,7 @@ from unipose_ros.camera import CameraError
 from unipose_ros.estimator import EstimatorError, PoseEstimator
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.modalities.base import Follower
 from unipose_ros.mounting import MountingCheck
 from unipose_ros.ros.decode import FrameDecoder
 from unipose_ros.ros.monitoring import BadInputError, Statistics, ThrottledLogger
@@ -108,6 +109,8 @@ class Pipeline:
                 self._track = config.track
                 self._tracker.configure(self._track)
             people = self._tracker.update(found)
+            if isinstance(self._estimator, Follower):
+                self._estimator.follow(people)
         if self._closed or generation != self._generation:
             return
         with clock.stage("publish"):

@@ -22,7 +22,7 @@ from unipose_ros.ros.worker import Worker
 from unipose_ros.tracking import Tracker
 
 #: Seconds for which the frame in work is waited for when the node ends; a process has to end within five.
-_PATIENCE_S = 3.0
+_PATIENCE_S = 2.5
 
 
 class Session:

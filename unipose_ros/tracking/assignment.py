@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
@@ -10,6 +12,8 @@ from unipose_ros.geometry.nms import greedy_nms
 
 #: Fewer joints in common than this say too little about the distance of two bodies.
 MIN_COMMON_JOINTS = 3
+#: Meters: two skeletons whose hips are farther apart are two people, however close the rest of them is.
+HIPS_APART = 0.3
 
 
 def skeleton_distances(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -96,7 +100,7 @@ def match(distances: NDArray[np.float64], gates: NDArray[np.float64]) -> tuple[N
 
 
 def without_duplicates(
-    positions: NDArray[np.float64], quality: NDArray[np.float64], distance: float
+    positions: NDArray[np.float64], quality: NDArray[np.float64], distance: float, hips: Sequence[int] = ()
 ) -> NDArray[np.intp]:
     """Keep the best of detections that stand in the same place.
 
@@ -104,6 +108,7 @@ def without_duplicates(
         positions: (N, J, 3) meters, NaN for a missing joint.
         quality: (N,) the higher the better.
         distance: two detections nearer than this (meters) are one person.
+        hips: joints whose middles are never :data:`HIPS_APART` from each other in two detections of one person.
 
     Returns:
         Indices to keep, ascending. A detection without any joint is not among them.
@@ -113,5 +118,9 @@ def without_duplicates(
     middles = _middle(positions)
     apart = np.linalg.norm(middles[:, None] - middles[None], axis=-1)
     distances = np.fmin(skeleton_distances(positions, positions), apart)
+    if hips:
+        pelvis = positions[:, list(hips)].mean(axis=1)
+        two = np.linalg.norm(pelvis[:, None] - pelvis[None], axis=-1) >= HIPS_APART  # NaN compares false
+        distances = np.where(two, np.inf, distances)
     placed = np.isfinite(np.diagonal(distances))
     return np.sort(greedy_nms(quality, lambda person, kept: distances[person, kept] < distance, placed))

@@ -14,7 +14,9 @@ import numpy as np
 
 from unipose_ros.config import TrackerConfig
 from unipose_ros.frame import JointStatus, Skeletons, TrackState
+from unipose_ros.joint_sets import JointSet
 from unipose_ros.tracking.assignment import match, skeleton_distances, without_duplicates
+from unipose_ros.tracking.sides import keep_sides
 from unipose_ros.tracking.tracks import NANOSECONDS, Tracks, correct, predict
 
 # Names for people: five lower-case letters, never the same twice.
@@ -98,7 +100,8 @@ class NearestTracker:
     ``max_age`` lies between two frames (``gaps``), and when the camera frame or the joint set
     changes (``frame_changes``, ``joint_set_changes``). Also counted: ``duplicates``, detections
     of a person who was detected better already, and ``positionless``, people without any joint;
-    both are dropped.
+    both are dropped. ``sides_exchanged`` counts measurements whose left and right contradicted
+    their track (:mod:`unipose_ros.tracking.sides`).
 
     Not thread-safe: call it from one thread.
 
@@ -134,11 +137,12 @@ class NearestTracker:
             Skeletons of the same stamp and frame; ``covariances`` is ``None`` when no joint has one.
         """
         self._forget_on_break(skeletons)
-        people = self._admitted(Tracks.from_skeletons(skeletons))
+        people = self._admitted(Tracks.from_skeletons(skeletons), skeletons.joint_set)
         if self._tracks is None or self._last is None:
             self._tracks = self._named(people)
         else:
-            self._tracks = self._advanced(self._tracks, people, self._last.stamp_ns, skeletons.stamp_ns)
+            mirror = skeletons.joint_set.mirror
+            self._tracks = self._advanced(self._tracks, people, self._last.stamp_ns, skeletons.stamp_ns, mirror)
         self._last = skeletons
         return _published(self._tracks, skeletons, self._config.confirm_hits)
 
@@ -148,24 +152,29 @@ class NearestTracker:
             self._counters[reason] += 1
             self.reset()
 
-    def _admitted(self, people: Tracks) -> Tracks:
+    def _admitted(self, people: Tracks, joints: JointSet) -> Tracks:
         """Without those who have no position and those who are there twice."""
         if len(people) == 0:
             return people
         placed = (people.status != JointStatus.MISSING).any(axis=1)
         # Most and surest joints win: of two detections of one person one is often a fragment.
-        kept = without_duplicates(people.positions, people.confidences.sum(axis=1), self._config.duplicate_distance)
+        hips = [joint for joint, place in enumerate(joints.landmarks) if place in ("left_hip", "right_hip")]
+        kept = without_duplicates(
+            people.positions, people.confidences.sum(axis=1), self._config.duplicate_distance, hips
+        )
         self._counters["positionless"] += int((~placed).sum())
         self._counters["duplicates"] += int(placed.sum()) - len(kept)
         return people if len(kept) == len(people) else people.select(kept)
 
-    def _advanced(self, tracks: Tracks, people: Tracks, last_ns: int, now_ns: int) -> Tracks:
+    def _advanced(self, tracks: Tracks, people: Tracks, last_ns: int, now_ns: int, mirror: tuple[int, ...]) -> Tracks:
         config, dt_ns = self._config, now_ns - last_ns
         tracks = tracks.select(now_ns - tracks.seen_ns <= config.max_age * NANOSECONDS)
         tracks = predict(tracks, dt_ns, tracks.seen_ns < last_ns, config)
         gates = config.gate + config.gate_growth * (now_ns - tracks.seen_ns) / NANOSECONDS
         rows, columns = match(skeleton_distances(tracks.positions, people.positions), gates)
-        seen = correct(tracks.select(rows), people.select(columns), dt_ns, config)
+        known, seen, exchanged = keep_sides(tracks.select(rows), people.select(columns), mirror, dt_ns, config)
+        self._counters["sides_exchanged"] += exchanged
+        seen = correct(known, seen, dt_ns, config)
         strangers = np.ones(len(people), np.bool_)
         strangers[columns] = False
         return tracks.updated(rows, seen).joined(self._named(people.select(strangers)))

@@ -83,6 +83,8 @@ def corrected_velocity(
 
 
 NANOSECONDS = 1_000_000_000
+#: Seconds of contradiction after which a person who is new is believed to have the sides the other way round.
+_FIRST_TRUST = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +102,7 @@ class Tracks:
         hits: (T,) number of frames in which the person was seen.
         first_ns, seen_ns: (T,) stamps of the first and the latest of them.
         missing_ns: (T, J) for how long the person was seen without this joint.
+        side_trust: (T,) seconds for which measurements have confirmed which side is left, at most ``side_hold``.
     """
 
     ids: NDArray[np.str_]
@@ -113,6 +116,7 @@ class Tracks:
     first_ns: NDArray[np.int64]
     seen_ns: NDArray[np.int64]
     missing_ns: NDArray[np.int64]
+    side_trust: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -159,6 +163,7 @@ class Tracks:
             first_ns=stamps,
             seen_ns=stamps,
             missing_ns=np.zeros((count, joints), np.int64),
+            side_trust=np.full(count, _FIRST_TRUST),
         )
 
 
@@ -213,4 +218,5 @@ def correct(predicted: Tracks, seen: Tracks, dt_ns: int, config: TrackerConfig) 
         first_ns=predicted.first_ns,
         seen_ns=seen.seen_ns,
         missing_ns=missing_ns,
+        side_trust=predicted.side_trust,
     )

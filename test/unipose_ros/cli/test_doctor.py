@@ -52,7 +52,7 @@ def test_shipped_weights_are_told_with_their_records(monkeypatch: pytest.MonkeyP
     )
     told = {finding.what: finding for finding in doctor.check_shipped_weights()}
     assert told.pop("weights depth").detail == "trained on rendered people; synth MPJPE (mm) 71.25"
-    assert {f"weights {name}" for name in NETWORKS if name != "depth"} == set(told)
+    assert {f"weights {name}" for name in [*NETWORKS, "rgbd"] if name != "depth"} == set(told)
     assert {finding.level for finding in told.values()} == {"warn"}
     assert "rgb.safetensors is no complete" in told["weights rgb"].detail
 

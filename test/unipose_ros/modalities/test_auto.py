@@ -39,11 +39,20 @@ def machine(tiny: Tiny) -> PoseEstimator:
     return made
 
 
-def test_points_are_used_while_there_is_depth(machine: PoseEstimator) -> None:
+def test_both_images_are_used_where_both_come(machine: PoseEstimator) -> None:
     found = machine.estimate(standing(80))
-    assert (len(found), found.modality, machine.notice) == (1, "points", "")
-    assert "points: torch" in machine.runtime
-    assert "rgb: torch" in machine.runtime
+    assert (len(found), found.modality, machine.notice) == (1, "rgbd", "")
+    for name in ("rgbd", "points", "rgb"):
+        assert f"{name}: torch" in machine.runtime
+
+
+def test_points_are_used_while_color_is_dark(machine: PoseEstimator) -> None:
+    night = replace(standing(80), color=np.full((120, 160, 3), 3, np.uint8))
+    found = machine.estimate(night)
+    assert (len(found), found.modality) == (1, "points")
+    assert "dark" in machine.notice
+    assert machine.estimate(standing(80, stamp_ns=1_033_000_000)).modality == "rgbd"
+    assert machine.notice == ""
 
 
 @pytest.mark.parametrize("dead", [None, np.zeros((120, 160), np.float32), np.full((120, 160), np.nan, np.float32)])
@@ -57,7 +66,7 @@ def test_rgb_takes_over_when_depth_dies_and_gives_back(machine: PoseEstimator, d
     assert fallen.covariances is not None
     assert (fallen.covariances[0, :, 5] > 1.5 * fallen.covariances[0, :, 0]).all()
     back = machine.estimate(standing(80, stamp_ns=1_066_000_000))
-    assert (back.modality, machine.notice) == ("points", "")
+    assert (back.modality, machine.notice) == ("rgbd", "")
 
 
 def test_points_go_on_when_color_dies(machine: PoseEstimator) -> None:
@@ -74,7 +83,7 @@ def test_depth_that_flickers_about_the_limit_does_not_switch_to_and_fro(machine:
 
     # Every fourth column is looked at: one of forty, two of forty.
     assert [with_readings(part) for part in (0.025, 0.0, 0.025, 0.05, 0.025)] == [
-        "points", "rgb", "rgb", "points", "points",
+        "rgbd", "rgb", "rgb", "rgbd", "rgbd",
     ]  # fmt: skip
 
 
@@ -111,6 +120,7 @@ def test_without_movenet_points_go_alone(tmp_path: Path, monkeypatch: pytest.Mon
     machine = PoseEstimator(EstimatorConfig("auto", "torch", "cpu", 1, files), person_detector=Finder(box(80)))
     assert "no rgb: MoveNet's weights are absent" in machine.runtime
     assert machine.estimate(standing(80)).modality == "points"
+    assert "unipose download movenet" in machine.notice
 
 
 @pytest.mark.usefixtures("nothing_shipped")

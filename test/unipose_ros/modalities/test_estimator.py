@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from unipose_ros.camera import Camera
-from unipose_ros.config import RgbConfig
+from unipose_ros.config import RgbConfig, RgbdConfig
 from unipose_ros.detection import DetectionConfig
 from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator, WeightsConfig
 from unipose_ros.frame import JointStatus, RgbdFrame
@@ -148,7 +148,13 @@ def test_settings_reach_the_parts(frame: RgbdFrame) -> None:
 def test_the_configuration_survives_a_round_trip_through_plain_data() -> None:
     config = EstimatorConfig(threads=3, lookup=LookupConfig(patch_radius=0.04))
     plain = asdict(config)
-    groups = {"detection": DetectionConfig, "lookup": LookupConfig, "weights": WeightsConfig, "rgb": RgbConfig}
+    groups = {
+        "detection": DetectionConfig,
+        "lookup": LookupConfig,
+        "weights": WeightsConfig,
+        "rgb": RgbConfig,
+        "rgbd": RgbdConfig,
+    }
     again = EstimatorConfig(**{**plain, **{name: group(**plain[name]) for name, group in groups.items()}})
     assert again == config
 

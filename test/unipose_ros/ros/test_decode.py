@@ -160,3 +160,10 @@ def test_an_image_that_came_alone_borrows_the_others_calibration() -> None:
     assert decoder().decode(Pair(None, image("16UC1", DEPTH), STAMP, 0)).camera.fx == 10.0
     with pytest.raises(BadInputError, match="color/camera_info is in frame"):
         decoder().decode(Pair(None, image("16UC1", DEPTH, "depth_frame"), STAMP, 0))
+
+
+def test_a_calibration_stays_known_when_the_node_is_activated_again() -> None:
+    kept: dict[str, Any] = {}
+    FrameDecoder(calibrations=kept).set_info("depth", info())
+    # A driver that latches it, or publishes it once, does not send it to the next session.
+    assert FrameDecoder(calibrations=kept).decode(pair()).camera.fx == 10.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from ros_samples import Hand
 
-from unipose_ros.ros.monitoring import Statistics
+from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
 
 
 @pytest.fixture
@@ -40,3 +40,20 @@ def test_drops_add_up_and_clear_starts_anew(statistics: Statistics) -> None:
     statistics.clear()
     assert statistics.drops == {}
     assert statistics.values == {}
+
+
+def test_ever_new_faults_do_not_fill_the_log() -> None:
+    class Log:
+        def __init__(self) -> None:
+            self.lines: list[str] = []
+            self.error = self.warning = self.lines.append
+
+    log, statistics = Log(), Statistics()
+    reporter = ThrottledLogger(log, statistics)
+    for number in range(500):
+        reporter.drop("color_image", f"encoding '{'x' * (number % 100)}' at frame {number}")
+    reporter.drop("size", "something else")
+    assert statistics.drops == {"color_image": 500, "size": 1}
+    assert 5 < len(log.lines) < 15
+    assert "only counted" in log.lines[-2]
+    assert "something else" in log.lines[-1]

@@ -144,7 +144,7 @@ def test_the_parameter_file_holds_every_parameter_with_its_default(context: rclp
     Parameters(node, NodeConfig())
     declared = {name: node.get_parameter(name).value for name in flat(NodeConfig())}
     weights = {name for name in declared if name.startswith("model.weights.")}
-    assert {name.rpartition(".")[2] for name in weights} == set(NETWORKS)
+    assert {name.rpartition(".")[2] for name in weights} == {*NETWORKS, "rgbd"}
     declared = {name: value for name, value in declared.items() if name not in weights}
     assert file == declared
     assert {name: type(value) for name, value in file.items()} == {k: type(v) for k, v in declared.items()}

@@ -56,3 +56,10 @@ def test_no_frames_for_those_who_are_not_seen_or_have_no_trunk() -> None:
     positions = people("abcde").positions.copy()
     positions[:, 2:] = np.nan  # head and neck only
     assert build_transforms(people("abcde", positions=positions), "joints") == []
+
+
+def test_a_prefix_keeps_the_frames_of_two_cameras_apart() -> None:
+    names = {transform.child_frame_id for transform in build_transforms(people("abcde"), "joints", "front_")}
+    assert "front_body_abcde" in names
+    assert "front_head_abcde" in names
+    assert all(name.startswith("front_") for name in names)

@@ -31,3 +31,9 @@ def test_running_out_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     new_id(), new_id()
     with pytest.raises(RuntimeError, match="restart the node"):
         new_id()
+
+
+def test_two_owners_of_one_seed_draw_different_ids() -> None:
+    front, rear = IdGenerator(3, "/front/unipose"), IdGenerator(3, "/rear/unipose")
+    assert {front() for _ in range(100)}.isdisjoint(rear() for _ in range(100))
+    assert IdGenerator(3, "/front/unipose")() == IdGenerator(3, "/front/unipose")()

@@ -259,7 +259,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=FILE",
-        help="weights to use instead of the shipped ones; NAME: points, depth, rgb, person_detector or lifter",
+        help="weights to use instead of the shipped ones; NAME: points, rgbd, depth, rgb, person_detector or lifter",
     )
     add_topic_options(parser)
     add_data_set_options(parser)

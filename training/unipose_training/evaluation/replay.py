@@ -11,6 +11,7 @@ from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.modalities.base import Follower
 from unipose_ros.timing import StageClock
 from unipose_ros.tracking import Tracker
 from unipose_training.datasets.base import Clip
@@ -87,6 +88,8 @@ def replay(
         if tracker is not None:
             with clock.stage("track"):
                 found = tracker.update(found)
+                if isinstance(estimator, Follower):
+                    estimator.follow(found)
         target = joint_set or found.joint_set
         predicted, keypoints = in_joint_set(found, target), estimator.last_keypoints
         known = truth.get(frame.stamp_ns)

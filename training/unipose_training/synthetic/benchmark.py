@@ -19,9 +19,10 @@ import numpy as np
 from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.perform import Sources
 from unipose_training.synthetic.photograph import photograph
-from unipose_training.synthetic.variety.plans import SUBSETS, ClipPlan, digest
+from unipose_training.synthetic.variety.plans import HARD_SUBSETS, SUBSETS, ClipPlan, digest
 from unipose_training.synthetic.variety.split import BENCHMARK
 from unipose_training.synthetic.variety.staging import draw_clip
+from unipose_training.synthetic.variety.staging_hard import draw_hard_clip
 
 NAME = "UniPose-Synth v1"
 SEED = 20_260_101
@@ -31,6 +32,12 @@ RATE_HZ = 10.0
 #: Clips of which samples are kept: one of each subset, and every camera.
 SAMPLED = (0, 9, 18, 27, 36, 45)
 PLANS_SHA256 = "6dc04fc9175f15877c69c0670b5cbc32a45fff6c8b719d624b2cad97e3fe60d7"
+#: Version 2 mirrors what fails on real people: eight clips of two seconds of each of its subsets, the last
+#: of furnished rooms without anybody. It lies beside version 1, which stays what it is.
+NAME_V2 = "UniPose-Synth v2"
+SEED_V2 = 20_260_202
+FRAMES_V2 = 20
+PLANS_V2_SHA256 = "50798061043017d1ee304458e9cf0a017d8b498fc3312ca01203e8c4a183b9e2"
 #: Depth is sampled on so many rows and columns, away from the borders.
 _GRID = (6, 8)
 
@@ -47,6 +54,28 @@ def benchmark_plans() -> tuple[ClipPlan, ...]:
             f"the samplers have changed: these clips are not {NAME}; undo that, or give the benchmark a new version"
         )
     return plans
+
+
+def benchmark_v2_plans() -> tuple[ClipPlan, ...]:
+    """All clips of version 2.
+
+    Raises:
+        SyntheticError: the samplers no longer draw what version 2 is.
+    """
+    plans = draw_benchmark_v2()
+    if digest(plans) != PLANS_V2_SHA256:
+        raise SyntheticError(
+            f"the samplers have changed: these clips are not {NAME_V2}; undo that, or give it a new version"
+        )
+    return plans
+
+
+def draw_benchmark_v2() -> tuple[ClipPlan, ...]:
+    """All clips of version 2 as the samplers draw them now."""
+    return tuple(
+        draw_hard_clip(BENCHMARK, SEED_V2, number, HARD_SUBSETS[number // CLIPS_PER_SUBSET], FRAMES_V2, RATE_HZ)
+        for number in range(CLIPS_PER_SUBSET * len(HARD_SUBSETS))
+    )
 
 
 def draw_benchmark() -> tuple[ClipPlan, ...]:

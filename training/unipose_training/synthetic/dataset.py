@@ -22,9 +22,10 @@ from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.perform import Sources
 from unipose_training.synthetic.photograph import photograph
 from unipose_training.synthetic.recording import LABELS, write_recording
-from unipose_training.synthetic.variety.plans import SUBSETS, ClipPlan, digest
+from unipose_training.synthetic.variety.plans import HARD_SUBSETS, SUBSETS, ClipPlan, digest
 from unipose_training.synthetic.variety.split import TRAINING
 from unipose_training.synthetic.variety.staging import draw_clip
+from unipose_training.synthetic.variety.staging_hard import draw_hard_clip
 
 FORMATS = ("bag", "shard")
 #: Names of glibc's malloc.h.
@@ -57,8 +58,10 @@ class DatasetSettings:
                 f"frames = {self.frames}, frames per clip = {self.frames_per_clip}, rate = {self.rate_hz} Hz: "
                 "give at least 2 frames and a positive rate"
             )
-        if unknown := set(self.subsets) - set(SUBSETS):
-            raise SyntheticError(f"subsets {sorted(unknown)} are unknown; use some of {', '.join(SUBSETS)}")
+        if unknown := set(self.subsets) - {*SUBSETS, *HARD_SUBSETS}:
+            raise SyntheticError(
+                f"subsets {sorted(unknown)} are unknown; use some of {', '.join((*SUBSETS, *HARD_SUBSETS))}"
+            )
 
 
 def draw_dataset(settings: DatasetSettings, sources: Sources) -> Iterator[ClipPlan]:
@@ -70,7 +73,8 @@ def draw_dataset(settings: DatasetSettings, sources: Sources) -> Iterator[ClipPl
         last = settings.frames - number * settings.frames_per_clip
         frames = settings.frames_per_clip if number < clips - 1 else last
         subset = settings.subsets[number % len(settings.subsets)]
-        yield draw_clip(split, settings.seed, number, subset, frames, settings.rate_hz)
+        draw = draw_hard_clip if subset in HARD_SUBSETS else draw_clip
+        yield draw(split, settings.seed, number, subset, frames, settings.rate_hz)
 
 
 def record_clips(

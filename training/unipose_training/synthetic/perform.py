@@ -16,11 +16,12 @@ from unipose_training.synthetic.deepmimic import read_deepmimic
 from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.motion import Motion, mirror, sample, turn
 from unipose_training.synthetic.retarget import retarget
+from unipose_training.synthetic.strike import struck_motion
 from unipose_training.synthetic.stroll import stroll
 from unipose_training.synthetic.surfaces import Surface
 from unipose_training.synthetic.variety.articulate import between, with_arms_of
 from unipose_training.synthetic.variety.furniture import chair, stool
-from unipose_training.synthetic.variety.plans import Captured, ClipPlan, Posed, Role, Stroll
+from unipose_training.synthetic.variety.plans import Captured, ClipPlan, Posed, Role, Stroll, Struck
 from unipose_training.synthetic.variety.postures import Posture
 from unipose_training.synthetic.variety.rooms import build_room
 from unipose_training.synthetic.variety.solids import placed
@@ -88,6 +89,8 @@ def _motion(role: Role, times: Array, sources: Sources, scale: float) -> Motion:
         return _with_arms(motion, act.arms)
     if isinstance(act, Captured):
         motion = _with_arms(_piece(_clip(sources, act.clip), act, times), act.arms)
+    elif isinstance(act, Struck):
+        motion = struck_motion(act, load_body(), role.person.shape, len(times), float(times[1]))
     else:
         motion = between(act.keys, len(times), float(times[1]))
     roam = motion.root[:, :2] - motion.root[:, :2].mean(axis=0)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.joint_sets import COCO23
 from unipose_training.synthetic.perform import Sources, perform
 from unipose_training.synthetic.renderer import View
 from unipose_training.synthetic.sensors import measure_with
@@ -69,7 +70,8 @@ def _photograph(plan: ClipPlan, people: Sequence[DressedPerson], still: StillRoo
     snapshot = still.snapshot([s for i, person in enumerate(people) for s in person.surfaces(number, i + 1)], rng)
     depth = measure_with(plan.camera.kind, snapshot.ideal, rng)
     frame = RgbdFrame(FIRST_STAMP_NS + age, FRAME_ID, camera, depth, snapshot.color)
-    joints = view.to_camera(np.stack([person.joints[number] for person in people]))
+    world = np.stack([person.joints[number] for person in people]) if people else np.zeros((0, len(COCO23), 3))
+    joints = view.to_camera(world)
     ids = [role.id for role in plan.roles]
     truth = true_skeletons(frame.stamp_ns, FRAME_ID, joints, ids, camera, snapshot.ideal.depth, snapshot.owners, age)
     boxes = boxes_of(snapshot.owners, len(people))

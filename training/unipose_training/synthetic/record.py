@@ -20,12 +20,12 @@ from tqdm import tqdm
 from unipose_ros.cli.refusals import refuse
 from unipose_ros.recordings import BagWriter, RecordingError
 from unipose_ros.recordings.writer import complete_recording
-from unipose_training.synthetic.benchmark import benchmark_plans
+from unipose_training.synthetic.benchmark import benchmark_plans, benchmark_v2_plans
 from unipose_training.synthetic.dataset import FORMATS, DatasetSettings, draw_dataset, record_clips
 from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.perform import Sources
 from unipose_training.synthetic.recording import write_frame
-from unipose_training.synthetic.variety.plans import SUBSETS
+from unipose_training.synthetic.variety.plans import HARD_SUBSETS, SUBSETS
 from unipose_training.synthetic.walk import WalkSettings, render_walk
 
 
@@ -85,9 +85,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--rate", type=float, help="frames per second (default: 15 for the walk, 10 for varied clips)")
     varied = parser.add_argument_group("varied clips")
     varied.add_argument("--frames", type=int, help="how many frames of varied clips to record")
-    varied.add_argument("--benchmark", action="store_true", help="record UniPose-Synth v1; its seed is fixed")
+    varied.add_argument("--benchmark", action="store_true", help="record UniPose-Synth; its seed is fixed")
+    varied.add_argument("--benchmark-version", type=int, choices=(1, 2), default=1, help="of UniPose-Synth")
     varied.add_argument("--frames-per-clip", type=int, default=DatasetSettings.frames_per_clip)
-    varied.add_argument("--subsets", nargs="+", choices=SUBSETS, default=SUBSETS, help="default: all")
+    varied.add_argument("--subsets", nargs="+", choices=(*SUBSETS, *HARD_SUBSETS), default=SUBSETS,
+                        help=f"default: {' '.join(SUBSETS)}")  # fmt: skip
     varied.add_argument("--cmu", type=Path, help="folder of CMU motion capture (.asf, .amc), for more motions")
     varied.add_argument("--cmu-rate", type=float, default=Sources.cmu_rate_hz, help="its frames a second, default 120")
     varied.add_argument("--format", choices=FORMATS, default="bag", help="rosbag2, or .npz shards for training")
@@ -112,9 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _record(output: Path, sources: Sources, given: argparse.Namespace) -> None:
     if given.benchmark and sources.clothes is None:
-        raise SyntheticError("the people of UniPose-Synth v1 wear garments; name their folder with --clothes")
+        raise SyntheticError("the people of UniPose-Synth wear garments; name their folder with --clothes")
     if given.benchmark:
-        record_clips(benchmark_plans(), sources, output, given.format, given.workers)
+        plans = benchmark_plans() if given.benchmark_version == 1 else benchmark_v2_plans()
+        record_clips(plans, sources, output, given.format, given.workers)
     elif given.frames is not None:
         rate = given.rate or DatasetSettings.rate_hz
         settings = DatasetSettings(given.frames, given.seed, given.frames_per_clip, rate, tuple(given.subsets))

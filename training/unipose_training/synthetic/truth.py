@@ -35,7 +35,9 @@ def true_skeletons(
         ids: of the people; person i owns what has owner i + 1.
         depth, owners: from :func:`unipose_training.synthetic.renderer.render_depth`.
     """
-    seen = np.stack([_visible(p, i + 1, camera, depth, owners) for i, p in enumerate(joints)])
+    seen = np.zeros(joints.shape[:2], bool)
+    for number, person in enumerate(joints):
+        seen[number] = _visible(person, number + 1, camera, depth, owners)
     people = len(joints)
     return Skeletons(
         stamp_ns=stamp_ns,

@@ -49,6 +49,7 @@ class CameraPlan:
         intrinsics: fx, fy, cx, cy.
         height: above the floor, meters.
         yaw, tilt, roll: radians; yaw to the right of +y, tilt downwards.
+        upright: held upright: images are taller than wide, with the lens' focal length.
         drift: meters a second that the robot moves to the right, forward, and radians a second that it turns right.
 
     Raises:
@@ -62,6 +63,7 @@ class CameraPlan:
     tilt: float
     roll: float = 0.0
     drift: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    upright: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -76,7 +78,8 @@ class CameraPlan:
         """Intrinsics of all images."""
         kind = KINDS[self.kind]
         fx, fy, cx, cy = self.intrinsics
-        return Camera(fx=fx, fy=fy, cx=cx, cy=cy, width=kind.width, height=kind.height)
+        wide, high = (kind.height, kind.width) if self.upright else (kind.width, kind.height)
+        return Camera(fx=fx, fy=fy, cx=cx, cy=cy, width=wide, height=high)
 
     def view(self, time_s: float) -> View:
         """Where the camera is."""

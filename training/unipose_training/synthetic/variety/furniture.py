@@ -6,12 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 
+from unipose_training.synthetic.batch.objects import OBJECTS, draw_object
 from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.materials import Color, Material
 from unipose_training.synthetic.surfaces import Surface, box
 from unipose_training.synthetic.variety.solids import ball, cylinder, turned_profile
 
 Rng = np.random.Generator
+#: Before the name of a thing of boxes.
+_BOXES = "boxes:"
 _WOODS: tuple[Color, ...] = ((0.55, 0.40, 0.26), (0.33, 0.23, 0.16), (0.76, 0.63, 0.46), (0.88, 0.87, 0.84))
 _CLOTHS: tuple[Color, ...] = (
     (0.33, 0.40, 0.46), (0.42, 0.38, 0.34), (0.30, 0.42, 0.36), (0.55, 0.20, 0.18), (0.16, 0.17, 0.20),
@@ -26,6 +29,10 @@ def build(kind: str, rng: Rng) -> list[Surface]:
     Raises:
         SyntheticError: the kind is unknown.
     """
+    if kind.startswith(_BOXES) and kind[len(_BOXES) :] in OBJECTS:
+        looks = [Material(any_color(rng), grain=0.08) for _ in range(2)]
+        rows = draw_object(rng, kind[len(_BOXES) :]).tolist()
+        return [box(row[:3], row[3:], looks[int(rng.random() < 0.3)]) for row in rows]
     if kind not in PIECES:
         raise SyntheticError(f"furniture '{kind}': use one of {', '.join(PIECES)}")
     return PIECES[kind](rng)

@@ -15,6 +15,10 @@ from unipose_training.synthetic.variety.postures import Posture
 from unipose_training.synthetic.variety.rooms import RoomPlan
 
 SUBSETS = ("single", "crowd", "occluded", "sitting", "far", "dark")
+#: What fails on real people; see :mod:`unipose_training.synthetic.variety.staging_hard`.
+HARD_SUBSETS = ("arms", "floor", "touching", "close", "border", "tilted", "portrait", "empty")
+#: Fields that plans did not always have: while they keep their defaults digests are what they were before.
+_LATER = {"upright": False}
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,23 @@ class Posed:
     seat: str = ""
 
 
-Act = Stroll | Captured | Posed
+@dataclass(frozen=True)
+class Struck:
+    """Trunk and legs of a family of :mod:`unipose_training.synthetic.poses.bodies`, arms from gesture to gesture.
+
+    Attributes:
+        gestures: of the left and the right arm, one pair for each key.
+        seed: of the pose.
+        towards: meters from the hips to what may be pointed at, before the person is turned.
+    """
+
+    family: str
+    gestures: tuple[tuple[str, str], ...]
+    seed: int
+    towards: tuple[float, float, float]
+
+
+Act = Stroll | Captured | Posed | Struck
 
 
 @dataclass(frozen=True)
@@ -81,7 +101,7 @@ class ClipPlan:
     Attributes:
         name: of the folder.
         seed: of all noise.
-        subset: one of :data:`SUBSETS`.
+        subset: one of :data:`SUBSETS` or :data:`HARD_SUBSETS`.
         brightness: of the middle pixel, in [0, 1].
         frames, rate_hz: length and frame rate.
     """
@@ -113,7 +133,8 @@ def _rounded(value: object) -> object:
     if isinstance(value, float):
         return f"{value:.9g}"
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
+        known = {key: item for key, item in value.items() if key not in _LATER or item != _LATER[key]}
+        return {key: _rounded(item) for key, item in known.items()}
     if isinstance(value, (list, tuple)):
         return [_rounded(item) for item in value]
     return value

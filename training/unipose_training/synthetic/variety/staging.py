@@ -69,7 +69,7 @@ def draw_clip(split: Split, seed: int, number: int, subset: str, frames: int, ra
         subset=subset,
         camera=camera,
         room=room,
-        lighting=_lighting(rng, room, wish.dark),
+        lighting=draw_lighting(rng, room, wish.dark),
         brightness=float(rng.uniform(0.12, 0.22) if wish.dark else rng.uniform(0.35, 0.6)),
         roles=roles,
         frames=frames,
@@ -178,7 +178,8 @@ def _dark(person: PersonPlan) -> PersonPlan:
     return replace(person, outfit=outfit)
 
 
-def _lighting(rng: Rng, room: RoomPlan, dark: bool) -> Lighting:
+def draw_lighting(rng: Rng, room: RoomPlan, dark: bool) -> Lighting:
+    """Lamps of a room."""
     lamps = []
     for _ in range(int(rng.integers(1, 3 if dark else 4))):
         x, y = float(rng.uniform(-room.left, room.right)) * 0.8, float(rng.uniform(-0.5, room.back - 0.5))

@@ -1,0 +1,105 @@
+"""Whose point is it? Points of people who stand close together or touch, told apart by rough skeletons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.joint_sets import ITOP15
+
+FloatArray = NDArray[np.float64]
+
+#: Pairs of joints, and meters from the line between them to the skin. Shoulders and hips carry the trunk.
+_TABLE = (
+    ("head", "head", 0.11),
+    ("head", "neck", 0.07),
+    ("left_shoulder", "right_shoulder", 0.09),
+    ("left_hip", "right_hip", 0.11),
+    ("left_shoulder", "left_hip", 0.11),
+    ("right_shoulder", "right_hip", 0.11),
+    ("neck", "torso", 0.12),
+    *((f"{side}_{start}", f"{side}_{end}", radius) for side in ("left", "right") for start, end, radius in (
+        ("shoulder", "elbow", 0.05), ("elbow", "hand", 0.04), ("hip", "knee", 0.08), ("knee", "foot", 0.06),
+        ("hand", "hand", 0.08), ("foot", "foot", 0.12),
+    )),
+)  # fmt: skip
+_ENDS = np.array([[ITOP15.index(start), ITOP15.index(end)] for start, end, _ in _TABLE])
+_RADII = np.array([radius for _, _, radius in _TABLE])
+#: A point is another person's when it is nearer to them by this many meters, and not within the person's own skin.
+_NEARER, _SKIN = 0.03, 0.03
+#: Meters: points of one cell are one person's.
+_CELL = 0.04
+#: People farther than this many meters from another, between their nearest joints, need not be told apart.
+_CLOSE = 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class RoughBody:
+    """A person's skeleton as it is known before the network looks.
+
+    Attributes:
+        ends: (B, 2, 3) meters.
+        radii: (B,) meters to the skin.
+    """
+
+    ends: FloatArray
+    radii: FloatArray
+
+    @classmethod
+    def of_joints(cls, joints: NDArray[np.floating]) -> RoughBody:
+        """(15, 3) ITOP joints, NaN where unknown -> the parts of which both ends are known."""
+        ends = np.asarray(joints, np.float64)[_ENDS]
+        known = np.isfinite(ends).all(axis=(1, 2))
+        return cls(ends[known], _RADII[known])
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def distances(self, points: NDArray[np.floating]) -> FloatArray:
+        """(K, 3) points -> (K,) meters to the skin, negative within."""
+        if not len(self):
+            return np.full(len(points), np.inf)
+        return np.asarray((to_segments(points, self.ends) - self.radii).min(axis=1))
+
+
+def is_own(points: NDArray[np.floating], own: RoughBody, others: Sequence[RoughBody]) -> NDArray[np.bool_]:
+    """(K, 3) points -> (K,) those that are not clearly another person's.
+
+    Args:
+        own: the person who is cut out; without any known part, no point is given away.
+        others: people close by.
+    """
+    if not len(own) or not len(points) or not others:
+        return np.ones(len(points), np.bool_)
+    # Cell by cell: a person has some ten thousand points, which fill about a thousand cells.
+    cells = np.floor((points - points.min(axis=0)) / _CELL).astype(np.int64)
+    _, first, cell = np.unique(
+        np.ravel_multi_index(tuple(cells.T), tuple(cells.max(axis=0) + 1)), return_index=True, return_inverse=True
+    )
+    chosen = points[first]
+    mine = own.distances(chosen)
+    kept = np.ones(len(chosen), np.bool_)
+    for other in others:
+        kept &= (mine < _SKIN) | (other.distances(chosen) > mine - _NEARER)
+    return np.asarray(kept[cell.reshape(-1)])
+
+
+def neighbors(joints: NDArray[np.floating]) -> list[list[int]]:
+    """(N, 15, 3) rough joints, NaN where unknown -> for each person the others who are close enough to matter."""
+    found: list[list[int]] = []
+    for person, own in enumerate(joints):
+        apart = np.linalg.norm(own[None, :, None] - joints[:, None], axis=-1)
+        nearest = np.where(np.isfinite(apart), apart, np.inf).min(axis=(1, 2), initial=np.inf)
+        found.append([other for other in np.flatnonzero(nearest < _CLOSE).tolist() if other != person])
+    return found
+
+
+def to_segments(points: NDArray[np.floating], ends: NDArray[np.floating]) -> FloatArray:
+    """(K, 3) points and (B, 2, 3) ends of segments -> (K, B) meters to each."""
+    start, along = ends[:, 0].astype(np.float64), np.diff(ends, axis=1)[:, 0].astype(np.float64)
+    offset = points[:, None] - start
+    part = (offset * along).sum(axis=-1) / np.maximum((along**2).sum(axis=-1), 1e-9)
+    return np.asarray(np.linalg.norm(offset - np.clip(part, 0, 1)[..., None] * along, axis=-1))

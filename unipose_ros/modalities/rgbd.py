@@ -1,0 +1,218 @@
+"""Modality ``rgbd``: color confirms people and names their sides, depth measures them, and all of it is fused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.backends import device_kind
+from unipose_ros.backends.inference import LoadedNetwork
+from unipose_ros.codecs.base import CodecContext, JointPredictions, card_temperature
+from unipose_ros.codecs.points import PointsCodec
+from unipose_ros.config import DetectionConfig, RgbdConfig
+from unipose_ros.detection import PersonDetector, Proposals
+from unipose_ros.detection.color_support import color_support
+from unipose_ros.detection.temporal import boxes_around_joints, is_usable
+from unipose_ros.detection.verification import PoseVerifier, is_same
+from unipose_ros.errors import EstimatorError
+from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.joint_sets import ITOP15
+from unipose_ros.keypoints import KeypointDetector, Keypoints2D
+from unipose_ros.modalities.base import RequiredInputs
+from unipose_ros.modalities.bodies import Bodies
+from unipose_ros.modalities.convert import to_skeletons
+from unipose_ros.modalities.rgbd_fusion import Claims, fused_people
+from unipose_ros.modalities.rgbd_people import Watch, own_points, rough_joints, together
+from unipose_ros.timing import StageClock
+
+if TYPE_CHECKING:
+    from unipose_ros.lifting import Lifter
+
+NAME = "rgbd"
+_J = len(ITOP15)
+_NEEDS = RequiredInputs(color=True, depth=True)
+#: The first look is through a rough box: this fraction of the probability that is asked for is enough.
+_AT_FIRST = 0.2
+#: The surface at so many joints must be the joint's own with that probability: otherwise depth does not show the
+#: person, but what is in front or behind.
+_LEAST_OWNED, _OWNED = 3, 0.5
+
+
+class Rgbd:
+    """Everybody in a frame of color and depth.
+
+    Args:
+        trained: the point network, with keypoints painted on.
+        detector: 2D network of COCO-17 keypoints.
+        person_detector: of people in depth, for those whom color overlooks.
+        judge: which of those are people.
+        lifter: of keypoints; ``None`` to do without.
+        bodies: bone lengths of the people who are followed.
+        people: what counts as a person.
+        config: how color is used.
+
+    Raises:
+        WeightsError: the network's record does not fit.
+    """
+
+    notice = ""
+
+    def __init__(
+        self,
+        trained: LoadedNetwork,
+        detector: KeypointDetector,
+        person_detector: PersonDetector,
+        judge: PoseVerifier,
+        lifter: Lifter | None,
+        bodies: Bodies,
+        people: DetectionConfig,
+        config: RgbdConfig,
+    ) -> None:
+        self._trained: LoadedNetwork | None = trained
+        self._reader = PointsCodec(trained.record, CodecContext(people))
+        self._temperature = card_temperature(trained.record)
+        self._watch = Watch(detector, person_detector, people, config.every)
+        self._judge = judge
+        self._lifter = lifter
+        self._people = people
+        self._config = config
+        self.bodies = bodies
+        self.last_keypoints: Keypoints2D | None = None
+        #: People who were proposed and left out.
+        self.counters: Counter[str] = Counter()
+        lifted = f"; {lifter.runtime}" if lifter is not None else "; no lifter"
+        self.runtime = f"{trained.run.description}; people by {self._watch.runtime}{lifted}"
+
+    def warm_up(self, frame: RgbdFrame) -> None:
+        """Run the person_detectors, and the network: on CUDA with every number of people that can come."""
+        self._watch.depth(frame, self._watch.color(frame))
+        self._watch.reset()
+        trained = self._loaded()
+        most = self._people.max_people if device_kind(trained.device) == "cuda" else 1
+        for people in range(1, most + 1):
+            trained.run(self._reader.dummy_input(people))
+
+    def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
+        """Everybody in the frame, without ids; stages ``people``, ``crop``, ``network`` and ``lift``.
+
+        Raises:
+            EstimatorError: the frame lacks an image, the detector has another joint set, or the estimator is closed.
+        """
+        _NEEDS.check(frame, NAME)
+        self._loaded()
+        with clock.stage("people"):
+            seen = self._watch.color(frame)
+            unseen, rough = self._watch.depth(frame, seen)
+        self.last_keypoints = seen.keypoints
+        measurable = is_usable(seen, frame.camera, with_distance=True)
+        self._count("people without depth", int((~measurable).sum()))
+        unseen = unseen.select(~rough).joined(self._closer(frame, unseen.select(rough), clock))
+        people = together(seen.select(measurable), unseen)
+        said = self._look(frame, people, clock)
+        with clock.stage("lift"):
+            found, fused = fused_people(frame, said, self._lifter, self.bodies, self._people)
+            touched = (fused.owned > _OWNED).sum(axis=1) >= _LEAST_OWNED
+            self._count("people without depth", int((~touched).sum()))
+            by_color = np.arange(len(people)) < int(measurable.sum())
+            found = self._believed(frame, found, said, by_color, touched)
+            self._watch.remember(frame, found)
+        return found
+
+    def _closer(self, frame: RgbdFrame, rough: Proposals, clock: StageClock) -> Proposals:
+        """Those of rough boxes who may be people, in boxes around the joints of a first look."""
+        if not len(rough):
+            return rough
+        said = self._look(frame, together(Proposals.empty(), rough), clock)
+        with clock.stage("lift"):
+            likely = self._likely(frame, said)
+            found, _ = fused_people(frame, said, None, self.bodies, self._people)
+            kept = np.flatnonzero(likely >= _AT_FIRST * self._people.min_person_probability)
+            closer = boxes_around_joints(frame.camera, found.select(kept))
+        return closer.select(is_usable(closer, frame.camera, with_distance=True))
+
+    def _look(self, frame: RgbdFrame, people: Proposals, clock: StageClock) -> Claims:
+        """What the network says of everybody of whom there are points enough."""
+        shape = (len(people), _J)
+        joints, scales, covariances = np.full((*shape, 3), np.nan), np.full(shape, np.nan), np.full((*shape, 6), np.nan)
+        with clock.stage("crop"):
+            own = own_points(rough_joints(frame, people, self._people)) if len(people) > 1 else [None] * len(people)
+            cut = [self._reader.encode(frame, people, person, own[person]) for person in range(len(people))]
+        chosen = [person for person, sample in enumerate(cut) if sample is not None]
+        if chosen:
+            samples = [sample for sample in cut if sample is not None]
+            with clock.stage("network"):
+                outputs = self._loaded().run(self._reader.collate(samples))
+            said = self._reader.decode(samples, outputs)
+            joints[chosen], scales[chosen] = said.positions, self._temperature * said.scales
+            covariances[chosen] = self._temperature**2 * said.covariances
+        return Claims(people, joints, scales, covariances)
+
+    def _believed(
+        self, frame: RgbdFrame, found: Skeletons, said: Claims, seen: NDArray[np.bool_], touched: NDArray[np.bool_]
+    ) -> Skeletons:
+        """Those whom color shows, and of the others those who are likely people and whom color supports.
+
+        Args:
+            seen: (N,) whom color shows.
+            touched: (N,) whom depth readings belong to.
+        """
+        likely = self._likely(frame, said)
+        kept = seen & touched
+        others = np.flatnonzero(~seen & touched)
+        if len(others):
+            support = color_support(
+                self._watch.detector, self._watch.raw, frame.camera, found.positions[others].astype(np.float64)
+            )
+            good = (likely[others] >= self._people.min_person_probability) & (support >= self._config.min_support)
+            kept[others] = good
+            self._count("rejected_low_probability", int((~good).sum()))
+        scores = np.where(seen, 1 - (1 - found.scores) * (1 - likely), likely).astype(np.float32)
+        found = replace(found, scores=scores)
+        order = np.flatnonzero(kept)
+        order = order[np.argsort(-scores[order], kind="stable")]
+        chosen = [int(person) for person in order]
+        distinct: list[int] = []
+        for person in chosen:
+            if not any(is_same(found, person, other) for other in distinct):
+                distinct.append(person)
+        self._count("people twice", len(chosen) - len(distinct))
+        return found.select(np.array(distinct, np.intp))
+
+    def _likely(self, frame: RgbdFrame, said: Claims) -> NDArray[np.float32]:
+        """(N,) how likely each is a person by depth and the network; 0 for whom the network could not look at."""
+        there = np.asarray(np.isfinite(said.joints).all(axis=(1, 2)), np.bool_)
+        likely = np.zeros(len(there), np.float32)
+        if there.any():
+            people = said.people.select(there)
+            joints = JointPredictions(
+                *(part[there].astype(np.float32) for part in (said.joints, said.scales, said.covariances))
+            )
+            likely[there] = self._judge.likely(frame, to_skeletons(frame, people, joints, ITOP15, NAME, self._people))
+        return likely
+
+    def follow(self, people: Skeletons) -> None:
+        """Hear from the tracker who is who in the last frame, to learn and use bone lengths."""
+        self.bodies.follow(people)
+
+    def reset(self) -> None:
+        """Forget earlier frames, and everybody's bones."""
+        self._watch.reset()
+        self.bodies.reset()
+
+    def close(self) -> None:
+        """Let the networks go."""
+        self._trained = None
+        self._watch.close()
+
+    def _loaded(self) -> LoadedNetwork:
+        if self._trained is None:
+            raise EstimatorError("the estimator is closed; build another one")
+        return self._trained
+
+    def _count(self, reason: str, number: int) -> None:
+        if number:
+            self.counters[reason] += number

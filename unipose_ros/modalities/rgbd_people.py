@@ -1,0 +1,180 @@
+"""Who is there by color, and who by depth alone: proposals of modality ``rgbd``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.camera import unproject
+from unipose_ros.codecs.instances import RoughBody, is_own, neighbors
+from unipose_ros.codecs.points import OwnPoints
+from unipose_ros.detection import DetectionConfig, PersonDetector, Proposals, visible_keypoints
+from unipose_ros.detection.keypoint_flow import KeypointFlow
+from unipose_ros.detection.keypoints import propose
+from unipose_ros.detection.temporal import boxes_around_joints, is_usable
+from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.geometry import body_model as body
+from unipose_ros.geometry.depth_sampling import depth_at
+from unipose_ros.joint_sets import COCO17, ITOP15
+from unipose_ros.keypoints import KeypointDetector, Keypoints2D
+from unipose_ros.lifting.localization import BODY_POSITIONS
+
+FloatArray = NDArray[np.float64]
+
+#: People are searched for in depth once in so many nanoseconds: whoever is found is known from then on.
+_SEARCH_NS = 100_000_000
+#: After this long without a frame nobody is where they were, in nanoseconds.
+_STALE_NS = 300_000_000
+#: A box around joints is grown by this fraction of its sides: people move until the next frame.
+_MOVED = 0.05
+#: Depth under a keypoint is the person's own when it is within this many meters of the trunk's.
+_REACH = 0.7
+
+
+class Watch:
+    """Looks for people in color, and in depth for those whom color overlooks.
+
+    Args:
+        detector: 2D network of COCO-17 keypoints.
+        person_detector: of people in depth.
+        config: what counts as a person.
+        every: the 2D network runs in every so many frames.
+    """
+
+    def __init__(
+        self, detector: KeypointDetector, person_detector: PersonDetector, config: DetectionConfig, every: int
+    ) -> None:
+        self.detector = detector
+        self._flow = KeypointFlow(detector, every)
+        self._finder = person_detector
+        self._config = config
+        self._known = Proposals.empty()
+        self._stamp_ns, self._searched_ns = 0, 0
+        #: Everybody whom the 2D network saw in the last frame, however unsure.
+        self.raw = Keypoints2D.empty()
+
+    @property
+    def runtime(self) -> str:
+        """What runs both, and where."""
+        return f"{self._flow.runtime}, and {self._finder.runtime}"
+
+    def color(self, frame: RgbdFrame) -> Proposals:
+        """People by the 2D network, best first, with keypoints, at the distances of their trunks' joints.
+
+        Raises:
+            EstimatorError: the detector has another joint set than COCO-17.
+        """
+        assert frame.color is not None
+        if not 0 < frame.stamp_ns - self._stamp_ns < _STALE_NS:
+            self._flow.reset()
+            self._known = Proposals.empty()
+        self.raw = self._flow(frame.color)
+        found = propose(frame, self.raw, self._config).at_joints()
+        found = found.select(found.scores >= self._config.min_score)
+        return found.select(np.argsort(-found.scores, kind="stable")[: self._config.max_people])
+
+    def depth(self, frame: RgbdFrame, seen: Proposals) -> tuple[Proposals, NDArray[np.bool_]]:
+        """People whom color does not show, best first, without keypoints.
+
+        They were there in the last frame, whoever found them then, or they are found in depth now.
+
+        Args:
+            seen: those whom color shows.
+
+        Returns:
+            The people, and (N,) whose box is a rough one, found now, and not one around joints.
+        """
+        known = self._known.select(~self._known.overlaps_any(seen)) if len(self._known) else self._known
+        new = Proposals.empty()
+        if not 0 < frame.stamp_ns - self._searched_ns < _SEARCH_NS:
+            self._searched_ns = frame.stamp_ns
+            new = replace(self._finder(frame).at_joints(), keypoints=None)
+            new = new.select(~new.overlaps_any(seen) & ~new.overlaps_any(known))
+        people = known.joined(new)
+        rough = np.arange(len(people)) >= len(known)
+        fit = is_usable(people, frame.camera, with_distance=True)
+        return people.select(fit), rough[fit]
+
+    def remember(self, frame: RgbdFrame, people: Skeletons) -> None:
+        """Take note of who was found in a frame, and where."""
+        self._stamp_ns = frame.stamp_ns
+        self._known = boxes_around_joints(frame.camera, people, _MOVED)
+
+    def reset(self) -> None:
+        """Forget earlier frames."""
+        self._known = Proposals.empty()
+        self._stamp_ns, self._searched_ns = 0, 0
+        self._flow.reset()
+        self._finder.reset()
+
+    def close(self) -> None:
+        """Free the person detector's network."""
+        self._known = Proposals.empty()
+        self._finder.close()
+
+
+def together(seen: Proposals, unseen: Proposals) -> Proposals:
+    """People with keypoints, then people without, whose keypoints are NaN with confidence 0."""
+    count = len(unseen)
+    empty = Keypoints2D(
+        np.full((count, len(COCO17), 2), np.nan, np.float32),
+        np.zeros((count, len(COCO17)), np.float32),
+        unseen.scores,
+        unseen.boxes,
+    )
+    known = seen.keypoints or Keypoints2D.empty()
+    keypoints = Keypoints2D(
+        np.concatenate([known.pixels, empty.pixels]),
+        np.concatenate([known.confidences, empty.confidences]),
+        np.concatenate([known.scores, empty.scores]),
+        np.concatenate([known.boxes, empty.boxes]),
+    )
+    return replace(seen.joined(unseen), keypoints=keypoints)
+
+
+def rough_joints(frame: RgbdFrame, people: Proposals, config: DetectionConfig) -> FloatArray:
+    """(N, 15, 3) meters: keypoints at the depth under them where that may be the person's own, else NaN.
+
+    Args:
+        people: with keypoints.
+    """
+    assert frame.depth is not None
+    assert people.keypoints is not None
+    keypoints, camera = people.keypoints, frame.camera
+    seen = visible_keypoints(keypoints, camera.width, camera.height, config)
+    pixels, _, there = body.body_pixels(keypoints.pixels, keypoints.confidences, seen)
+    surface = depth_at(frame.depth, pixels)
+    depths = surface + body.SURFACE_OFFSETS
+    distances = people.distances[:, None].astype(np.float64)
+    # Where something else is seen at the keypoint, the trunk's distance is the best guess.
+    depths = np.where(np.abs(depths - distances) < _REACH, depths, distances)
+    joints = np.full((len(people), len(ITOP15), 3), np.nan)
+    safe = np.where(there[..., None], pixels, 0.0)
+    joints[:, BODY_POSITIONS] = np.where(there[..., None], unproject(camera, safe, depths), np.nan)
+    return joints
+
+
+def own_points(joints: FloatArray) -> list[OwnPoints | None]:
+    """For each of N people what tells their points from those of people close by; ``None`` for who stands alone.
+
+    Args:
+        joints: (N, 15, 3) rough joints in meters, NaN where unknown.
+    """
+    bodies = [RoughBody.of_joints(person) for person in joints]
+    near = neighbors(joints)
+    return [
+        _Own(bodies[person], [bodies[other] for other in near[person]]) if near[person] else None
+        for person in range(len(joints))
+    ]
+
+
+class _Own:
+    """Callable that keeps a person's own points."""
+
+    def __init__(self, own: RoughBody, others: list[RoughBody]) -> None:
+        self._own, self._others = own, others
+
+    def __call__(self, points: NDArray[np.float32]) -> NDArray[np.bool_]:
+        return is_own(points, self._own, self._others)
