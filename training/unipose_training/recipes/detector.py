@@ -42,9 +42,9 @@ class DetectorRecipe:
     """What the person detector is taught on, and how.
 
     Attributes:
-        stream: what rendered scenes are like.
         clips: folder of clips with depth, in place of rendered scenes; only their depth is used.
         labels: folder of what a 2D network detected in their color images (``unipose pseudo-label``).
+        stream: what rendered scenes are like.
         initial: weights to begin with; "" begins anew.
         val_every_nth_clip: every so many clips, one is kept for validation.
         people: which of the 2D network's people count.
@@ -57,9 +57,9 @@ class DetectorRecipe:
         ValueError: a value is out of range.
     """
 
-    stream: StreamSettings = field(default_factory=StreamSettings)
     clips: Path | None = None
     labels: Path | None = None
+    stream: StreamSettings = field(default_factory=StreamSettings)
     initial: str = ""
     val_every_nth_clip: int = 20
     detection: DetectionConfig = field(default_factory=DetectionConfig)

@@ -76,6 +76,9 @@ def _reflectances(rng: np.random.Generator, batch: SceneBatch, dark: float) -> N
         if column < materials:
             black = rng.random(people) < dark
             worn[black, column] = rng.uniform(*_DARK, black.sum())
+    lost = getattr(batch.people, "no_return", None)
+    if lost is not None:
+        worn[lost.cpu().numpy()] = 0.0
     blocks, rooms = len(batch.blocks), len(batch)
     things = np.where(rng.random(blocks) < _DARK_THINGS, rng.uniform(*_DARK, blocks), rng.uniform(0.15, 0.9, blocks))
     around = rng.uniform((0.2, 0.5, 0.4), (0.7, 0.95, 0.9), (rooms, 3))
