@@ -164,7 +164,7 @@ def test_validation_people_are_others(
 
 
 def test_scenes_without_people_are_an_error(stream_bank: BodyBank, stream_settings: StreamSettings) -> None:
-    hopeless = replace(stream_settings, min_pixels=10**6, frames=1)
+    hopeless = replace(stream_settings, draw=DrawSettings(width=32, height=24), min_pixels=10**6, frames=1, views=1)
     maker = PeopleMaker(stream_bank, hopeless, Inputs(points=PointCloudConfig()), torch.device("cpu"))
     with pytest.raises(SyntheticError, match="draw"):
         maker.make(0, 1)

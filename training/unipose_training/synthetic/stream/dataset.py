@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -172,7 +173,8 @@ def _read(path: Path, device: torch.device) -> PersonBatch | None:
 
 def _write(path: Path, batch: PersonBatch) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{seed_of(*path.name.encode())}.part")
+    # Other runs may make the same chunk at the same time.
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with part.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **{name: v.cpu().numpy() for name, v in batch._asdict().items()})
     part.replace(path)

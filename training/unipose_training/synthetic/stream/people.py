@@ -31,7 +31,7 @@ _TRUNK = [ITOP15.index(f"{side}_{part}") for part in ("shoulder", "hip") for sid
 _BONES = torch.tensor([(bone.parent, bone.child) for bone in ITOP15.bones])
 _LENGTHS = torch.tensor([bone.length for bone in ITOP15.bones])
 #: A chunk for which so many rounds of rendering give too few people is given up.
-_MOST_ROUNDS = 200
+_MOST_ROUNDS = 40
 
 
 @dataclass(frozen=True)
