@@ -58,6 +58,13 @@ def test_a_run_that_was_broken_off_ends_with_the_same_weights(tmp_path: Path) ->
         assert torch.equal(one, other)
 
 
+def test_a_run_of_some_minutes_leaves_weights(tmp_path: Path) -> None:
+    run = replace(RUN, steps=1000, max_minutes=0.001)
+    outcome = run_recipe("points", replace(POINTS, run=run), tmp_path)
+    assert not outcome.finished
+    load_network(tmp_path / "points.safetensors", "points")
+
+
 def test_depth_learns_from_the_stream(tmp_path: Path) -> None:
     config = replace(POINTS, network="depth", size="tiny", paint=False)
     assert run_recipe("depth", config, tmp_path).finished

@@ -96,7 +96,7 @@ def run(config: DetectorRecipe, output: Path) -> Outcome:
     training, validation, about = _stored(config, output) if config.clips else _streamed(config)
     task = DetectorTask(network, config.average)
     outcome = train(task, training, validation, config.run, output)
-    if outcome.to_be_saved:
+    if outcome.has_weights:
         record = _record(about, outcome)
         save_network(output / f"{NAME}.safetensors", task.trained(), config.network, record)
     return outcome

@@ -127,7 +127,7 @@ def run(config: SupervisedConfig, output: Path) -> Outcome:
     outcome = train(task, people.training, people.validation, config.run, output)
     if outcome.first:
         _write_figures(output, config, outcome, people.number)
-    if outcome.to_be_saved:
+    if outcome.has_weights:
         record = _record(config, people.origin, outcome)
         save_network(output / f"{config.network}.safetensors", task.trained(), network.config, record)
     return outcome
