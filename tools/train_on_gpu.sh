@@ -1,17 +1,17 @@
 #!/bin/bash
 # Trains the shipped networks on rendered people within minutes of one GPU: painted points, points, person detector.
 #
-#   tools/train_on_gpu.sh BANK OUT [MINUTES]
+#   tools/train_on_gpu.sh OUT [MINUTES] [BANK]
 #
-# BANK: body bank (python -m unipose_training.synthetic.bank). OUT gets a folder for each network with weights, logs
-# and checkpoints; the same command goes on with runs that were broken off. MINUTES: for all of them (default 9).
+# OUT gets a folder for each network with weights, logs and checkpoints; the same command goes on with runs that were
+# broken off. MINUTES: for all of them (default 9). BANK: body bank (default: the shipped one).
 # Needs nothing but torch, numpy, lightning_fabric and what the package itself imports. Without a GPU, or with
 # SMOKE=1, a few steps of each run on the CPU show that all of it works.
 set -euo pipefail
 
-bank=$1
-out=$2
-minutes=${3:-9}
+out=$(realpath -m "$1")
+minutes=${2:-9}
+bank=${3:+$(realpath "$3")}
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 export PYTHONPATH="$PWD:$PWD/training${PYTHONPATH:+:$PYTHONPATH}"
@@ -22,7 +22,7 @@ if [ -z "${SMOKE:-}" ] && "$python" -c 'import sys, torch; sys.exit(not torch.cu
     gpu=1
 fi
 
-common=(stream.bank="$bank" run.workers=0)
+common=(run.workers=0 ${bank:+stream.bank="$bank"})
 if [ "$gpu" = 1 ]; then
     cores=$(nproc)
     # People are rendered on the GPU between the steps, so that no process has to be fed; scenes of the detector are

@@ -171,7 +171,7 @@ def _streamed(network: PointNetwork | AnchorNetwork, config: SupervisedConfig) -
     if isinstance(network, PointNetwork):
         inputs = Inputs(points=PointCloudConfig(points=network.config.points, centers=network.config.centers))
     assert inputs is not None
-    bank = load_bank(config.stream.bank)
+    bank = load_bank(config.stream.bank_file)
     seen = config.stream.views * config.stream.replays
     return _People(
         stream_loader(PersonStream(config.stream, inputs, config.run), config.run),

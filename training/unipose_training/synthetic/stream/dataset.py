@@ -83,7 +83,7 @@ class PersonStream(Dataset[PersonBatch]):
     def _made(self) -> PeopleMaker:
         """Built where it is needed: in the process that reads."""
         if self._maker is None:
-            bank = divided(load_bank(self._settings.bank), self._settings.validation_bodies, validation=False)
+            bank = divided(load_bank(self._settings.bank_file), self._settings.validation_bodies, validation=False)
             self._maker = PeopleMaker(bank, self._settings, self._inputs, self._device)
         return self._maker
 
@@ -103,7 +103,7 @@ class PersonStream(Dataset[PersonBatch]):
 def stream_digest(settings: StreamSettings, inputs: Inputs, run: RunSettings, device: torch.device) -> str:
     """What decides over the people of a stream, in a few letters."""
     facts = {name: value for name, value in asdict(settings).items() if name not in ("cache", "device", "interleave")}
-    bank = hashlib.sha256(settings.bank.read_bytes()).hexdigest()
+    bank = hashlib.sha256(settings.bank_file.read_bytes()).hexdigest()
     whole = f"{facts} {inputs} {run.batch} {run.seed} {bank} {device.type}"
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
@@ -120,7 +120,7 @@ class ValidationPeople(Dataset[PersonBatch]):
     def __init__(self, settings: StreamSettings, inputs: Inputs, run: RunSettings) -> None:
         device = stream_device(settings.device, run.accelerator)
         once = replace(settings, views=1, replays=1)
-        bank = divided(load_bank(settings.bank), settings.validation_bodies, validation=True)
+        bank = divided(load_bank(settings.bank_file), settings.validation_bodies, validation=True)
         maker = PeopleMaker(bank, once, inputs, device)
         self._people = maker.make(seed_of(_VALIDATION), settings.validation_people)
 

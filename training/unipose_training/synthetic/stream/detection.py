@@ -133,7 +133,7 @@ class DetectionStream(Dataset[Any]):
     def _chunk(self, number: int) -> DetectorDataset:
         if number not in self._chunks:
             if self._maker is None:
-                bank = divided(load_bank(self._settings.bank), self._settings.validation_bodies, validation=False)
+                bank = divided(load_bank(self._settings.bank_file), self._settings.validation_bodies, validation=False)
                 device = stream_device(self._settings.device, self._run.accelerator)
                 self._maker = SceneMaker(bank, self._settings, self._scene_focal, device)
             scenes = self._maker.make(seed_of(self._run.seed, _TRAINING, number))
@@ -150,7 +150,7 @@ class DetectionStream(Dataset[Any]):
 
 def validation_scenes(settings: StreamSettings, scene_focal: float, run: RunSettings) -> list[Scene]:
     """About ``validation_people`` people of bodies and motions that the stream keeps back, and who is around."""
-    bank = divided(load_bank(settings.bank), settings.validation_bodies, validation=True)
+    bank = divided(load_bank(settings.bank_file), settings.validation_bodies, validation=True)
     device = stream_device(settings.device, run.accelerator)
     maker = SceneMaker(bank, replace(settings, frames=16), scene_focal, device)
     scenes: list[Scene] = []

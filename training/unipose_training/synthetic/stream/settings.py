@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from unipose_ros.resources import ResourceError, resource_path
 from unipose_training.engine.config import RESUME_SAFE
 from unipose_training.synthetic.batch.draw import DrawSettings
 from unipose_training.synthetic.errors import SyntheticError
@@ -23,7 +24,7 @@ class StreamSettings:
     the network's augmentation. Beyond these batches nobody is seen again.
 
     Attributes:
-        bank: body bank (``python -m unipose_training.synthetic.bank``).
+        bank: body bank (``python -m unipose_training.synthetic.bank``); the shipped one by default.
         draw: what scenes are like; portrait images exchange its width and height.
         sensors, keypoints, boxes: how people are measured and found.
         portrait: fraction of the rendering rounds with portrait images.
@@ -42,7 +43,7 @@ class StreamSettings:
         SyntheticError: a value is out of range.
     """
 
-    bank: Path = Path("people.npz")
+    bank: Path | None = None
     draw: DrawSettings = field(default_factory=lambda: DrawSettings(people=4))
     sensors: SensorSettings = field(default_factory=SensorSettings)
     keypoints: KeypointSettings = field(default_factory=KeypointSettings)
@@ -60,6 +61,18 @@ class StreamSettings:
     validation_people: int = 512
     device: Literal["auto", "cpu", "cuda"] = field(default="auto", metadata=RESUME_SAFE)
     cache: Path | None = field(default=None, metadata=RESUME_SAFE)
+
+    @property
+    def bank_file(self) -> Path:
+        """Where the bank is.
+
+        Raises:
+            SyntheticError: none is named, and none is shipped.
+        """
+        try:
+            return self.bank or resource_path("weights", "body_bank.npz")
+        except ResourceError as error:
+            raise SyntheticError("stream.bank: no bank is shipped with this installation; name one") from error
 
     def __post_init__(self) -> None:
         for name in ("frames", "views", "replays", "batches", "interleave", "min_pixels", "min_joints"):
