@@ -18,10 +18,13 @@ from unipose_training.losses.projection import project
 from unipose_training.samples.dataset import PersonBatch
 from unipose_training.synthetic.bank import BodyBank
 from unipose_training.synthetic.batch.draw import DrawSettings
+from unipose_training.synthetic.batch.torch_renderer import TorchRenderer
 from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.stream.dataset import PersonStream, StreamBatches, ValidationPeople, stream_loader
+from unipose_training.synthetic.stream.detection import labeled_scenes
 from unipose_training.synthetic.stream.people import Inputs, PeopleMaker, divided
-from unipose_training.synthetic.stream.scenes import Scenes
+from unipose_training.synthetic.stream.scenes import Scenes, render_scenes
+from unipose_training.synthetic.stream.sensors import SensorSettings
 from unipose_training.synthetic.stream.settings import StreamSettings
 
 RUN = RunSettings(steps=12, batch=4, accelerator="cpu")
@@ -168,6 +171,15 @@ def test_scenes_without_people_are_an_error(stream_bank: BodyBank, stream_settin
     maker = PeopleMaker(stream_bank, hopeless, Inputs(points=PointCloudConfig()), torch.device("cpu"))
     with pytest.raises(SyntheticError, match="draw"):
         maker.make(0, 1)
+
+
+def test_rooms_without_anybody_are_scenes_too(stream_bank: BodyBank) -> None:
+    empty = DrawSettings(width=64, height=48, scenes={"empty": 1.0})
+    renderer = TorchRenderer(stream_bank, torch.device("cpu"), cull=True)
+    scenes = render_scenes(renderer, stream_bank, empty, 0.1, 3, 2)
+    depth = scenes.measured(SensorSettings(), torch.Generator().manual_seed(0))
+    assert len(scenes.labels.itop15) == 0
+    assert [len(scene) for scene in labeled_scenes(scenes, depth, 48.0)] == [0, 0]
 
 
 @pytest.mark.parametrize(
