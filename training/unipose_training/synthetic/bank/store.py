@@ -65,12 +65,18 @@ def as_stored(bank: BodyBank) -> BodyBank:
 
 def _pack(bank: BodyBank) -> Arrays:
     return {
-        **(_pack_people(bank.people) if bank.crowd is None else pack_crowd(bank.crowd)),
+        **_pack_bodies(bank),
         **_pack_poses(bank.poses),
         "joint_shares": bank.joint_shares,
         "parents": bank.parents.astype(np.int16),
         _DOCUMENT: _text_array(_document(bank)),
     }
+
+
+def _pack_bodies(bank: BodyBank) -> Arrays:
+    """Shared meshes where they are everybody's; whoever was picked from a crowd has a mesh of their own."""
+    whole = bank.crowd is not None and len(bank.crowd.materials) == len(bank.people)
+    return pack_crowd(bank.crowd) if whole and bank.crowd is not None else _pack_people(bank.people)
 
 
 def _unpack(arrays: Arrays) -> BodyBank:
