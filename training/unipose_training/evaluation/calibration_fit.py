@@ -49,9 +49,9 @@ def fit(residuals: Residuals) -> Calibration:
 def fit_status(residuals: Residuals) -> StatusCalibration:
     """Scale, floor and tails of the greatest likelihood, every set counting alike; then the inflation.
 
-    The inflation is the largest that any of the sets needs for its 95 % ellipsoids to hold: how much too sure a network
-    is differs between scenes more than within, and a robot's are not among them. With fewer than 20 joints everything
-    stays as it is, but for the floor.
+    How much too sure a network is differs between scenes more than within, and a robot's are not among them. So the
+    inflation is the geometric mean of what all sets together and the hardest of them need for their 95 % ellipsoids
+    to hold. With fewer than 20 joints everything stays as it is, but for the floor.
     """
     if len(residuals) < _LEAST:
         return StatusCalibration(floor=_MIN_FLOOR)
@@ -64,7 +64,8 @@ def fit_status(residuals: Residuals) -> StatusCalibration:
     numbers = _numbers(found.x)
     sets = [residuals.select(residuals.sets == name) for name in np.unique(residuals.sets)]
     needed = [needed_inflation(each, numbers) for each in sets if len(each) >= _LEAST]
-    return replace(numbers, inflation=max(needed) if needed else needed_inflation(residuals, numbers))
+    together = needed_inflation(residuals, numbers, weights)
+    return replace(numbers, inflation=float(np.sqrt(together * max([together, *needed]))))
 
 
 def _numbers(values: FloatArray) -> StatusCalibration:
@@ -103,22 +104,26 @@ def _squared(residuals: Residuals, matrices: FloatArray) -> FloatArray:
     return np.asarray((residuals.errors * solved).sum(axis=1), np.float64)
 
 
-def coverage(residuals: Residuals, numbers: StatusCalibration, inflation: float | None = None) -> float:
+def coverage(
+    residuals: Residuals, numbers: StatusCalibration, inflation: float | None = None, weights: FloatArray | None = None
+) -> float:
     """Fraction of the joints that the 95 % ellipsoids hold.
 
     Args:
         inflation: instead of that of the numbers.
+        weights: (N,) of the joints; all alike by default.
     """
     matrices = _matrices(residuals, numbers, numbers.inflation if inflation is None else inflation)
-    return float((_squared(residuals, matrices) <= chi2.ppf(LEVEL, residuals.dimensions)).mean())
+    held = _squared(residuals, matrices) <= chi2.ppf(LEVEL, residuals.dimensions)
+    return float(np.average(held, weights=weights))
 
 
-def needed_inflation(residuals: Residuals, numbers: StatusCalibration) -> float:
+def needed_inflation(residuals: Residuals, numbers: StatusCalibration, weights: FloatArray | None = None) -> float:
     """The least factor at which the 95 % ellipsoids hold 95 % of the joints, between 0.1 and 100."""
     low, high = np.log(0.1), np.log(100.0)
     for _ in range(24):
         middle = (low + high) / 2
-        if coverage(residuals, numbers, float(np.exp(middle))) >= LEVEL:
+        if coverage(residuals, numbers, float(np.exp(middle)), weights) >= LEVEL:
             high = middle
         else:
             low = middle
@@ -222,8 +227,7 @@ def report_table(reports: Sequence[SetReport]) -> str:
     for each in reports:
         means = (each.confidence_before, each.confidence_left_out, each.within_10cm)
         texts = [
-            "-" if np.isnan(value) else f"{value:.2f}"
-            for value in (*means, each.error_before, each.error_left_out)
+            "-" if np.isnan(value) else f"{value:.2f}" for value in (*means, each.error_before, each.error_left_out)
         ]
         covers = [f"{100 * value:.0f} %" for value in (each.cover_before, each.cover_left_out, each.cover_all)]
         lines.append("| " + " | ".join([each.name, each.status, str(each.count), *covers, *texts]) + " |")
