@@ -73,9 +73,11 @@ def read_npz(
         return found
 
 
-def read_npy(path: Path, remedy: str = "check the file", what: str = DAMAGED) -> NDArray[Any]:
+def read_npy(
+    path: Path, remedy: str = "check the file", what: str = DAMAGED, missing: str = "check its name"
+) -> NDArray[Any]:
     """The array of an ``.npy``; arguments and errors as :func:`read_npz`."""
-    with reading(path, remedy, what, missing="check its name"), path.open("rb") as stream:
+    with reading(path, remedy, what, missing), path.open("rb") as stream:
         header = read_header(stream)
         return read_values(stream, header, path.stat().st_size - header.length)
 
