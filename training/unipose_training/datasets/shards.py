@@ -117,8 +117,8 @@ class ShardClip:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with reading(path, _REMEDY, _WHAT, missing="check its name"):
-            arrays = read_npz(path, ("about", "stamps_ns"))
+        with reading(path, _REMEDY, _WHAT):
+            arrays = read_npz(path, ("about", "stamps_ns"), _REMEDY, _WHAT, "check its name")
             about, self._length = json.loads(str(arrays["about"])), len(arrays["stamps_ns"])
             if about.get("version") != _VERSION:
                 raise DataError(

@@ -64,8 +64,8 @@ def read_cmu(skeleton: Path, motion: Path, rate_hz: float) -> Motion:
     Raises:
         SyntheticError: a file is absent, incomplete, or the two do not fit.
     """
-    what = f"not a CMU trial and its skeleton {skeleton}"
-    with reading(motion, "download both again", what, "check the folder", SyntheticError):
+    both = Path(f"{motion} with {skeleton}")
+    with reading(both, "download both again", "not a CMU trial and its skeleton", "check the folder", SyntheticError):
         bones = _parse_asf(skeleton.read_text(encoding="utf-8", errors="replace").splitlines())
         frames = _parse_amc(motion.read_text(encoding="utf-8", errors="replace").splitlines())
         turns = _forward_kinematics(bones, frames)
