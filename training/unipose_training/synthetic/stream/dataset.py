@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
-import os
-import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
@@ -15,6 +14,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from unipose_ros.files import write_atomic
+from unipose_training.datasets.arrays import read_npz
+from unipose_training.datasets.errors import DataError, reading
 from unipose_training.engine.config import RunSettings
 from unipose_training.engine.data_loading import SampleIndex, StepBatches, loader_of, seed_of
 from unipose_training.samples.dataset import PersonBatch, identity_collate
@@ -160,21 +162,18 @@ def stream_device(wanted: str, accelerator: str) -> torch.device:
 
 def _read(path: Path, device: torch.device) -> PersonBatch | None:
     """A finished chunk; None where there is none that can be read."""
+    if not path.exists():
+        return None
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            values = {name: torch.from_numpy(stored[name]).to(device) for name in PersonBatch._fields}
-    except FileNotFoundError:
+        with reading(path, "made again"):
+            stored = read_npz(path, PersonBatch._fields, "made again")
+            return PersonBatch(**{name: torch.from_numpy(value).to(device) for name, value in stored.items()})
+    except DataError as error:
+        _log.warning("%s", error)
         return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        _log.warning("%s: cannot be read (%s); made again", path, error)
-        return None
-    return PersonBatch(**values)
 
 
 def _write(path: Path, batch: PersonBatch) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Other runs may make the same chunk at the same time.
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **{name: v.cpu().numpy() for name, v in batch._asdict().items()})
-    part.replace(path)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **{name: v.cpu().numpy() for name, v in batch._asdict().items()})
+    write_atomic(path, buffer.getvalue())  # other runs may make the same chunk at the same time
