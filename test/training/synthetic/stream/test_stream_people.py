@@ -22,7 +22,7 @@ from unipose_training.synthetic.batch.torch_renderer import TorchRenderer
 from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.stream.dataset import PersonStream, StreamBatches, ValidationPeople, stream_loader
 from unipose_training.synthetic.stream.detection import labeled_scenes
-from unipose_training.synthetic.stream.people import Inputs, PeopleMaker, divided
+from unipose_training.synthetic.stream.people import Inputs, PeopleMaker, divided, with_fewer_children
 from unipose_training.synthetic.stream.scenes import Scenes, render_scenes
 from unipose_training.synthetic.stream.sensors import SensorSettings
 from unipose_training.synthetic.stream.settings import StreamSettings
@@ -166,6 +166,28 @@ def test_validation_people_are_others(
     assert _equal(first.__getitems__(numbers), again.__getitems__(numbers))
 
 
+def test_children_are_as_rare_as_is_asked_for(stream_bank: BodyBank) -> None:
+    adult = stream_bank.people[0]
+    assert np.ptp(adult.vertices[:, 2]) > 1.45
+    child = replace(adult, vertices=(0.6 * adult.vertices).astype(np.float32))
+    bank = replace(stream_bank, people=(adult, child, adult, child, adult, child, adult))
+    for fraction, children in ((0.0, 0), (0.25, 1), (0.34, 2), (1.0, 3)):
+        kept = with_fewer_children(bank, fraction).people
+        assert sum(person is child for person in kept) == children
+        assert sum(person is adult for person in kept) == 4
+
+
+def test_occluded_people_are_thinned_out(
+    stream_bank: BodyBank, stream_settings: StreamSettings, stream_inputs: Inputs
+) -> None:
+    fractions = []
+    for occluded in (0.0, 1.0):
+        settings = replace(stream_settings, occluded=occluded, min_joints=3)
+        people = PeopleMaker(stream_bank, settings, stream_inputs, torch.device("cpu")).make(1, 60)
+        fractions.append(float((people.visible.sum(dim=-1) < 8).float().mean()))
+    assert fractions[0] == 0 < fractions[1]
+
+
 def test_scenes_without_people_are_an_error(stream_bank: BodyBank, stream_settings: StreamSettings) -> None:
     hopeless = replace(stream_settings, draw=DrawSettings(width=32, height=24), min_pixels=10**6, frames=1, views=1)
     maker = PeopleMaker(stream_bank, hopeless, Inputs(points=PointCloudConfig()), torch.device("cpu"))
@@ -184,7 +206,15 @@ def test_rooms_without_anybody_are_scenes_too(stream_bank: BodyBank) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("views", 0), ("interleave", 0), ("portrait", 2.0), ("max_pixels", (9, 3)), ("validation_bodies", 1)],
+    [
+        ("views", 0),
+        ("interleave", 0),
+        ("portrait", 2.0),
+        ("occluded", -0.1),
+        ("children", 1.1),
+        ("max_pixels", (9, 3)),
+        ("validation_bodies", 1),
+    ],
 )
 def test_settings_are_checked(name: str, value: object) -> None:
     with pytest.raises(SyntheticError, match=name):

@@ -21,7 +21,7 @@ from unipose_training.engine.config import RunSettings
 from unipose_training.engine.data_loading import SampleIndex, StepBatches, loader_of, seed_of
 from unipose_training.samples.dataset import PersonBatch, identity_collate
 from unipose_training.synthetic.bank import load_bank
-from unipose_training.synthetic.stream.people import Inputs, PeopleMaker, divided, select
+from unipose_training.synthetic.stream.people import Inputs, PeopleMaker, divided, select, with_fewer_children
 from unipose_training.synthetic.stream.settings import StreamSettings
 
 _log = logging.getLogger(__name__)
@@ -86,6 +86,7 @@ class PersonStream(Dataset[PersonBatch]):
         """Built where it is needed: in the process that reads."""
         if self._maker is None:
             bank = divided(load_bank(self._settings.bank_file), self._settings.validation_bodies, validation=False)
+            bank = with_fewer_children(bank, self._settings.children)
             self._maker = PeopleMaker(bank, self._settings, self._inputs, self._device)
         return self._maker
 

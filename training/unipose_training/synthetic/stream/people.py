@@ -30,6 +30,10 @@ _COCO = [COCO23.index(name) for name in COCO17.joints]
 _TRUNK = [ITOP15.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
 _BONES = torch.tensor([(bone.parent, bone.child) for bone in ITOP15.bones])
 _LENGTHS = torch.tensor([bone.length for bone in ITOP15.bones])
+#: People with fewer visible joints are thinned out; see :attr:`StreamSettings.occluded`.
+_PLAIN_JOINTS = 8
+#: Meters; whoever is shorter counts as a child.
+_CHILD = 1.45
 #: A chunk for which so many rounds of rendering give too few people is given up.
 _MOST_ROUNDS = 40
 
@@ -90,6 +94,9 @@ class PeopleMaker:
         drawn = int(rng.integers(2**31))
         scenes = render_scenes(self._renderer, self._bank, draw, settings.sensors.dark, drawn, settings.frames)
         chosen = usable(scenes, settings.min_pixels, settings.min_joints)
+        visible = scenes.labels.itop15_seen[chosen].sum(dim=1).cpu().numpy()
+        kept = (visible >= _PLAIN_JOINTS) | (rng.random(len(visible)) < settings.occluded)
+        chosen = chosen[torch.from_numpy(kept).to(chosen.device)]
         for view in range(settings.views):
             yield self._view(scenes, chosen, seed_of(seed, 1, view))
 
@@ -183,6 +190,22 @@ def divided(bank: BodyBank, every: int, validation: bool) -> BodyBank:
         people=tuple(person for person, chosen in zip(bank.people, kept, strict=True) if chosen),
         poses=_some_poses(bank, np.flatnonzero(poses)),
     )
+
+
+def with_fewer_children(bank: BodyBank, fraction: float) -> BodyBank:
+    """The bank with as many of its children as make up at most a fraction of the bodies; always the same ones."""
+    heights = np.array([np.ptp(person.vertices[:, 2]) for person in bank.people])
+    child = heights < _CHILD
+    adults = int((~child).sum())
+    if not adults:
+        return bank
+    most = int(fraction / (1 - fraction) * adults) if fraction < 1 else len(heights)
+    # Spread over all of them, so that every age is among those that stay.
+    children = np.flatnonzero(child)
+    stay = children[np.linspace(0, len(children) - 1, min(most, len(children))).astype(int)]
+    kept = ~child
+    kept[stay] = True
+    return replace(bank, people=tuple(person for person, chosen in zip(bank.people, kept, strict=True) if chosen))
 
 
 def _some_poses(bank: BodyBank, chosen: NDArray[np.intp]) -> PoseClips:

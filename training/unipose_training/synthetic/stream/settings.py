@@ -33,6 +33,10 @@ class StreamSettings:
         batches: of a chunk, which is rendered, shuffled and used up together.
         interleave: chunks that take turns, batch by batch; so many reading processes share the work evenly.
         min_pixels, min_joints: least number of pixels and of visible joints of a person in the rendered image.
+        occluded: fraction that is kept of the people with fewer than 8 visible joints. Scenes are crowded and full of
+            things: without this, half of all people would show less than half of themselves.
+        children: largest fraction of bodies shorter than 1.45 m. A network that cannot tell a person's size predicts
+            the mean of the people it was trained on, and most people are adults.
         max_pixels: of a crop, lowest and highest; larger crops are read at every second, third, ... pixel.
         validation_bodies: one body of so many is kept for validation, with its share of the motion clips.
         validation_people: how many people validate.
@@ -55,7 +59,9 @@ class StreamSettings:
     batches: int = 8
     interleave: int = 4
     min_pixels: int = 200
-    min_joints: int = 3
+    min_joints: int = 4
+    occluded: float = 0.35
+    children: float = 0.1
     max_pixels: tuple[int, int] = (2500, 20000)
     validation_bodies: int = 16
     validation_people: int = 512
@@ -78,8 +84,9 @@ class StreamSettings:
         for name in ("frames", "views", "replays", "batches", "interleave", "min_pixels", "min_joints"):
             if getattr(self, name) < 1:
                 raise SyntheticError(f"stream.{name} = {getattr(self, name)}: give at least 1")
-        if not 0 <= self.portrait <= 1:
-            raise SyntheticError(f"stream.portrait = {self.portrait}: must be within [0, 1]")
+        for name in ("portrait", "occluded", "children"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SyntheticError(f"stream.{name} = {getattr(self, name)}: must be within [0, 1]")
         if not 0 < self.max_pixels[0] <= self.max_pixels[1]:
             raise SyntheticError(f"stream.max_pixels = {self.max_pixels}: give two rising positive numbers")
         if self.validation_bodies < 2 or self.validation_people < 1:
