@@ -22,6 +22,7 @@ from unipose_ros.detection import DetectionConfig, select_people
 from unipose_ros.detection.movenet import load_movenet
 from unipose_ros.estimator import MODALITIES, EstimatorConfig, EstimatorError, PoseEstimator, build_estimator
 from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.image_files import write_image
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
 from unipose_ros.visualization.overlay import background, colorize_depth, draw_skeletons
 from unipose_training.datasets.real_frames import READERS
@@ -80,8 +81,7 @@ def draw(frame: RgbdFrame, skeletons: Skeletons, path: Path) -> None:
         images.append(draw_skeletons(colorize_depth(frame.depth), skeletons, frame.camera))
     image = np.concatenate(images, axis=1)
     shrunk = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), cv2.cvtColor(shrunk, cv2.COLOR_RGB2BGR))
+    write_image(path, shrunk)
 
 
 def table(rows: Sequence[Row]) -> str:

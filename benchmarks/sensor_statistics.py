@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
+from unipose_ros.image_files import write_image
 from unipose_training.synthetic.bank.people import draw_person
 from unipose_training.synthetic.lighting import Lamp, Lighting
 from unipose_training.synthetic.perform import Sources
@@ -127,7 +128,7 @@ def main() -> None:
         rows.append(np.hstack(shown))
     if given.image:
         width = min(image.shape[1] for image in rows)
-        cv2.imwrite(str(given.image), np.vstack([image[:, :width] for image in rows]))
+        write_image(given.image, np.vstack([image[:, :width] for image in rows])[..., ::-1])
 
 
 if __name__ == "__main__":

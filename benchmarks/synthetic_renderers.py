@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import torch
 
+from unipose_ros.image_files import write_image
 from unipose_training.synthetic.bank import BodyBank, load_bank
 from unipose_training.synthetic.batch.draw import DrawSettings, draw_scenes
 from unipose_training.synthetic.batch.interface import Rendered, Renderer
@@ -86,7 +87,7 @@ def save_image(path: Path, made: Rendered, cast: Rendered, frames: int = 3) -> N
     for frame in range(frames):
         tiles = [_bgr(image.color, frame) for image in (made, cast)]
         rows.append(np.hstack(tiles + [_false_colors(image.depth[frame].numpy()) for image in (made, cast)]))
-    cv2.imwrite(str(path), np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, 88])
+    write_image(path, np.vstack(rows)[..., ::-1], cv2.IMWRITE_JPEG_QUALITY, 88)
 
 
 def _bgr(color: torch.Tensor | None, frame: int) -> np.ndarray:

@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+# Before torch is imported, here and in child processes: its threads spin while they wait, which beside other work
+# makes small networks many times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_MEMORY = Path("/dev/shm")
 #: Fast DDS names what it puts into shared memory like this.

@@ -13,6 +13,7 @@ from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
 from unipose_ros.modalities.base import Follower
+from unipose_ros.modalities.calibration import Calibration, calibrated, load_calibrations
 from unipose_ros.modalities.factory import Components
 from unipose_ros.modalities.registry import MODALITIES
 from unipose_ros.timing import StageClock
@@ -26,6 +27,8 @@ class PoseEstimator:
     Args:
         detector: 2D network to use; by default the one from the cache is loaded where one is needed.
         person_detector: of people, for the modalities that look at depth; by default the configured one.
+        calibrations: of covariances and confidences, by modality; by default those of the weights and of
+            ``config/calibration.yaml``.
 
     Raises:
         WeightsError: a network's weights are absent or do not fit; the text names the remedy.
@@ -37,11 +40,13 @@ class PoseEstimator:
         config: EstimatorConfig,
         detector: KeypointDetector | None = None,
         person_detector: PersonDetector | None = None,
+        calibrations: Mapping[str, Calibration] | None = None,
     ) -> None:
         self.config = config
         self._modality = MODALITIES[config.modality].build(
             config.modality, config, Components(detector, person_detector)
         )
+        self._calibrations = load_calibrations(config) if calibrations is None else calibrations
 
     @property
     def modality(self) -> str:
@@ -84,7 +89,8 @@ class PoseEstimator:
         Raises:
             EstimatorError: the frame lacks an image that the modality needs.
         """
-        return self._modality.estimate(frame, clock or StageClock())
+        found = self._modality.estimate(frame, clock or StageClock())
+        return calibrated(found, self._calibrations.get(found.modality))
 
     def follow(self, people: Skeletons) -> None:
         """Hear from a tracker who is who in the last frame, so that everybody's own bone lengths can be learned.

@@ -1,6 +1,7 @@
 """Files and folders that a crash, a full disk or a second run cannot spoil.
 
-* :func:`write_atomic` and :func:`atomic_path`: a file is the old one or the new one, never half of it.
+* :func:`write_atomic`, :func:`atomic_path`: a file is the old one or the new one, never half of it.
+* :func:`complete_folder`: a folder is complete or absent.
 * :func:`exclusive`: one run at a time works in a folder.
 * :func:`remove_files` and :class:`OwnedFolder`: only what this program wrote is ever deleted.
 * :func:`describe_os_error`: what the operating system refused, in one line with the remedy.
@@ -184,6 +185,55 @@ def remove_partial_files(folder: Path, below: bool = False) -> None:
         if _PARTIAL.fullmatch(path.name) and path.is_file():
             with suppress(OSError):
                 path.unlink()
+
+
+@contextmanager
+def complete_folder(path: Path, ours: re.Pattern[str]) -> Iterator[Path]:
+    """A folder to be made and filled; at the end of the block it becomes ``path``, complete or not at all.
+
+    It lies in a hidden folder beside ``path``, under its own name, for what is in it may be named after it. After an
+    exception nothing is left; what a run that was killed left is removed by the next one.
+
+    Args:
+        path: must not exist, or be an empty folder.
+        ours: matches the names, relative to the folder, of the files that are written there.
+
+    Raises:
+        FolderBusyError: another run is making the same folder.
+        OSError: ``path`` exists, or cannot be written.
+    """
+    if os.path.lexists(path) and (path.is_symlink() or not path.is_dir() or any(path.iterdir())):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    scratch = path.with_name(f".{path.name}.partial")
+    made = scratch / path.name
+    with exclusive(scratch, "making it"):
+        _clear(scratch, made, ours)
+        try:
+            yield made
+            for file in made.rglob("*"):
+                if file.is_file():
+                    sync(file)
+            made.rename(path)
+        finally:
+            _clear(scratch, made, ours)
+            remove_files(scratch, [LOCK])
+            with suppress(OSError):  # something else lies there
+                scratch.rmdir()
+
+
+def _clear(scratch: Path, made: Path, ours: re.Pattern[str]) -> None:
+    """Remove what of ``made`` is ours."""
+    if not made.is_dir():
+        return
+    found = [file for file in made.rglob("*") if file.is_symlink() or not file.is_dir()]
+    names = [file.relative_to(made).as_posix() for file in found]
+    mine = [name for name in names if ours.fullmatch(name) or _PARTIAL.fullmatch(PurePosixPath(name).name)]
+    remove_files(scratch, [f"{made.name}/{name}" for name in mine])
+    for folder in sorted((each for each in made.rglob("*") if each.is_dir() and not each.is_symlink()), reverse=True):
+        with suppress(OSError):
+            folder.rmdir()
+    with suppress(OSError):
+        made.rmdir()
 
 
 def remove_files(root: Path, names: Iterable[str]) -> None:

@@ -27,7 +27,7 @@ def write_image(path: Path, image: NDArray[Any], *options: int) -> None:
         OSError: it cannot be written; the error names the file.
         ValueError: there is no such format, or it does not take such an image.
     """
-    stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    stored = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     try:
         good, buffer = cv2.imencode(path.suffix, stored, options)
     except cv2.error as error:

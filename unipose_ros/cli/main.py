@@ -27,6 +27,7 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {
+    "calibrate": Command("unipose_training.evaluation.calibrate", "fit covariances and confidences to real errors"),
     "data": Command("unipose_training.datasets.check", "check a copy of a published data set"),
     "demo": Command("unipose_ros.cli.demo", "play a recording into the node and show what comes out"),
     "doctor": Command("unipose_ros.cli.doctor", "check this machine: packages, weights, GPU, DDS settings"),

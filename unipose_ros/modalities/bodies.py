@@ -19,6 +19,8 @@ _ALIKE = 0.4
 #: However long somebody was watched, a log length is not known better than this; joints of a network differ a little
 #: from pose to pose.
 _LEAST_STD = 0.015
+#: A person is known once the log size has a smaller standard deviation than this; until then bones follow the size.
+_MEASURED = 0.05
 #: The standard deviation of the difference between a left and a right log length.
 _ASYMMETRY = 0.01
 #: Meters between a track and a person of the next frame up to which they are the same.
@@ -108,11 +110,12 @@ class Bodies:
         follows = body.follows
         for person, name in enumerate(self._names_at(places)):
             if name is not None:
-                means, variances = self._posterior(self._people[name])
                 size, size_variance = self._size_of(self._people[name])
-                lengths[person], stds[person] = MEAN_LENGTHS * np.exp(means), np.sqrt(variances)
                 sizes[person], size_stds[person] = size, np.sqrt(size_variance)
-                follows[person] = 0.0
+                if size_stds[person] < _MEASURED:
+                    means, variances = self._posterior(self._people[name])
+                    lengths[person], stds[person] = MEAN_LENGTHS * np.exp(means), np.sqrt(variances)
+                    follows[person] = 0.0
         return Body(lengths, stds, follows, sizes, size_stds)
 
     def sizes_along(self, directions: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -121,6 +121,24 @@ def load_weights(path: Path, network: str, verified: bool = False) -> tuple[dict
     return tensors, record
 
 
+def read_model_card(path: Path) -> ModelCard:
+    """What a weights file is, without reading its tensors.
+
+    Raises:
+        WeightsError: no such file, cut short, without a record, or with an altered one.
+    """
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(8)
+            header = _metadata(start + stream.read(struct.unpack("<Q", start)[0] if len(start) == 8 else 0))
+    except (OSError, ValueError, struct.error, OverflowError, MemoryError) as error:
+        raise WeightsError(f"{path} is no complete safetensors file ({error}); fetch or train it again") from error
+    if _CARD_KEY not in header:
+        raise WeightsError(f"{path} has no unipose record; write it with unipose_ros.networks.weights.save_weights")
+    _check_record(path, header)
+    return _record(path, header)
+
+
 def require_finite(tensors: Tensors, path: Path) -> None:
     """Refuse weights with which a network can only give nonsense.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.errors import WriterError
 
-from unipose_ros.files import LOCK, describe_os_error, exclusive, remove_files, remove_partial_files, sync
+from unipose_ros.files import complete_folder, describe_os_error
 from unipose_ros.recordings.types import RecordingError, message_class, message_types
 
 STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
@@ -138,8 +138,6 @@ class BagWriter:
 def complete_recording(path: Path, *beside: str) -> Iterator[Path]:
     """A place to write a bag folder to; at the end of the block it becomes ``path``, complete or not at all.
 
-    After an exception nothing is left; what a run that was killed left is removed by the next one.
-
     Args:
         path: the bag folder to make; it must not exist.
         beside: names of further files that are written into it.
@@ -147,35 +145,13 @@ def complete_recording(path: Path, *beside: str) -> Iterator[Path]:
     Raises:
         RecordingError: the folder exists, cannot be made, or another run is writing it.
     """
-    if os.path.lexists(path):
-        raise RecordingError(f"{path}: it exists already; choose another folder")
-    # The storage file is named after the folder, so only the folder above may differ.
-    scratch = path.with_name(f".{path.name}.partial")
-    files = [f"{path.name}/{name}" for name in ("metadata.yaml", *beside, *(path.name + suffix for suffix in _STORED))]
+    stored = "|".join(re.escape(suffix) for suffix in _STORED)
+    names = "|".join(map(re.escape, ("metadata.yaml", "metadata.yaml.tmp", *beside)))
     try:
-        scratch.mkdir(parents=True, exist_ok=True)
-        with exclusive(scratch, "writing it", refusal=RecordingError):
-            _clear(scratch, path.name, files)
-            try:
-                yield scratch / path.name
-                for file in (scratch / path.name).iterdir():
-                    sync(file)
-                (scratch / path.name).rename(path)
-            finally:
-                _clear(scratch, path.name, files)
-                remove_files(scratch, [LOCK])
-                with suppress(OSError):  # something else lies there
-                    scratch.rmdir()
+        with complete_folder(path, re.compile(rf"{re.escape(path.name)}({stored})|{names}")) as partial:
+            yield partial
     except OSError as error:
         raise RecordingError(f"{path}: cannot be written: {describe_os_error(error)}") from error
-
-
-def _clear(scratch: Path, name: str, files: Sequence[str]) -> None:
-    if (scratch / name).is_dir():
-        remove_partial_files(scratch / name)
-        remove_files(scratch, files)
-        with suppress(OSError):
-            (scratch / name).rmdir()
 
 
 def _qos(latched: bool) -> Qos:

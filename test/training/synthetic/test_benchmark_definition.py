@@ -11,6 +11,7 @@ import pytest
 from unipose_training.synthetic import benchmark
 from unipose_training.synthetic.benchmark import (
     SAMPLED,
+    SAMPLED_V2,
     benchmark_plans,
     benchmark_v2_plans,
     draw_benchmark,
@@ -24,7 +25,7 @@ from unipose_training.synthetic.variety.plans import HARD_SUBSETS, SUBSETS, Stru
 from unipose_training.synthetic.variety.split import BENCHMARK, TRAINING
 from unipose_training.synthetic.variety.staging_hard import draw_hard_clip
 
-KEPT = Path(__file__).parents[2] / "data" / "unipose_synth_v1.json"
+KEPT = Path(__file__).parents[2] / "data"
 
 
 def test_the_benchmark_is_what_it_was() -> None:
@@ -64,15 +65,18 @@ def test_samples_are_of_every_subset_and_camera() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("body")
-def test_it_looks_as_it_did(shared_data: Path) -> None:
-    """Renders six frames and compares joints and depths with what was kept."""
+@pytest.mark.parametrize("version", [1, 2])
+def test_it_looks_as_it_did(shared_data: Path, version: int) -> None:
+    """Renders one frame of each subset and compares joints and depths with what was kept."""
     clothes = Path(os.environ.get("UNIPOSE_TEST_CLOTHES", str(shared_data / "mh_clothes")))
     try:
         sources = Sources(default_motions(), clothes)
     except SyntheticError as error:
         pytest.skip(str(error))
-    plans = draw_benchmark()
-    for number, kept in zip(SAMPLED, json.loads(KEPT.read_text()), strict=True):
+    plans = draw_benchmark() if version == 1 else draw_benchmark_v2()
+    sampled = SAMPLED if version == 1 else SAMPLED_V2
+    stored = json.loads((KEPT / f"unipose_synth_v{version}.json").read_text())
+    for number, kept in zip(sampled, stored, strict=True):
         now = sample_content(plans[number], sources)
         assert (now["clip"], now["ids"]) == (kept["clip"], kept["ids"])
         np.testing.assert_allclose(now["joints_mm"], kept["joints_mm"], atol=3)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,14 @@ from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons, TrackState
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.recordings import BagReader, RecordingError, RgbdRecording, RgbdTopics
 from unipose_ros.recordings.reader import STORAGE_SUFFIXES
-from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.errors import DAMAGED, DataError, reading
 from unipose_training.datasets.shards import ShardClip
 from unipose_training.labeling.keypoint_files import SUFFIX as LABELS_SUFFIX
 
 # What data sets say of an image, in the package's own terms, and clips that can be read in any order.
 
 
+T = TypeVar("T")
 #: Stamp of a clip's first frame where the data set has no clock: any time but zero, which means "no stamp".
 FIRST_STAMP_NS = 1_600_000_000_000_000_000
 
@@ -62,13 +63,26 @@ class IndexedClip(ABC):
     It holds paths and small tables, no open files, so that it can be sent to another process.
     """
 
-    def __init__(self, name: str, subset: str, length: int) -> None:
+    def __init_subclass__(cls) -> None:
+        """Guard everything that a data set's reader reads by the number of a frame."""
+        super().__init_subclass__()
+        for name, method in list(vars(cls).items()):
+            if name.endswith("_at") and callable(method):
+                setattr(cls, name, _guarded(method))
+
+    def __init__(self, name: str, subset: str, length: int, source: Path | None = None) -> None:
         self._name, self._subset, self._length = name, subset, length
+        self._source = source or Path(name)
 
     @property
     def name(self) -> str:
         """What reports call it."""
         return self._name
+
+    @property
+    def source(self) -> Path:
+        """The file or folder that errors name where they know no better."""
+        return self._source
 
     @property
     def subset(self) -> str:
@@ -108,6 +122,19 @@ class IndexedClip(ABC):
     def losses(self) -> Mapping[str, int]:
         """See :meth:`Clip.losses`."""
         return {}
+
+
+def _guarded(method: Callable[[Any, int], T]) -> Callable[[Any, int], T]:
+    """A method that reads a frame, with its errors as :class:`DataError`."""
+
+    @wraps(method)
+    def guarded(clip: IndexedClip, index: int) -> T:
+        if not 0 <= index < len(clip):
+            raise IndexError(f"frame {index} of {len(clip)}")
+        with reading(clip.source, what=f"frame {index} {DAMAGED}"):
+            return method(clip, index)
+
+    return guarded
 
 
 def joint_status(labeled: NDArray[np.bool_], visible: NDArray[np.bool_]) -> NDArray[np.uint8]:

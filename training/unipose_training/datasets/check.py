@@ -21,7 +21,7 @@ from unipose_ros.visualization.overlay import Figure, background, draw_figure, d
 from unipose_training.datasets import coco, human36m, itop, mpi_inf_3dhp, ntu, panoptic, threedpw
 from unipose_training.datasets.base import IndexedClip, Labels2D
 from unipose_training.datasets.cameras import PoseSequence
-from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.ntu import fitted_color_camera, missing_skeletons
 
 Image = NDArray[np.uint8]
@@ -352,7 +352,8 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     try:
-        found = INVENTORIES[options.dataset](options.root, options.samples)
+        with reading(options.root, f"check that it is a complete copy of {options.dataset}"):
+            found = INVENTORIES[options.dataset](options.root, options.samples)
         _write(options.output, found)
     except (DataError, OSError) as error:
         return refuse("unipose data check", error)

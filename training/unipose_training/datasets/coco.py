@@ -20,7 +20,7 @@ from unipose_ros.files import write_atomic
 from unipose_ros.joint_sets import COCO17
 from unipose_ros.keypoints import Keypoints2D
 from unipose_training.datasets.base import Labels2D, joint_status
-from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.errors import DAMAGED, DataError, reading
 from unipose_training.datasets.io import array_of, read_color_file, read_json, value_of
 
 #: Images, labeled persons, and those with a labeled keypoint, of each split.
@@ -81,10 +81,11 @@ class CocoImages:
     def __init__(self, root: Path, split: str = "val2017") -> None:
         self._labels_path = root / "annotations" / f"person_keypoints_{split}.json"
         record = read_json(self._labels_path)
-        self._require_categories(value_of(self._labels_path, record, "categories"))
-        images = value_of(self._labels_path, record, "images")
-        self._images = sorted(images, key=lambda image: int(value_of(self._labels_path, image, "id")))
-        self._people = _by_image(self._labels_path, value_of(self._labels_path, record, "annotations"))
+        with reading(self._labels_path):
+            self._require_categories(value_of(self._labels_path, record, "categories"))
+            images = value_of(self._labels_path, record, "images")
+            self._images = sorted(images, key=lambda image: int(value_of(self._labels_path, image, "id")))
+            self._people = _by_image(self._labels_path, value_of(self._labels_path, record, "annotations"))
         inside = root / "images" / split
         self._folder = inside if inside.is_dir() else root / split
 
@@ -97,6 +98,12 @@ class CocoImages:
         return frozenset(int(image["id"]) for image in self._images)
 
     def __getitem__(self, index: int) -> CocoImage:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"image {index} of {len(self)}")
+        with reading(self._labels_path, what=f"image {index} {DAMAGED}"):
+            return self._image(index)
+
+    def _image(self, index: int) -> CocoImage:
         image, path = self._images[index], self._labels_path
         image_id = int(image["id"])
         people = self._people.get(image_id, ())
@@ -186,11 +193,12 @@ def read_results(path: Path) -> dict[int, Keypoints2D]:
     if not isinstance(rows, list):
         raise DataError(f"{path}: no list of results; COCO's format is [{{image_id, category_id, keypoints, score}}]")
     by_image: dict[int, list[tuple[NDArray[np.float64], float]]] = defaultdict(list)
-    for row in rows:
-        if value_of(path, row, "category_id") == PERSON:
-            keypoints, score = array_of(path, row, "keypoints", (_JOINTS, 3)), array_of(path, row, "score", ())
-            by_image[int(array_of(path, row, "image_id", ()))].append((keypoints, float(score)))
-    return {image: _keypoints(found) for image, found in by_image.items()}
+    with reading(path, "check --predictions"):
+        for row in rows:
+            if value_of(path, row, "category_id") == PERSON:
+                keypoints, score = array_of(path, row, "keypoints", (_JOINTS, 3)), array_of(path, row, "score", ())
+                by_image[int(array_of(path, row, "image_id", ()))].append((keypoints, float(score)))
+        return {image: _keypoints(found) for image, found in by_image.items()}
 
 
 def _keypoints(found: Iterable[tuple[NDArray[np.float64], float]]) -> Keypoints2D:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+DAMAGED = "cannot be read, it is damaged or of another version"
+COMPLETE = "check --root and that the data set is complete"
 #: Characters of a reason that are shown.
 _LONGEST_REASON = 300
 
@@ -15,36 +17,43 @@ class DataError(ValueError):
 
 
 @contextmanager
-def reading(path: Path, remedy: str = "download it again") -> Iterator[None]:
-    """Whatever goes wrong in this block, which reads a file, is a :class:`DataError` that names the file.
+def reading(
+    path: Path,
+    remedy: str = "download it again",
+    what: str = DAMAGED,
+    missing: str = COMPLETE,
+    refusal: type[Exception] = DataError,
+) -> Iterator[None]:
+    """Whatever goes wrong in this block, which reads a file, is one error that names the file.
 
     Damaged files, and those of other versions, break readers in more ways than can be listed: wrong types in JSON,
     errors of decompression, of parsers, of array shapes, sizes beyond the memory. This is the one place for them.
 
     Args:
         path: of the file, or of the data set's folder.
-        remedy: what to do about it.
+        remedy: what to do about a file that cannot be read.
+        what: is the matter with it.
+        missing: what to do where it is not there.
+        refusal: what is raised.
 
     Raises:
-        DataError: with the reason; those of the block pass as they are.
+        DataError: with the reason, or ``refusal`` in its place; those of the block pass as they are.
     """
     try:
         yield
-    except DataError:
+    except (DataError, refusal):
         raise
     except FileNotFoundError as error:
-        raise DataError(
-            f"{error.filename or path}: not found; check --root and that the data set is complete"
-        ) from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); {remedy}") from error
+        raise refusal(f"{error.filename or path}: not found; {missing}") from None
     except Exception as error:
-        reason = str(error) if isinstance(error, ValueError) and str(error) else repr(error)
-        text = f"{path}: cannot be read ({_short(reason)}); it is damaged or of another version, {remedy}"
-        raise DataError(text) from error
+        raise refusal(f"{path}: {what} ({_reason(error)}); {remedy}") from error
 
 
-def _short(reason: str) -> str:
+def _reason(error: Exception) -> str:
     """One line of bearable length: some libraries quote what they could not read."""
-    line = " ".join(reason.split())
+    if isinstance(error, OSError) and error.strerror:
+        text = error.strerror
+    else:
+        text = str(error) if isinstance(error, ValueError) and str(error) else repr(error)
+    line = " ".join(text.split())
     return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}..."

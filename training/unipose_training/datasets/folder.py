@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,14 @@ from typing import Any
 import numpy as np
 
 from unipose_ros.camera import Camera
-from unipose_ros.files import atomic_path, write_atomic
+from unipose_ros.files import atomic_path, complete_folder, write_atomic
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.image_files import write_image
 from unipose_ros.images import to_meters, to_millimeters
 from unipose_ros.recordings import BagWriter
 from unipose_ros.recordings.messages import camera_info, compressed_depth, compressed_image, depth_image, image
 from unipose_ros.recordings.writer import complete_recording
-from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.io import read_color_file, read_depth_file
 
 # RGB-D frames into a rosbag2 recording.
@@ -75,35 +76,42 @@ def _write_depth(writer: BagWriter, frame: RgbdFrame, compressed: bool) -> None:
 
 
 _COLUMNS = ("index", "stamp_ns")
+_FILES = re.compile(r"rgb/\d+\.jpg|depth/\d+\.png|camera_info\.json|stamps\.csv")
 
 
 def write_frame_folder(folder: Path, frames: Iterable[RgbdFrame]) -> int:
-    """Write frames of one camera.
+    """Write frames of one camera; the folder appears when it is complete.
 
     Returns:
         How many.
 
     Raises:
-        DataError: the folder has frames already, or the camera changes on the way.
+        DataError: the folder has something in it already, or the camera changes on the way.
         OSError: a file cannot be written.
     """
-    if (folder / "stamps.csv").exists():
-        raise DataError(f"{folder}: holds a clip already; choose another folder")
+    try:
+        with complete_folder(folder, _FILES) as partial:
+            return _write(folder, partial, frames)
+    except FileExistsError as error:
+        what = "a clip" if (folder / "stamps.csv").exists() else "something"
+        raise DataError(f"{folder}: holds {what} already; choose another folder") from error
+
+
+def _write(folder: Path, partial: Path, frames: Iterable[RgbdFrame]) -> int:
     for kind in ("rgb", "depth"):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
+        (partial / kind).mkdir(parents=True, exist_ok=True)
     stamps: list[int] = []
     first: RgbdFrame | None = None
     for number, frame in enumerate(frames):
         first = first or frame
         if (frame.camera, frame.frame_id) != (first.camera, first.frame_id):
             raise DataError(f"{folder}: the camera changes at frame {number}; write one clip per camera")
-        _write_images(folder, number, frame)
+        _write_images(partial, number, frame)
         stamps.append(frame.stamp_ns)
     if first is None:
         raise DataError(f"{folder}: there are no frames to write")
-    write_atomic(folder / "camera_info.json", json.dumps(_camera_record(first), indent=2) + "\n")
-    # Last: what has stamps is complete.
-    with atomic_path(folder / "stamps.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
+    write_atomic(partial / "camera_info.json", json.dumps(_camera_record(first), indent=2) + "\n")
+    with atomic_path(partial / "stamps.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([_COLUMNS, *enumerate(stamps)])
     return len(stamps)
 
@@ -138,14 +146,13 @@ def read_frame_folder(folder: Path, rate_hz: float = 0.0, count: int = 0) -> Ite
     Raises:
         DataError: a file is absent or not as described above.
     """
-    try:
+    what = "not a clip with camera_info.json and stamps.csv"
+    with reading(folder, "check the folder", what, missing="not a clip with camera_info.json and stamps.csv"):
         record = json.loads((folder / "camera_info.json").read_text(encoding="utf-8"))
         camera = _camera(record)
         frame_id = str(record["frame_id"])
         with (folder / "stamps.csv").open(newline="", encoding="utf-8") as file:
             rows = [(int(row["index"]), int(row["stamp_ns"])) for row in csv.DictReader(file)]
-    except (OSError, KeyError, ValueError, IndexError) as error:
-        raise DataError(f"{folder}: not a clip with camera_info.json and stamps.csv ({error!r})") from error
     for number, stamp in rows[: count or None]:
         color, depth = folder / "rgb" / f"{number:06d}.jpg", folder / "depth" / f"{number:06d}.png"
         yield RgbdFrame(

@@ -23,7 +23,7 @@ from scipy.optimize import least_squares
 from unipose_ros.camera import Camera
 from unipose_ros.joint_sets import H36M17
 from unipose_training.datasets.cameras import PoseSequence
-from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.safe_pickle import load_npz
 
 #: Of the 32 joints of the motion capture, those of the 17 that are used.
@@ -76,6 +76,11 @@ def open_human36m(root: Path, split: str = "test", keypoints: str = "gt") -> Ite
     """
     if split not in SPLITS:
         raise DataError(f"split = '{split}': Human3.6M has {', '.join(SPLITS)}")
+    with reading(root, "prepare its files with VideoPose3D again"):
+        yield from _opened(root, split, keypoints)
+
+
+def _opened(root: Path, split: str, keypoints: str) -> Iterator[PoseSequence]:
     solid = root / "data_3d_h36m.npz"
     poses = _subjects(solid, "positions_3d")
     exact = _subjects(_flat_path(root, "gt"), "positions_2d")

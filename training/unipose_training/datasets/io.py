@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from unipose_ros.files import write_atomic as write_atomic
 from unipose_ros.images import ImageError, decode_compressed_color, decode_png16
-from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.arrays import allowed_bytes
+from unipose_training.datasets.errors import DataError, reading
 
 # JSON of data sets, with errors that name file and key.
 
@@ -27,12 +28,8 @@ def read_json(path: Path, remedy: str = "check --root and that the data set is c
     Raises:
         DataError: it is missing or no JSON.
     """
-    try:
+    with reading(path, what="no readable JSON", missing=remedy):
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path}: not found; {remedy}") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: no readable JSON ({error}); download it again") from error
 
 
 def value_of(path: Path, record: Any, key: str) -> Any:
@@ -122,6 +119,10 @@ class _Video:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"{path}: OpenCV cannot open videos of such names; rename it to UTF-8") from error
         self._capture = cv2.VideoCapture(str(path))
         self._next = 0
         if not self._capture.isOpened():
@@ -134,7 +135,8 @@ class _Video:
             if not self._capture.grab():
                 return None
             self._next += 1
-        there, image = self._capture.read()
+        with reading(self._path):
+            there, image = self._capture.read()
         if not there:
             return None
         self._next += 1
@@ -179,7 +181,11 @@ def _checked(
     path: Path, key: str, shape: tuple[int | None, ...], kinds: str, process: int, changed: int
 ) -> h5py.Dataset:
     """Looked up and checked once: that takes longer than reading a frame."""
-    file = _open(path, process, changed)
+    with reading(path):
+        return _found(path, key, shape, kinds, _open(path, process, changed))
+
+
+def _found(path: Path, key: str, shape: tuple[int | None, ...], kinds: str, file: h5py.File) -> h5py.Dataset:
     if key not in file:
         raise DataError(f"{path}: key '{key}' is missing, there are {sorted(file)}; take the data set's own file")
     found = file[key]
@@ -192,6 +198,8 @@ def _checked(
             f"{path}: key '{key}' is {found.dtype}{list(found.shape)}, expected {wanted} of kind '{kinds}'; "
             "the file is of another version or another data set"
         )
+    if found.size * found.dtype.itemsize > allowed_bytes(path):
+        raise DataError(f"{path}: key '{key}' claims {list(found.shape)}, more than the file holds; download it again")
     return found
 
 
@@ -201,11 +209,9 @@ def read(data: h5py.Dataset, rows: int | slice) -> NDArray[Any]:
     Raises:
         DataError: they cannot be read.
     """
-    try:
+    key = data.name.lstrip("/")
+    with reading(Path(data.file.filename), "download the file again", f"key '{key}' is damaged at {rows}"):
         return np.asarray(data[rows])
-    except OSError as error:
-        path, key = data.file.filename, data.name.lstrip("/")
-        raise DataError(f"{path}: key '{key}' is damaged at {rows} ({error}); download the file again") from error
 
 
 def _changed(path: Path) -> int:
@@ -221,7 +227,5 @@ def _changed(path: Path) -> int:
 def _open(path: Path, process: int, changed: int) -> h5py.File:
     """A handle from before a fork must not be used after it, and one from before a change of the file is stale."""
     del process, changed
-    try:
+    with reading(path, what="no readable HDF5 file"):
         return h5py.File(path, "r")
-    except OSError as error:
-        raise DataError(f"{path}: no readable HDF5 file ({error}); download it again") from error

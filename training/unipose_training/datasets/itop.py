@@ -113,7 +113,8 @@ class ItopClip(IndexedClip):
 
     def __init__(self, file: ItopFile, rows: tuple[int, ...]) -> None:
         first = file.ids[rows[0]]
-        super().__init__(f"{file.view}/{file.split}/{first}", f"{file.view}/{file.split}", len(rows))
+        name = f"{file.view}/{file.split}"
+        super().__init__(f"{name}/{first}", name, len(rows), file.labels_path)
         self._file, self._rows = file, rows
         self._frame_id = f"itop_{file.view}_optical_frame"
 

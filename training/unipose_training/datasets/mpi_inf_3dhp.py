@@ -25,7 +25,7 @@ from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.visibility import in_image
 from unipose_training.datasets.base import FIRST_STAMP_NS, IndexedClip, Labels2D, joint_status, true_skeletons
 from unipose_training.datasets.cameras import PoseSequence, fit_pinhole
-from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.io import dataset, read, read_color_file
 from unipose_training.datasets.joint_sets import MPI17
 
@@ -76,7 +76,7 @@ class TestClip(IndexedClip):
         self._camera = _test_camera(self._number, _read_labels(path, "annot3"))
         self._folder = folder / "imageSequence"
         self._frame_id = f"mpi_inf_3dhp_ts{self._number}_optical_frame"
-        super().__init__(folder.name, "test", len(self._labels.valid))
+        super().__init__(folder.name, "test", len(self._labels.valid), folder)
 
     @property
     def camera(self) -> Camera:
@@ -143,7 +143,10 @@ def read_calibration(path: Path) -> list[Camera]:
     Raises:
         DataError: it is missing or has another layout.
     """
-    try:
+    what, remedy = "no readable camera calibration", "take the publishers' own file"
+    if not path.exists():
+        raise DataError(f"{path}: {what}; {remedy}")
+    with reading(path, remedy, what):
         lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
         sizes = [(int(line[1]), int(line[2])) for line in lines if line[:1] == ["size"]]
         matrices = [[float(v) for v in line[1:17]] for line in lines if line[:1] == ["intrinsic"]]
@@ -151,16 +154,15 @@ def read_calibration(path: Path) -> list[Camera]:
             Camera(fx=m[0], fy=m[5], cx=m[2], cy=m[6], width=w, height=h)
             for m, (w, h) in zip(matrices, sizes, strict=True)
         ]
-    except (OSError, ValueError, IndexError) as error:
-        raise DataError(f"{path}: no readable camera calibration ({error}); take the publishers' own file") from error
 
 
 def _train_sequences(folder: Path, key: str) -> Iterator[PoseSequence]:
     path = folder / "annot.mat"
     record = _load_matlab(path)
     cameras = read_calibration(folder / "camera.calibration")
-    frames, rate = TRAIN_FRAMES[int(folder.parent.name[1:]), int(folder.name[3:])]
-    solid, flat = _cells(path, record, key, 3), _cells(path, record, "annot2", 2)
+    with reading(path):
+        frames, rate = TRAIN_FRAMES[int(folder.parent.name[1:]), int(folder.name[3:])]
+        solid, flat = _cells(path, record, key, 3), _cells(path, record, "annot2", 2)
     for number, (positions, pixels) in enumerate(zip(solid, flat, strict=True)):
         if number >= len(cameras):
             raise DataError(
@@ -179,10 +181,8 @@ def _train_sequences(folder: Path, key: str) -> Iterator[PoseSequence]:
 
 
 def _load_matlab(path: Path) -> dict[str, Any]:
-    try:
+    with reading(path, what="no readable MATLAB 5 file"):
         return dict(scipy.io.loadmat(path))
-    except (OSError, ValueError, TypeError, NotImplementedError, scipy.io.matlab.MatReadError) as error:
-        raise DataError(f"{path}: no readable MATLAB 5 file ({error}); download it again") from error
 
 
 def _cells(path: Path, record: dict[str, Any], key: str, axes: int) -> list[NDArray[np.float32]]:

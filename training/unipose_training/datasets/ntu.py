@@ -28,7 +28,7 @@ from unipose_ros.images import to_meters
 from unipose_ros.joint_sets import NTU25
 from unipose_training.datasets.base import FIRST_STAMP_NS, IndexedClip, Labels2D, true_skeletons
 from unipose_training.datasets.cameras import FittedNeighbor, FittedPinhole, fit_neighbor, fit_pinhole, registered_color
-from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.io import read_depth_file, read_video_frame
 
 # NTU RGB+D's text files of Kinect v2 skeletons (shahroudy/NTURGB-D).
@@ -83,11 +83,8 @@ def read_skeleton_file(path: Path) -> list[KinectBodies]:
     Raises:
         DataError: it is missing, ends early, or does not have the layout above.
     """
-    try:
-        lines = path.read_text(encoding="ascii").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: no readable skeleton file ({error}); unpack nturgb+d_skeletons again") from error
-    return _Lines(path, lines).frames()
+    with reading(path, "unpack nturgb+d_skeletons again", "no readable skeleton file"):
+        return _Lines(path, path.read_text(encoding="ascii").split("\n")).frames()
 
 
 class _Lines:
@@ -269,7 +266,7 @@ class NtuClip(IndexedClip):
         if not self._images:
             raise DataError(f"{folder}: no MDepth-*.png or Depth-*.png; unpack the sample again")
         sample = SampleName.parse(folder.name)
-        super().__init__(folder.name, f"S{sample.setup:03d}C{sample.camera:03d}", len(self._images))
+        super().__init__(folder.name, f"S{sample.setup:03d}C{sample.camera:03d}", len(self._images), folder)
         self._root, self._has_skeletons, self._video = root, has_skeletons, color
         self._frame_id = f"ntu_{self.subset.lower()}_depth_optical_frame"
 

@@ -203,7 +203,7 @@ class PanopticClip(IndexedClip):
         convention: str = "auto",
     ) -> None:
         self._moments, self._losses = match_times(labels, _read_times(sequence, node), color)
-        super().__init__(f"{sequence.name}/50_{node:02d}", sequence.name, len(self._moments))
+        super().__init__(f"{sequence.name}/50_{node:02d}", sequence.name, len(self._moments), sequence)
         self._sequence, self._node, self._with_color = sequence, node, color
         self._calibration = read_calibration(sequence, node)
         self._depth_path = sequence / "kinect_shared_depth" / f"KINECTNODE{node}" / "depthdata.dat"

@@ -27,12 +27,14 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import unproject
 from unipose_ros.joint_sets import ITOP15
-from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.arrays import read_npy
+from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.itop import AXES, CAMERA, ItopFile
 
 COORDINATES = ("pixels", "itop", "optical")
 _DEFAULTS = {".txt": "pixels", ".mat": "pixels", ".npy": "itop", ".json": "itop"}
 _POSE = (len(ITOP15), 3)
+_WHAT = "no poses of 15 joints with 3 numbers each"
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +72,11 @@ def read_predictions(path: Path, coordinates: str = "") -> Predictions:
     chosen = coordinates or _DEFAULTS[path.suffix]
     if chosen not in COORDINATES:
         raise DataError(f"coordinates = '{chosen}': use one of {', '.join(COORDINATES)}")
-    try:
+    with reading(path, "check --predictions", _WHAT, missing="check --predictions"):
         names, values = _LOADERS[path.suffix](path)
         joints = np.asarray(values, np.float64).reshape(-1, *_POSE)
-    except FileNotFoundError:
-        raise DataError(f"{path}: not found; check --predictions") from None
-    except (OSError, TypeError, ValueError, NotImplementedError, scipy.io.matlab.MatReadError) as error:
-        raise DataError(f"{path}: no poses of 15 joints with 3 numbers each ({error})") from error
+        if names is not None and len(names) != len(joints):
+            raise ValueError(f"{len(names)} names of frames, {len(joints)} poses")
     return Predictions(joints, names, chosen)
 
 
@@ -133,7 +133,7 @@ def _load_matlab(path: Path) -> Loaded:
 
 
 def _load_numpy(path: Path) -> Loaded:
-    values = np.load(path, allow_pickle=False)
+    values = read_npy(path, "check --predictions", _WHAT, "check --predictions")
     if values.shape[1:] not in (_POSE, (_POSE[0] * _POSE[1],)):
         raise ValueError(f"shape {values.shape}, expected (n, 15, 3)")
     return None, values

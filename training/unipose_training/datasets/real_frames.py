@@ -8,6 +8,7 @@ clip/depth, camera_info.json, stamps.csv), ``bag`` (any RGB-D rosbag2, for ``--t
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,7 +22,8 @@ from unipose_ros.cli.refusals import refuse
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.images import to_meters
 from unipose_ros.recordings import BagReader, RecordingError, RgbdRecording
-from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.arrays import read_npy
+from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.folder import read_frame_folder, write_frame_bag, write_frame_folder
 from unipose_training.datasets.io import read_color_file, read_depth_file
 
@@ -66,10 +68,8 @@ def read_uva(source: Path, rate_hz: float, count: int) -> Iterator[RgbdFrame]:
 
 def read_dih(source: Path, rate_hz: float, count: int) -> Iterator[RgbdFrame]:
     """A depth frame of idiap/fast_pose_machines (``.npy``, uint16 millimeters), ``count`` times."""
-    try:
-        stored = np.load(source, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{source}: no NumPy file of a depth frame ({error})") from error
+    what = "no NumPy file of a depth frame"
+    stored = read_npy(source, "give a .npy", what, missing=f"{what} there")
     if stored.dtype != np.uint16 or stored.shape != (KINECT2_CAMERA.height, KINECT2_CAMERA.width):
         raise DataError(f"{source}: {stored.dtype}{list(stored.shape)}, expected uint16 millimeters of 540x960")
     for stamp in _stamps(rate_hz, count or 1):
@@ -90,7 +90,7 @@ def read_pcd(source: Path, rate_hz: float, count: int) -> Iterator[RgbdFrame]:
 
 
 def _stamps(rate_hz: float, count: int) -> Iterator[int]:
-    if rate_hz <= 0:
+    if not 0 < rate_hz < math.inf:
         raise DataError(f"rate = {rate_hz}: give a positive number of frames per second")
     for number in range(count):
         yield FIRST_STAMP_NS + round(number * 1e9 / rate_hz)
@@ -110,6 +110,15 @@ def read_bag(source: Path, rate_hz: float = 0.0, count: int = 0) -> Iterator[Rgb
             yield frame
 
 
+def _guarded(source: Path, frames: Iterator[RgbdFrame]) -> Iterator[RgbdFrame]:
+    """Frames, with what their reader did not foresee as :class:`DataError`."""
+    with reading(source, "check the file"):
+        try:
+            yield from frames
+        except RecordingError as error:
+            raise DataError(str(error)) from error
+
+
 FORMATS: dict[str, Reader] = {**READERS, "folder": read_frame_folder, "bag": read_bag}
 
 
@@ -117,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of ``unipose import-frames``; returns the exit code."""
     given = _parser().parse_args(arguments)
     try:
-        frames = FORMATS[given.format](given.source, given.rate, given.count)
+        frames = _guarded(given.source, FORMATS[given.format](given.source, given.rate, given.count))
         shown = tqdm(frames, desc=given.format, unit="frame")
         if given.to == "folder":
             print(f"{write_frame_folder(given.output, shown)} frames -> {given.output}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from unipose_ros.cli.options import chosen_topics
 from unipose_training.datasets.base import Clip, IndexedClip, open_clips
-from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.itop import open_itop
 from unipose_training.datasets.mpi_inf_3dhp import open_test
 from unipose_training.datasets.ntu import open_ntu
@@ -31,7 +31,8 @@ def open_data_set(name: str, root: Path, subset: str = "") -> Sequence[IndexedCl
     """
     if name not in DATA_SETS:
         raise DataError(f"data set '{name}' is unknown; clips can be had of {', '.join(sorted(DATA_SETS))}")
-    return DATA_SETS[name](root, subset)
+    with reading(root, f"check that it is a complete copy of {name}"):
+        return DATA_SETS[name](root, subset)
 
 
 def clips_for(name: str, root: Path, split: str) -> Sequence[IndexedClip]:

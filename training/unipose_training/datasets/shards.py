@@ -9,10 +9,10 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -20,13 +20,15 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
 from unipose_ros.frame import RgbdFrame, Skeletons, TrackState
-from unipose_ros.images import decode_compressed_color, encode_compressed_color, to_meters, to_millimeters
+from unipose_ros.images import decode_compressed_color, decode_png16, encode_compressed_color, to_meters, to_millimeters
 from unipose_ros.joint_sets import COCO23
-from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.arrays import read_npz
+from unipose_training.datasets.errors import DAMAGED, DataError, reading
 from unipose_training.datasets.io import write_atomic
 
 _VERSION = 1
 _QUALITY = 90
+_WHAT, _REMEDY = "not a shard of 'unipose record-synthetic --format shard'", "record it again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,23 +117,22 @@ class ShardClip:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
-            with np.load(path) as archive:
-                about, self._length = json.loads(str(archive["about"])), len(archive["stamps_ns"])
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise DataError(f"{path}: not a shard of 'unipose record-synthetic --format shard' ({error})") from error
-        if about.get("version") != _VERSION:
-            raise DataError(
-                f"{path}: shard version {about.get('version')}, this program reads {_VERSION}; record again"
-            )
-        self._about = about
-        self._camera = Camera(**about["camera"] | {"distortion": tuple(about["camera"]["distortion"])})
+        with reading(path, _REMEDY, _WHAT):
+            arrays = read_npz(path, ("about", "stamps_ns"), _REMEDY, _WHAT, "check its name")
+            about, self._length = json.loads(str(arrays["about"])), len(arrays["stamps_ns"])
+            if about.get("version") != _VERSION:
+                raise DataError(
+                    f"{path}: shard version {about.get('version')}, this program reads {_VERSION}; record again"
+                )
+            self._about = about
+            self._camera = Camera(**about["camera"] | {"distortion": tuple(about["camera"]["distortion"])})
+            if not all(isinstance(about[key], str) for key in ("name", "subset", "frame_id")):
+                raise TypeError("name, subset and frame_id are texts")
 
     def load(self) -> Shard:
         """The whole file in memory, for frames in any order. A few hundred kilobytes a frame."""
-        with np.load(self._path) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-        return Shard(arrays, self._camera, str(self._about["frame_id"]))
+        arrays = read_npz(self._path, None, _REMEDY, _WHAT)
+        return Shard(arrays, self._camera, str(self._about["frame_id"]), self._path)
 
     @property
     def name(self) -> str:
@@ -168,11 +169,13 @@ class Shard:
     Attributes:
         arrays: as in the file.
         camera, frame_id: of all frames.
+        path: of the file, for errors.
     """
 
     arrays: Mapping[str, NDArray[Any]]
     camera: Camera
     frame_id: str
+    path: Path = Path("shard")
 
     def __len__(self) -> int:
         return len(self.arrays["stamps_ns"])
@@ -181,27 +184,32 @@ class Shard:
         """A frame with all that is known of it."""
         if not 0 <= number < len(self):
             raise IndexError(f"frame {number} of {len(self)}")
-        return LabeledFrame(
-            self.frame(number),
-            self.truth(number),
-            self.arrays["boxes"][self._people(number)],
-            self.arrays["camera_positions"][number],
-            self.arrays["camera_rotations"][number],
-        )
+        with self._guarded(number):
+            return LabeledFrame(
+                self.frame(number),
+                self.truth(number),
+                self.arrays["boxes"][self._people(number)],
+                self.arrays["camera_positions"][number],
+                self.arrays["camera_rotations"][number],
+            )
 
     def frame(self, number: int) -> RgbdFrame:
         """Depth and color."""
-        depth = cv2.imdecode(self._blob("depth", number), cv2.IMREAD_UNCHANGED)
-        return RgbdFrame(
-            stamp_ns=int(self.arrays["stamps_ns"][number]),
-            frame_id=self.frame_id,
-            camera=self.camera,
-            depth=to_meters(np.asarray(depth)),
-            color=decode_compressed_color(self._blob("color", number)),
-        )
+        with self._guarded(number):
+            return RgbdFrame(
+                stamp_ns=int(self.arrays["stamps_ns"][number]),
+                frame_id=self.frame_id,
+                camera=self.camera,
+                depth=to_meters(decode_png16(self._blob("depth", number))),
+                color=decode_compressed_color(self._blob("color", number)),
+            )
 
     def truth(self, number: int) -> Skeletons:
         """COCO-23 joints of everybody who is seen."""
+        with self._guarded(number):
+            return self._truth(number)
+
+    def _truth(self, number: int) -> Skeletons:
         people = self._people(number)
         positions = self.arrays["joints"][people]
         return Skeletons(
@@ -217,6 +225,9 @@ class Shard:
             ages_ns=self.arrays["ages_ns"][people],
             joint_set=COCO23,
         )
+
+    def _guarded(self, number: int) -> AbstractContextManager[None]:
+        return reading(self.path, _REMEDY, f"frame {number} {DAMAGED}")
 
     def _people(self, number: int) -> slice:
         start, end = self.arrays["people_starts"][number : number + 2]

@@ -48,7 +48,7 @@ class ThreeDpwClip(IndexedClip):
             raise DataError(f"{path}: holds no table; {_REMEDY}")
         self._cameras = _array(path, record, "cam_poses", (-1, 4, 4))
         frames = len(self._cameras)
-        super().__init__(path.stem, path.parent.name, frames)
+        super().__init__(path.stem, path.parent.name, frames, path)
         self._joints = _actors(path, record, "jointPositions", (frames, len(SMPL24), 3))
         self._valid = _actors(path, record, "campose_valid", (frames,)) != 0
         self._keypoints = _actors(path, record, "poses2d", (frames, 3, len(OPENPOSE18)))

@@ -6,7 +6,6 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,9 @@ from unipose_ros.detection.keypoints import propose
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.geometry.crop import Letterbox
 from unipose_ros.keypoints import Keypoints2D
+from unipose_training.datasets.arrays import read_npz
 from unipose_training.datasets.base import Clip
-from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.errors import reading
 from unipose_training.datasets.io import write_atomic
 from unipose_training.labeling.keypoint_files import keypoint_path, read_keypoints
 
@@ -136,14 +136,13 @@ def read_scene_file(path: Path, made_with: str) -> list[Scene] | None:
     """
     if not path.exists():
         return None
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            if str(stored["made_with"]) != made_with:
-                return None
-            sources = stored["sources"].tolist()
-            return [
-                Scene(**{name: stored[f"{name}_{number}"] for name in _ARRAYS}, source=source)
-                for number, source in enumerate(sources)
-            ]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise DataError(f"{path}: no readable scenes ({error}); delete it, it is made again") from error
+    remedy, what = "delete it, it is made again", "no readable scenes"
+    with reading(path, remedy, what):
+        if str(read_npz(path, ("made_with",), remedy, what)["made_with"]) != made_with:
+            return None
+        stored = read_npz(path, None, remedy, what)
+        sources = stored["sources"].tolist()
+        return [
+            Scene(**{name: stored[f"{name}_{number}"] for name in _ARRAYS}, source=source)
+            for number, source in enumerate(sources)
+        ]

@@ -141,7 +141,7 @@ def _refuse_changes(path: Path, config: Any) -> None:
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         values = None
     return values if isinstance(values, dict) else {}
 

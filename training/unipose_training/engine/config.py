@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -108,6 +109,8 @@ class RunSettings:
 
 
 T = TypeVar("T")
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxstring, _REPR.maxother, _REPR.maxlong = 2, 100, 100, 40
 
 
 def load_config(kind: type[T], file: Path | None = None, overrides: Sequence[str] = ()) -> T:
@@ -131,6 +134,8 @@ def load_config(kind: type[T], file: Path | None = None, overrides: Sequence[str
         built: T = _dataclass(kind, values, "")
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from error
+    except (ArithmeticError, RecursionError, TypeError, ValueError) as error:  # numbers and texts beyond all sense
+        raise ConfigError(f"{source}: a value cannot be used ({error})") from error
     return built
 
 
@@ -148,16 +153,30 @@ def to_yaml(config: Any) -> str:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read ({error.strerror}); name an existing YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: is no YAML ({error})") from error
+    values = _from_yaml(text, f"{file}: is no YAML")
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ConfigError(f"{file}: give 'key: value' lines, not {values!r}")
+        raise ConfigError(f"{file}: give 'key: value' lines, not {_shown(values)}")
     return values
+
+
+def _from_yaml(text: str, what: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    # Also ValueError for dates and numbers that are none, RecursionError for what is nested without end.
+    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
+        raise ConfigError(f"{what} ({error})") from error
+
+
+def _shown(value: object) -> str:
+    """A value in an error: YAML's references make things of any size out of a few lines."""
+    return _REPR.repr(value)
 
 
 def _put(values: dict[str, Any], override: str) -> None:
@@ -165,10 +184,7 @@ def _put(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not all(part for part in key.split(".")):
         raise ConfigError(f"'{override}': give key=value or section.key=value")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"'{override}': its value is no YAML ({error})") from error
+    value = _from_yaml(text, f"'{override[:100]}': its value is no YAML")
     *sections, last = key.split(".")
     for section in sections:
         values[section] = dict(values[section]) if isinstance(values.get(section), dict) else {}
@@ -179,7 +195,7 @@ def _put(values: dict[str, Any], override: str) -> None:
 def _dataclass(kind: Any, values: Any, place: str) -> Any:
     where = place or "the configuration"
     if not isinstance(values, Mapping):
-        raise ConfigError(f"{where} = {values!r}: it has keys of its own: {_names(kind)}")
+        raise ConfigError(f"{where} = {_shown(values)}: it has keys of its own: {_names(kind)}")
     unknown = [key for key in values if key not in {field.name for field in dataclasses.fields(kind)}]
     if unknown:
         raise ConfigError(f"'{_join(place, unknown[0])}' is unknown; {where} has {_names(kind)}")
@@ -190,7 +206,7 @@ def _dataclass(kind: Any, values: Any, place: str) -> Any:
         raise ConfigError(f"'{_join(place, missing[0])}' is missing; give {_expected(hints[missing[0]])}")
     try:
         return kind(**given)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ConfigError(f"{place}.{error}" if place else str(error)) from error
 
 
@@ -207,7 +223,7 @@ def _value(kind: Any, value: Any, place: str) -> Any:
         return {str(key): _value(arguments[1], each, _join(place, str(key))) for key, each in value.items()}
     converted = _scalar(kind, value)
     if converted is None:
-        raise ConfigError(f"{place} = {value!r}: give {_expected(kind)}")
+        raise ConfigError(f"{place} = {_shown(value)}: give {_expected(kind)}")
     return converted
 
 
@@ -216,18 +232,18 @@ def _tuple(kind: Any, values: Sequence[Any], place: str) -> tuple[Any, ...]:
     if kinds[-1] is Ellipsis:
         kinds = (kinds[0],) * len(values)
     if len(kinds) != len(values):
-        raise ConfigError(f"{place} = {values!r}: give {_expected(kind)}")
+        raise ConfigError(f"{place} = {_shown(values)}: give {_expected(kind)}")
     return tuple(_value(k, value, f"{place}[{i}]") for i, (k, value) in enumerate(zip(kinds, values, strict=True)))
 
 
 def _scalar(kind: Any, value: Any) -> Any:
     """The value as a plain type, or None when it is not one."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
     if get_origin(kind) is Literal:
         # YAML reads precision: 32 as a number.
-        return next((choice for choice in get_args(kind) if value == choice or str(value) == choice), None)
+        plain = value if isinstance(value, str | bool | int | float) else None
+        return next((choice for choice in get_args(kind) if plain is not None and choice in (plain, str(plain))), None)
     if kind is float:
-        return float(value) if number else _exponent(value)
+        return _exponent(value)
     if kind in (str, Path):
         return kind(value) if isinstance(value, str) else None
     return value if type(value) is kind else None
@@ -236,8 +252,8 @@ def _scalar(kind: Any, value: Any) -> Any:
 def _exponent(value: Any) -> float | None:
     """YAML takes 1e-3 for a word; only 1.0e-3 is a number to it."""
     try:
-        return float(value) if isinstance(value, str) else None
-    except ValueError:
+        return float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
+    except (ValueError, OverflowError):
         return None
 
 

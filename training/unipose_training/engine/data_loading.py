@@ -121,6 +121,16 @@ def training_loader(
     """
     assert isinstance(samples, Sized)
     batches = StepBatches(len(samples), settings.steps, settings.batch, settings.seed)
+    return loader_of(samples, batches, settings, collate)
+
+
+def loader_of(
+    samples: Dataset[Any],
+    batches: StepBatches,
+    settings: RunSettings,
+    collate: Callable[[list[Any]], Any] | None = None,
+) -> DataLoader[Any]:
+    """:func:`training_loader` with batches of one's own."""
     return _loader(_Seeded(samples), settings, collate, batch_sampler=batches)
 
 

@@ -79,8 +79,8 @@ def read_metrics(path: Path) -> list[Entry]:
             if next(rows, None) != list(Entry._fields):
                 raise TrainingError(f"{path}: no {METRICS} of a run; name one, or its folder")
             return list(_entries(rows))
-    except OSError as error:
-        raise TrainingError(f"{path}: cannot be read ({error.strerror}); name a run's folder") from error
+    except (OSError, ValueError, csv.Error) as error:
+        raise TrainingError(f"{path}: cannot be read ({error}); name a run's folder") from error
 
 
 def _entries(rows: Iterator[list[str]]) -> Iterator[Entry]:

@@ -69,6 +69,11 @@ class Outcome:
         """The run is finished, and this process writes what it taught."""
         return self.finished and self.first
 
+    @property
+    def has_weights(self) -> bool:
+        """:attr:`to_be_saved`, or the run's minutes are over: a run that may only last so long has its weights then."""
+        return self.first and (self.finished or self.ended_by == "time")
+
 
 # When a run stops before its last step: its time is over, or it was asked to.
 

@@ -21,14 +21,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.joint_sets import COCO17
 from unipose_ros.keypoints import Keypoints2D
-from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.arrays import read_npz
+from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.io import write_atomic
 
 SUFFIX = ".keypoints.npz"
@@ -171,12 +171,13 @@ def read_keypoints(path: Path) -> KeypointLabels:
     """
     arrays = _arrays(path, None)
     about = _about(path, arrays["about"])
-    people = _people(path, arrays)
     stamps, starts = (_checked(path, arrays, key, np.int64, (-1,)) for key in ("stamps_ns", "people_starts"))
-    try:
-        return KeypointLabels(about.clip, about.teacher, stamps, starts, people, about.losses)
-    except DataError as error:
-        raise DataError(f"{path}: {error}; {_REMEDY}") from error
+    with reading(path, _REMEDY, "labels that do not fit together"):
+        people = _people(path, arrays)
+        try:
+            return KeypointLabels(about.clip, about.teacher, stamps, starts, people, about.losses)
+        except DataError as error:
+            raise DataError(f"{path}: {error}; {_REMEDY}") from error
 
 
 def read_about(path: Path) -> LabelInfo:
@@ -186,27 +187,26 @@ def read_about(path: Path) -> LabelInfo:
 
 def _arrays(path: Path, keys: Sequence[str] | None) -> dict[str, NDArray[Any]]:
     """The arrays of those names; all for ``None``. ``about`` is always among them."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in keys or ("about", *archive.files)}
-    except FileNotFoundError:
-        raise DataError(f"{path}: not found; label the clip first: unipose pseudo-label") from None
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise DataError(f"{path}: no readable labels of 'unipose pseudo-label' ({error}); {_REMEDY}") from error
+    what = "no readable labels of 'unipose pseudo-label'"
+    found = read_npz(path, keys, _REMEDY, what, missing="label the clip first: unipose pseudo-label")
+    if "about" not in found:
+        raise DataError(f"{path}: {what} (there is no 'about'); {_REMEDY}")
+    return found
 
 
 def _about(path: Path, stored: NDArray[Any]) -> LabelInfo:
-    try:
+    with reading(path, _REMEDY, "key 'about' is no JSON"):
         record = json.loads(str(stored))
-    except ValueError as error:
-        raise DataError(f"{path}: key 'about' is no JSON ({error}); {_REMEDY}") from error
     version = record.get("version") if isinstance(record, dict) else None
     if version != _VERSION:
         raise DataError(f"{path}: labels of version {version}, this program reads {_VERSION}; label the clip again")
-    try:
-        return LabelInfo(str(record["clip"]), LabelerId(**record["teacher"]), dict(record["losses"]))
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{path}: key 'about' is not as written ({error!r}); {_REMEDY}") from error
+    with reading(path, _REMEDY, "key 'about' is not as written"):
+        about = LabelInfo(str(record["clip"]), LabelerId(**record["teacher"]), dict(record["losses"]))
+        if not all(isinstance(text, str) for text in (about.teacher.name, about.teacher.weights_sha256)):
+            raise TypeError("the labeler's name and weights are texts")
+        if not isinstance(about.teacher.settings, Mapping) or not all(type(n) is int for n in about.losses.values()):
+            raise TypeError("settings are a table, losses are counts")
+        return about
 
 
 def _joined(frames: Sequence[Keypoints2D]) -> Keypoints2D:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.joint_sets import COCO17
-from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.arrays import read_npz
+from unipose_training.datasets.errors import reading
 from unipose_training.mocap.virtual_cameras import Sightings
 
 Array = NDArray[np.float64]
@@ -44,23 +45,21 @@ def load_detections(path: Path) -> Detections:
     Raises:
         DataError: it is none.
     """
-    try:
-        with np.load(path) as stored:
-            true, joints, said, sure, camera, turn = (
-                np.asarray(stored[name], np.float64) for name in ("truth_px", "truth", "px", "conf", "cam", "rot")
-            )
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise DataError(f"{path}: no detections of benchmarks/detector_noise.py ({error})") from error
-    image = camera[:, 4:]
-    people = Sightings(
-        joints=joints,
-        pixels=true,
-        inside=np.asarray(((true >= 0) & (true < image[:, None])).all(axis=-1)),
-        intrinsics=camera[:, :4],
-        image=image,
-        gravity=-turn[:, :, 2],
-    )
-    return Detections(people, said, sure)
+    remedy, what = "make it again", "no detections of benchmarks/detector_noise.py"
+    with reading(path, remedy, what, missing="check its name"):
+        names = ("truth_px", "truth", "px", "conf", "cam", "rot")
+        stored = read_npz(path, names, remedy, what)
+        true, joints, said, sure, camera, turn = (np.asarray(stored[name], np.float64) for name in names)
+        image = camera[:, 4:]
+        people = Sightings(
+            joints=joints,
+            pixels=true,
+            inside=np.asarray(((true >= 0) & (true < image[:, None])).all(axis=-1)),
+            intrinsics=camera[:, :4],
+            image=image,
+            gravity=-turn[:, :, 2],
+        )
+        return Detections(people, said, sure)
 
 
 class EmpiricalErrors:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,8 @@ from unipose_ros.files import write_atomic
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.networks.points import PointNetwork
 from unipose_ros.networks.registry import load_network
+from unipose_training.datasets.arrays import read_npz
+from unipose_training.datasets.errors import DataError
 from unipose_training.losses.body_priors import itop_priors
 from unipose_training.pseudo_labels.filtering import (
     LabelQuality,
@@ -31,6 +34,7 @@ from unipose_training.samples.dataset import PersonBatch, PersonDataset
 from unipose_training.samples.store import SampleStore
 from unipose_training.tasks.points import NAME, predict
 
+_log = logging.getLogger(__name__)
 _BATCH = 64
 #: Points that support is looked for among; all of them would take longer than the network.
 _SUPPORT_POINTS = 512
@@ -82,10 +86,26 @@ def teacher_predictions(
     Answers are kept in ``answers_<key>.npz`` in the store's folder; the key is that of the weights and the rows.
     """
     path = store.folder / f"answers_{_key(store, teacher)}.npz"
+    kept = _kept(path, len(store))
+    if kept is None:
+        kept = _predict_all(store, teacher, device, progress)
+        _write(path, kept)
+    return TeacherPredictions(*(torch.from_numpy(kept[name]) for name in TeacherPredictions._fields))
+
+
+def _kept(path: Path, rows: int) -> dict[str, NDArray[np.float32]] | None:
+    """What was asked before; ``None`` where it was not, or the file is damaged and is to be made again."""
     if not path.is_file():
-        _write(path, _predict_all(store, teacher, device, progress))
-    with np.load(path) as kept:
-        return TeacherPredictions(*(torch.from_numpy(kept[name]) for name in TeacherPredictions._fields))
+        return None
+    try:
+        found = read_npz(path, TeacherPredictions._fields, "it is made again")
+    except DataError as error:
+        _log.warning("%s", error)
+        return None
+    if any(value.dtype.kind != "f" or len(value) != rows for value in found.values()):
+        _log.warning("%s: it is not of these %d rows; it is made again", path, rows)
+        return None
+    return found
 
 
 def measure_quality(store: SampleStore, answers: TeacherPredictions) -> LabelQuality:

@@ -33,9 +33,11 @@ class Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "camerapose": Recipe("unipose_training.recipes.camerapose", "lift keypoints to 3D, or refine them"),
+    "depth": Recipe("unipose_training.recipes.supervised", "depth network with ground truth of rendered people"),
+    "detector": Recipe("unipose_training.recipes.detector", "person detector for depth images"),
     "distill": Recipe("unipose_training.recipes.distill", "depth, rgb or points network from pseudo truth"),
-    "person_detector": Recipe("unipose_training.recipes.detector", "find people in depth images"),
     "weak_points": Recipe("unipose_training.recipes.weak_points", "points network from 2D keypoints and depth"),
+    "points": Recipe("unipose_training.recipes.supervised", "points network with ground truth of rendered people"),
     "supervised": Recipe("unipose_training.recipes.supervised", "points, depth or rgb network with 3D truth"),
     "wsp": Recipe("unipose_training.recipes.wsp", "rgb network's first lesson: which of two points is nearer"),
 }

@@ -1,4 +1,8 @@
-"""Recipe ``person_detector``: a 2D network's people in color teach a small network to find people in depth."""
+"""Recipe ``detector``: the network that finds people in depth.
+
+It is trained with ground truth of scenes that are rendered on the fly; or, with ``clips`` and ``labels``, with the
+people whom a 2D network detected in the color images of clips.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,15 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from unipose_ros.detection import DetectionConfig
 from unipose_ros.networks.detector import PersonCenterNet, PersonCenterNetConfig
 from unipose_ros.networks.registry import save_network
-from unipose_ros.networks.weights import ModelCard
+from unipose_ros.networks.weights import ModelCard, fill_module, load_weights
 from unipose_training.datasets.base import Clip, open_clips
 from unipose_training.datasets.errors import DataError
 from unipose_training.detection.dataset import DetectorDataset
@@ -22,6 +28,8 @@ from unipose_training.engine.config import RunSettings
 from unipose_training.engine.data_loading import seed_everything, training_loader, validation_loader
 from unipose_training.engine.loop import Outcome, train
 from unipose_training.recipes.base import model_card, validation_metrics
+from unipose_training.synthetic.stream.detection import DetectionStream, detection_loader, validation_scenes
+from unipose_training.synthetic.stream.settings import StreamSettings
 
 _log = logging.getLogger(__name__)
 
@@ -34,8 +42,10 @@ class DetectorRecipe:
     """What the person detector is taught on, and how.
 
     Attributes:
-        clips: folder of clips with depth; what else is in them is not looked at.
-        labels: folder of what a 2D network saw in their color (``unipose pseudo-label``).
+        clips: folder of clips with depth, in place of rendered scenes; only their depth is used.
+        labels: folder of what a 2D network detected in their color images (``unipose pseudo-label``).
+        stream: what rendered scenes are like.
+        initial: weights to begin with; "" begins anew.
         val_every_nth_clip: every so many clips, one is kept for validation.
         people: which of the 2D network's people count.
         network: sizes.
@@ -47,8 +57,10 @@ class DetectorRecipe:
         ValueError: a value is out of range.
     """
 
-    clips: Path
-    labels: Path
+    clips: Path | None = None
+    labels: Path | None = None
+    stream: StreamSettings = field(default_factory=StreamSettings)
+    initial: str = ""
     val_every_nth_clip: int = 20
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     network: PersonCenterNetConfig = field(default_factory=PersonCenterNetConfig)
@@ -57,6 +69,10 @@ class DetectorRecipe:
     run: RunSettings = field(default_factory=RunSettings)
 
     def __post_init__(self) -> None:
+        if (self.clips is None) != (self.labels is None):
+            raise ValueError(
+                f"clips = {self.clips}, labels = {self.labels}: name both, or neither to train on rendered scenes"
+            )
         if self.val_every_nth_clip < 2:
             raise ValueError(f"val_every_nth_clip = {self.val_every_nth_clip}: keep one in at least 2")
         if not self.scene_focal > 0:
@@ -72,24 +88,46 @@ def run(config: DetectorRecipe, output: Path) -> Outcome:
         DataError: no labeled clips.
         TrainingError: see :func:`unipose_training.engine.train.train`.
     """
+    seed_everything(config.run.seed)
+    network = PersonCenterNet(config.network)
+    if config.initial:
+        tensors, _ = load_weights(Path(config.initial), NAME)
+        fill_module(network, tensors)
+    training, validation, about = _stored(config, output) if config.clips else _streamed(config)
+    task = DetectorTask(network, config.average)
+    outcome = train(task, training, validation, config.run, output)
+    if outcome.has_weights:
+        record = _record(about, outcome)
+        save_network(output / f"{NAME}.safetensors", task.trained(), config.network, record)
+    return outcome
+
+
+def _streamed(config: DetectorRecipe) -> tuple[DataLoader[Any], DataLoader[Any], str]:
+    """What is trained and validated on, and what it is, in words."""
+    stream, focal = config.stream, config.network.focal
+    validation = validation_scenes(stream, config.scene_focal, config.run)
+    training = DetectionStream(stream, config.scene_focal, focal, config.run)
+    scenes = config.run.steps * config.run.batch // (stream.views * stream.replays)
+    return (
+        detection_loader(training, config.run),
+        validation_loader(DetectorDataset(validation, config.scene_focal, focal, varied=False), config.run),
+        f"{scenes} depth images rendered on the fly, with ground truth",
+    )
+
+
+def _stored(config: DetectorRecipe, output: Path) -> tuple[DataLoader[Any], DataLoader[Any], str]:
+    """What is trained and validated on, and what it is, in words."""
+    assert config.clips is not None
     clips = open_clips(config.clips)
     kept = clips[:: config.val_every_nth_clip]
     training = _scenes([clip for clip in clips if clip not in kept], config, output, "training")
     validation = _scenes(kept, config, output, "validation")
-    seed_everything(config.run.seed)
-    task = DetectorTask(PersonCenterNet(config.network), config.average)
     focal = config.network.focal
-    outcome = train(
-        task,
+    return (
         training_loader(DetectorDataset(training, config.scene_focal, focal, varied=True), config.run),
         validation_loader(DetectorDataset(validation, config.scene_focal, focal, varied=False), config.run),
-        config.run,
-        output,
+        f"{len(training)} rendered depth images with {sum(map(len, training))} people that MoveNet saw in their color",
     )
-    if outcome.to_be_saved:
-        record = _record(config, training, outcome)
-        save_network(output / f"{NAME}.safetensors", task.trained(), config.network, record)
-    return outcome
 
 
 def _scenes(clips: Iterable[Clip], config: DetectorRecipe, output: Path, title: str) -> list[Scene]:
@@ -108,12 +146,12 @@ def _scenes_of(clip: Clip, config: DetectorRecipe, folder: Path) -> list[Scene]:
     path, made_with = folder / f"{clip.name}.npz", f"{config.detection} {config.scene_focal}"
     scenes = read_scene_file(path, made_with)
     if scenes is None:
+        assert config.labels is not None
         scenes = list(read_scenes(clip, config.labels, config.detection, config.scene_focal))
         write_scenes(path, scenes, made_with)
     return scenes
 
 
-def _record(config: DetectorRecipe, scenes: list[Scene], outcome: Outcome) -> ModelCard:
+def _record(about: str, outcome: Outcome) -> ModelCard:
     takes = "depth in meters resized to the recorded focal length: log meters relative to 3 m, part with readings"
-    about = f"{len(scenes)} rendered depth images with {sum(map(len, scenes))} people that MoveNet saw in their color"
     return model_card(NAME, takes, about, validation_metrics(outcome), joint_set="")

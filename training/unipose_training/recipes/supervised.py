@@ -1,7 +1,9 @@
-"""Recipe ``supervised``: the same networks taught with true joints, as the line that weak labels are held to.
+"""Recipe ``supervised``: networks trained with ground truth.
 
-With ``labels`` only a part of the clips may be used; with ``initial`` it goes on from weights that
-were taught without 3D labels.
+Recipes ``points`` and ``depth`` are its configurations for people who are rendered on the fly (``data=stream``).
+
+With ``labels`` only a fraction of a store's clips may be used: the fully supervised upper bound of weak labels. With
+``initial`` it goes on from weights that were trained without 3D labels.
 """
 
 from __future__ import annotations
@@ -9,11 +11,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from torch.utils.data import DataLoader
 
+from unipose_ros.codecs.points import PointCloudConfig
 from unipose_ros.codecs.windows import ColorImageConfig, DepthImageConfig
 from unipose_ros.files import write_atomic
 from unipose_ros.networks.anchors import AnchorNetwork
@@ -27,10 +31,21 @@ from unipose_training.engine.loop import Outcome, train
 from unipose_training.recipes.base import init_anchor_network, model_card, validation_metrics
 from unipose_training.samples.augment_points import PointAugmentation
 from unipose_training.samples.augment_windows import WindowAugmentation
-from unipose_training.samples.dataset import PersonDataset, Rows, identity_collate, split_rows, subsample_clips
+from unipose_training.samples.dataset import (
+    PersonBatch,
+    PersonDataset,
+    Rows,
+    identity_collate,
+    split_rows,
+    subsample_clips,
+)
 from unipose_training.samples.rows import SampleSettings
-from unipose_training.samples.source import SampleSource, open_samples
+from unipose_training.samples.source import STREAM, SampleSource, open_samples
 from unipose_training.samples.store import SampleStore
+from unipose_training.synthetic.bank import load_bank
+from unipose_training.synthetic.stream.dataset import PersonStream, ValidationPeople, stream_loader
+from unipose_training.synthetic.stream.people import Inputs
+from unipose_training.synthetic.stream.settings import StreamSettings
 from unipose_training.tasks.points import init_point_network, point_samples
 from unipose_training.tasks.supervised import SupervisedPoints, SupervisedWeights, SupervisedWindows
 
@@ -46,6 +61,8 @@ class SupervisedConfig(SampleSource):
         network: which.
         size: of it; see ``SIZES`` in ``networks.points``, ``DEPTH_SIZES`` and ``RGB_SIZES`` in ``networks.anchors``.
         frames: of a clip (points).
+        paint: the network sees a 2D detector's keypoints on the points (points).
+        stream: the people who are rendered on the fly, where ``data`` is ``stream``.
         labels: part of the training clips whose truth may be used, in (0, 1].
         initial: weights to begin with; "" begins anew.
         val_every_nth_clip: every so many clips, one is kept for validation.
@@ -58,9 +75,13 @@ class SupervisedConfig(SampleSource):
         ValueError: a value is out of range.
     """
 
+    streams: ClassVar[bool] = True
+
     network: Literal["points", "depth", "rgb"] = "points"
     size: str = "xs"
     frames: int = 1
+    paint: bool = False
+    stream: StreamSettings = field(default_factory=StreamSettings)
     labels: float = 1.0
     initial: str = ""
     val_every_nth_clip: int = 20
@@ -83,6 +104,12 @@ class SupervisedConfig(SampleSource):
             raise ValueError(f"val_every_nth_clip = {self.val_every_nth_clip}: keep one in at least 2")
         if not 0 <= self.average < 1:
             raise ValueError(f"average = {self.average}: must be within [0, 1)")
+        if self.paint and self.network != "points":
+            raise ValueError(f"paint = true: network = {self.network} has no points to paint; leave it out")
+        if self.data == STREAM and (self.network == "rgb" or self.frames > 1):
+            raise ValueError(
+                f"data = {STREAM}: has single frames of depth, no color; use network = points or depth and frames = 1"
+            )
 
 
 def run(config: SupervisedConfig, output: Path) -> Outcome:
@@ -93,28 +120,66 @@ def run(config: SupervisedConfig, output: Path) -> Outcome:
         TrainingError: see :func:`unipose_training.engine.train.train`.
         WeightsError: ``initial`` cannot be used.
     """
-    store = open_samples(config, output, _samples(config), max(1, config.run.workers))
-    training, validation = chosen_rows(store, config)
     seed_everything(config.run.seed)
     network = _network(config)
-    task = _task(network, config, store)
+    people = _streamed(network, config) if config.data == STREAM else _stored(network, config, output)
+    task = _task(network, config, people.centers)
+    outcome = train(task, people.training, people.validation, config.run, output)
+    if outcome.first:
+        _write_figures(output, config, outcome, people.number)
+    if outcome.has_weights:
+        record = _record(config, people.origin, outcome)
+        save_network(output / f"{config.network}.safetensors", task.trained(), network.config, record)
+    return outcome
+
+
+@dataclass(frozen=True, eq=False)
+class _People:
+    """Who is learned from.
+
+    Attributes:
+        centers: so many of each cloud's first points are spread evenly.
+        number: of people to train on.
+        origin: where they are from.
+    """
+
+    training: DataLoader[PersonBatch]
+    validation: DataLoader[PersonBatch]
+    centers: int
+    number: int
+    origin: str
+
+
+def _stored(network: PointNetwork | AnchorNetwork, config: SupervisedConfig, output: Path) -> _People:
+    store = open_samples(config, output, _samples(config), max(1, config.run.workers))
+    training, validation = chosen_rows(store, config)
     inputs = (_INPUTS[config.network],)
     pixels = {inputs[0]: network.config.size} if isinstance(network, AnchorNetwork) else None
-    outcome = train(
-        task,
+    return _People(
         training_loader(PersonDataset(store, training, inputs, config.frames, pixels), config.run, identity_collate),
         validation_loader(
             PersonDataset(store, validation, inputs, config.frames, pixels), config.run, identity_collate
         ),
-        config.run,
-        output,
+        store.centers,
+        len(training),
+        f"{100 * config.labels:g} % of the clips of {config.data or store.folder.name}",
     )
-    if outcome.first:
-        _write_figures(output, config, outcome, len(training))
-    if outcome.to_be_saved:
-        record = _record(config, config.data or store.folder.name, outcome)
-        save_network(output / f"{config.network}.safetensors", task.trained(), network.config, record)
-    return outcome
+
+
+def _streamed(network: PointNetwork | AnchorNetwork, config: SupervisedConfig) -> _People:
+    inputs = Inputs(depth=DepthImageConfig(size=network.config.size)) if isinstance(network, AnchorNetwork) else None
+    if isinstance(network, PointNetwork):
+        inputs = Inputs(points=PointCloudConfig(points=network.config.points, centers=network.config.centers))
+    assert inputs is not None
+    bank = load_bank(config.stream.bank_file)
+    seen = config.stream.views * config.stream.replays
+    return _People(
+        stream_loader(PersonStream(config.stream, inputs, config.run), config.run),
+        validation_loader(ValidationPeople(config.stream, inputs, config.run), config.run, identity_collate),
+        network.config.centers if isinstance(network, PointNetwork) else 0,
+        config.run.steps * config.run.batch // seen,
+        f"people rendered on the fly of {len(bank.people)} bodies in {len(bank.poses)} poses, each seen {seen} times",
+    )
 
 
 def _samples(config: SupervisedConfig) -> SampleSettings:
@@ -151,15 +216,15 @@ def _labeled(store: SampleStore, rows: Rows) -> NDArray[np.bool_]:
 
 def _network(config: SupervisedConfig) -> PointNetwork | AnchorNetwork:
     if config.network == "points":
-        return init_point_network(config.size, config.frames, config.initial)
+        return init_point_network(config.size, config.frames, config.initial, config.paint)
     return init_anchor_network(config.network, config.size, config.initial)
 
 
 def _task(
-    network: PointNetwork | AnchorNetwork, config: SupervisedConfig, store: SampleStore
+    network: PointNetwork | AnchorNetwork, config: SupervisedConfig, centers: int
 ) -> SupervisedPoints | SupervisedWindows:
     if isinstance(network, PointNetwork):
-        return SupervisedPoints(network, config.loss, config.points, store.centers, config.average)
+        return SupervisedPoints(network, config.loss, config.points, centers, config.average)
     depth = DepthImageConfig(size=network.config.size) if config.network == "depth" else None
     return SupervisedWindows(network, config.loss, config.windows, depth, config.average)
 
@@ -179,5 +244,5 @@ def _write_figures(output: Path, config: SupervisedConfig, outcome: Outcome, peo
 def _record(config: SupervisedConfig, origin: str, outcome: Outcome) -> ModelCard:
     sizes = {"points": "points in meters", "depth": "window of depth", "rgb": "window of color"}
     takes = f"{sizes[config.network]} about the person; see codecs"
-    about = f"true joints of {100 * config.labels:g} % of the clips of {origin}"
+    about = f"ground truth of {origin}"
     return model_card(config.network, takes, about, validation_metrics(outcome))

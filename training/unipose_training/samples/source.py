@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.registry import clips_for, open_data_set
@@ -13,6 +14,10 @@ from unipose_training.samples.rows import SampleSettings
 from unipose_training.samples.store import TRUTH, SampleStore
 
 _log = logging.getLogger(__name__)
+
+
+#: Name of the data that are rendered on the fly; see :mod:`unipose_training.synthetic.stream`.
+STREAM = "stream"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +35,9 @@ class SampleSource:
         ValueError: neither or both of samples and data are named, or data without root.
     """
 
+    #: Whether the recipe can learn from people who are rendered on the fly.
+    streams: ClassVar[bool] = False
+
     samples: Path | None = None
     data: str = ""
     root: Path | None = None
@@ -37,6 +45,12 @@ class SampleSource:
     keypoint_labels: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.data == STREAM and self.streams:
+            if self.samples or self.root or self.subset or self.keypoint_labels:
+                raise ValueError(
+                    f"data = {STREAM}: people are rendered; leave out samples, root, subset, keypoint_labels"
+                )
+            return
         if (self.samples is None) == (not self.data):
             raise ValueError("samples, data: name one of them: samples=STORE, or data=NAME root=DIR")
         if bool(self.data) != (self.root is not None):

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from unipose_training.datasets.errors import reading
 from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.motion import Motion
 
@@ -63,22 +64,21 @@ def read_cmu(skeleton: Path, motion: Path, rate_hz: float) -> Motion:
     Raises:
         SyntheticError: a file is absent, incomplete, or the two do not fit.
     """
-    try:
+    both = Path(f"{motion} with {skeleton}")
+    with reading(both, "download both again", "not a CMU trial and its skeleton", "check the folder", SyntheticError):
         bones = _parse_asf(skeleton.read_text(encoding="utf-8", errors="replace").splitlines())
         frames = _parse_amc(motion.read_text(encoding="utf-8", errors="replace").splitlines())
         turns = _forward_kinematics(bones, frames)
         root = np.array([frame["root"][:3] for frame in frames])
-    except (OSError, KeyError, ValueError, IndexError) as error:
-        raise SyntheticError(f"{motion} with {skeleton}: not a CMU trial and its skeleton ({error})") from error
-    names = tuple(_BONES)
-    return Motion(
-        name=motion.stem,
-        bones=names,
-        rotations=np.stack([_AXES @ turns[_BONES[name]].as_matrix() @ _AXES.T for name in names], axis=1),
-        rest_directions=np.stack([_direction(bones, name) for name in names]),
-        root=root @ _AXES.T * _METERS,
-        period_s=1.0 / rate_hz,
-    )
+        names = tuple(_BONES)
+        return Motion(
+            name=motion.stem,
+            bones=names,
+            rotations=np.stack([_AXES @ turns[_BONES[name]].as_matrix() @ _AXES.T for name in names], axis=1),
+            rest_directions=np.stack([_direction(bones, name) for name in names]),
+            root=root @ _AXES.T * _METERS,
+            period_s=1.0 / rate_hz,
+        )
 
 
 def _direction(bones: dict[str, AsfBone], name: str) -> NDArray[np.float64]:

@@ -37,6 +37,7 @@ PLANS_SHA256 = "6dc04fc9175f15877c69c0670b5cbc32a45fff6c8b719d624b2cad97e3fe60d7
 NAME_V2 = "UniPose-Synth v2"
 SEED_V2 = 20_260_202
 FRAMES_V2 = 20
+SAMPLED_V2 = (0, 9, 18, 27, 36, 45, 54, 63)
 PLANS_V2_SHA256 = "50798061043017d1ee304458e9cf0a017d8b498fc3312ca01203e8c4a183b9e2"
 #: Depth is sampled on so many rows and columns, away from the borders.
 _GRID = (6, 8)

@@ -11,11 +11,13 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from unipose_training.datasets.errors import DAMAGED, reading
 from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.motion import Motion
 
@@ -65,7 +67,11 @@ def read_deepmimic(source: Path, clip: str) -> Motion:
     Raises:
         SyntheticError: the clip is not there or its rows are not DeepMimic's.
     """
-    document = json.loads(_text(source, f"humanoid3d_{clip}.txt"))
+    with reading(source, "download it again", f"clip '{clip}' {DAMAGED}", refusal=SyntheticError):
+        return _motion(source, clip, json.loads(_text(source, f"humanoid3d_{clip}.txt")))
+
+
+def _motion(source: Path, clip: str, document: dict[str, Any]) -> Motion:
     rows = np.asarray(document["Frames"], np.float64)
     if rows.ndim != 2 or rows.shape[1] != _ROW_LENGTH:
         raise SyntheticError(

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_training.datasets.errors import reading
 from unipose_training.synthetic.errors import SyntheticError
 
 Array = NDArray[np.float64]
@@ -45,6 +46,7 @@ class Garment:
 
 #: World axis of MakeHuman's x, y (up) and z (towards the viewer).
 _WORLD_AXIS = (0, 2, 1)
+_MOST_VERTICES = 1_000_000
 _SECTIONS = ("verts", "weights", "delete_verts")
 
 
@@ -60,6 +62,11 @@ def read_garment(folder: Path, name: str) -> Garment:
         mesh = (folder / f"{name}.obj").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise SyntheticError(f"clothes '{name}': {error}; the folder must hold its .mhclo and .obj") from error
+    with reading(folder / name, "download the clothes again", refusal=SyntheticError):
+        return _garment(name, clothing, mesh)
+
+
+def _garment(name: str, clothing: list[str], mesh: list[str]) -> Garment:
     ties, hides, scales = _parse_mhclo(clothing)
     faces = np.array(list(_triangles(mesh)), np.int64)
     if not len(ties) or not len(faces) or faces.max() >= len(ties) or len(scales) != 3:
@@ -108,6 +115,8 @@ def _ranges(words: list[str]) -> list[int]:
         if word == "-":
             continue
         after_dash = i > 0 and words[i - 1] == "-"
+        if after_dash and int(word) - numbers[-1] > _MOST_VERTICES:
+            raise ValueError(f"vertices {numbers[-1]} to {word} are hidden; no body has so many")
         numbers += range(numbers[-1] + 1, int(word) + 1) if after_dash else [int(word)]
     return numbers
 

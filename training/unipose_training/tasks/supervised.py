@@ -8,31 +8,91 @@ import torch
 from torch import Tensor, nn
 
 from unipose_ros.codecs.windows import DepthImageConfig
+from unipose_ros.joint_sets import ITOP15
 from unipose_ros.networks.anchors import AnchorNetwork
 from unipose_ros.networks.points import PointNetwork
 from unipose_training.engine.ema import AveragedTask
 from unipose_training.engine.step import Task
-from unipose_training.losses.robust import joint_loss
+from unipose_training.losses.robust import (
+    bone_lengths,
+    huber,
+    joint_loss,
+    laplace_loss,
+    length,
+    split_valid,
+    weighted_mean,
+)
 from unipose_training.samples.augment_points import NO_AUGMENTATION as SAME_POINTS
 from unipose_training.samples.augment_points import PointAugmentation
 from unipose_training.samples.augment_windows import NO_NOISE, WindowAugmentation
 from unipose_training.samples.dataset import PersonBatch
-from unipose_training.tasks.points import ground_truth_metrics, predict
-from unipose_training.tasks.students import StudentLossWeights, WindowStudent, ground_truth_target, scale_term
+from unipose_training.tasks.points import Prediction, ground_truth_metrics, predict
+from unipose_training.tasks.students import StudentLossWeights, Target, WindowStudent, ground_truth_target, scale_term
 
 
 @dataclass(frozen=True)
 class SupervisedWeights(StudentLossWeights):
-    """Loss weights: depth and rgb use :class:`StudentLossWeights`, points use ``joints`` and ``scale``.
+    """Loss weights: depth and rgb use :class:`StudentLossWeights` as well.
 
     Attributes:
-        joints: distance to the true joints.
+        joints: distance to the true joints (points).
+        likelihood: Laplace's likelihood of the true joints: unlike ``scale`` it moves the joints too, and most
+            where the network is sure.
+        bones: distance between each bone as a vector and the true one.
+        lengths: difference between each bone's length and the true one. A joint that may be here or there is least
+            wrong on average in between, with bones too short; this term keeps them long.
+        occluded: weight of joints that are not visible, beside 1 of those that are.
 
     Raises:
         ValueError: one is negative.
     """
 
     joints: float = 1.0
+    likelihood: float = 0.0
+    bones: float = 0.0
+    lengths: float = 0.0
+    occluded: float = 1.0
+
+
+_BONES = [(bone.parent, bone.child) for bone in ITOP15.bones]
+
+
+def body_terms(said: Prediction, target: Target, weights: SupervisedWeights) -> dict[str, Tensor]:
+    """The terms of :class:`SupervisedWeights` that all networks have, without those that count nothing.
+
+    Args:
+        said: (B, T, J, 3) joints and (B, T, J) log scales.
+        target: with the same sides.
+    """
+    terms: dict[str, Tensor] = {}
+    if weights.likelihood:
+        residuals = said.joints - target.joints
+        terms["likelihood"] = weights.likelihood * laplace_loss(
+            residuals, said.log_scales[..., None], target.weights[..., None]
+        )
+    if weights.bones or weights.lengths:
+        bones = torch.tensor(_BONES, device=said.joints.device)
+        true, there = split_valid(target.joints)
+        both = there.all(-1).to(true.dtype) * target.weights
+        pairs = both[..., bones[:, 0]] * both[..., bones[:, 1]]
+        if weights.bones:
+            wrong = said.joints - true
+            apart = length(wrong[..., bones[:, 1], :] - wrong[..., bones[:, 0], :])
+            terms["bones"] = weights.bones * weighted_mean(huber(apart, _KNEE), pairs)
+        if weights.lengths:
+            apart = bone_lengths(said.joints, bones) - bone_lengths(true, bones)
+            terms["lengths"] = weights.lengths * weighted_mean(huber(apart, _KNEE), pairs)
+    return terms
+
+
+#: Meters, of Huber's function on bones.
+_KNEE = 0.03
+
+
+def weighted_target(batch: PersonBatch, weights: SupervisedWeights) -> Target:
+    """The true joints (B, T, J, 3); occluded ones count as configured."""
+    counted = torch.where(batch.visible, 1.0, weights.occluded) * batch.given[..., None]
+    return ground_truth_target(batch.truth, counted)
 
 
 class SupervisedPoints(AveragedTask):
@@ -59,12 +119,13 @@ class SupervisedPoints(AveragedTask):
     def training_loss(self, batch: PersonBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """See :class:`SupervisedWeights`."""
         said = predict(self.network, batch, self._augmentation, self._centers)
-        target = ground_truth_target(batch.truth, batch.given[..., None])
+        target = weighted_target(batch, self._weights)
         terms = {
             "joints": self._weights.joints * joint_loss(said.joints, target.joints, target.weights),
             "scale": self._weights.scale * scale_term(said.joints, said.log_scales, target),
+            **body_terms(said, target, self._weights),
         }
-        return terms["joints"] + terms["scale"], terms
+        return torch.stack(list(terms.values())).sum(), terms
 
     def validation_metrics(self, batch: PersonBatch) -> dict[str, Tensor]:
         """See :func:`unipose_training.tasks.points.ground_truth_metrics`."""
@@ -89,11 +150,13 @@ class SupervisedWindows(Task):
     ) -> None:
         super().__init__()
         self.voice = WindowStudent(network, augmentation, depth, NO_NOISE, weights)
-        self._average = average
+        self._weights, self._average = weights, average
 
     def training_loss(self, batch: PersonBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """See :class:`StudentLossWeights`."""
-        _, terms = self.voice.learn(batch, ground_truth_target(batch.truth[:, -1], batch.given[:, -1:]))
+        """See :class:`SupervisedWeights`."""
+        target = Target(*(values[:, -1] for values in weighted_target(batch, self._weights)))
+        said, terms = self.voice.learn(batch, target)
+        terms |= body_terms(Prediction(said.joints[:, -1], said.log_scales[:, -1]), target, self._weights)
         return torch.stack(list(terms.values())).sum(), terms
 
     def validation_metrics(self, batch: PersonBatch) -> dict[str, Tensor]:

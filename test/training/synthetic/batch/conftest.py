@@ -126,6 +126,7 @@ def only_frame() -> Callable[[SceneBatch, int], SceneBatch]:
                 people.places[there],
                 people.headings[there],
                 people.colors[there],
+                *(None if values is None else values[there] for values in (people.turns, people.no_return)),
             ),
             Lamps(
                 scenes.lamps.positions[one],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Any, TypeGuard
 
 import numpy as np
 import yaml
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from unipose_ros.frame import Skeletons
 from unipose_ros.recordings.pairing import pair_stamps
 from unipose_ros.tracking.assignment import match, mean_distances
+from unipose_training.datasets.errors import reading
 from unipose_training.evaluation.errors import EvaluationError
 from unipose_training.evaluation.matching import MATCH_GATE
 
@@ -48,20 +51,24 @@ def read_camera_poses(path: Path) -> dict[str, NDArray[np.float64]]:
     Raises:
         EvaluationError: the file cannot be read, or a matrix is not a rigid transform.
     """
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise EvaluationError(f"{path}: cannot be read as YAML ({error}); give 'name: [16 numbers]' lines") from error
+    remedy = "give 'name: [16 numbers]' lines"
+    with reading(path, remedy, "cannot be read as YAML", remedy, EvaluationError):
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(content, Mapping):
-        raise EvaluationError(f"{path}: give 'name: [16 numbers]' lines, one for each recording")
+        raise EvaluationError(f"{path}: {remedy}, one for each recording")
     return {str(name): _rigid(path, str(name), values) for name, values in content.items()}
 
 
+def _is_short(values: object) -> TypeGuard[list[Any]]:
+    """A list of numbers or of rows; YAML's references make lists of any length out of a few lines."""
+    return isinstance(values, list) and len(values) <= 16 and all(len(v) <= 4 for v in values if isinstance(v, list))
+
+
 def _rigid(path: Path, name: str, values: object) -> NDArray[np.float64]:
-    try:
-        matrix = np.asarray(values, np.float64).reshape(4, 4)
-    except (TypeError, ValueError) as error:
-        raise EvaluationError(f"{path}: '{name}' has not 16 numbers; give a 4 x 4 matrix row by row") from error
+    flat = [each for row in values for each in (row if isinstance(row, list) else [row])] if _is_short(values) else []
+    if len(flat) != 16 or not all(isinstance(each, int | float) and math.isfinite(each) for each in flat):
+        raise EvaluationError(f"{path}: '{name}' has not 16 numbers; give a 4 x 4 matrix row by row")
+    matrix = np.array(flat, np.float64).reshape(4, 4)
     rotation = matrix[:3, :3]
     orthonormal = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) and np.linalg.det(rotation) > 0
     if not orthonormal or not np.allclose(matrix[3], (0, 0, 0, 1)):

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from unipose_ros.files import write_atomic
 from unipose_ros.visualization.overlay import Image
 from unipose_training.datasets.real_sets import RealClip
 from unipose_training.evaluation.real_checks import RealChecks
@@ -39,7 +40,7 @@ def draw_real(
             real = clip.real_frame(index)
             remark = _remark(frame, check)
             data = _to_jpeg(compose(real.frame, frame, view, title, real.mask, remark))
-            (folder / f"{clip.name.replace('/', '_')}_{index:04d}.jpg").write_bytes(data)
+            write_atomic(folder / f"{clip.name.replace('/', '_')}_{index:04d}.jpg", data)
             caption = "; ".join(text for text in (title, remark, worst_joints(frame)) if text)
             shown.append(Shown(caption, base64.b64encode(data).decode()))
     return shown

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +14,8 @@ from numpy.typing import NDArray
 
 from unipose_ros.files import write_atomic
 from unipose_ros.networks.weights import tensors_sha256
+from unipose_training.datasets.arrays import read_npz
+from unipose_training.datasets.errors import DataError, reading
 from unipose_training.synthetic.bank.crowd import Crowd
 from unipose_training.synthetic.bank.store_crowd import has_crowd, pack_crowd, to_bytes, unpack_crowd
 from unipose_training.synthetic.bank.types import BankRecord, BodyBank, LightPerson, PoseClips
@@ -54,7 +55,8 @@ def load_bank(path: Path) -> BodyBank:
     sha256 = bytes(arrays.pop(_SHA256, np.zeros(0, np.uint8))).decode("ascii", "replace")
     if sha256 != tensors_sha256(arrays):
         raise SyntheticError(f"body bank {path}: damaged, its arrays do not have the recorded sha256; bake it again")
-    bank = _unpack(arrays)
+    with reading(path, "bake it again", refusal=SyntheticError):
+        bank = _unpack(arrays)
     return replace(bank, record=replace(bank.record, sha256=sha256))
 
 
@@ -65,12 +67,18 @@ def as_stored(bank: BodyBank) -> BodyBank:
 
 def _pack(bank: BodyBank) -> Arrays:
     return {
-        **(_pack_people(bank.people) if bank.crowd is None else pack_crowd(bank.crowd)),
+        **_pack_bodies(bank),
         **_pack_poses(bank.poses),
         "joint_shares": bank.joint_shares,
         "parents": bank.parents.astype(np.int16),
         _DOCUMENT: _text_array(_document(bank)),
     }
+
+
+def _pack_bodies(bank: BodyBank) -> Arrays:
+    """Shared meshes where they are everybody's; whoever was picked from a crowd has a mesh of their own."""
+    whole = bank.crowd is not None and len(bank.crowd.materials) == len(bank.people)
+    return pack_crowd(bank.crowd) if whole and bank.crowd is not None else _pack_people(bank.people)
 
 
 def _unpack(arrays: Arrays) -> BodyBank:
@@ -89,12 +97,11 @@ def _unpack(arrays: Arrays) -> BodyBank:
 
 
 def _read(path: Path) -> Arrays:
+    remedy = "bake one with python -m unipose_training.synthetic.bank"
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        remedy = "bake one with python -m unipose_training.synthetic.bank"
-        raise SyntheticError(f"body bank {path}: cannot be read ({error}); {remedy}") from error
+        return read_npz(path, None, remedy, "body bank cannot be read", missing=remedy)
+    except DataError as error:
+        raise SyntheticError(str(error)) from error
 
 
 def _document(bank: BodyBank) -> str:

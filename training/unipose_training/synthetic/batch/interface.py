@@ -23,12 +23,16 @@ class Rendered:
         owner: (F, H, W) int16: :data:`NOTHING`, ``surfaces.ROOM`` or the owner number of a person.
         color: (F, H, W, 3) uint8 RGB, or None.
         people: vertices and joints of all people in the world.
+        things: (F, H, W) int32: -1 for nothing; then the materials of all people, as many of each as the bank's
+            bodies have, the blocks, and three (floor, ceiling, walls) of each room. None where a renderer
+            cannot tell.
     """
 
     depth: Tensor
     owner: Tensor
     color: Tensor | None
     people: PosedPeople
+    things: Tensor | None = None
 
 
 class Renderer(Protocol):

@@ -67,7 +67,8 @@ class Cameras(OnDevice):
     def to_optical(self, points: Tensor, frames: Tensor) -> Tensor:
         """(N, ..., 3) world -> optical frame of the (N,) frames."""
         shape = points.shape
-        flat = points.reshape(len(frames), -1, 3) - self.positions[frames][:, None]
+        # The number of points is said, as it does not follow from no elements.
+        flat = points.reshape(len(frames), shape[1:-1].numel(), 3) - self.positions[frames][:, None]
         return (flat @ self.rotations[frames].transpose(1, 2)).reshape(shape)
 
     def project(self, points: Tensor, frames: Tensor) -> Tensor:

@@ -27,13 +27,20 @@ class TorchRenderer:
     """
 
     def __init__(
-        self, bank: BodyBank, device: torch.device | str = "cpu", samples: int = 1, budget: int | None = None
+        self,
+        bank: BodyBank,
+        device: torch.device | str = "cpu",
+        samples: int = 1,
+        budget: int | None = None,
+        cull: bool = False,
     ) -> None:
         """Put a bank on the device.
 
         Args:
             samples: rays per pixel along each axis for color; depth has one, through the pixel's center.
             budget: pixels of tiles looked at together.
+            cull: leave out triangles that are seen from behind: a third faster. Of the pixels that show a
+                person, less than 1 % show the inside of a garment or of hair, and then show what is behind it.
 
         Raises:
             SyntheticError: ``samples`` is not positive.
@@ -43,7 +50,7 @@ class TorchRenderer:
         self.device = torch.device(device)
         self._bank = to_tensors(bank, self.device)
         self._looks = looks_of([m for person in bank.people for m in person.materials]).to(self.device)
-        self._samples = samples
+        self._samples, self._cull = samples, cull
         self._budget = budget or (1 << 18 if self.device.type == "cpu" else 1 << 24)
 
     @torch.no_grad()
@@ -56,7 +63,18 @@ class TorchRenderer:
         seen = depth < torch.inf
         owner = torch.where(seen, self._owners(scenes, surface), NOTHING).to(torch.int16)
         image = self._color(scenes, people, depth, surface) if color else None
-        return Rendered(torch.where(seen, depth, 0.0), owner, image, people)
+        things = torch.where(seen, self._things(scenes, surface), -1).to(torch.int32)
+        return Rendered(torch.where(seen, depth, 0.0), owner, image, people, things)
+
+    def _things(self, scenes: SceneBatch, surface: Tensor) -> Tensor:
+        """See :attr:`unipose_training.synthetic.batch.interface.Rendered.things`."""
+        triangles, materials = self._bank.faces.shape[1], scenes.people.colors.shape[1]
+        people = len(scenes.people) * triangles
+        things = surface - people + len(scenes.people) * materials
+        of_people = (surface < people).flatten().nonzero()[:, 0]
+        person, triangle = surface.flatten()[of_people] // triangles, surface.flatten()[of_people] % triangles
+        things.view(-1)[of_people] = person * materials + self._bank.look[scenes.people.bodies[person], triangle]
+        return things
 
     def _draw(self, scenes: SceneBatch, cameras: Cameras, people: PosedPeople) -> tuple[Tensor, Tensor]:
         """Depth and surface number of all pixels; numbers go through people, blocks and rooms."""
@@ -64,7 +82,7 @@ class TorchRenderer:
         buffer = ZBuffer(room_background(cameras, scenes.rooms, blocks + len(scenes.blocks), self._budget))
         draw_blocks(buffer, cameras, scenes.blocks, blocks, self._budget)
         faces = self._bank.faces[scenes.people.bodies]
-        draw_people(buffer, cameras, people.vertices, faces, scenes.people.frames, self._budget)
+        draw_people(buffer, cameras, people.vertices, faces, scenes.people.frames, self._budget, self._cull)
         return buffer.read()
 
     def _owners(self, scenes: SceneBatch, surface: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ class _Projected:
 
 
 def draw_people(
-    buffer: ZBuffer, cameras: Cameras, vertices: Tensor, faces: Tensor, frames: Tensor, budget: int
+    buffer: ZBuffer, cameras: Cameras, vertices: Tensor, faces: Tensor, frames: Tensor, budget: int, cull: bool = False
 ) -> None:
     """Draw N people; triangle t of person n has the surface number ``n * T + t``.
 
@@ -46,15 +46,16 @@ def draw_people(
         faces: (N, T, 3).
         frames: (N,).
         budget: pixels that may be looked at together.
+        cull: leave out triangles that are seen from behind.
     """
     if not len(frames):
         return
-    shown = _project(cameras, vertices, faces, frames)
+    shown = _project(cameras, vertices, faces, frames, cull)
     for side, triangle, origin in tiles(shown.low, shown.high, budget):
         _draw_tiles(buffer, shown, side, triangle, origin)
 
 
-def _project(cameras: Cameras, vertices: Tensor, faces: Tensor, frames: Tensor) -> _Projected:
+def _project(cameras: Cameras, vertices: Tensor, faces: Tensor, frames: Tensor, cull: bool) -> _Projected:
     people, triangles = faces.shape[:2]
     optical = cameras.to_optical(vertices, frames)
     inverse = 1 / optical[..., 2].clamp(min=NEAREST)
@@ -70,10 +71,15 @@ def _project(cameras: Cameras, vertices: Tensor, faces: Tensor, frames: Tensor) 
     peak = torch.maximum(torch.maximum(a, b), c)
     high = torch.minimum(peak.floor(), size)
     u, v = ((low <= high) & (low <= size) & (peak < torch.inf)).unbind(1)
-    kept = (u & v).nonzero()[:, 0]
+    chosen = u & v
+    if cull:
+        # Outward faces turn counterclockwise, which the image's downward v makes negative.
+        along, across = b - a, c - a
+        chosen &= along[:, 0] * across[:, 1] < along[:, 1] * across[:, 0]
+    kept = chosen.nonzero()[:, 0]
     frame = frames[kept // triangles]
-    chosen = corners[kept]
-    return _Projected(kept, frame, chosen[..., :2], chosen[..., 2], low[kept].int(), high[kept].int())
+    shown = corners[kept]
+    return _Projected(kept, frame, shown[..., :2], shown[..., 2], low[kept].int(), high[kept].int())
 
 
 def _draw_tiles(buffer: ZBuffer, shown: _Projected, side: int, triangle: Tensor, origin: Tensor) -> None:

@@ -1,0 +1,189 @@
+"""``unipose calibrate``: make covariances and confidences as large as errors are on real people and on renders.
+
+Errors are taken where a set has 3D ground truth, and across the ray where a 2D network sees the same people (not of
+modalities that place their joints on its keypoints). Every set counts alike. The table that is printed judges each set
+by a calibration that has not seen it. With ``--write`` the calibration on all sets goes into
+``config/calibration.yaml``, with ``--write-weights`` into the model card of the weights that are named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import yaml
+from tqdm import tqdm
+
+from unipose_ros.backends import BackendError
+from unipose_ros.cli.options import positive
+from unipose_ros.detection.movenet import load_movenet
+from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator, WeightsConfig
+from unipose_ros.files import write_atomic
+from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.modalities.calibration import Calibration, read_calibrations
+from unipose_ros.networks.weights import WeightsError, load_weights, read_model_card, save_weights
+from unipose_ros.recordings import RecordingError
+from unipose_ros.resources import resource_path
+from unipose_training.datasets.base import Clip, open_clips
+from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.joint_sets import in_joint_set
+from unipose_training.datasets.real_sets import RealClip, RealFrame, open_real_frames
+from unipose_training.evaluation.calibration_fit import SetReport, fit, leave_one_out, report_table
+from unipose_training.evaluation.errors import EvaluationError
+from unipose_training.evaluation.real_checks import ReferenceKeypoints
+from unipose_training.evaluation.real_run import Setting, settings_of
+from unipose_training.evaluation.residuals import Residuals, residuals_in_2d, residuals_in_3d
+
+_RENDERS = "renders"
+#: Modalities that place joints on the 2D network's keypoints: their distance from these says nothing.
+_ON_KEYPOINTS = ("lookup", "rgb", "rgbd")
+_HEAD = """# What covariances and confidences are multiplied with, by modality and status of the joint; see
+# unipose_ros/modalities/calibration.py. Fitted by `unipose calibrate --write`; weights that carry their own come first.
+"""
+_REFUSALS = (BackendError, DataError, EstimatorError, EvaluationError, OSError, RecordingError, WeightsError)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Fit, judge and write; 1 with one line on stderr when something given cannot be used."""
+    options = _parser().parse_args(argv)
+    try:
+        print(_calibrate(options))
+    except _REFUSALS as error:
+        print(f"unipose calibrate: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "unipose calibrate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--root", type=Path, required=True, metavar="DIR", help="folder of the real frames (docs/datasets.md)")
+    add("--clips", type=Path, nargs="*", default=[], metavar="PATH", help="renders, not of a benchmark: bags or shards")
+    add("--modality", default="points", help="as for evaluate, several with commas between (default: %(default)s)")
+    add("--every", type=positive, default=10, metavar="N", help="frames of a sequence; one of so many counts")
+    add("--clip-frames", type=positive, default=2, metavar="N", help="of each rendered clip (default: %(default)s)")
+    add("--weights", action="append", default=[], metavar="NAME=FILE", help="weights instead of the shipped ones")
+    add("--write", action="store_true", help="into config/calibration.yaml")
+    add("--write-weights", action="store_true", help="into the model card of the weights that --weights names")
+    add("--output", type=Path, metavar="MD", help="file for the table")
+    return parser
+
+
+def _calibrate(options: argparse.Namespace) -> str:
+    files = dict(text.partition("=")[::2] for text in options.weights)
+    if unknown := [name for name in files if name not in vars(WeightsConfig())]:
+        raise EvaluationError(f"--weights {unknown[0]}: use one of {', '.join(vars(WeightsConfig()))}")
+    config = EstimatorConfig(threads=1, weights=WeightsConfig(**files))
+    settings = settings_of(options.modality.split(","), config)
+    clips = open_real_frames(options.root)
+    renders = [clip for path in options.clips for clip in open_clips(path)]
+    keypoints = ReferenceKeypoints(load_movenet(threads=1))
+    parts = []
+    for setting in settings:
+        residuals = collect(setting, clips, renders, keypoints, options.every, options.clip_frames)
+        calibration = fit(residuals)
+        parts.append(f"### {setting.name}\n\n{report_table(judge_sets(residuals))}\n\n{_shown(calibration)}")
+        if options.write:
+            write_config(resource_path("config") / "calibration.yaml", setting.config.modality, calibration)
+        if options.write_weights:
+            _write_card(Path(files.get(setting.config.modality, "")), calibration)
+    text = "\n\n".join(parts) + "\n"
+    if options.output:
+        write_atomic(options.output, text)
+    return text
+
+
+def judge_sets(residuals: Residuals) -> list[SetReport]:
+    """Each folder left out; and of a folder with several instants each instant."""
+    by_folder = leave_one_out(residuals, lambda name: name.partition("/")[0])
+    by_set = leave_one_out(residuals)
+    return [*by_folder, *(report for report in by_set if "/" in report.name)]
+
+
+def collect(
+    setting: Setting,
+    clips: Sequence[RealClip],
+    renders: Iterable[Clip],
+    keypoints: ReferenceKeypoints,
+    every: int = 10,
+    clip_frames: int = 2,
+) -> Residuals:
+    """Errors of a setting, uncalibrated and frame by frame, on real frames and renders."""
+    parts: list[Residuals] = []
+    with closing(PoseEstimator(setting.config, calibrations={})) as estimator:
+        for clip in tqdm(clips, desc=f"{setting.name}, real", unit="clip"):
+            for real in _real_frames(clip.seen_by(setting.config.needs.color, setting.depth), every):
+                found = _estimate(estimator, real.frame)
+                if found is not None:
+                    parts.append(_of_real(clip, real, found, keypoints, setting.config.modality))
+        for render in tqdm(renders, desc=f"{setting.name}, renders", unit="clip"):
+            parts += _of_render(render, estimator, clip_frames)
+    return Residuals.together(parts)
+
+
+def _real_frames(clip: RealClip, every: int) -> Iterator[RealFrame]:
+    return (clip.real_frame(index) for index in range(0, len(clip), every))
+
+
+def _estimate(estimator: PoseEstimator, frame: RgbdFrame) -> Skeletons | None:
+    """``None`` of a frame without the images that are needed."""
+    estimator.reset()
+    try:
+        return estimator.estimate(frame)
+    except EstimatorError:
+        return None
+
+
+def _of_real(
+    clip: RealClip, real: RealFrame, found: Skeletons, keypoints: ReferenceKeypoints, modality: str
+) -> Residuals:
+    if real.truth is not None:
+        # Instants of one recording are sets of their own: other poses, and often other people.
+        name = clip.name.partition("_")[0] if "/" in clip.name else clip.subset
+        return residuals_in_3d(name, found, in_joint_set(real.truth, found.joint_set))
+    seen = None if modality in _ON_KEYPOINTS else keypoints.of(clip.name, real)
+    if seen is None:
+        return Residuals.together([])
+    return residuals_in_2d(clip.subset, real.frame.camera, found, seen)
+
+
+def _of_render(clip: Clip, estimator: PoseEstimator, count: int) -> Iterator[Residuals]:
+    known = {skeletons.stamp_ns: skeletons for skeletons in clip.truth()}
+    step = max(1, len(clip) // count)
+    for frame in islice(clip.frames(), 0, step * count, step):
+        found = _estimate(estimator, frame)
+        if found is not None and frame.stamp_ns in known:
+            yield residuals_in_3d(_RENDERS, found, in_joint_set(known[frame.stamp_ns], found.joint_set))
+
+
+def write_config(path: Path, modality: str, calibration: Calibration) -> None:
+    """Put a modality's calibration into a YAML file; the others stay."""
+    known = read_calibrations(path) if path.is_file() else {}
+    known[modality] = calibration
+    content = {name: _rounded(each) for name, each in sorted(known.items())}
+    write_atomic(path, _HEAD + yaml.safe_dump(content, sort_keys=False))
+
+
+def _rounded(calibration: Calibration) -> dict[str, dict[str, float]]:
+    entries = calibration.to_dict().items()
+    return {status: {name: round(value, 4) for name, value in numbers.items()} for status, numbers in entries}
+
+
+def _write_card(path: Path, calibration: Calibration) -> None:
+    if not path.name:
+        raise EvaluationError("--write-weights: name the modality's weights with --weights NAME=FILE")
+    tensors, card = load_weights(path, read_model_card(path).network)
+    save_weights(path, tensors, replace(card, metrics={**card.metrics, **calibration.metrics()}))
+
+
+def _shown(calibration: Calibration) -> str:
+    lines = (f"{status}: " + ", ".join(f"{name} {value:.3g}" for name, value in numbers.items())
+             for status, numbers in calibration.to_dict().items())  # fmt: skip
+    return "; ".join(lines)

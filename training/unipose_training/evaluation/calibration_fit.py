@@ -1,0 +1,234 @@
+"""Fits what :mod:`unipose_ros.modalities.calibration` applies, and judges it on sets that were left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import gammaln
+from scipy.stats import chi2
+
+from unipose_ros.modalities.calibration import (
+    NEAR,
+    Calibration,
+    StatusCalibration,
+    probability_near,
+    scale_covariances,
+)
+from unipose_training.evaluation.metrics.uncertainty import confidence_reliability
+from unipose_training.evaluation.residuals import Residuals
+
+FloatArray = NDArray[np.float64]
+
+#: Standard deviation of ground truth and of what data sets mean by a joint, meters: less is never claimed.
+_MIN_FLOOR, _MAX_FLOOR = 0.010, 0.030
+_DOF = (3.0, 30.0)
+#: A set counts as much as so many joints at most: a large set must not drown the others.
+_MOST = 150
+#: Sets with fewer joints of a status do not say how large its ellipsoids have to be.
+_LEAST = 20
+#: Joints farther off than this belong to somebody else, meters.
+_GROSS = 1.0
+#: What the published ellipsoid is to hold.
+LEVEL = 0.95
+#: Pulls towards no change and moderate tails where joints are few.
+_PRIOR = 0.02
+#: Row and column of xx, xy, xz, yy, yz, zz.
+_UPPER = np.triu_indices(3)
+
+
+def fit(residuals: Residuals) -> Calibration:
+    """The calibration of one modality, from the joints of one or several sets."""
+    known = residuals.select(np.linalg.norm(residuals.errors, axis=1) < _GROSS)
+    return Calibration(*(fit_status(known.select(known.measured == measured)) for measured in (True, False)))
+
+
+def fit_status(residuals: Residuals) -> StatusCalibration:
+    """Scale, floor and tails of the greatest likelihood, every set counting alike; then the inflation.
+
+    How much too sure a network is differs between scenes more than within, and a robot's are not among them. So the
+    inflation is the geometric mean of what all sets together and the hardest of them need for their 95 % ellipsoids
+    to hold. With fewer than 20 joints everything stays as it is, but for the floor.
+    """
+    if len(residuals) < _LEAST:
+        return StatusCalibration(floor=_MIN_FLOOR)
+    weights = _weights(residuals.sets)
+
+    def cost(values: FloatArray) -> float:
+        return _negative_log_likelihood(residuals, weights, _numbers(values)) + _PRIOR * float((values**2).sum())
+
+    found = minimize(cost, np.zeros(3), method="Nelder-Mead", options={"maxiter": 120, "xatol": 0.01, "fatol": 1e-4})
+    numbers = _numbers(found.x)
+    sets = [residuals.select(residuals.sets == name) for name in np.unique(residuals.sets)]
+    needed = [needed_inflation(each, numbers) for each in sets if len(each) >= _LEAST]
+    together = needed_inflation(residuals, numbers, weights)
+    return replace(numbers, inflation=float(np.sqrt(together * max([together, *needed]))))
+
+
+def _numbers(values: FloatArray) -> StatusCalibration:
+    """Unbounded values -> numbers within their bounds; zeros are no change of the scale, and the middles."""
+    part = 1 / (1 + np.exp(-values[1:]))
+    low, high = np.log(_DOF)
+    floor = _MIN_FLOOR + part[0] * (_MAX_FLOOR - _MIN_FLOOR)
+    return StatusCalibration(float(np.exp(values[0])), float(floor), float(np.exp(low + part[1] * (high - low))))
+
+
+def _weights(sets: NDArray[np.str_]) -> FloatArray:
+    _, numbers, counts = np.unique(sets, return_inverse=True, return_counts=True)
+    weights = (np.minimum(counts, _MOST) / counts)[numbers]
+    return np.asarray(weights / weights.sum(), np.float64)
+
+
+def _negative_log_likelihood(residuals: Residuals, weights: FloatArray, numbers: StatusCalibration) -> float:
+    """Of Student's t, per joint (Kotz and Nadarajah 2004, Multivariate t Distributions, equation 1.1)."""
+    matrices = _matrices(residuals, numbers, 1.0)
+    squared, k, dof = _squared(residuals, matrices), residuals.dimensions, numbers.dof
+    likelihoods = gammaln((dof + k) / 2) - gammaln(dof / 2) - k / 2 * np.log(dof * np.pi)
+    likelihoods = likelihoods - np.linalg.slogdet(matrices)[1] / 2 - (dof + k) / 2 * np.log1p(squared / dof)
+    return -float((weights * likelihoods).sum())
+
+
+def _matrices(residuals: Residuals, numbers: StatusCalibration, inflation: float) -> FloatArray:
+    """(N, 3, 3) covariances of what is observed; 1 for the dimension that a two-dimensional one lacks."""
+    scales = numbers.scale**2 * residuals.covariances + numbers.floor**2 * residuals.units
+    flat = (residuals.dimensions == 2).astype(np.float64)
+    noise = np.stack([residuals.noise**2, residuals.noise**2, np.where(flat > 0, 1.0, residuals.noise**2)], axis=1)
+    return np.asarray(inflation * scales + noise[:, :, None] * np.eye(3), np.float64)
+
+
+def _squared(residuals: Residuals, matrices: FloatArray) -> FloatArray:
+    solved = np.linalg.solve(matrices, residuals.errors[..., None])[..., 0]
+    return np.asarray((residuals.errors * solved).sum(axis=1), np.float64)
+
+
+def coverage(
+    residuals: Residuals, numbers: StatusCalibration, inflation: float | None = None, weights: FloatArray | None = None
+) -> float:
+    """Fraction of the joints that the 95 % ellipsoids hold.
+
+    Args:
+        inflation: instead of that of the numbers.
+        weights: (N,) of the joints; all alike by default.
+    """
+    matrices = _matrices(residuals, numbers, numbers.inflation if inflation is None else inflation)
+    held = _squared(residuals, matrices) <= chi2.ppf(LEVEL, residuals.dimensions)
+    return float(np.average(held, weights=weights))
+
+
+def needed_inflation(residuals: Residuals, numbers: StatusCalibration, weights: FloatArray | None = None) -> float:
+    """The least factor at which the 95 % ellipsoids hold 95 % of the joints, between 0.1 and 100."""
+    low, high = np.log(0.1), np.log(100.0)
+    for _ in range(24):
+        middle = (low + high) / 2
+        if coverage(residuals, numbers, float(np.exp(middle)), weights) >= LEVEL:
+            high = middle
+        else:
+            low = middle
+    return float(np.exp(high))
+
+
+@dataclass(frozen=True)
+class SetReport:
+    """How true the uncertainty is on one set.
+
+    Attributes:
+        name: of the set, and ``status`` of the joints: all, measured, inferred.
+        count: joints.
+        cover_before, cover_left_out, cover_all: fraction that the 95 % ellipsoids hold: uncalibrated, calibrated on
+            the other sets alone, and on all.
+        confidence_before, confidence_left_out: mean confidences.
+        within_10cm: what they should be; NaN of errors in two dimensions.
+        error_before, error_left_out: expected calibration errors of the confidences.
+    """
+
+    name: str
+    status: str
+    count: int
+    cover_before: float
+    cover_left_out: float
+    cover_all: float
+    confidence_before: float
+    confidence_left_out: float
+    within_10cm: float
+    error_before: float
+    error_left_out: float
+
+
+def leave_one_out(residuals: Residuals, group: Callable[[str], str] = str) -> list[SetReport]:
+    """Each group of sets judged by a calibration that has not seen it.
+
+    Args:
+        group: name of a set -> that of the group which is left out together.
+    """
+    groups = np.array([group(str(name)) for name in residuals.sets])
+    together = fit(residuals)
+    reports: list[SetReport] = []
+    for name in dict.fromkeys(groups.tolist()):
+        inside = groups == name
+        if inside.all():
+            continue
+        reports += judge(name, residuals.select(inside), fit(residuals.select(~inside)), together)
+    return reports
+
+
+def judge(name: str, residuals: Residuals, left_out: Calibration, together: Calibration) -> list[SetReport]:
+    """Of all joints, and of those of each status."""
+    every = np.ones(len(residuals), np.bool_)
+    masks = {"all": every, "measured": residuals.measured, "inferred": ~residuals.measured}
+    parts = {status: residuals.select(mask) for status, mask in masks.items() if mask.any()}
+    return [_report(name, status, joints, left_out, together) for status, joints in parts.items()]
+
+
+def _report(name: str, status: str, joints: Residuals, left_out: Calibration, together: Calibration) -> SetReport:
+    solid = joints.select(joints.dimensions == 3)
+    lengths = np.linalg.norm(solid.errors, axis=1)
+    before = confidence_reliability(solid.confidences, lengths)
+    after = confidence_reliability(confidences(solid, left_out), lengths)
+    return SetReport(
+        name=name,
+        status=status,
+        count=len(joints),
+        cover_before=_cover(joints, Calibration()),
+        cover_left_out=_cover(joints, left_out),
+        cover_all=_cover(joints, together),
+        confidence_before=before.mean,
+        confidence_left_out=after.mean,
+        within_10cm=float((lengths < NEAR).mean()) if len(solid) else float("nan"),
+        error_before=before.calibration_error,
+        error_left_out=after.calibration_error,
+    )
+
+
+def _cover(joints: Residuals, calibration: Calibration) -> float:
+    statuses = ((calibration.measured, joints.measured), (calibration.inferred, ~joints.measured))
+    parts = [(joints.select(mask), numbers) for numbers, mask in statuses]
+    return float(sum(len(part) * coverage(part, numbers) for part, numbers in parts if len(part)) / len(joints))
+
+
+def confidences(joints: Residuals, calibration: Calibration) -> FloatArray:
+    """(N,) probabilities that joints of which the error is known in three dimensions are within 10 cm."""
+    result = np.zeros(len(joints))
+    for numbers, mask in ((calibration.measured, joints.measured), (calibration.inferred, ~joints.measured)):
+        triangles = joints.covariances[mask][:, _UPPER[0], _UPPER[1]]
+        result[mask] = probability_near(scale_covariances(triangles, numbers), numbers)
+    return result
+
+
+def report_table(reports: Sequence[SetReport]) -> str:
+    """In Markdown."""
+    lines = [
+        "| left out | joints | count | 95 % ellipsoid holds: before | calibrated on the other sets | on all | "
+        "confidence before | calibrated on the others | true | error before | after |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for each in reports:
+        means = (each.confidence_before, each.confidence_left_out, each.within_10cm)
+        texts = [
+            "-" if np.isnan(value) else f"{value:.2f}" for value in (*means, each.error_before, each.error_left_out)
+        ]
+        covers = [f"{100 * value:.0f} %" for value in (each.cover_before, each.cover_left_out, each.cover_all)]
+        lines.append("| " + " | ".join([each.name, each.status, str(each.count), *covers, *texts]) + " |")
+    return "\n".join(lines)

@@ -1,0 +1,157 @@
+"""Boxes and distances as detectors give them: by keypoints, by depth, and around the joints of a first look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.detection import DetectionConfig, visible_keypoints
+from unipose_ros.detection.keypoints import keypoint_boxes
+from unipose_ros.geometry import body_model as body
+from unipose_ros.joint_sets import COCO17
+from unipose_ros.keypoints import Keypoints2D
+from unipose_training.synthetic.errors import SyntheticError
+
+Array = NDArray[np.float64]
+
+_TRUNK = [COCO17.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
+#: What the estimator adds to the distance of the trunk's surface; see :mod:`unipose_ros.detection.temporal`.
+_TRUNK_DEPTH = float(body.SURFACE_OFFSETS[[*body.SHOULDERS, *body.HIPS]].mean())
+#: Places within the quadrilateral of shoulders and hips at which depth is read.
+_ACROSS, _DOWN = (grid.reshape(-1) for grid in np.meshgrid(np.linspace(0.1, 0.9, 5), np.linspace(0.1, 0.9, 5)))
+#: Readings farther than this from the trunk are not the person's, in meters.
+_THICKNESS = 0.4
+
+
+@dataclass(frozen=True)
+class BoxSettings:
+    """How people are found.
+
+    Attributes:
+        by_keypoints: fraction of people found by a 2D detector, in a box around the keypoints that count as seen; the
+            others are found in depth.
+        around_joints: of these, the fraction in a box around joints, as after a first look.
+        jitter: standard deviation of each side of a box around joints, as a fraction of the box.
+        loose: the same of a depth detector's box.
+        cut: fraction of boxes of which a piece of up to a third is missing on one side.
+        distance: meters, standard deviation of the distance.
+        astray: fraction of distances that are wrong by up to half a meter.
+
+    Raises:
+        SyntheticError: a value is negative, or a fraction above 1.
+    """
+
+    by_keypoints: float = 0.5
+    around_joints: float = 0.7
+    jitter: float = 0.03
+    loose: float = 0.08
+    cut: float = 0.05
+    distance: float = 0.03
+    astray: float = 0.03
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0 <= value <= 1:
+                raise SyntheticError(f"stream.boxes.{name} = {value}: must be within [0, 1]")
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What is known of N people when they are found.
+
+    Attributes:
+        joints: (N, J, 2) true pixels of the network's joints; NaN behind the camera.
+        keypoints: (N, 17, 3) as the 2D detector reports them.
+        trunk: (N,) meters along z of the trunk's joints.
+        frames: (N,) number of each person's depth image.
+    """
+
+    joints: Array
+    keypoints: Array
+    trunk: Array
+    frames: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """N boxes u0, v0, u1, v1 in pixels, (N, 4), and distances in meters, (N,); and who has both, (N,)."""
+
+    boxes: Array
+    distances: Array
+    valid: NDArray[np.bool_]
+
+
+def draw_boxes(rng: np.random.Generator, seen: Seen, depth: NDArray[np.float32], settings: BoxSettings) -> Boxes:
+    """A box and a distance for everybody.
+
+    Args:
+        depth: (F, H, W) as measured.
+    """
+    people = len(seen.trunk)
+    if not people:
+        return Boxes(np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.bool_))
+    height, width = depth.shape[1:]
+    limits = np.array([width, height, width, height]) - 1.0
+    by_joints = _around(seen.joints)
+    side = np.tile(np.maximum(by_joints[:, 2:] - by_joints[:, :2], 1), 2)
+    first_look = rng.random(people) < settings.around_joints
+    spread = np.where(first_look, settings.jitter, settings.loose)[:, None]
+    boxes = by_joints + side * spread * rng.standard_normal((people, 4))
+    # A detector's box ends at the image's border; one around joints need not.
+    boxes = np.where(first_look[:, None], boxes, np.clip(boxes, 0, limits))
+    found, by_keypoints = _by_keypoints(seen.keypoints, width, height)
+    found &= rng.random(people) < settings.by_keypoints
+    boxes = np.where(found[:, None], by_keypoints, boxes)
+    surface = _trunk_surface(seen, depth)
+    distances = np.where(found | ~first_look, surface, seen.trunk)
+    distances = distances + settings.distance * rng.standard_normal(people)
+    astray = rng.random(people) < settings.astray
+    distances = distances + np.where(astray, rng.uniform(-0.5, 0.5, people), 0.0)
+    boxes = _cut(rng, boxes, settings.cut)
+    inside = ((boxes[:, 2:] - boxes[:, :2]) >= 2).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1)
+    inside &= (boxes[:, :2] < limits[:2]).all(axis=1) & (distances > 0.2)
+    return Boxes(np.nan_to_num(boxes), np.nan_to_num(distances, nan=1.0), inside)
+
+
+def _around(pixels: Array) -> Array:
+    low = np.where(np.isfinite(pixels), pixels, np.inf).min(axis=1)
+    high = np.where(np.isfinite(pixels), pixels, -np.inf).max(axis=1)
+    return np.concatenate([low, high], axis=1)
+
+
+def _by_keypoints(keypoints: Array, width: int, height: int) -> tuple[NDArray[np.bool_], Array]:
+    """Who is found by enough keypoints that count as seen, and the boxes around these."""
+    config, people = DetectionConfig(), len(keypoints)
+    ones, boxes = np.ones(people, np.float32), np.zeros((people, 4), np.float32)
+    pixels, confidences = keypoints[..., :2].astype(np.float32), keypoints[..., 2].astype(np.float32)
+    seen = visible_keypoints(Keypoints2D(pixels, confidences, ones, boxes), width, height, config)
+    enough = seen.sum(axis=1) >= config.min_keypoints
+    boxes[enough] = keypoint_boxes(pixels[enough], seen[enough])
+    return enough, boxes.astype(np.float64)
+
+
+def _trunk_surface(seen: Seen, depth: NDArray[np.float32]) -> Array:
+    """(N,) the median reading between shoulders and hips, as far behind as the estimator takes the joints to be."""
+    height, width = depth.shape[1:]
+    corners = np.nan_to_num(seen.keypoints[:, _TRUNK, :2], nan=-1.0)
+    top = corners[:, None, 0] * (1 - _ACROSS)[:, None] + corners[:, None, 1] * _ACROSS[:, None]
+    bottom = corners[:, None, 2] * (1 - _ACROSS)[:, None] + corners[:, None, 3] * _ACROSS[:, None]
+    places = np.rint(top * (1 - _DOWN)[:, None] + bottom * _DOWN[:, None]).astype(np.int64)
+    u, v = np.clip(places[..., 0], 0, width - 1), np.clip(places[..., 1], 0, height - 1)
+    read = depth[seen.frames[:, None], v, u].astype(np.float64)
+    own = (read > 0) & (np.abs(read - seen.trunk[:, None]) < _THICKNESS)
+    known = own.sum(axis=1) >= 3
+    read[~own] = np.nan
+    read[~known] = 0.0
+    return np.where(known, np.nanmedian(read, axis=1) + _TRUNK_DEPTH, seen.trunk)
+
+
+def _cut(rng: np.random.Generator, boxes: Array, fraction: float) -> Array:
+    """A piece of one side is missing of some boxes."""
+    side = rng.integers(4, size=len(boxes))
+    length = np.tile(boxes[:, 2:] - boxes[:, :2], 2) * rng.uniform(0.05, 0.33, (len(boxes), 1))
+    moved = boxes + np.array([1.0, 1.0, -1.0, -1.0]) * length
+    chosen = (np.arange(4) == side[:, None]) & (rng.random(len(boxes)) < fraction)[:, None]
+    return np.where(chosen, moved, boxes)
