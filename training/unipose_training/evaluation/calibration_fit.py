@@ -50,8 +50,8 @@ def fit_status(residuals: Residuals) -> StatusCalibration:
     """Scale, floor and tails of the greatest likelihood, every set counting alike; then the inflation.
 
     How much too sure a network is differs between scenes more than within, and a robot's are not among them. So the
-    inflation is the geometric mean of what all sets together and the hardest of them need for their 95 % ellipsoids
-    to hold. With fewer than 20 joints everything stays as it is, but for the floor.
+    inflation is what the hardest set needs for its 95 % ellipsoids to hold. With fewer than 20 joints everything
+    stays as it is, but for the floor.
     """
     if len(residuals) < _LEAST:
         return StatusCalibration(floor=_MIN_FLOOR)
@@ -60,12 +60,19 @@ def fit_status(residuals: Residuals) -> StatusCalibration:
     def cost(values: FloatArray) -> float:
         return _negative_log_likelihood(residuals, weights, _numbers(values)) + _PRIOR * float((values**2).sum())
 
-    found = minimize(cost, np.zeros(3), method="Nelder-Mead", options={"maxiter": 120, "xatol": 0.01, "fatol": 1e-4})
+    # The default simplex would be next to nothing around zeros.
+    options = {
+        "maxiter": 150,
+        "xatol": 0.02,
+        "fatol": 1e-4,
+        "initial_simplex": np.vstack([np.zeros(3), 0.7 * np.eye(3)]),
+    }
+    found = minimize(cost, np.zeros(3), method="Nelder-Mead", options=options)
     numbers = _numbers(found.x)
     sets = [residuals.select(residuals.sets == name) for name in np.unique(residuals.sets)]
     needed = [needed_inflation(each, numbers) for each in sets if len(each) >= _LEAST]
     together = needed_inflation(residuals, numbers, weights)
-    return replace(numbers, inflation=float(np.sqrt(together * max([together, *needed]))))
+    return replace(numbers, inflation=max([together, *needed]))
 
 
 def _numbers(values: FloatArray) -> StatusCalibration:
