@@ -108,7 +108,7 @@ def test_the_estimator_calibrates_what_it_used(monkeypatch: pytest.MonkeyPatch) 
         def estimate(self, frame: object, clock: object) -> Skeletons:
             return skeletons()
 
-    spec = replace(MODALITIES["auto"], build=lambda config, parts: Fixed())
+    spec = replace(MODALITIES["auto"], builder=lambda name, config, parts: Fixed())
     monkeypatch.setitem(MODALITIES, "auto", spec)
     plain = PoseEstimator(EstimatorConfig("auto"), calibrations={}).estimate(None)  # type: ignore[arg-type]
     assert np.array_equal(plain.confidences, skeletons().confidences)

@@ -199,12 +199,20 @@ def evaluate_real_frames(
     for setting in settings:
         folder = options.output / _folder(setting, settings)
         total = sum(min(len(clip), options.limit or len(clip)) for clip in clips)
-        with tqdm(total=total, desc=setting.name, unit="frame") as bar:
-            judged = judge_setting(
-                setting, clips, keypoints, joint_set, options.limit, not options.no_tracking, bar.update
-            )
+        try:
+            with tqdm(total=total, desc=setting.name, unit="frame") as bar:
+                judged = judge_setting(
+                    setting, clips, keypoints, joint_set, options.limit, not options.no_tracking, bar.update
+                )
+        except WeightsError as error:
+            if len(settings) == 1:
+                raise
+            _log.warning("%s: left out, %s", setting.name, error)
+            continue
         _write(folder, judged, command)
         done.append(judged.evaluation)
+    if not done:
+        raise EvaluationError(f"--modality {', '.join(setting.name for setting in settings)}: there are no weights")
     table = comparison(done)
     write_atomic(options.output / "table.md", f"`{command}`\n\n{table}")
     return table
