@@ -28,9 +28,8 @@ from unipose_ros.backends.torch_backend import TorchBackend
 from unipose_ros.camera import Camera
 from unipose_ros.codecs.points import PointCloudConfig, encode_person
 from unipose_ros.frame import RgbdFrame
-from unipose_ros.networks.anchors import DEPTH_SIZES, RGB_SIZES, AnchorNetwork, AnchorNetworkConfig, AnchorVotes
+from unipose_ros.networks.anchors import DEPTH_SIZES, RGB_SIZES, AnchorNetwork, AnchorNetworkConfig
 from unipose_ros.networks.export import export_onnx
-from unipose_ros.networks.layers import Votes
 from unipose_ros.networks.points import SIZES, PointNetwork, PointNetworkConfig
 
 WARM_UP = 5
@@ -76,13 +75,12 @@ def milliseconds(call: Callable[[], object], repetitions: int) -> str:
     return f"{np.median(durations):.1f} / {np.percentile(durations, 95):.1f}"
 
 
-def loaded(name: str, network: nn.Module, given: torch.Tensor, device: str, threads: int, folder: Path) -> Backend:
+def loaded(name: str, network: nn.Module, device: str, threads: int, folder: Path) -> Backend:
     """A network in a backend."""
     if name == "torch":
         return TorchBackend(network, device, threads)
-    outputs = Votes._fields if isinstance(network, PointNetwork) else AnchorVotes._fields
     path = folder / "network.onnx"
-    export_onnx(network, given, path, outputs)
+    export_onnx(network, path)
     return OnnxBackend(path, device, threads)
 
 
@@ -97,7 +95,7 @@ def print_times(options: argparse.Namespace) -> None:
         for name, count in columns:
             network, given = made(config)
             with tempfile.TemporaryDirectory() as folder:
-                run = loaded(name, network, given, options.device, count, Path(folder))
+                run = loaded(name, network, options.device, count, Path(folder))
             image = given.numpy()
             times.append(milliseconds(lambda run=run, x=image: run(x), options.repetitions))
         print(f"| {title} | {giga:.2f} | {mega:.2f} | {' | '.join(times)} |", flush=True)
