@@ -240,7 +240,7 @@ def evaluate_demo(output: Path, *options: str) -> Any:
 @pytest.mark.slow
 def test_the_shipped_recording_with_the_shipped_weights(tmp_path: Path) -> None:
     figures = evaluate_demo(tmp_path / "out")
-    assert figures["modality"] == "points"
+    assert figures["modality"] == "auto"
     assert figures["accuracy"]["people"]["recall"] > 0.9
     assert figures["accuracy"]["overall"]["median_mm"] < 150
 
