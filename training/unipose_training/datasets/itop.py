@@ -60,8 +60,11 @@ class ItopFile:
     depth_rows: dict[str, int]
 
     @classmethod
-    def open(cls, root: Path, view: str, split: str) -> ItopFile:
+    def open(cls, root: Path, view: str, split: str, labels_alone: bool = False) -> ItopFile:
         """Read the names and validity; images and joints stay in their files.
+
+        Args:
+            labels_alone: there need be no file of depths, and no depth can be read.
 
         Raises:
             DataError: a file is missing, damaged or not ITOP's.
@@ -72,7 +75,7 @@ class ItopFile:
         labels, depth = root / f"{stem}_labels.h5", root / f"{stem}_depth_map.h5"
         if not depth.exists() and (root / f"{stem}_point_cloud.h5").exists():
             depth = root / f"{stem}_point_cloud.h5"
-        ids, stored = _ids(labels), _ids(depth)
+        ids, stored = _ids(labels), () if labels_alone else _ids(depth)
         valid = read(dataset(labels, "is_valid", (len(ids),), "iub"), slice(None)) == 1
         return cls(view, split, labels, ids, valid, depth, {name: row for row, name in enumerate(stored)})
 

@@ -59,6 +59,7 @@ from unipose_training.evaluation.report.images import draw, gallery_frames
 from unipose_training.evaluation.report.page import report_page
 from unipose_training.evaluation.results import Results
 from unipose_training.evaluation.run import evaluate_clips
+from unipose_training.evaluation.units import require_units
 
 # Data sets and files of predictions in ``unipose evaluate``.
 
@@ -121,13 +122,15 @@ def judge_predictions(options: argparse.Namespace) -> str:
 
     Raises:
         EvaluationError: the options name no ITOP.
-        DataError: a file cannot be read, or the two do not belong together.
+        DataError: a file cannot be read, the two do not belong together, or the unit or axes cannot be right.
     """
     if options.dataset != "itop":
         raise EvaluationError("--predictions are scored for --dataset itop or coco with --root DIR")
     view, split = _view_and_split(options.subset)
-    file = ItopFile.open(options.root, view, split)
-    score = score_itop(*align_predictions(read_predictions(options.predictions, options.coordinates), file))
+    file = ItopFile.open(options.root, view, split, labels_alone=True)
+    predictions = read_predictions(options.predictions, options.coordinates)
+    require_units(predictions, file)
+    score = score_itop(*align_predictions(predictions, file))
     return _write(options.output, score, view, split, options.predictions.name)
 
 

@@ -15,8 +15,9 @@ computes them, down to which of equals comes first:
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -242,6 +243,11 @@ def _figures(
 
 
 RESULTS = "coco_results.json"
+#: Keypoints that none of a person's is above; some methods place them a little outside of the image.
+_FRACTION = 1.5
+#: Object keypoint similarity of the best prediction of an image, on average: nothing fits, another order fits.
+_NOTHING_FITS, _FITS = 0.05, 0.3
+_log = logging.getLogger(__name__)
 
 
 def judge_coco(options: argparse.Namespace, detector: KeypointDetector | None = None) -> str:
@@ -253,7 +259,7 @@ def judge_coco(options: argparse.Namespace, detector: KeypointDetector | None = 
         detector: to judge instead of MoveNet.
 
     Raises:
-        DataError: a file cannot be read, or predictions are of images that the split does not have.
+        DataError: a file cannot be read, or predictions are of images that the split does not have, or no pixels.
         WeightsError: MoveNet's weights are absent.
     """
     split = options.subset or "val2017"
@@ -267,9 +273,43 @@ def judge_coco(options: argparse.Namespace, detector: KeypointDetector | None = 
         write_results(path, _found(images, detector or load_movenet(device=options.device)))
     found = read_results(path)
     _require_known(found, every, split)
+    if options.predictions is not None:
+        require_pixels(images, found)
     text = report(score_coco(images, found), split, name)
     write_atomic(options.output / "coco.md", text)
     return text
+
+
+def require_pixels(images: Sequence[CocoImage], predictions: Mapping[int, Keypoints2D]) -> None:
+    """Refuse keypoints of COCO that are no pixels (u, v): fractions of the image, or with v first.
+
+    Raises:
+        DataError: they are.
+    """
+    pairs = [
+        (image, surest(predictions[image.image_id])) for image in images if len(predictions.get(image.image_id, ()))
+    ]
+    if not pairs:
+        return
+    largest = np.concatenate([np.abs(people.pixels).max(axis=(1, 2)) for _, people in pairs])
+    if np.median(largest) <= _FRACTION and min(min(image.width, image.height) for image, _ in pairs) > 8 * _FRACTION:
+        raise DataError(
+            "the predictions' keypoints lie between 0 and 1: they are fractions of the image; multiply u by its width "
+            "and v by its height"
+        )
+    labeled = [(image, people) for image, people in pairs if (image.people.status > 0).any()]
+    if not labeled or _similarity(labeled) > _NOTHING_FITS:
+        return
+    swapped = [(image, replace(people, pixels=people.pixels[..., ::-1])) for image, people in labeled]
+    if _similarity(swapped) > _FITS:
+        raise DataError("the predictions' keypoints have v before u; exchange them: COCO has (u, v, confidence)")
+    _log.warning("no prediction agrees with any labeled person; check image ids, units and the order of keypoints")
+
+
+def _similarity(pairs: Sequence[tuple[CocoImage, Keypoints2D]]) -> float:
+    """OKS of the best pair of prediction and person in an image, on average."""
+    best: list[NDArray[np.float64]] = [similarities(image, people).max() for image, people in pairs]
+    return float(np.mean(best))
 
 
 def report(score: CocoScore, split: str, name: str) -> str:
