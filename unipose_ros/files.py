@@ -385,9 +385,21 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def same_text(name: str) -> str:
+    """A file's name as UTF-8 has it, whatever the locale is: labels made in one must be found in another."""
+    return _stored_name(name).decode("utf-8", "surrogateescape")
+
+
 def readable_text(text: str) -> str:
     """Text that every encoding can hold: bytes of file names that are no UTF-8 become U+FFFD."""
-    return os.fsencode(text).decode("utf-8", "replace")
+    return _stored_name(text).decode("utf-8", "replace")
+
+
+def _stored_name(text: str) -> bytes:
+    try:
+        return os.fsencode(text)
+    except UnicodeEncodeError:  # not from the file system, or from one of another locale
+        return text.encode("utf-8", "surrogateescape")
 
 
 def describe_os_error(error: OSError) -> str:

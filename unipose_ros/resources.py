@@ -15,12 +15,18 @@ def cache_dir() -> Path:
     """The package's cache folder; it is not created.
 
     ``$UNIPOSE_CACHE``, else ``$XDG_CACHE_HOME/unipose_ros``, else ``~/.cache/unipose_ros``.
+
+    Raises:
+        OSError: there is no home folder, and none of the two is set.
     """
     own = os.environ.get("UNIPOSE_CACHE")
-    if own:
-        return Path(own).expanduser()
     shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared).expanduser() if shared else Path.home() / ".cache") / "unipose_ros"
+    try:
+        if own:
+            return Path(own).expanduser()
+        return (Path(shared).expanduser() if shared else Path.home() / ".cache") / "unipose_ros"
+    except RuntimeError as error:
+        raise OSError(f"no folder for the cache: {error}; set UNIPOSE_CACHE") from error
 
 
 PACKAGE = "unipose_ros"

@@ -78,10 +78,10 @@ def _onnx_file(path: Path, name: str, record: ModelCard) -> Path:
 
     A checksum lies beside it: most damage to such a file leaves a network that runs and gives other numbers.
     """
-    target = cache_dir() / "onnx" / f"{name}-{_key(record)}.onnx"
-    if _is_intact(target):
-        return target
     try:
+        target = cache_dir() / "onnx" / f"{name}-{_key(record)}.onnx"
+        if _is_intact(target):
+            return target
         with exclusive(cache_dir(), "exporting a network", wait=True):
             if not _is_intact(target):  # another process may have made it in the meantime
                 _log.info("exporting %s for ONNX Runtime, once, to %s", name, target)

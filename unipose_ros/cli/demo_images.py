@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unipose_ros.cli.summary import Received
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.image_files import write_image
-from unipose_ros.visualization.overlay import Image, background, draw_skeletons
+from unipose_ros.visualization.overlay import Image, background, draw_skeletons, drawn_text
 from unipose_ros.visualization.video import write_video
 from unipose_ros.visualization.view3d import point_of_view, render_scene, side_view
 
@@ -93,7 +93,7 @@ def _header(width: int, modality: str, message: Received | None) -> Image:
         used = message.skeletons.modality
         name = modality if used == modality else f"{modality}: {used}"
         text = f"{name}   {count} {noun}   {message.latency_ms:.0f} ms after acquisition"
-    cv2.putText(bar, text, (190, 28), cv2.FONT_HERSHEY_SIMPLEX, 0.55, _QUIET, 1, cv2.LINE_AA)
+    cv2.putText(bar, drawn_text(text), (190, 28), cv2.FONT_HERSHEY_SIMPLEX, 0.55, _QUIET, 1, cv2.LINE_AA)
     return bar
 
 

@@ -170,7 +170,8 @@ def _expect_clean_exit(processes: Processes, *children: Child) -> None:
     for child in children:
         status = processes.stop(child)
         if status != 0:
-            raise ProcessError(f"{child.name} ended with status {status}; see {child.log}")
+            last = (child.output.strip().splitlines() or ["it says nothing"])[-1]
+            raise ProcessError(f"{child.name} ended with status {status} ({last}); see {child.log}")
 
 
 def _last_json(child: Child) -> dict[str, Any]:

@@ -31,4 +31,7 @@ def describe(error: Exception) -> str:
         return describe_os_error(error)
     if isinstance(error, MemoryError):
         return f"out of memory ({error or 'no size is known'}); end other programs, or give it less at a time"
-    return str(error)
+    text = str(error)
+    if text.startswith("Caught ") and "DataLoader worker" in text:  # torch puts the worker's traceback into the text
+        return text.strip().splitlines()[-1].partition(": ")[2]
+    return text

@@ -38,6 +38,8 @@ class BagWriter:
     Args:
         path: the bag folder to make; it must not exist.
         storage: ``mcap`` or ``sqlite3``.
+        becomes: what it is called once it is complete, see :func:`complete_recording`; errors name that, as nothing
+            of it is kept before.
 
     Attributes:
         counts: messages written so far, by topic.
@@ -46,10 +48,11 @@ class BagWriter:
         RecordingError: the storage is unknown, or on entering, the folder exists already.
     """
 
-    def __init__(self, path: Path | str, storage: str = "mcap") -> None:
+    def __init__(self, path: Path | str, storage: str = "mcap", becomes: Path | None = None) -> None:
         if storage not in STORAGES:
             raise RecordingError(f"storage = '{storage}': use one of {', '.join(STORAGES)}")
         self.path = Path(path)
+        self._becomes = becomes
         self.counts: dict[str, int] = {}
         self._storage = STORAGES[storage]
         self._writer: Writer | None = None
@@ -82,6 +85,8 @@ class BagWriter:
 
     def _failed(self, error: Exception) -> RecordingError:
         reason = describe_os_error(error) if isinstance(error, OSError) else str(error)
+        if self._becomes is not None:
+            return RecordingError(f"{self._becomes}: cannot be written: {reason}")
         return RecordingError(
             f"{self.path}: the recording ends after {sum(self.counts.values())} messages: {reason}; the last ones, a "
             "megabyte at most, are lost, those before can be read"

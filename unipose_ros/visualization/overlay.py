@@ -30,6 +30,11 @@ _WHITE = (255, 255, 255)
 _SHIFT = 4
 
 
+def drawn_text(text: str) -> str:
+    """Text as OpenCV draws it: it knows ASCII alone, and dies of names of files that are no UTF-8."""
+    return text.encode("ascii", "replace").decode()
+
+
 @dataclass(frozen=True)
 class Figure:
     """One person as it is drawn.
@@ -87,7 +92,7 @@ def _draw_joint(image: Image, pixel: NDArray[np.floating], color: Color, filled:
 
 def _draw_label(image: Image, figure: Figure, thickness: int) -> None:
     scale = 0.17 * thickness
-    (width, height), baseline = cv2.getTextSize(figure.label, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    (width, height), baseline = cv2.getTextSize(drawn_text(figure.label), cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     drawn = figure.pixels[np.isfinite(figure.pixels).all(axis=1)]
     top = drawn[np.argmin(drawn[:, 1])]
     x = int(np.clip(top[0] - width / 2, 2, max(2, image.shape[1] - width - 2)))
@@ -97,7 +102,7 @@ def _draw_label(image: Image, figure: Figure, thickness: int) -> None:
     corner, opposite = (x - 4, y - height - 4), (x + width + 4, y + baseline)
     cv2.rectangle(image, corner, opposite, _DARK, -1)
     cv2.rectangle(image, corner, opposite, figure.color, 1)
-    cv2.putText(image, figure.label, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, _WHITE, 1, cv2.LINE_AA)
+    cv2.putText(image, drawn_text(figure.label), (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, _WHITE, 1, cv2.LINE_AA)
 
 
 #: A keypoint less certain than this is not drawn.

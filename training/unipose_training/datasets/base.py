@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.files import same_text
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons, TrackState
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.recordings import BagReader, RecordingError, RgbdRecording, RgbdTopics
@@ -226,7 +228,7 @@ class RecordingClip:
 
     def __init__(self, path: Path, topics: RgbdTopics | None = None, name: str | None = None, subset: str = "") -> None:
         self._path = path
-        self._name = name or (path.stem if path.is_file() else path.resolve().name)
+        self._name = name or same_text(path.stem if path.is_file() else Path(os.path.realpath(path)).name)
         self._topics = topics
         self._subset = subset
         self._losses: dict[str, int] = {}
@@ -321,7 +323,7 @@ def _opened(
 
 def _recording_within(path: Path, folder: Path, topics: RgbdTopics | None) -> RecordingClip:
     place = folder.relative_to(path)
-    return RecordingClip(folder, topics, place.as_posix(), subset="/".join(place.parts[:-1]))
+    return RecordingClip(folder, topics, same_text(place.as_posix()), subset=same_text("/".join(place.parts[:-1])))
 
 
 def _is_shard(path: Path) -> bool:

@@ -17,7 +17,7 @@ from unipose_ros.cli.options import positive
 from unipose_ros.cli.refusals import describe, refuse
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.image_files import write_image
-from unipose_ros.visualization.overlay import Figure, background, draw_figure, draw_skeletons, person_color
+from unipose_ros.visualization.overlay import Figure, background, draw_figure, draw_skeletons, drawn_text, person_color
 from unipose_training.datasets import coco, human36m, itop, mpi_inf_3dhp, ntu, panoptic, threedpw
 from unipose_training.datasets.base import IndexedClip, Labels2D
 from unipose_training.datasets.cameras import PoseSequence
@@ -164,10 +164,8 @@ def overview(panels: Sequence[Panel]) -> Image:
         fitted = _fitted(panel.image)
         y, x = top + (_PANEL[1] - fitted.shape[0]) // 2, left + (_PANEL[0] - fitted.shape[1]) // 2
         sheet[y : y + fitted.shape[0], x : x + fitted.shape[1]] = fitted
-        cv2.putText(
-            sheet, panel.caption[-44:], (left + 4, top + height - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.42, _WHITE, 1,
-            cv2.LINE_AA,
-        )  # fmt: skip
+        at = (left + 4, top + height - 7)
+        cv2.putText(sheet, drawn_text(panel.caption[-44:]), at, cv2.FONT_HERSHEY_SIMPLEX, 0.42, _WHITE, 1, cv2.LINE_AA)
     return sheet
 
 

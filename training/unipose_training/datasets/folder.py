@@ -46,7 +46,7 @@ def write_frame_bag(
     Raises:
         RecordingError: the folder exists.
     """
-    with complete_recording(path) as partial, BagWriter(partial, storage) as writer:
+    with complete_recording(path) as partial, BagWriter(partial, storage, path) as writer:
         for frame in frames:
             if frame.color is not None:
                 _write_color(writer, frame, compressed)

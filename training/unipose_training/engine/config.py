@@ -171,7 +171,7 @@ def _from_yaml(text: str, what: str) -> Any:
         return yaml.safe_load(text)
     # Also ValueError for dates and numbers that are none, RecursionError for what is nested without end.
     except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
-        raise ConfigError(f"{what} ({error})") from error
+        raise ConfigError(f"{what} ({' '.join(str(error).split())})") from error
 
 
 def _shown(value: object) -> str:
@@ -184,7 +184,10 @@ def _put(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not all(part for part in key.split(".")):
         raise ConfigError(f"'{override}': give key=value or section.key=value")
-    value = _from_yaml(text, f"'{override[:100]}': its value is no YAML")
+    if text == text.encode("utf-8", "replace").decode():
+        value = _from_yaml(text, f"'{override[:100]}': its value is no YAML")
+    else:
+        value = text  # the name of a file that is no UTF-8, which YAML cannot hold
     *sections, last = key.split(".")
     for section in sections:
         values[section] = dict(values[section]) if isinstance(values.get(section), dict) else {}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +14,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from unipose_ros.files import atomic_path
 from unipose_training.engine.config import TrainingError
+
+_log = logging.getLogger(__name__)
 
 METRICS = "metrics.csv"
 
@@ -46,25 +50,45 @@ class RunLog:
         kept = [entry for entry in read_metrics(self._path) if entry.step <= step] if self._path.is_file() else []
         self._rewrite(kept)
         self._file = self._path.open("a", newline="", encoding="utf-8")
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        self._board = _board(folder / "tensorboard", step)
 
     def write(self, step: int, split: str, figures: Mapping[str, float]) -> None:
-        """Write figures of a step."""
+        """Write figures of a step.
+
+        Raises:
+            OSError: they cannot be written; the error names the file.
+        """
         rows = csv.writer(self._file)
-        for name, value in figures.items():
-            rows.writerow(Entry(step, split, name, float(f"{value:.6g}")))
-            self._board.add_scalar(f"{split}/{name}", value, step)
-        self._file.flush()
-        self._board.flush()
+        try:
+            for name, value in figures.items():
+                rows.writerow(Entry(step, split, name, float(f"{value:.6g}")))
+                if self._board is not None:
+                    self._board.add_scalar(f"{split}/{name}", value, step)
+            self._file.flush()
+            if self._board is not None:
+                self._board.flush()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path.parent)) from error
 
     def close(self) -> None:
-        """Close both files."""
-        self._file.close()
-        self._board.close()
+        """Close both files; what could not be written has been said by then."""
+        with suppress(OSError):
+            self._file.close()
+        if self._board is not None:
+            with suppress(OSError):
+                self._board.close()
 
     def _rewrite(self, entries: list[Entry]) -> None:
         with atomic_path(self._path) as part, part.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([Entry._fields, *entries])
+
+
+def _board(folder: Path, step: int) -> SummaryWriter | None:
+    try:
+        return SummaryWriter(str(folder), purge_step=step + 1)
+    except UnicodeEncodeError:
+        _log.warning("%s: TensorBoard cannot write to names that are no UTF-8; the figures are in %s", folder, METRICS)
+        return None
 
 
 def read_metrics(path: Path) -> list[Entry]:

@@ -135,7 +135,7 @@ class KeypointLabels:
 
 def keypoint_path(folder: Path, clip: str) -> Path:
     """Where the labels of a clip lie below a folder; other names give other places, all within it."""
-    parts = [quote(part, safe=" ") for part in clip.split("/")]
+    parts = [quote(part, safe=" ", errors="surrogateescape") for part in clip.split("/")]
     hidden = [f"%2E{part[1:]}" if part.startswith(".") else part or "%" for part in parts]
     return folder.joinpath(*hidden[:-1], hidden[-1] + SUFFIX)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from unipose_ros.codecs.points import PointCloudConfig
 from unipose_ros.joint_sets import ITOP15
+from unipose_training.datasets.errors import DataError
 from unipose_training.losses.projection import project
 from unipose_training.samples.dataset import PersonBatch
 
@@ -65,7 +66,7 @@ def subsample_points(points: Tensor, spread: int, count: int, centers: int, gene
     """
     stored = points.shape[2]
     if count > stored or centers > spread:
-        raise ValueError(
+        raise DataError(
             f"the samples have {stored} points with {spread} centers, the network takes {count} with {centers}; "
             "build the samples with as many"
         )

@@ -11,7 +11,7 @@ import json
 import os
 import zlib
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -207,6 +207,7 @@ class StoreWriter:
 
         Raises:
             DataError: its rows are not like those of the clips before; nothing was added.
+        OSError: they cannot be written; nothing was added.
         """
         if clip.rows:
             before = self.rows
@@ -215,8 +216,13 @@ class StoreWriter:
             arrays = {**arrays, "previous": np.where(links < 0, links, links + before), "clip": numbers}
             kinds = {name: {"dtype": value.dtype.str, "shape": list(value.shape[1:])} for name, value in arrays.items()}
             _require_alike(kinds, self._about["arrays"] or kinds)
-            for name, value in arrays.items():
-                _write_at(self.folder / f"{name}.bin", before * value[0].nbytes, value)
+            try:
+                for name, value in arrays.items():
+                    _write_at(self.folder / f"{name}.bin", before * value[0].nbytes, value)
+            except BaseException:  # a full disk, above all: what does not count should not fill it
+                for name, value in arrays.items():
+                    _cut(self.folder / f"{name}.bin", before * value[0].nbytes)
+                raise
             self._about["arrays"] = kinds
             clip = replace(clip, checksums={name: _checksum(value) for name, value in arrays.items()})
         self._about["clips"].append(vars(clip))
@@ -281,13 +287,26 @@ def read_index(folder: Path) -> dict[str, Any] | None:
 
 
 def _write_at(path: Path, start: int, value: NDArray[Any]) -> None:
-    """Write from a byte on; what a broken build left behind it is cut off."""
-    with path.open("r+b" if path.exists() else "w+b") as stream:
-        stream.seek(start)
-        stream.write(np.ascontiguousarray(value).tobytes())
-        stream.truncate()
-        stream.flush()
-        os.fsync(stream.fileno())
+    """Write from a byte on; what a broken build left behind it is cut off.
+
+    Raises:
+        OSError: it cannot be written; the error names the file.
+    """
+    try:
+        with path.open("r+b" if path.exists() else "w+b") as stream:
+            stream.seek(start)
+            stream.write(np.ascontiguousarray(value).tobytes())
+            stream.truncate()
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _cut(path: Path, size: int) -> None:
+    with suppress(OSError):
+        if path.stat().st_size > size:
+            os.truncate(path, size)
 
 
 def stacked(rows: Sequence[Arrays]) -> dict[str, NDArray[Any]]:

@@ -187,7 +187,7 @@ def record_clip(
         write_shard(path, f"{plan.subset}/{plan.name}", plan.subset, list(frames))
         return
     with complete_recording(path, LABELS) as partial:
-        write_recording(partial, frames)
+        write_recording(partial, frames, becomes=path)
 
 
 def labeled_frames(

@@ -53,7 +53,7 @@ def record_demo(
     """
     chosen = settings or WalkSettings()
     frames = render_walk(motions, clothes, chosen)
-    with complete_recording(output) as partial, BagWriter(partial, storage) as writer:
+    with complete_recording(output) as partial, BagWriter(partial, storage, output) as writer:
         for frame in tqdm(frames, total=chosen.frames, desc="rendering", unit="frame", disable=not progress):
             write_frame(writer, frame.frame, frame.truth)
 

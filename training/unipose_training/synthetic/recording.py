@@ -21,14 +21,19 @@ _QUALITY = 82
 _LITTLE = 1
 
 
-def write_recording(output: Path, frames: Iterable[LabeledFrame], storage: str = "mcap") -> None:
-    """Frames with truth as a recording; boxes and camera poses go into ``labels.json`` beside it.
+def write_recording(
+    output: Path, frames: Iterable[LabeledFrame], storage: str = "mcap", becomes: Path | None = None
+) -> None:
+    """Frames with ground truth as a recording; boxes and camera poses go into ``labels.json`` beside it.
+
+    Args:
+        becomes: see :class:`unipose_ros.recordings.BagWriter`.
 
     Raises:
         RecordingError: the folder exists.
     """
     labels = []
-    with BagWriter(output, storage) as writer:
+    with BagWriter(output, storage, becomes) as writer:
         for labeled in frames:
             write_frame(writer, labeled.frame, labeled.truth, _LITTLE)
             labels.append(_label(labeled))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unipose_ros.camera import project
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.tracking.assignment import mean_distances
-from unipose_ros.visualization.overlay import Image, background, draw_skeletons
+from unipose_ros.visualization.overlay import Image, background, draw_skeletons, drawn_text
 from unipose_ros.visualization.view3d import Viewpoint, point_of_view, render_scene, side_view
 from unipose_training.evaluation.matching import match_people
 from unipose_training.evaluation.replay import ReplayedFrame
@@ -138,10 +138,10 @@ def large_errors(replayed: ReplayedFrame) -> list[tuple[int, int, int]]:
 
 def _header(width: int, remark: str, title: str) -> Image:
     bar = np.full((_HEADER, width, 3), _GROUND, np.uint8)
-    cv2.putText(bar, title, (16, 29), cv2.FONT_HERSHEY_DUPLEX, 0.6, _TEXT, 1, cv2.LINE_AA)
-    (taken, _), _ = cv2.getTextSize(title, cv2.FONT_HERSHEY_DUPLEX, 0.6, 1)
+    cv2.putText(bar, drawn_text(title), (16, 29), cv2.FONT_HERSHEY_DUPLEX, 0.6, _TEXT, 1, cv2.LINE_AA)
+    (taken, _), _ = cv2.getTextSize(drawn_text(title), cv2.FONT_HERSHEY_DUPLEX, 0.6, 1)
     at = (max(_TITLE_WIDTH, taken + 40), 28)
-    cv2.putText(bar, remark, at, cv2.FONT_HERSHEY_SIMPLEX, 0.55, _QUIET, 1, cv2.LINE_AA)
+    cv2.putText(bar, drawn_text(remark), at, cv2.FONT_HERSHEY_SIMPLEX, 0.55, _QUIET, 1, cv2.LINE_AA)
     return bar
 
 
