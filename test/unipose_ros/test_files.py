@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from unipose_ros.files import (
@@ -16,6 +20,7 @@ from unipose_ros.files import (
     NotOursError,
     OwnedFolder,
     atomic_path,
+    complete_folder,
     describe_os_error,
     exclusive,
     partial_path,
@@ -24,6 +29,8 @@ from unipose_ros.files import (
     remove_partial_files,
     write_atomic,
 )
+from unipose_ros.image_files import write_image
+from unipose_ros.images import decode_compressed_color
 
 
 def names(folder: Path) -> list[str]:
@@ -243,3 +250,94 @@ def test_a_whole_output_is_removed_but_for_what_was_added(tmp_path: Path) -> Non
         *("kept", "kept/a", "kept/a/mine"),
         *("other", f"other/{OwnedFolder.MANIFEST}", "other/a", "other/a/b"),
     ]
+
+
+FILES = re.compile(r"a|sub/\d+\.txt")
+
+
+def test_a_folder_is_complete_or_absent(tmp_path: Path) -> None:
+    path = tmp_path / "clip"
+    with complete_folder(path, FILES) as partial:
+        assert (partial.name, partial == path) == ("clip", False)
+        write_atomic(partial / "a", "1")
+        write_atomic(partial / "sub" / "1.txt", "1")
+        assert not path.exists()
+    assert names(tmp_path) == ["clip", "clip/a", "clip/sub", "clip/sub/1.txt"]
+    with pytest.raises(FileExistsError), complete_folder(path, FILES):
+        pass
+
+
+def _stopped(path: Path) -> None:
+    with complete_folder(path, FILES) as partial:
+        write_atomic(partial / "sub" / "1.txt", "1")
+        raise KeyboardInterrupt
+
+
+def test_a_folder_that_was_broken_off_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        _stopped(tmp_path / "clip")
+    assert names(tmp_path) == []
+    (tmp_path / "clip").mkdir()  # an empty one is no obstacle
+    with complete_folder(tmp_path / "clip", FILES) as partial:
+        write_atomic(partial / "a", "1")
+    assert names(tmp_path) == ["clip", "clip/a"]
+
+
+def test_what_a_killed_run_left_of_a_folder_is_removed_but_for_other_files(tmp_path: Path) -> None:
+    left = tmp_path / ".clip.partial" / "clip"
+    write_atomic(left / "sub" / "1.txt", "half")
+    write_atomic(left / "sub" / "mine", "precious")
+    with complete_folder(tmp_path / "clip", FILES) as partial:
+        assert names(partial) == ["sub", "sub/mine"]
+        write_atomic(partial / "a", "1")
+    assert (tmp_path / "clip" / "sub" / "mine").read_text() == "precious"
+
+
+def test_a_folder_is_made_by_one_run(tmp_path: Path) -> None:
+    with complete_folder(tmp_path / "clip", FILES) as partial:
+        partial.mkdir()
+        with pytest.raises(FolderBusyError), complete_folder(tmp_path / "clip", FILES):
+            pass
+
+
+def test_a_file_system_without_locks_of_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    really = fcntl.flock
+
+    def of_files_alone(stream: Any, how: int) -> None:
+        if isinstance(stream, int):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        really(stream, how)
+
+    monkeypatch.setattr(fcntl, "flock", of_files_alone)
+    with exclusive(tmp_path, "recording"):
+        assert names(tmp_path) == [".lock"]
+        with pytest.raises(FolderBusyError), exclusive(tmp_path, "recording"):
+            pass
+
+
+def test_a_file_system_without_locks_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def none(stream: Any, how: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with exclusive(tmp_path, "recording"):
+        assert "no locks" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["a.png", "caf\udce9.jpg", "ünï.png"])
+def test_images_are_written_under_any_name(tmp_path: Path, name: str) -> None:
+    write_image(tmp_path / "made" / name, np.full((4, 5, 3), (200, 0, 0), np.uint8))
+    assert tuple(decode_compressed_color((tmp_path / "made" / name).read_bytes())[2, 2] > 100) == (True, False, False)
+
+
+def test_images_that_cannot_be_written_are_errors(tmp_path: Path) -> None:
+    image = np.zeros((4, 5, 3), np.uint8)
+    for path in (tmp_path / "a.nothing", tmp_path / "noend"):
+        with pytest.raises(ValueError, match=r"use \.png or \.jpg"):
+            write_image(path, image)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"exists|directory"):
+        write_image(tmp_path / "file" / "a.png", image)
+    assert names(tmp_path) == ["file"]

@@ -105,7 +105,7 @@ def test_a_signal_ends_the_run_after_the_step(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
     settings = RunSettings(steps=9, batch=1, accelerator="cpu", threads=1)
     outcome = train(AsksToStop(), training_loader(TensorDataset(torch.zeros(3)), settings), None, settings, tmp_path)
-    assert (outcome.step, outcome.ended_by) == (3, "signal")
+    assert (outcome.step, outcome.ended_by, outcome.signal) == (3, "signal", signal.SIGTERM)
     assert (tmp_path / CHECKPOINT).is_file()
     assert signal.getsignal(signal.SIGTERM) is before
 

@@ -258,3 +258,16 @@ def test_the_shipped_recording_with_the_2d_network(tmp_path: Path) -> None:
     assert accuracy["pck"]["map"][accuracy["pck"]["thresholds_m"].index(0.1)] > 0.8
     # The 2D network is within a few per cent of where the truth projects to.
     assert accuracy["label_free_true"]["reprojection_percent"] < 3
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "report.html", "comparison.mp4"])
+def test_files_of_somebody_else_are_not_replaced(
+    record, judge, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / name).write_text("precious")
+    assert judge(record())[0] == 1
+    assert f"{name}: it is no output of 'unipose evaluate'" in capsys.readouterr().err
+    assert (output / name).read_text() == "precious"
+    assert [path.name for path in output.iterdir()] == [name]

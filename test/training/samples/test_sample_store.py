@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import pickle
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -250,3 +253,85 @@ def test_the_index_is_plain_json(store: SampleStore) -> None:
     about = json.loads((store.folder / "samples.json").read_text())
     assert about["teacher"] == {"name": "projections", "settings": {"noise": 0}, "weights_sha256": "abc"}
     assert about["arrays"]["points"] == {"dtype": "<f2", "shape": [256, 3]}
+
+
+def rows(value: float, count: int) -> dict[str, np.ndarray]:
+    return {"points": np.full((count, 3), value, np.float32), "previous": np.full(count, -1, np.int64)}
+
+
+def test_a_store_has_one_writer_at_a_time(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path, {"x": 1}) as first:
+        first.append(StoredClip("A", "", 4, 4, 0), rows(1, 4))
+        with pytest.raises(DataError, match="another run is building samples"):
+            StoreWriter(tmp_path, {"x": 1})
+        assert len(SampleStore(tmp_path)) == 4  # others may read
+    with StoreWriter(tmp_path, {"x": 1}) as second:
+        second.append(StoredClip("B", "", 2, 2, 0), rows(2, 2))
+    store = SampleStore(tmp_path)
+    assert store["points"][:, 0].tolist() == [1, 1, 1, 1, 2, 2]
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_rows_that_have_changed_are_refused(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path, {"x": 1}) as writer:
+        writer.append(StoredClip("A", "", 4, 4, 0), rows(1, 4))
+        writer.append(StoredClip("B", "", 2, 2, 0), rows(2, 2))
+    with (tmp_path / "points.bin").open("r+b") as stream:
+        stream.seek(4 * 3 * 4 + 5)  # in the first row of B
+        stream.write(b"\xff")
+    store = SampleStore(tmp_path)
+    assert store["previous"].tolist() == [-1] * 6
+    with pytest.raises(DataError, match=r"points\.bin is damaged: the rows of clip 'B' have changed"):
+        store["points"]
+
+
+def test_workers_do_not_compare_again_what_has_been_compared(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path, {"x": 1}) as writer:
+        writer.append(StoredClip("A", "", 4, 4, 0), rows(1, 4))
+    store = SampleStore(tmp_path)
+    assert store["points"].shape == (4, 3)
+    with (tmp_path / "points.bin").open("r+b") as stream:
+        stream.write(b"\xff")
+    assert pickle.loads(pickle.dumps(store))["points"].shape == (4, 3)
+
+
+def test_a_full_disk_adds_nothing_and_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with StoreWriter(tmp_path, {"x": 1}) as writer:
+        writer.append(StoredClip("A", "", 4, 4, 0), rows(1, 4))
+        before = contents(tmp_path)
+
+        def full(descriptor: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left") as caught:
+            writer.append(StoredClip("B", "", 2, 2, 0), rows(2, 2))
+        assert str(caught.value.filename).startswith(str(tmp_path))
+        assert contents(tmp_path) == before
+        monkeypatch.undo()
+        writer.append(StoredClip("B", "", 2, 2, 0), rows(2, 2))
+    assert len(SampleStore(tmp_path)) == 6
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("clips",), None), (("clips", 0), []), (("clips", 0, "rows"), -1), (("clips", 0, "rows"), "4"),
+        (("clips", 0, "name"), 7), (("clips", 0, "checksums"), 7), (("arrays",), []), (("arrays", "points"), {}),
+        (("arrays", "points", "dtype"), "O"), (("arrays", "points", "dtype"), "nonsense"),
+        (("arrays", "points", "shape"), [-1]), (("arrays", "points", "shape"), [10**30]),
+        (("arrays", "points", "shape"), "3"), (("arrays", "../points"), {"dtype": "<f4", "shape": [3]}),
+    ],
+)  # fmt: skip
+def test_an_index_with_other_values_is_refused(tmp_path: Path, place: tuple[Any, ...], value: object) -> None:
+    with StoreWriter(tmp_path, {"x": 1}) as writer:
+        writer.append(StoredClip("A", "", 4, 4, 0), rows(1, 4))
+    index = tmp_path / "samples.json"
+    about = json.loads(index.read_text())
+    part = about
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    index.write_text(json.dumps(about))
+    with pytest.raises(DataError, match="build the store again"):
+        SampleStore(tmp_path)["points"]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from unipose_ros.camera import Camera
+from unipose_ros.files import exclusive
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons, TrackState
 from unipose_ros.joint_sets import COCO23
 from unipose_training.datasets.base import open_clips
@@ -182,3 +183,36 @@ def test_clips_of_cmu_need_their_folder(tmp_path: Path) -> None:
     for name in ("02_01.amc", "01_03.amc", "01.asf"):
         (tmp_path / name).touch()
     assert Sources(Path("nowhere"), cmu=tmp_path).cmu_clips() == ("01_03", "02_01")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"clips": []}', "[" * 100_000])
+def test_a_damaged_index_is_one_clear_line(
+    tmp_path: Path, rendering: list[str], content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "clips.json").write_text(content)
+    with pytest.raises(SyntheticError, match=r"clips\.json cannot be read .* delete that file"):
+        record_clips(plans(), NOWHERE, tmp_path, "shard", workers=1, progress=False)
+    assert rendering == []
+    (tmp_path / "clips.json").unlink()
+    record_clips(plans(), NOWHERE, tmp_path, "shard", workers=1, progress=False)
+
+
+def test_two_runs_do_not_record_into_one_folder(tmp_path: Path, rendering: list[str]) -> None:
+    with exclusive(tmp_path, "recording into it"), pytest.raises(SyntheticError, match="another run is recording"):
+        record_clips(plans(), NOWHERE, tmp_path, "shard", workers=1, progress=False)
+    assert rendering == []
+
+
+def test_what_a_killed_run_left_of_a_clip_is_removed_and_nothing_else(tmp_path: Path, rendering: list[str]) -> None:
+    plan = plans()[0]
+    left = tmp_path / plan.subset / f".{plan.name}.partial" / plan.name
+    left.mkdir(parents=True)
+    (left / f"{plan.name}.mcap").write_text("half")
+    (tmp_path / ".partial").mkdir()
+    (tmp_path / ".partial" / "mine").write_text("precious")
+    record_clips([plan], NOWHERE, tmp_path, "bag", workers=1, progress=False)
+    assert [path.name for path in (tmp_path / plan.subset).iterdir()] == [plan.name]
+    assert sorted(p.name for p in clip_path(tmp_path, plan, "bag").iterdir()) == [
+        f"{plan.name}.mcap", "labels.json", "metadata.yaml",
+    ]  # fmt: skip
+    assert (tmp_path / ".partial" / "mine").read_text() == "precious"
