@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.codecs.instances import OwnPoints
 from unipose_ros.config import DetectionConfig
 from unipose_ros.detection import Proposals
 from unipose_ros.frame import RgbdFrame
@@ -57,11 +58,13 @@ class CropCodec(Protocol[Sample]):
     not fit with a ``WeightsError``.
     """
 
-    def encode(self, frame: RgbdFrame, people: Proposals, person: int) -> Sample | None:
+    def encode(self, frame: RgbdFrame, people: Proposals, person: int, own: OwnPoints | None = None) -> Sample | None:
         """One person of the frame, cropped; ``None`` where there is too little to be a person.
 
         Args:
             people: with the depths of their joints.
+            own: which points may be the person's own, where others stand close by; ``None`` keeps all. Codecs of
+                color do without.
         """
         ...
 

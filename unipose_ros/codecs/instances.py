@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from unipose_ros.joint_sets import ITOP15
 
 FloatArray = NDArray[np.float64]
+#: (M, 3) points -> (M,) which may be a person's own.
+OwnPoints = Callable[[NDArray[np.float32]], NDArray[np.bool_]]
 
 #: Pairs of joints, and meters from the line between them to the skin. Shoulders and hips carry the trunk.
 _TABLE = (
@@ -95,6 +97,30 @@ def neighbors(joints: NDArray[np.floating]) -> list[list[int]]:
         nearest = np.where(np.isfinite(apart), apart, np.inf).min(axis=(1, 2), initial=np.inf)
         found.append([other for other in np.flatnonzero(nearest < _CLOSE).tolist() if other != person])
     return found
+
+
+def own_points(joints: FloatArray) -> list[OwnPoints | None]:
+    """For each of N people what tells their points from those of people close by; ``None`` for who stands alone.
+
+    Args:
+        joints: (N, 15, 3) rough joints in meters, NaN where unknown.
+    """
+    bodies = [RoughBody.of_joints(person) for person in joints]
+    near = neighbors(joints)
+    return [
+        _Own(bodies[person], [bodies[other] for other in near[person]]) if near[person] else None
+        for person in range(len(joints))
+    ]
+
+
+class _Own:
+    """Callable that keeps a person's own points."""
+
+    def __init__(self, own: RoughBody, others: list[RoughBody]) -> None:
+        self._own, self._others = own, others
+
+    def __call__(self, points: NDArray[np.float32]) -> NDArray[np.bool_]:
+        return is_own(points, self._own, self._others)
 
 
 def to_segments(points: NDArray[np.floating], ends: NDArray[np.floating]) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, project, unproject
 from unipose_ros.codecs.base import CodecContext, JointPredictions, card_integer
+from unipose_ros.codecs.instances import OwnPoints
 from unipose_ros.codecs.sampling import farthest_first, largest_component, voxel_downsample
 from unipose_ros.detection import Proposals
 from unipose_ros.frame import RgbdFrame
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 
 FloatArray = NDArray[np.float32]
-#: (M, 3) points -> (M,) those that may be the person's own.
-OwnPoints = Callable[[FloatArray], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)

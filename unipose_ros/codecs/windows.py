@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.camera import Camera, project, rays
+from unipose_ros.camera import Camera, project, rays, unproject
 from unipose_ros.codecs.base import CodecContext, JointPredictions, card_integer
+from unipose_ros.codecs.instances import OwnPoints
 from unipose_ros.codecs.person_distance import lifted_distance, size_distance
 from unipose_ros.detection import Proposals, visible_keypoints
 from unipose_ros.frame import RgbdFrame
@@ -156,12 +157,19 @@ class DepthImageConfig:
                 raise ValueError(f"depth_image.{name} = {getattr(self, name)}: must be positive")
 
 
-def encode_depth(frame: RgbdFrame, box: NDArray[np.floating], distance: float, config: DepthImageConfig) -> CropSample:
+def encode_depth(
+    frame: RgbdFrame,
+    box: NDArray[np.floating],
+    distance: float,
+    config: DepthImageConfig,
+    own: OwnPoints | None = None,
+) -> CropSample:
     """Cut a person out; depth is relative to the person's, so that the range is free.
 
     Args:
         box: (4,) u0, v0, u1, v1 in pixels around the person.
         distance: of the person, along z, in meters.
+        own: which points may be the person's own, where others stand close by; ``None`` keeps all.
 
     Raises:
         ValueError: the frame has no depth, or box and distance give no window.
@@ -173,9 +181,23 @@ def encode_depth(frame: RgbdFrame, box: NDArray[np.floating], distance: float, c
     middle = (np.asarray(box[:2], np.float64) + box[2:]) / 2
     window = Crop.of_extent(frame.camera, middle, distance, config.extent, config.size)
     depth = window.cut(frame.depth, smooth=False)
+    if own is not None:
+        depth = _own_depth(depth, window, frame.camera, distance, config, own)
     relative = np.where(depth > 0, (depth - distance) / config.unit, config.clip)  # False for NaN
     image = np.clip(relative, -config.clip, config.clip).astype(np.float32)
     return CropSample(image[None], window, distance, frame.camera)
+
+
+def _own_depth(
+    depth: FloatArray, window: Crop, camera: Camera, distance: float, config: DepthImageConfig, own: OwnPoints
+) -> FloatArray:
+    """The window's depth (size, size) in meters without what is another person's."""
+    rows, columns = np.nonzero(np.abs(depth - distance) < config.clip * config.unit)  # False for NaN
+    pixels = window.to_image(np.stack([columns, rows], axis=-1))
+    others = ~own(unproject(camera, pixels, depth[rows, columns]).astype(np.float32))
+    kept = depth.copy()
+    kept[rows[others], columns[others]] = 0.0
+    return kept
 
 
 DoubleArray = NDArray[np.float64]
@@ -196,9 +218,11 @@ class DepthCodec:
         _refuse_keypoints(record)
         self._config = DepthImageConfig(size=card_integer(record, "size"))
 
-    def encode(self, frame: RgbdFrame, people: Proposals, person: int) -> CropSample | None:
+    def encode(
+        self, frame: RgbdFrame, people: Proposals, person: int, own: OwnPoints | None = None
+    ) -> CropSample | None:
         """The person's window; ``None`` where hardly anything is near its distance."""
-        sample = encode_depth(frame, people.boxes[person], float(people.distances[person]), self._config)
+        sample = encode_depth(frame, people.boxes[person], float(people.distances[person]), self._config, own)
         near = np.abs(sample.image) < self._config.clip
         return sample if near.mean() >= _MIN_VALID_FRACTION else None
 
@@ -243,8 +267,11 @@ class ColorCodec:
         self._people = context.detection
         self._lifter = context.lifter
 
-    def encode(self, frame: RgbdFrame, people: Proposals, person: int) -> ColorSample | None:
+    def encode(
+        self, frame: RgbdFrame, people: Proposals, person: int, own: OwnPoints | None = None
+    ) -> ColorSample | None:
         """The person's window; ``None`` where neither depth nor size tells a distance."""
+        del own
         distance, spread = self._distance(frame, people, person)
         if not distance > 0:
             return None

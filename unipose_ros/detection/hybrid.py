@@ -51,6 +51,11 @@ class HybridDetector:
         self._frames = 0
 
     @property
+    def network(self) -> PersonDetector:
+        """The network alone."""
+        return self._network
+
+    @property
     def runtime(self) -> str:
         """What runs both, and where."""
         return f"{self._network.runtime}, and {self._shapes.runtime}"

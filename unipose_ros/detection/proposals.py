@@ -38,6 +38,7 @@ class Proposals:
             they were found without one.
         depth_of: whether ``distances`` are those of the trunk's visible surface, which detectors see, or of its
             joints, at which people are cropped.
+        joints: (N, J, 3) meters, joints from the last frame or a first pass, NaN where unknown; ``None`` without any.
 
     Raises:
         ValueError: array shapes or types disagree.
@@ -48,6 +49,7 @@ class Proposals:
     scores: NDArray[np.float32]
     keypoints: Keypoints2D | None = None
     depth_of: DepthOf = DepthOf.SURFACE
+    joints: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         people = len(self.scores)
@@ -56,6 +58,8 @@ class Proposals:
         _require("scores", self.scores, (people,))
         if self.keypoints is not None and len(self.keypoints) != people:
             raise ValueError(f"keypoints: of {len(self.keypoints)} people, expected {people}")
+        if self.joints is not None and (self.joints.ndim != 3 or len(self.joints) != people):
+            raise ValueError(f"joints: got {list(self.joints.shape)}, expected [{people}, J, 3]")
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -63,7 +67,10 @@ class Proposals:
     def select(self, people: NDArray[np.intp] | NDArray[np.bool_]) -> Proposals:
         """The people of an index or boolean array, in its order."""
         keypoints = None if self.keypoints is None else self.keypoints.select(people)
-        return Proposals(self.boxes[people], self.distances[people], self.scores[people], keypoints, self.depth_of)
+        joints = None if self.joints is None else self.joints[people]
+        return Proposals(
+            self.boxes[people], self.distances[people], self.scores[people], keypoints, self.depth_of, joints
+        )
 
     def joined(self, others: Proposals) -> Proposals:
         """These people, then the others; without keypoints.
@@ -78,6 +85,7 @@ class Proposals:
             np.concatenate([self.distances, others.distances]),
             np.concatenate([self.scores, others.scores]),
             depth_of=self.depth_of if len(self) else others.depth_of,
+            joints=_joined_joints(self, others),
         )
 
     def at_joints(self) -> Proposals:
@@ -106,6 +114,15 @@ class Proposals:
     def empty(cls) -> Proposals:
         """Nobody."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32))
+
+
+def _joined_joints(first: Proposals, second: Proposals) -> NDArray[np.float32] | None:
+    """(N + M, J, 3); NaN for those of whom no joints are known, ``None`` where none are known at all."""
+    known = [each.joints for each in (first, second) if each.joints is not None]
+    if not known:
+        return None
+    unknown = np.full((max(len(first), len(second)), *known[0].shape[1:]), np.nan, np.float32)
+    return np.concatenate([unknown[: len(each)] if each.joints is None else each.joints for each in (first, second)])
 
 
 def _require(name: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -65,11 +66,11 @@ class ProposalCache:
         if found.keypoints is not None:
             found = found.select(found.scores >= self._config.min_score)
         elif self._is_recent(frame):
-            found = found.joined(self._last.select(~self._last.overlaps_any(found)))
+            found = found.joined(self._last.select(self._overlooked(found)))
         return found.select(np.argsort(-found.scores, kind="stable")[: self._config.max_people])
 
     def match_previous(self, frame: RgbdFrame, found: Proposals) -> tuple[Proposals, NDArray[np.bool_]]:
-        """Those who were there in the last frame in the boxes that they had, and (N,) who they are.
+        """Those who were there in the last frame in the boxes and with the joints that they had, and (N,) who they are.
 
         A box around somebody's joints is better than a detector's; each of them is matched once, to the
         proposal that shares most of the box.
@@ -78,18 +79,16 @@ class ProposalCache:
         if not (len(found) and len(self._last) and self._is_recent(frame)):
             return found, known
         boxes, distances = found.boxes.copy(), found.distances.copy()
+        joints = np.full((len(found), *self._joints.shape[1:]), np.nan, np.float32)
         shared = box_iou(found.boxes, self._last.boxes)
         # NaN compares false: without a depth nobody is matched.
         near = np.abs(found.distances[:, None] - self._last.distances) < _NEAR
         shared = np.where(near & (shared > _SHARED), shared, 0)
-        for _ in range(min(shared.shape)):
-            person, last = np.unravel_index(shared.argmax(), shared.shape)
-            if not shared[person, last]:
-                break
+        for person, last in _best_pairs(shared):
             known[person] = True
             boxes[person], distances[person] = self._last.boxes[last], self._last.distances[last]
-            shared[person], shared[:, last] = 0, 0
-        return replace(found, boxes=boxes, distances=distances), known
+            joints[person] = self._joints[last]
+        return replace(found, boxes=boxes, distances=distances, joints=joints), known
 
     def update(self, frame: RgbdFrame, people: Skeletons) -> None:
         """Keep who was found in a frame, and where."""
@@ -97,6 +96,22 @@ class ProposalCache:
         self._stamp_ns = frame.stamp_ns
         self._camera = frame.camera
         self._last = boxes_around_joints(frame.camera, people, _MOVED)
+
+    def _overlooked(self, found: Proposals) -> NDArray[np.bool_]:
+        """(N,) people of the last frame whom no proposal stands for.
+
+        A proposal stands for one of them: of two who overlap, the one behind is easily overlooked.
+        """
+        overlooked = np.ones(len(self._last), np.bool_)
+        same = np.where(found.overlaps(self._last), box_iou(found.boxes, self._last.boxes), 0)
+        for _, last in _best_pairs(same):
+            overlooked[last] = False
+        return overlooked
+
+    @property
+    def _joints(self) -> NDArray[np.float32]:
+        """(N, J, 3) of those who were there in the last frame."""
+        return np.zeros((0, 0, 3), np.float32) if self._last.joints is None else self._last.joints
 
     def _is_recent(self, frame: RgbdFrame) -> bool:
         # Boxes are pixels of the camera that they were seen by.
@@ -111,6 +126,17 @@ class ProposalCache:
         """Free the detector's network."""
         self._last = _empty()
         self._detector.close()
+
+
+def _best_pairs(scores: NDArray[np.floating]) -> Iterator[tuple[int, int]]:
+    """Rows and columns of an (N, M) array of positive scores, best first, each row and each column once."""
+    left = scores.copy()
+    for _ in range(min(left.shape)):
+        row, column = np.unravel_index(left.argmax(), left.shape)
+        if not left[row, column] > 0:
+            return
+        yield int(row), int(column)
+        left[row], left[:, column] = 0, 0
 
 
 def _empty() -> Proposals:
@@ -133,7 +159,7 @@ def is_usable(people: Proposals, camera: Camera, with_distance: bool) -> NDArray
 
 
 def boxes_around_joints(camera: Camera, people: Skeletons, grown: float = 0.0) -> Proposals:
-    """Boxes around joints, and the depth of the trunk's.
+    """Boxes around joints, the depth of the trunk's, and the joints.
 
     Args:
         grown: part of its sides by which a box is larger on each.
@@ -148,4 +174,4 @@ def boxes_around_joints(camera: Camera, people: Skeletons, grown: float = 0.0) -
     trunk = [i for i, place in enumerate(joints.landmarks) if place.endswith(("_shoulder", "_hip"))]
     depths = np.nanmedian(people.positions[:, trunk or slice(None), 2], axis=1).astype(np.float32)
     boxes = np.concatenate([low - margin, high + margin], axis=1).astype(np.float32)
-    return Proposals(boxes, depths, people.scores, depth_of=DepthOf.JOINTS)
+    return Proposals(boxes, depths, people.scores, depth_of=DepthOf.JOINTS, joints=people.positions)

@@ -17,6 +17,7 @@ from unipose_ros.detection import PersonDetector
 from unipose_ros.detection.clusters import ClusterDetector
 from unipose_ros.detection.heatmap import CenterNetConfig, CenterNetDetector
 from unipose_ros.detection.hybrid import HybridDetector
+from unipose_ros.detection.occluded import OccludedPersonDetector
 from unipose_ros.detection.temporal import ProposalCache
 from unipose_ros.detection.verification import PoseVerifier, Verifier, card_verifier
 from unipose_ros.geometry.stature import stature_prior
@@ -77,8 +78,13 @@ def build_topdown(name: str, config: EstimatorConfig, components: Components) ->
         if images.depth
         else build_keypoint_person_detector(config, components)
     )
+    network = detector.network if isinstance(detector, HybridDetector) else detector
+    second_look = verifier is not None and isinstance(network, CenterNetDetector)
+    occluded = OccludedPersonDetector(network) if second_look else None
     cache = ProposalCache(detector, config.detection)
-    return TopDownEstimator(name, config.needs_of(name), trained, codec, cache, config.detection, verifier=verifier)
+    return TopDownEstimator(
+        name, config.needs_of(name), trained, codec, cache, config.detection, verifier=verifier, occluded=occluded
+    )
 
 
 def load_codec(name: str, trained: LoadedNetwork, context: CodecContext) -> CropCodec[Any]:

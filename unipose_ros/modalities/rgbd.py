@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from unipose_ros.backends import device_kind
 from unipose_ros.backends.inference import LoadedNetwork
 from unipose_ros.codecs.base import CodecContext, JointPredictions, card_temperature
+from unipose_ros.codecs.instances import own_points
 from unipose_ros.codecs.points import PointsCodec
 from unipose_ros.config import DetectionConfig, RgbdConfig
 from unipose_ros.detection import PersonDetector, Proposals
@@ -26,7 +27,7 @@ from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.modalities.bodies import Bodies
 from unipose_ros.modalities.convert import to_skeletons
 from unipose_ros.modalities.rgbd_fusion import Claims, fused_people
-from unipose_ros.modalities.rgbd_people import Watch, own_points, rough_joints, together
+from unipose_ros.modalities.rgbd_people import Watch, rough_joints, together
 from unipose_ros.timing import StageClock
 
 if TYPE_CHECKING:

@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import unproject
-from unipose_ros.codecs.instances import RoughBody, is_own, neighbors
-from unipose_ros.codecs.points import OwnPoints
 from unipose_ros.detection import DetectionConfig, PersonDetector, Proposals, visible_keypoints
 from unipose_ros.detection.keypoint_flow import KeypointFlow
 from unipose_ros.detection.keypoints import propose
@@ -154,27 +152,3 @@ def rough_joints(frame: RgbdFrame, people: Proposals, config: DetectionConfig) -
     safe = np.where(there[..., None], pixels, 0.0)
     joints[:, BODY_POSITIONS] = np.where(there[..., None], unproject(camera, safe, depths), np.nan)
     return joints
-
-
-def own_points(joints: FloatArray) -> list[OwnPoints | None]:
-    """For each of N people what tells their points from those of people close by; ``None`` for who stands alone.
-
-    Args:
-        joints: (N, 15, 3) rough joints in meters, NaN where unknown.
-    """
-    bodies = [RoughBody.of_joints(person) for person in joints]
-    near = neighbors(joints)
-    return [
-        _Own(bodies[person], [bodies[other] for other in near[person]]) if near[person] else None
-        for person in range(len(joints))
-    ]
-
-
-class _Own:
-    """Callable that keeps a person's own points."""
-
-    def __init__(self, own: RoughBody, others: list[RoughBody]) -> None:
-        self._own, self._others = own, others
-
-    def __call__(self, points: NDArray[np.float32]) -> NDArray[np.bool_]:
-        return is_own(points, self._own, self._others)

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from unipose_ros.backends import device_kind
 from unipose_ros.backends.inference import LoadedNetwork
 from unipose_ros.codecs.base import CropCodec, Sample, card_joint_set, card_temperature
+from unipose_ros.codecs.instances import OwnPoints, own_points
 from unipose_ros.config import DetectionConfig
 from unipose_ros.detection import Proposals
+from unipose_ros.detection.occluded import OccludedPersonDetector
 from unipose_ros.detection.temporal import ProposalCache, boxes_around_joints, is_usable
 from unipose_ros.detection.verification import Verifier
 from unipose_ros.errors import Closable
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
+from unipose_ros.joint_sets import ITOP15
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.modalities.convert import to_skeletons
@@ -25,6 +28,9 @@ from unipose_ros.timing import StageClock
 
 #: A first pass sees rough boxes: this part of the probability that is asked for is enough.
 _FIRST_PASS = 0.2
+#: Who was found behind or beside another person, after that person was removed, must be this likely: what remains of a
+#: person who was not removed wholly resembles another one.
+_OCCLUDED_PROBABILITY = 0.85
 
 
 class Fallback(Protocol):
@@ -75,6 +81,7 @@ class TopDownEstimator(Generic[Sample]):
         config: what counts as a person.
         fallback: another way for some of them; ``None`` to let the network judge all.
         verifier: which of those who were detected in depth alone are people; ``None`` for a network of color.
+        occluded: people behind or beside others; ``None`` to do without.
 
     Raises:
         WeightsError: the network's record does not fit.
@@ -92,6 +99,7 @@ class TopDownEstimator(Generic[Sample]):
         config: DetectionConfig,
         fallback: Fallback | None = None,
         verifier: Verifier | None = None,
+        occluded: OccludedPersonDetector | None = None,
     ) -> None:
         self._name = name
         self._images = images
@@ -103,6 +111,7 @@ class TopDownEstimator(Generic[Sample]):
         self._config = config
         self._fallback = fallback
         self._verifier = verifier
+        self._occluded = occluded
         self._joint_set = card_joint_set(trained.record)
         self._temperature = card_temperature(trained.record)
         self.last_keypoints: Keypoints2D | None = None
@@ -125,19 +134,31 @@ class TopDownEstimator(Generic[Sample]):
         """
         self._images.check(frame, self._name)
         crops = self._crop_cached(frame, clock) or self._crop(frame, self._detect(frame, clock), clock)
-        outputs = self._forward(crops, clock)
-        poses = self._decode(frame, crops, outputs, clock)
-        self._count("joints not finite", int((poses.status == JointStatus.MISSING).sum()))
-        people, probabilities = self._verify(frame, poses, crops)
+        people, probabilities = self._estimate_poses(frame, crops, clock)
+        with_occluded = self._with_occluded(frame, people, clock)
+        if with_occluded is not None:
+            crops = self._crop(frame, with_occluded, clock)
+            people, probabilities = self._estimate_poses(frame, crops, clock)
         people = self._with_fallback(frame, people, crops, clock)
         # The cached score is the detector's: how likely somebody was is no evidence that they are there now.
         self._cache.update(frame, people if not len(crops.others) else self._nobody(frame))
         self.last_keypoints = crops.keypoints
         return people if probabilities is None else replace(people, scores=probabilities)
 
+    def _estimate_poses(
+        self, frame: RgbdFrame, crops: _Crops[Sample], clock: StageClock
+    ) -> tuple[Skeletons, NDArray[np.float32] | None]:
+        """Those of the crops who are people, and how likely they are where they are verified."""
+        outputs = self._forward(crops, clock)
+        poses = self._decode(frame, crops, outputs, clock)
+        self._count("joints not finite", int((poses.status == JointStatus.MISSING).sum()))
+        return self._verify(frame, poses, crops, self._config.min_person_probability)
+
     def reset(self) -> None:
         """Forget where people were."""
         self._cache.reset()
+        if self._occluded is not None:
+            self._occluded.reset()
 
     def close(self) -> None:
         """Let the networks go."""
@@ -166,13 +187,32 @@ class TopDownEstimator(Generic[Sample]):
         if self._verifier is None or found.keypoints is not None:
             return found
         found, known = self._cache.match_previous(frame, found)
-        return found.select(known).joined(self._refined(frame, found.select(~known), clock))
+        least = _FIRST_PASS * self._config.min_person_probability
+        return found.select(known).joined(self._refined(frame, found.select(~known), least, clock))
 
-    def _refined(self, frame: RgbdFrame, people: Proposals, clock: StageClock) -> Proposals:
-        """The likely ones, in boxes around the joints of a first pass."""
+    def _with_occluded(self, frame: RgbdFrame, people: Skeletons, clock: StageClock) -> Proposals | None:
+        """Boxes of the people and of those behind or beside them whom the detector overlooked; ``None`` without any.
+
+        The points of all of them can then be told apart, so that everybody is to be estimated once more.
+        """
+        if self._occluded is None or not len(people) or people.joint_set != ITOP15 or not self._occluded.is_due(frame):
+            return None
+        known = boxes_around_joints(frame.camera, people)
+        with clock.stage("people"):
+            remaining, found = self._occluded(frame, known)
+        room = max(self._config.max_people - len(people), 0)
+        hidden = self._refined(remaining, found.select(np.arange(len(found)) < room), _OCCLUDED_PROBABILITY, clock)
+        return known.joined(hidden) if len(hidden) else None
+
+    def _refined(self, frame: RgbdFrame, people: Proposals, least: float, clock: StageClock) -> Proposals:
+        """The likely ones, in boxes around the joints of a first pass.
+
+        Args:
+            least: probability of being a person.
+        """
         crops = self._crop(frame, people, clock)
         poses = self._decode(frame, crops, self._forward(crops, clock), clock)
-        likely, _ = self._verify(frame, poses, crops, _FIRST_PASS)
+        likely, _ = self._verify(frame, poses, crops, least)
         closer = boxes_around_joints(frame.camera, likely)
         # Joints in one place have no box around them.
         return closer if is_usable(closer, frame.camera, with_distance=True).all() else crops.people
@@ -189,7 +229,8 @@ class TopDownEstimator(Generic[Sample]):
         if self._fallback is not None:
             others = self._fallback.handles(frame, people)
         fit = is_usable(people, frame.camera, with_distance=self._images.depth) & ~others
-        samples = [self._codec.encode(frame, people, int(person)) for person in np.flatnonzero(fit)]
+        own = self._own_points(people)
+        samples = [self._codec.encode(frame, people, int(person), own[person]) for person in np.flatnonzero(fit)]
         fit[fit] = [sample is not None for sample in samples]
         return _Crops(
             people=people.select(fit),
@@ -198,6 +239,12 @@ class TopDownEstimator(Generic[Sample]):
             keypoints=people.select(fit | others).keypoints,
             lost=int((~(fit | others)).sum()),
         )
+
+    def _own_points(self, people: Proposals) -> list[OwnPoints | None]:
+        """What tells each person's points from those of people close by, by the joints known so far."""
+        if people.joints is None or len(people) < 2 or self._joint_set != ITOP15:
+            return [None] * len(people)
+        return own_points(people.joints.astype(np.float64))
 
     def _forward(self, crops: _Crops[Sample], clock: StageClock) -> tuple[NDArray[Any], ...]:
         """The network's outputs for all crops; none without a crop."""
@@ -221,16 +268,16 @@ class TopDownEstimator(Generic[Sample]):
             return to_skeletons(frame, crops.people, predictions, self._joint_set, self._name, self._config)
 
     def _verify(
-        self, frame: RgbdFrame, poses: Skeletons, crops: _Crops[Sample], fraction: float = 1.0
+        self, frame: RgbdFrame, poses: Skeletons, crops: _Crops[Sample], least: float
     ) -> tuple[Skeletons, NDArray[np.float32] | None]:
         """Of those who were detected in depth alone, the likely ones, and how likely they are; else everybody.
 
         Args:
-            fraction: of the probability asked for that is enough.
+            least: probability of being a person.
         """
         if self._verifier is None or crops.keypoints is not None or not len(poses):
             return poses, None
-        kept, probabilities = self._verifier(frame, poses, fraction * self._config.min_person_probability)
+        kept, probabilities = self._verifier(frame, poses, least)
         self._count("rejected_low_probability", len(poses) - len(kept))
         return poses.select(kept), probabilities
 

@@ -42,3 +42,17 @@ def test_parts_that_disagree_are_refused() -> None:
         Proposals(ok.boxes.astype(np.float64), ok.distances, ok.scores)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="keypoints: of 0 people, expected 3"):
         Proposals(ok.boxes, ok.distances, ok.scores, Keypoints2D.empty())
+
+
+def test_joints_go_with_their_people() -> None:
+    first, second = three(), three()
+    joints = np.arange(3 * 15 * 3, dtype=np.float32).reshape(3, 15, 3)
+    known = Proposals(first.boxes, first.distances, first.scores, joints=joints)
+    np.testing.assert_array_equal(known.select(np.array([2])).joints, joints[2:])
+    both = known.joined(second)
+    assert both.joints is not None
+    np.testing.assert_array_equal(both.joints[:3], joints)
+    assert np.isnan(both.joints[3:]).all()
+    assert first.joined(second).joints is None
+    with pytest.raises(ValueError, match="joints"):
+        Proposals(first.boxes, first.distances, first.scores, joints=joints[:2])

@@ -12,6 +12,7 @@ import pytest
 from unipose_ros.estimator import EstimatorConfig, build_estimator
 from unipose_ros.frame import RgbdFrame
 from unipose_training.datasets.real_frames import read_dih, read_lmb, read_uva
+from unipose_training.datasets.real_sets import open_real_frames
 
 Reader = Callable[[Path, float, int], Iterator[RgbdFrame]]
 #: Reader, place, and who is there.
@@ -33,3 +34,21 @@ def test_everybody_is_found(shared_data: Path, modality: str, scene: str) -> Non
     trunks = found.positions[:, [found.joint_set.index("torso")]]
     apart = np.linalg.norm(trunks - trunks[:, 0], axis=-1)[~np.eye(people, dtype=bool)]
     assert (apart > 0.3).all()
+
+
+@pytest.mark.parametrize("modality", ["points", "depth"])
+@pytest.mark.parametrize("view", ["200_M72i", "200_M72j"])
+def test_who_is_half_hidden_behind_another_is_found_and_stays_found(
+    shared_data: Path, modality: str, view: str
+) -> None:
+    (clip,) = (each for each in open_real_frames(shared_data, "human4d") if each.name == f"human4d/{view}")
+    found = clip.seen_by(color=False).real_frame(0)
+    frame, truth = replace(found.frame, color=None), found.truth
+    assert truth is not None
+    machine = build_estimator(EstimatorConfig(modality, threads=1))
+    for shown in range(4):  # people are searched for behind others in the first and in the last of these
+        people = machine.estimate(replace(frame, stamp_ns=frame.stamp_ns + shown * 70_000_000))
+        assert len(people) == 2, shown
+        apart = np.linalg.norm(people.positions[:, None] - truth.positions[None], axis=-1).mean(axis=-1)
+        assert sorted(apart.argmin(axis=0)) == [0, 1]
+        assert apart.min(axis=0).max() < 0.2

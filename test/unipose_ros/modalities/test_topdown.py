@@ -17,7 +17,7 @@ from unipose_ros.detection import DepthOf, DetectionConfig, Proposals
 from unipose_ros.detection.temporal import ProposalCache, boxes_around_joints
 from unipose_ros.detection.verification import PoseVerifier
 from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator, WeightsConfig
-from unipose_ros.frame import JointStatus, RgbdFrame
+from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.networks.weights import WeightsError
@@ -276,7 +276,7 @@ def test_whom_depth_alone_has_found_is_looked_at_more_closely(
     cut_out = PointsCodec.encode
     boxes: list[np.ndarray] = []
 
-    def noted(reader: PointsCodec, frame: RgbdFrame, people: Proposals, person: int) -> object:
+    def noted(reader: PointsCodec, frame: RgbdFrame, people: Proposals, person: int, own: object = None) -> object:
         boxes.append(people.boxes[person])
         return cut_out(reader, frame, people, person)
 
@@ -298,7 +298,7 @@ def test_whoever_was_there_is_looked_at_once_where_they_were(tiny: Tiny, monkeyp
     boxes: list[np.ndarray] = []
     cut_out = PointsCodec.encode
 
-    def noted(reader: PointsCodec, frame: RgbdFrame, people: Proposals, person: int) -> object:
+    def noted(reader: PointsCodec, frame: RgbdFrame, people: Proposals, person: int, own: object = None) -> object:
         boxes.append(people.boxes[person])
         return cut_out(reader, frame, people, person)
 
@@ -370,3 +370,17 @@ def test_who_is_unlikely_is_dropped_and_counted(tmp_path: Path) -> None:
     )
     assert len(nobody.estimate(frame)) == 0
     assert nobody.counters == {"rejected_low_probability": 1}
+
+
+def test_a_detector_that_sees_one_of_two_who_overlap_does_not_drop_the_other(tiny: Tiny) -> None:
+    person_detector = Finder(box(40))
+    frame = standing(40)
+    one = PoseEstimator(tiny("points"), person_detector=person_detector).estimate(frame)
+    behind = replace(one, positions=one.positions + np.array([0.1, 0.0, 0.3], np.float32))
+    cache = ProposalCache(person_detector, DetectionConfig())
+    cache.update(frame, Skeletons.concat([one, behind]))
+    person_detector.said = replace(boxes_around_joints(CAMERA, one), joints=None)
+    found = cache.detect(standing(40, stamp_ns=frame.stamp_ns + 33_000_000))
+    assert len(found) == 2
+    person_detector.said = person_detector.said.joined(replace(boxes_around_joints(CAMERA, behind), joints=None))
+    assert len(cache.detect(standing(40, stamp_ns=frame.stamp_ns + 33_000_000))) == 2

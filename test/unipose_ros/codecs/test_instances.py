@@ -1,0 +1,71 @@
+"""Points of people who stand close together are told apart by rough skeletons."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.camera import Camera, unproject
+from unipose_ros.codecs.instances import RoughBody, is_own, neighbors, own_points
+from unipose_ros.codecs.windows import DepthImageConfig, encode_depth
+from unipose_ros.frame import RgbdFrame
+from unipose_ros.joint_sets import ITOP15
+
+CAMERA = Camera(500, 500, 319.5, 239.5, 640, 480)
+
+
+def standing_at(x: float, z: float) -> NDArray[np.float64]:
+    """(15, 3) a person with hanging arms."""
+    places = {
+        "head": (-0.6, 0), "neck": (-0.4, 0), "torso": (-0.15, 0), "shoulder": (-0.4, 0.17), "elbow": (-0.12, 0.2),
+        "hand": (0.12, 0.2), "hip": (0.1, 0.1), "knee": (0.5, 0.1), "foot": (0.9, 0.1),
+    }  # fmt: skip
+    rows = []
+    for name in ITOP15.joints:
+        y, side = places[name.removeprefix("left_").removeprefix("right_")]
+        rows.append((x + (side if name.startswith("left_") else -side), y, z))
+    return np.array(rows)
+
+
+def test_each_keeps_the_points_around_their_own_bones() -> None:
+    people = np.stack([standing_at(0.0, 2.0), standing_at(0.35, 2.1)])
+    own = own_points(people)
+    around = [person[None] + np.array([[[0, 0, -0.05]], [[0, 0, 0.02]]]) for person in people]
+    for mine, theirs in ((0, 1), (1, 0)):
+        keeps = own[mine]
+        assert keeps is not None
+        assert keeps(around[mine].reshape(-1, 3).astype(np.float32)).all()
+        trunk = [ITOP15.index(name) for name in ("head", "neck", "torso")]
+        assert not keeps(around[theirs][:, trunk].reshape(-1, 3).astype(np.float32)).any()
+
+
+def test_who_stands_alone_keeps_everything() -> None:
+    assert own_points(np.stack([standing_at(0.0, 2.0), standing_at(3.0, 2.0)])) == [None, None]
+    assert neighbors(np.stack([standing_at(0.0, 2.0), standing_at(0.5, 2.0)])) == [[1], [0]]
+
+
+def test_without_any_known_joint_no_point_is_given_away() -> None:
+    unknown = RoughBody.of_joints(np.full((15, 3), np.nan))
+    points = standing_at(0.0, 2.0).astype(np.float32)
+    assert len(unknown) == 0
+    assert is_own(points, unknown, [RoughBody.of_joints(standing_at(0.0, 2.0))]).all()
+
+
+def test_a_depth_window_loses_what_is_the_other_persons() -> None:
+    depth = np.full((480, 640), 4.0, np.float32)
+    depth[100:400, 280:330], depth[100:400, 340:390] = 2.0, 2.1
+    frame = RgbdFrame(1, "camera", CAMERA, depth=depth)
+    box = np.array([280, 100, 330, 400], np.float32)
+
+    def left_of_the_gap(points: NDArray[np.float32]) -> NDArray[np.bool_]:
+        middle = unproject(CAMERA, np.array([335.0, 240.0]), np.array(2.0))
+        return np.asarray(points[:, 0] < middle[0])
+
+    config = DepthImageConfig()
+    image = encode_depth(frame, box, 2.0, config, left_of_the_gap).image[0]
+    everything = encode_depth(frame, box, 2.0, config).image[0]
+    own, others = np.abs(everything) < 0.01, np.abs(everything - 0.1 / config.unit) < 0.01
+    assert own.sum() > 500
+    assert others.sum() > 500
+    np.testing.assert_array_equal(image[own], everything[own])
+    assert (image[others] == config.clip).all(), "removed readings are holes"
