@@ -261,6 +261,8 @@ class TrackerConfigError(ValueError):
 #: Lower bounds of the tracker's settings; ``True`` where the bound itself is allowed.
 _TRACKER_BOUNDS: dict[str, tuple[float, bool]] = {
     "max_age": (0.0, False),
+    "max_gap": (0.0, False),
+    "occluded_max_age": (0.0, True),
     "confirm_hits": (1, True),
     "gate": (0.0, False),
     "gate_growth": (0.0, True),
@@ -286,7 +288,10 @@ class TrackerConfig:
     ITOP) takes little more of the trembling there and lags behind walkers.
 
     Attributes:
-        max_age: seconds for which a person who is not seen is predicted, then dropped.
+        max_age: seconds without a sight for which a person keeps the id; a frame counts for a third of this at
+            most, so that at low rates, too, nobody is dropped who is missed once or twice.
+        occluded_max_age: seconds without a sight for which a person's predicted skeleton is published (OCCLUDED).
+        max_gap: seconds between two frames after which everybody is forgotten.
         confirm_hits: frames in which a person must be seen before the state leaves NEW.
         gate: meters between prediction and detection up to which they may be the same person.
         gate_growth: meters by which the gate widens for every second the person was not seen.
@@ -307,7 +312,9 @@ class TrackerConfig:
         TrackerConfigError: a value is not finite or out of range.
     """
 
-    max_age: float = 0.7
+    max_age: float = 2.0
+    occluded_max_age: float = 0.7
+    max_gap: float = 3.0
     confirm_hits: int = 3
     gate: float = 0.5
     gate_growth: float = 1.0

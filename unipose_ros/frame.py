@@ -21,6 +21,10 @@ from unipose_ros.joint_sets import ITOP15, JointSet
 FloatArray = NDArray[np.float32]
 
 
+#: Arrays of skeletons that may be absent.
+_OPTIONAL = ("covariances", "velocities")
+
+
 class FrameError(ValueError):
     """The parts of a camera frame do not fit together."""
 
@@ -91,6 +95,8 @@ class Skeletons:
         ids: N track ids (five lower-case letters); empty before tracking.
         states: (N,) uint8 of :class:`TrackState`; NEW before tracking.
         ages_ns: (N,) int64, time since the track was first seen; 0 before tracking.
+        velocities: (N, 3) float32 meters per second of the whole bodies; ``None`` before tracking, NaN for who was
+            seen once.
         joint_set: names and order of the joints.
 
     Raises:
@@ -108,6 +114,7 @@ class Skeletons:
     ids: tuple[str, ...] = ()
     states: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     ages_ns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    velocities: FloatArray | None = None
     joint_set: JointSet = ITOP15
 
     def __post_init__(self) -> None:
@@ -125,6 +132,8 @@ class Skeletons:
         _require("ages_ns", self.ages_ns, (people,), np.int64)
         if self.covariances is not None:
             _require("covariances", self.covariances, (people, joints, 6), np.float32)
+        if self.velocities is not None:
+            _require("velocities", self.velocities, (people, 3), np.float32)
         if len(self.ids) != people:
             raise FrameError(f"ids: {len(self.ids)} given for {people} people")
 
@@ -145,7 +154,8 @@ class Skeletons:
     def concat(cls, parts: Sequence[Skeletons]) -> Skeletons:
         """The people of several parts of one frame, one part after the other.
 
-        Parts without people count for nothing. Where only some parts have covariances, those of the others are NaN.
+        Parts without people count for nothing. Where only some parts have covariances or velocities, those of the
+        others are NaN.
 
         Raises:
             FrameError: there is no part, or they differ in stamp, frame, modality or joint set.
@@ -160,13 +170,14 @@ class Skeletons:
             if len(values) > 1:
                 listed = ", ".join(sorted(str(getattr(value, "name", value)) for value in values))
                 raise FrameError(f"concat: parts of different {name}: {listed}; convert them first")
-        with_covariances = any(part.covariances is not None for part in (first, *others))
-        rows = [part._arrays(with_covariances) for part in (first, *others)]
+        parts = (first, *others)
+        wanted = [name for name in _OPTIONAL if any(getattr(part, name) is not None for part in parts)]
+        rows = [part._arrays(wanted) for part in parts]
         joined: dict[str, Any] = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
         return replace(first, **joined, ids=tuple(name for part in (first, *others) for name in part.ids))
 
     def transformed(self, pose: NDArray[np.floating], frame_id: str) -> Skeletons:
-        """The same people in another frame: joints are rotated and translated, covariances rotated.
+        """The same people in another frame: joints are moved, covariances and velocities turned.
 
         Args:
             pose: (4, 4) rigid transform, this frame -> the other one, meters.
@@ -177,15 +188,15 @@ class Skeletons:
         rotated = None
         if self.covariances is not None:
             rotated = covariance.transformed(self.covariances, rotation).astype(np.float32)
-        return replace(self, frame_id=frame_id, positions=positions, covariances=rotated)
+        velocities = None if self.velocities is None else (self.velocities @ rotation.T).astype(np.float32)
+        return replace(self, frame_id=frame_id, positions=positions, covariances=rotated, velocities=velocities)
 
-    def _arrays(self, with_covariances: bool = False) -> dict[str, NDArray[Any]]:
-        """Whatever has one row for each person; NaN for covariances that are asked for and not there."""
+    def _arrays(self, wanted: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
+        """Whatever has one row for each person; NaN for what is wanted and not there."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
-        if with_covariances and self.covariances is None:
-            arrays["covariances"] = np.full((*self.confidences.shape, 6), np.nan, np.float32)
-        return arrays
+        shapes = {"covariances": (*self.confidences.shape, 6), "velocities": (len(self), 3)}
+        return arrays | {name: np.full(shapes[name], np.nan, np.float32) for name in wanted if name not in arrays}
 
     @classmethod
     def empty(cls, stamp_ns: int, frame_id: str, modality: str, joint_set: JointSet = ITOP15) -> Skeletons:

@@ -14,6 +14,14 @@ from unipose_ros.geometry.nms import greedy_nms
 MIN_COMMON_JOINTS = 3
 #: Meters: two skeletons whose hips are farther apart are two people, however close the rest of them is.
 HIPS_APART = 0.3
+#: Meters that the median joint is off because the limbs move, and standard deviations within which somebody is.
+_POSE_STD, _MOST_STDS = 0.1, 3.5
+#: Standard deviation of a measured size, and the square of most that it may count.
+_SIZE_STD, _MOST_UNLIKE = 0.08, 6.0
+#: Probabilities that somebody is missed in a frame: after having been seen in the last one, and after not.
+_MISSED_VISIBLE, _MISSED_HIDDEN = 0.05, 0.75
+#: New people on a square meter of floor in a frame.
+_APPEARING = 0.02
 
 
 def skeleton_distances(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -74,7 +82,7 @@ def nan_median(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def match(distances: NDArray[np.float64], gates: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pair tracks with detections at the least total cost.
+    """Pair tracks with detections at the least total distance.
 
     A pair costs its distance, a track without a partner the widest gate. So two near pairs are
     never given up for the sake of one more, and a track with a wide gate has no advantage.
@@ -86,15 +94,66 @@ def match(distances: NDArray[np.float64], gates: NDArray[np.float64]) -> tuple[N
     Returns:
         Indices of the paired tracks and, in the same order, of their detections.
     """
-    tracks, people = distances.shape
-    if tracks == 0 or people == 0:
+    if 0 in distances.shape:
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
-    unmatched = float(gates.max())
-    allowed = distances <= gates[:, None]
-    # One extra column per track is the choice to stay alone; a forbidden pair must cost more than that.
-    costs = np.full((tracks, people + tracks), unmatched)
-    costs[:, :people] = np.where(allowed, distances, 2 * unmatched + 1)
-    rows, columns = linear_sum_assignment(costs)
+    return least_cost_pairs(distances, np.full(len(gates), gates.max()), distances <= gates[:, None])
+
+
+def match_likeliest(
+    distances: NDArray[np.float64],
+    gates: NDArray[np.float64],
+    stds: NDArray[np.float64],
+    visible: NDArray[np.bool_],
+    sizes: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pair tracks with detections so that what is seen is likeliest.
+
+    A person is where they are predicted with a normal error on the floor, has the size they had, is missed with a
+    probability that depends on whether the last frame showed them, and people appear anywhere alike (Bar-Shalom and
+    Li, Multitarget-Multisensor Tracking, 1995: the negative log-likelihood ratio of a pair). So the track of somebody
+    who has been hidden, whose place is hardly known, does not take the detection of who stands in front, and takes
+    its own when it comes.
+
+    Args:
+        distances: (T, N) meters.
+        gates: (T,) largest distance allowed to each track.
+        stds: (T,) meters, standard deviation of the places.
+        visible: (T,) whether the person was seen in the last frame.
+        sizes: (T,) of the tracks and (N,) of the detections; NaN where unknown.
+
+    Returns:
+        Indices of the paired tracks and, in the same order, of their detections.
+    """
+    if 0 in distances.shape:
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
+    std = np.hypot(stds, _POSE_STD)
+    missed = np.where(visible, -np.log(_MISSED_VISIBLE), -np.log(_MISSED_HIDDEN))
+    allowed = distances <= np.minimum(gates, _MOST_STDS * std)[:, None]
+    squared = np.where(allowed, distances, 0.0) ** 2 / std[:, None] ** 2
+    unlike = (sizes[0][:, None] - sizes[1][None]) / _SIZE_STD
+    squared += np.minimum(np.where(np.isnan(unlike), 1.0, unlike**2), _MOST_UNLIKE)
+    costs = 0.5 * squared + 2 * np.log(std)[:, None] + np.log(2 * np.pi) + np.log(_APPEARING)
+    return least_cost_pairs(costs, missed, allowed)
+
+
+def least_cost_pairs(
+    costs: NDArray[np.float64], alone: NDArray[np.float64], allowed: NDArray[np.bool_]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The pairs of rows and columns at the least total cost, where a row may stay alone.
+
+    Args:
+        costs: (T, N) of each pair.
+        alone: (T,) of each row without a partner.
+        allowed: (T, N) pairs that may be.
+    """
+    tracks, people = costs.shape
+    # A forbidden pair must cost more than whatever could be saved by it.
+    most = np.abs(costs[allowed]).max(initial=0.0) + np.abs(alone).max()
+    table = np.full((tracks, people + tracks), 2 * (tracks + 1) * most + 1.0)
+    table[:, :people][allowed] = costs[allowed]
+    # One extra column per track is the choice to stay alone.
+    table[:, people:] = alone[:, None]
+    rows, columns = linear_sum_assignment(table)
     paired = columns < people
     return rows[paired], columns[paired]
 

@@ -90,7 +90,8 @@ def _exchanged(people: Tracks, mirror: Sequence[int], chosen: NDArray[np.bool_])
         return np.where(pick, values[:, order], values)
 
     names = ("positions", "confidences", "status", "covariances", "missing_ns")
-    return replace(people, **{name: exchange(getattr(people, name)) for name in names})
+    exchanged: dict[str, Any] = {name: exchange(getattr(people, name)) for name in names}
+    return replace(people, **exchanged)
 
 
 def _doubted(people: Tracks, mirror: Sequence[int], chosen: NDArray[np.bool_]) -> Tracks:

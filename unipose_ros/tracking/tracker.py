@@ -11,13 +11,14 @@ from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unipose_ros.config import TrackerConfig
 from unipose_ros.frame import JointStatus, Skeletons, TrackState
 from unipose_ros.joint_sets import JointSet
-from unipose_ros.tracking.assignment import match, skeleton_distances, without_duplicates
+from unipose_ros.tracking.assignment import match_likeliest, skeleton_distances, without_duplicates
 from unipose_ros.tracking.sides import keep_sides
-from unipose_ros.tracking.tracks import NANOSECONDS, Tracks, correct, predict
+from unipose_ros.tracking.tracks import NANOSECONDS, Tracks, as_camera_moved, correct, predict
 
 # Names for people: five lower-case letters, never the same twice.
 
@@ -68,10 +69,13 @@ class Tracker(Protocol):
         """How often something unusual happened, by name; only ever grows. For diagnostics."""
         ...
 
-    def update(self, skeletons: Skeletons) -> Skeletons:
-        """People as found in one frame -> the same people with ids, states and ages, smoothed.
+    def update(self, skeletons: Skeletons, camera_pose: NDArray[np.float64] | None = None) -> Skeletons:
+        """People as found in one frame -> the same people with ids, states, ages and velocities, smoothed.
 
         Frames are to come in the order of their stamps, empty ones included.
+
+        Args:
+            camera_pose: (4, 4) the camera in a frame that stands still, meters; ``None`` where it is not known.
         """
         ...
 
@@ -90,14 +94,21 @@ class NearestTracker:
     What comes out of :meth:`update`, oldest track first:
 
     * NEW: seen in this frame, in fewer than ``confirm_hits`` frames so far. A new person who is
-      missed is not shown, but keeps the id if seen again within ``max_age``.
+      missed is not shown, but keeps the id if seen again within ``occluded_max_age``.
     * TRACKED: seen in this frame; a joint that is missing is predicted for ``joint_max_age``
       (INFERRED, confidence fading, covariance growing), then MISSING.
-    * OCCLUDED: not seen; all joints are predicted until ``max_age`` after the last sight.
+    * OCCLUDED: not seen; all joints are predicted until ``occluded_max_age`` after the last sight.
+      Who is seen again within ``max_age`` gets the same id.
+
+    Ages count frames that were looked at: a frame without the person is worth the time since the
+    frame before, but never more than a third of ``max_age``.
+
+    Where the camera's pose is known, tracks stay where they are while the camera moves; in a frame
+    without a pose it is taken to stand where it last was (``poses_missing``).
 
     Everybody is forgotten, and counted in :attr:`counters`, when the stamp is not later than the
     last one (``time_jumps``: a bag was restarted, or a frame came twice), when more than
-    ``max_age`` lies between two frames (``gaps``), and when the camera frame or the joint set
+    ``max_gap`` lies between two frames (``gaps``), and when the camera frame or the joint set
     changes (``frame_changes``, ``joint_set_changes``). Also counted: ``duplicates``, detections
     of a person who was detected better already, and ``positionless``, people without any joint;
     both are dropped. ``sides_exchanged`` counts measurements whose left and right contradicted
@@ -114,6 +125,7 @@ class NearestTracker:
         self._new_id = new_id or IdGenerator(self._config.seed)
         self._tracks: Tracks | None = None
         self._last: Skeletons | None = None
+        self._pose: NDArray[np.float64] | None = None
         self._counters: Counter[str] = Counter()
 
     @property
@@ -125,13 +137,17 @@ class NearestTracker:
         """Forget everybody. Ids given out so far stay used."""
         self._tracks = None
         self._last = None
+        self._pose = None
 
     def configure(self, config: TrackerConfig) -> None:
         """Use other settings from the next frame on; everybody keeps the id, and the ids their seed."""
         self._config = config
 
-    def update(self, skeletons: Skeletons) -> Skeletons:
-        """People as found in one frame -> people with ids, states and ages, smoothed.
+    def update(self, skeletons: Skeletons, camera_pose: NDArray[np.float64] | None = None) -> Skeletons:
+        """People as found in one frame -> people with ids, states, ages and velocities, smoothed.
+
+        Args:
+            camera_pose: (4, 4) the camera in a frame that stands still, meters; ``None`` where it is not known.
 
         Returns:
             Skeletons of the same stamp and frame; ``covariances`` is ``None`` when no joint has one.
@@ -140,17 +156,28 @@ class NearestTracker:
         people = self._admitted(Tracks.from_skeletons(skeletons), skeletons.joint_set)
         if self._tracks is None or self._last is None:
             self._tracks = self._named(people)
+            self._pose = camera_pose
         else:
+            tracks = self._follow_camera(self._tracks, camera_pose)
             mirror = skeletons.joint_set.mirror
-            self._tracks = self._advanced(self._tracks, people, self._last.stamp_ns, skeletons.stamp_ns, mirror)
+            self._tracks = self._advanced(tracks, people, self._last.stamp_ns, skeletons.stamp_ns, mirror)
         self._last = skeletons
-        return _published(self._tracks, skeletons, self._config.confirm_hits)
+        return _published(self._tracks, skeletons, self._config)
 
     def _forget_on_break(self, now: Skeletons) -> None:
-        reason = _break_between(self._last, now, self._config.max_age) if self._last is not None else None
+        reason = _break_between(self._last, now, self._config.max_gap) if self._last is not None else None
         if reason is not None:
             self._counters[reason] += 1
             self.reset()
+
+    def _follow_camera(self, tracks: Tracks, pose: NDArray[np.float64] | None) -> Tracks:
+        """The tracks in the camera's present frame."""
+        before = self._pose
+        if pose is None:
+            self._counters["poses_missing"] += before is not None
+            return tracks
+        self._pose = np.asarray(pose, np.float64)
+        return tracks if before is None else as_camera_moved(tracks, np.linalg.inv(self._pose) @ before)
 
     def _admitted(self, people: Tracks, joints: JointSet) -> Tracks:
         """Without those who have no position and those who are there twice."""
@@ -168,26 +195,38 @@ class NearestTracker:
 
     def _advanced(self, tracks: Tracks, people: Tracks, last_ns: int, now_ns: int, mirror: tuple[int, ...]) -> Tracks:
         config, dt_ns = self._config, now_ns - last_ns
-        tracks = tracks.select(now_ns - tracks.seen_ns <= config.max_age * NANOSECONDS)
-        tracks = predict(tracks, dt_ns, tracks.seen_ns < last_ns, config)
+        visible = tracks.seen_ns == last_ns
+        tracks = predict(tracks, dt_ns, ~visible, config)
         gates = config.gate + config.gate_growth * (now_ns - tracks.seen_ns) / NANOSECONDS
-        rows, columns = match(skeleton_distances(tracks.positions, people.positions), gates)
+        distances = skeleton_distances(tracks.positions, people.positions)
+        stds, sizes = tracks.motion.place_std, (tracks.sizes, people.sizes)
+        rows, columns = match_likeliest(distances, gates, stds, visible, sizes)
         known, seen, exchanged = keep_sides(tracks.select(rows), people.select(columns), mirror, dt_ns, config)
         self._counters["sides_exchanged"] += exchanged
         seen = correct(known, seen, dt_ns, config)
         strangers = np.ones(len(people), np.bool_)
         strangers[columns] = False
-        return tracks.updated(rows, seen).joined(self._named(people.select(strangers)))
+        remembered = _remembered(tracks.updated(rows, seen), now_ns, dt_ns, config)
+        return remembered.joined(self._named(people.select(strangers)))
 
     def _named(self, people: Tracks) -> Tracks:
         return people.named([self._new_id() for _ in range(len(people))])
 
 
-def _break_between(last: Skeletons, now: Skeletons, max_age: float) -> str | None:
+def _remembered(tracks: Tracks, now_ns: int, dt_ns: int, config: TrackerConfig) -> Tracks:
+    """Without those who have not been seen for too long in frames that were looked at."""
+    looked = min(dt_ns, round(config.max_age * NANOSECONDS / 3))
+    unseen = np.where(tracks.seen_ns == now_ns, 0, tracks.unseen_ns + looked)
+    # Who was hardly seen may never have been there.
+    longest = np.where(tracks.hits >= config.confirm_hits, config.max_age, min(config.occluded_max_age, config.max_age))
+    return replace(tracks, unseen_ns=unseen).select(unseen <= longest * NANOSECONDS)
+
+
+def _break_between(last: Skeletons, now: Skeletons, max_gap: float) -> str | None:
     """Why what was known at the last frame is worth nothing now; the name of a counter."""
     if now.stamp_ns <= last.stamp_ns:
         return "time_jumps"
-    if now.stamp_ns - last.stamp_ns > max_age * NANOSECONDS:
+    if now.stamp_ns - last.stamp_ns > max_gap * NANOSECONDS:
         return "gaps"
     if now.frame_id != last.frame_id:
         return "frame_changes"
@@ -196,12 +235,12 @@ def _break_between(last: Skeletons, now: Skeletons, max_age: float) -> str | Non
     return None
 
 
-def _published(tracks: Tracks, frame: Skeletons, confirm_hits: int) -> Skeletons:
-    """What the world is told: everybody but the unconfirmed who were not seen in this frame."""
+def _published(tracks: Tracks, frame: Skeletons, config: TrackerConfig) -> Skeletons:
+    """What the world is told: who is seen, and who is confirmed and was seen a short time ago."""
     seen = tracks.seen_ns == frame.stamp_ns
-    confirmed = tracks.hits >= confirm_hits
+    confirmed = tracks.hits >= config.confirm_hits
     states = np.where(confirmed, np.where(seen, TrackState.TRACKED, TrackState.OCCLUDED), TrackState.NEW)
-    shown = seen | confirmed
+    shown = seen | (confirmed & (tracks.unseen_ns <= config.occluded_max_age * NANOSECONDS))
     people = tracks.select(shown)
     known = bool(np.isfinite(people.covariances).any())
     return replace(
@@ -214,4 +253,5 @@ def _published(tracks: Tracks, frame: Skeletons, confirm_hits: int) -> Skeletons
         ids=tuple(str(name) for name in people.ids),
         states=states[shown].astype(np.uint8),
         ages_ns=frame.stamp_ns - people.first_ns,
+        velocities=np.where(people.hits[:, None] > 1, people.motion.velocities, np.nan).astype(np.float32),
     )

@@ -3,88 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.config import TrackerConfig
 from unipose_ros.frame import JointStatus, Skeletons
-from unipose_ros.geometry.covariance import VARIANCES
-from unipose_ros.tracking.assignment import MIN_COMMON_JOINTS, nan_median
+from unipose_ros.geometry.covariance import VARIANCES, transformed
+from unipose_ros.tracking.assignment import nan_median
+from unipose_ros.tracking.motion import Motion, blend_factor, smooth
 
-# How a joint's new position is mixed with the predicted one, and what that says about the motion.
-
-
-def blend_factor(dt: float, time_constant: float) -> float:
-    """Share of the new value in an exponential mean: ``1 - exp(-dt / tau)``, 1 for tau = 0.
-
-    The same time constant filters alike at any frame rate.
-    """
-    return 1.0 if time_constant <= 0 else -math.expm1(-dt / time_constant)
-
-
-def smooth(
-    predicted: NDArray[np.float64], measured: NDArray[np.float64], factor: float, threshold: float
-) -> NDArray[np.float64]:
-    """Gated exponential mean that lets fast motion through.
-
-    The share of the measurement grows from ``factor`` for a joint where it was expected to 1 for
-    a joint that is ``threshold`` or more away. A fixed share lags: on CMU motion capture at 30 Hz it
-    puts the limbs of a runner 12 cm off, this one 4 cm.
-
-    Args:
-        predicted: (..., J, 3) meters, NaN where nothing is known.
-        measured: (..., J, 3) meters, NaN where nothing was seen.
-        factor: in (0, 1], see :func:`blend_factor`.
-        threshold: meters.
-
-    Returns:
-        (..., J, 3); the measurement without a prediction, the prediction without a measurement.
-    """
-    residual = measured - predicted
-    surprise = np.linalg.norm(residual, axis=-1, keepdims=True) / threshold
-    share = np.minimum(factor + (1 - factor) * surprise, 1.0)
-    mixed = predicted + share * residual
-    return np.where(np.isnan(predicted), measured, np.where(np.isnan(measured), predicted, mixed))
-
-
-def corrected_velocity(
-    velocity: NDArray[np.float64],
-    predicted: NDArray[np.float64],
-    measured: NDArray[np.float64],
-    dt: float,
-    factor: float,
-    max_speed: float,
-) -> NDArray[np.float64]:
-    """Body velocity after a measurement, from how far the joints were off their predictions.
-
-    The correction is the median over the joints, so limbs and outliers do not count, with the
-    gain ``a^2 / (2 - a)`` that goes with a position gain of ``a`` (Benedict and Bordner 1962,
-    Synthesis of an optimal set of radar track-while-scan smoothing equations).
-
-    Args:
-        velocity: (T, 3) meters per second.
-        predicted, measured: (T, J, 3) meters, NaN where unknown.
-        dt: seconds since the last frame, positive.
-        factor: position gain a, see :func:`blend_factor`.
-        max_speed: meters per second; a faster result is shortened to it.
-
-    Returns:
-        (T, 3) meters per second; unchanged for a body with too few joints to tell.
-    """
-    residual = np.moveaxis(measured - predicted, 1, -1)
-    enough = np.isfinite(residual).sum(axis=-1) >= MIN_COMMON_JOINTS
-    correction = np.where(enough, nan_median(residual), 0.0)
-    result = velocity + factor**2 / (2 - factor) * correction / dt
-    speed = np.linalg.norm(result, axis=-1, keepdims=True)
-    return np.asarray(result * np.minimum(1.0, max_speed / np.maximum(speed, 1e-9)))
-
-
+Rows = TypeVar("Rows", "Tracks", Motion)
 NANOSECONDS = 1_000_000_000
 #: Seconds of contradiction after which a person who is new is believed to have the sides the other way round.
 _FIRST_TRUST = 0.1
+#: Fewer bones do not tell a size; over so many frames it is averaged.
+_LEAST_BONES, _SIZE_FRAMES = 4, 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +34,12 @@ class Tracks:
         confidences: (T, J) in [0, 1], fading while a joint is predicted.
         status: (T, J) of :class:`JointStatus`.
         covariances: (T, J, 6) square meters; NaN where the estimator gave none.
-        velocities: (T, 3) of the whole body, meters per second.
+        motion: of the whole bodies.
+        sizes: (T,) of the bodies, 1 for the average; NaN where it cannot be told.
         scores: (T,) in [0, 1], fading while the person is predicted.
         hits: (T,) number of frames in which the person was seen.
         first_ns, seen_ns: (T,) stamps of the first and the latest of them.
+        unseen_ns: (T,) for how long frames were looked at since without the person; see ``max_age``.
         missing_ns: (T, J) for how long the person was seen without this joint.
         side_trust: (T,) seconds for which measurements have confirmed which side is left, at most ``side_hold``.
     """
@@ -110,11 +49,13 @@ class Tracks:
     confidences: NDArray[np.float64]
     status: NDArray[np.uint8]
     covariances: NDArray[np.float64]
-    velocities: NDArray[np.float64]
+    motion: Motion
+    sizes: NDArray[np.float64]
     scores: NDArray[np.float64]
     hits: NDArray[np.int64]
     first_ns: NDArray[np.int64]
     seen_ns: NDArray[np.int64]
+    unseen_ns: NDArray[np.int64]
     missing_ns: NDArray[np.int64]
     side_trust: NDArray[np.float64]
 
@@ -123,19 +64,21 @@ class Tracks:
 
     def select(self, rows: NDArray[Any]) -> Tracks:
         """The people of an index or boolean array, in its order."""
-        return Tracks(**{item.name: getattr(self, item.name)[rows] for item in fields(self)})
+        return _each(lambda values: values[rows], self)
 
     def joined(self, other: Tracks) -> Tracks:
         """These people, then the others."""
-        pairs = {item.name: (getattr(self, item.name), getattr(other, item.name)) for item in fields(self)}
-        return Tracks(**{name: np.concatenate(pair) for name, pair in pairs.items()})
+        return _each(lambda mine, theirs: np.concatenate([mine, theirs]), self, other)
 
     def updated(self, rows: NDArray[np.intp], people: Tracks) -> Tracks:
         """The same people with new values in some rows."""
-        values = {item.name: getattr(self, item.name).copy() for item in fields(self)}
-        for name, value in values.items():
-            value[rows] = getattr(people, name)
-        return Tracks(**values)
+
+        def put(mine: NDArray[Any], theirs: NDArray[Any]) -> NDArray[Any]:
+            values = mine.copy()
+            values[rows] = theirs
+            return values
+
+        return _each(put, self, people)
 
     def named(self, names: list[str]) -> Tracks:
         """The same people under new ids."""
@@ -157,34 +100,72 @@ class Tracks:
             confidences=np.where(given, people.confidences, 0).astype(np.float64),
             status=np.where(given, people.status, JointStatus.MISSING).astype(np.uint8),
             covariances=covariances.astype(np.float64),
-            velocities=np.zeros((count, 3)),
+            motion=Motion.unknown(count),
+            sizes=body_sizes(people),
             scores=people.scores.astype(np.float64),
             hits=np.ones(count, np.int64),
             first_ns=stamps,
             seen_ns=stamps,
+            unseen_ns=np.zeros(count, np.int64),
             missing_ns=np.zeros((count, joints), np.int64),
             side_trust=np.full(count, _FIRST_TRUST),
         )
 
 
+def _each(change: Callable[..., NDArray[Any]], *people: Rows) -> Rows:
+    """A function of every array of the same kind of people."""
+    first = people[0]
+    values = {item.name: [getattr(each, item.name) for each in people] for item in fields(first)}
+    changed: dict[str, Any] = {
+        name: _each(change, *parts) if is_dataclass(parts[0]) else change(*parts) for name, parts in values.items()
+    }
+    return type(first)(**changed)
+
+
+def body_sizes(people: Skeletons) -> NDArray[np.float64]:
+    """(N,) median ratio of a person's bones to the population's; NaN with too few of both ends measured."""
+    bones = [bone for bone in people.joint_set.bones if bone.length > 0]
+    if not bones:
+        return np.full(len(people), np.nan)
+    parents, children = ([getattr(bone, end) for bone in bones] for end in ("parent", "child"))
+    lengths = np.linalg.norm(people.positions[:, parents] - people.positions[:, children], axis=-1)
+    measured = people.status == JointStatus.MEASURED
+    known = measured[:, parents] & measured[:, children] & np.isfinite(lengths)
+    ratios = np.where(known, lengths / np.array([bone.length for bone in bones]), np.nan)
+    return np.where(known.sum(axis=1) >= _LEAST_BONES, nan_median(ratios), np.nan)
+
+
+def as_camera_moved(tracks: Tracks, motion: NDArray[np.float64]) -> Tracks:
+    """Everybody in the camera's frame after it moved: tracks belong to the ground, not to the camera.
+
+    Args:
+        motion: (4, 4) rigid transform, the camera's frame before -> its frame now, meters.
+    """
+    rotation = motion[:3, :3]
+    return replace(
+        tracks,
+        positions=tracks.positions @ rotation.T + motion[:3, 3],
+        motion=tracks.motion.turned(rotation),
+        covariances=transformed(tracks.covariances, rotation),
+    )
+
+
 def predict(tracks: Tracks, dt_ns: int, coasting: NDArray[np.bool_], config: TrackerConfig) -> Tracks:
     """Where everybody is ``dt_ns`` later if nobody looks: positions move on, certainty goes.
 
-    The body moves as a whole; joints are not moved against it. The velocity dies away while a
-    person is ``coasting``, (T,) not seen in the last frame either; slowing down those who are
-    seen would make them lag.
+    The body moves as a whole, slower and slower while a person is ``coasting``, (T,) not seen in the last frame
+    either; joints are not moved against it.
     """
     dt = dt_ns / NANOSECONDS
-    slowing = np.where(coasting, math.exp(-dt / config.velocity_decay), 1.0)[:, None]
-    seconds = np.where(coasting[:, None], config.velocity_decay * (1 - slowing), dt)
+    motion, moved = tracks.motion.predicted(dt, coasting, config.velocity_decay)
     fading = math.exp(-dt / config.confidence_decay)
     covariances = tracks.covariances.copy()
     covariances[..., VARIANCES] += config.process_noise_std**2 * dt
     there = tracks.status != JointStatus.MISSING
     return replace(
         tracks,
-        positions=tracks.positions + (tracks.velocities * seconds)[:, None],
-        velocities=tracks.velocities * slowing,
+        positions=tracks.positions + moved[:, None],
+        motion=motion,
         confidences=tracks.confidences * fading,
         scores=tracks.scores * fading,
         covariances=covariances,
@@ -210,13 +191,24 @@ def correct(predicted: Tracks, seen: Tracks, dt_ns: int, config: TrackerConfig) 
         confidences=np.where(lost, 0, np.where(given, seen.confidences, predicted.confidences)),
         status=np.where(lost, JointStatus.MISSING, np.where(given, seen.status, predicted.status)).astype(np.uint8),
         covariances=np.where(given[..., None], seen.covariances, predicted.covariances),
-        velocities=corrected_velocity(
-            predicted.velocities, predicted.positions, seen.positions, dt, factor, config.max_speed
+        motion=predicted.motion.corrected(
+            seen.positions - predicted.positions, positions - predicted.positions, config.max_speed
         ),
+        sizes=_mixed_sizes(predicted.sizes, seen.sizes, predicted.hits),
         scores=seen.scores,
         hits=predicted.hits + 1,
         first_ns=predicted.first_ns,
         seen_ns=seen.seen_ns,
+        unseen_ns=seen.unseen_ns,
         missing_ns=missing_ns,
         side_trust=predicted.side_trust,
     )
+
+
+def _mixed_sizes(
+    known: NDArray[np.float64], measured: NDArray[np.float64], hits: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Mean of the sizes so far, a moving one after a while; what is NaN does not count."""
+    share = 1 / np.minimum(hits + 1, _SIZE_FRAMES)
+    mixed = known + share * (measured - known)
+    return np.where(np.isnan(known), measured, np.where(np.isnan(measured), known, mixed))

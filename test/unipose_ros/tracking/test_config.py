@@ -11,6 +11,8 @@ from unipose_ros.tracking import TrackerConfig, TrackerConfigError
     ("name", "value"),
     [
         ("max_age", 0.0),
+        ("max_gap", 0.0),
+        ("occluded_max_age", -0.1),
         ("confirm_hits", 0),
         ("confirm_hits", 1.5),
         ("gate", 0.0),

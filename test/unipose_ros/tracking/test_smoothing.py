@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unipose_ros.tracking.tracks import blend_factor, corrected_velocity, smooth
+from unipose_ros.tracking.motion import Motion, blend_factor, smooth
 
 NAN = np.nan
 JUMP = 0.3
@@ -51,22 +51,66 @@ def test_smooth_takes_what_there_is() -> None:
     np.testing.assert_array_equal(smooth(predicted, measured, 0.5, JUMP), [[4, 5, 6], [1, 2, 3], [NAN] * 3])
 
 
-def velocity_after(residual: np.ndarray, velocity: tuple[float, float, float] = (0, 0, 0)) -> np.ndarray:
-    predicted = np.zeros((1, *residual.shape))
-    return corrected_velocity(np.array([velocity], float), predicted, residual[None], 0.1, 1.0, 4.0)[0]
+# Places and velocities of bodies
+
+
+def after(residual: np.ndarray, motion: Motion | None = None, dt: float = 0.1) -> Motion:
+    """One person, a time later, measured at residuals from the prediction, whose joints all went there."""
+    predicted, _ = (motion or Motion.unknown(1)).predicted(dt, np.zeros(1, bool), 0.5)
+    return predicted.corrected(residual[None], residual[None], 4.0)
+
+
+def everywhere(*offset: float) -> np.ndarray:
+    return np.tile(offset, (5, 1))
 
 
 def test_velocity_follows_most_joints() -> None:
-    residual = np.tile([0.1, 0.0, 0.0], (5, 1))
+    residual = everywhere(0.1, 0.0, 0.0)
     residual[:2] = [-3.0, 3.0, 0.0]  # two hands wave
-    assert velocity_after(residual) == pytest.approx([1.0, 0.0, 0.0])
+    velocity = after(residual).velocities[0]
+    # A prior of 0.8 m/s says that most of the 0.1 m in 0.1 s is motion.
+    assert 0.5 < velocity[0] < 1.0
+    assert velocity[1:] == pytest.approx([0, 0])
 
 
 def test_velocity_stays_when_too_few_joints_tell() -> None:
     residual = np.full((5, 3), NAN)
     residual[:2] = 0.1
-    assert velocity_after(residual, (0.5, 0, 0)) == pytest.approx([0.5, 0, 0])
+    before, _ = Motion.unknown(1).predicted(0.1, np.zeros(1, bool), 0.5)
+    motion = before.corrected(residual[None], residual[None], 4.0)
+    np.testing.assert_array_equal(motion.velocities, before.velocities)
+    np.testing.assert_array_equal(motion.variances, before.variances)
 
 
 def test_velocity_is_limited() -> None:
-    assert velocity_after(np.tile([3.0, 4.0, 0.0], (5, 1))) == pytest.approx([2.4, 3.2, 0.0])
+    assert np.linalg.norm(after(everywhere(3.0, 4.0, 0.0)).velocities) == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("rate", [5, 30])
+def test_velocity_of_a_walker_is_found_within_a_second(rate: int) -> None:
+    rng = np.random.default_rng(0)
+    motion, place = Motion.unknown(1), 0.0
+    for k in range(1, rate + 1):
+        predicted, moved = motion.predicted(1 / rate, np.zeros(1, bool), 0.5)
+        measured = 1.2 * k / rate + rng.normal(0, 0.02)
+        residual = everywhere(measured - place - moved[0, 0], 0.0, 0.0)
+        motion = predicted.corrected(residual[None], residual[None], 4.0)
+        place = measured
+    assert motion.velocities[0, 0] == pytest.approx(1.2, abs=0.2)
+
+
+def test_a_place_is_known_less_the_longer_nobody_looks() -> None:
+    motion, stds = after(everywhere(0.0, 0.0, 0.0)), []
+    for _ in range(10):
+        motion, _ = motion.predicted(0.1, np.ones(1, bool), 0.5)
+        stds.append(float(motion.place_std[0]))
+    assert stds == sorted(stds)
+    assert 0.3 < stds[-1] < 1.0
+
+
+def test_what_coasts_slows_down() -> None:
+    motion, moved = Motion(np.array([[1.0, 0, 0]]), np.zeros((1, 3)), np.zeros((1, 3))), 0.0
+    for _ in range(60):
+        motion, step = motion.predicted(0.1, np.ones(1, bool), 0.2)
+        moved += step[0, 0]
+    assert moved == pytest.approx(0.2, abs=1e-6)

@@ -82,6 +82,14 @@ def test_an_occluded_person_is_predicted_with_fading_certainty_until_max_age(wor
     np.testing.assert_array_equal(hidden[3].covariances[..., [1, 2, 4]], 0)
 
 
+def test_a_person_is_shown_for_less_time_than_remembered(world: Any) -> None:
+    follower = world.tracker(max_age=1.5, occluded_max_age=0.3)
+    (first,) = world.stand(follower, 5).ids
+    assert [len(follower.update(world.seen(k))) for k in range(5, 15)] == [1] * 3 + [0] * 7
+    back = follower.update(world.seen(15, world.at(0.0)))
+    assert (back.ids, list(back.states)) == ((first,), [TRACKED])
+
+
 def test_max_age_counts_time_not_frames(world: Any) -> None:
     follower = world.tracker(max_age=0.45)
     world.stand(follower, 5)
@@ -100,6 +108,26 @@ def test_an_occluded_person_goes_on_walking_and_is_found_again(world: Any) -> No
     assert (back.ids, list(back.states)) == (walk[-1].ids, [TRACKED])
 
 
+@pytest.mark.parametrize("period", [0.5, 1.0, 2.0, 2.9])
+def test_everybody_keeps_the_id_at_low_rates(world: Any, period: float) -> None:
+    follower = world.tracker()
+    answers = [
+        follower.update(world.seen(k * period * world.HZ, world.at(0.3 * k), world.at(-2.0 - 0.1 * k)))
+        for k in range(6)
+    ]
+    assert len({name for answer in answers for name in answer.ids}) == 2
+    assert [*answers[-1].states] == [TRACKED, TRACKED]
+
+
+def test_at_low_rates_a_person_may_be_missed_twice(world: Any) -> None:
+    follower = world.tracker()
+    for k in range(4):
+        (first,) = follower.update(world.seen(10 * k, world.at(0.0))).ids
+    assert follower.update(world.seen(40)).states.tolist() == [OCCLUDED]
+    follower.update(world.seen(50))
+    assert follower.update(world.seen(60, world.at(0.0))).ids == (first,)
+
+
 @pytest.mark.parametrize(("missed", "same"), [(0, False), (5, True)])
 def test_the_longer_unseen_the_farther_may_a_person_have_gone(world: Any, missed: int, same: bool) -> None:
     follower = world.tracker()
@@ -111,7 +139,7 @@ def test_the_longer_unseen_the_farther_may_a_person_have_gone(world: Any, missed
 
 
 def test_a_prediction_slows_down(world: Any) -> None:
-    follower = world.tracker(max_age=5.0, velocity_decay=0.2)
+    follower = world.tracker(max_age=5.0, occluded_max_age=5.0, velocity_decay=0.2)
     for k in range(20):
         follower.update(world.seen(k, world.at(0.1 * k)))
     far = [follower.update(world.seen(k)).positions[0, 0, 0] for k in range(20, 60)]

@@ -48,6 +48,76 @@ def test_crossing_people_keep_their_ids(world: Any, separation: float, hidden_fr
     assert len(answer) == 2
 
 
+@pytest.mark.parametrize("rate", [5, 10, 30])
+def test_ids_survive_a_second_behind_somebody_who_comes_the_other_way(world: Any, rate: int) -> None:
+    rng = np.random.default_rng(5)
+    follower = world.tracker()
+    for k in range(6 * rate + 1):
+        time = k / rate - 3
+        truth = {"near": world.at(1.2 * time, 2.5), "far": world.at(-1.2 * time, 3.2)}
+        hidden = {"far"} if abs(time) < 0.51 else set()
+        people = [person + rng.normal(0, 0.02, (15, 3)) for name, person in truth.items() if name not in hidden]
+        answer = follower.update(world.seen(k * world.HZ / rate, *people))
+        if time == -1:
+            before = ids_by_truth(answer, truth)
+    assert len(set(before.values())) == 2
+    assert ids_by_truth(answer, truth) == before
+
+
+def test_who_stands_in_front_is_not_taken_for_who_is_hidden_behind(world: Any) -> None:
+    follower = world.tracker()
+    for k in range(10):
+        first = follower.update(world.seen(k, world.at(0.0, 2.5), world.at(0.0, 3.1)))
+    for k in range(10, 20):
+        # The one in front is seen 0.25 m nearer to the other all of a sudden.
+        answer = follower.update(world.seen(k, world.at(0.0, 2.75)))
+    assert answer.ids[int(np.argmax(answer.states == TRACKED))] == first.ids[0]
+
+
+# Moving cameras
+
+
+def pose(yaw: float, x: float = 0.0) -> np.ndarray:
+    """(4, 4) a camera that is turned to the right and has driven to the side."""
+    c, s = np.cos(yaw), np.sin(yaw)
+    return np.array([[c, 0, s, x], [0, 1, 0, 0], [-s, 0, c, 0], [0, 0, 0, 1.0]])
+
+
+def test_people_stand_still_while_the_camera_turns_and_drives(world: Any) -> None:
+    follower, poses = world.tracker(), [pose(0.15 * k, 0.05 * k) for k in range(15)]
+    where = [np.linalg.inv(each) for each in poses]
+    people = [[person @ turn[:3, :3].T + turn[:3, 3] for person in (world.at(0.0), world.at(0.8))] for turn in where]
+    for k in range(10):
+        answer = follower.update(world.seen(k, *people[k]), poses[k])
+        if k == 3:
+            before = answer.ids
+    assert answer.ids == before
+    np.testing.assert_allclose(answer.velocities, 0, atol=1e-3)
+    for k in range(10, 14):
+        # Nobody is seen: the predictions stay on the ground.
+        answer = follower.update(world.seen(k), poses[k])
+    np.testing.assert_allclose(answer.positions, people[13], atol=1e-3)
+
+
+def test_without_a_pose_the_camera_stands_where_it_was(world: Any) -> None:
+    follower = world.tracker()
+    follower.update(world.seen(0, world.at(0.0)), pose(0.0, 5.0))
+    follower.update(world.seen(1, world.at(0.0)))
+    answer = follower.update(world.seen(2, world.at(0.0)), pose(0.0, 5.0))
+    np.testing.assert_allclose(answer.positions[0], world.at(0.0), atol=1e-6)
+    assert follower.counters["poses_missing"] == 1
+
+
+def test_covariances_turn_with_the_camera(world: Any) -> None:
+    people = world.seen(0, world.at(0.0))
+    people.covariances[..., :] = [0.01, 0, 0, 0.02, 0, 0.09]
+    follower = world.tracker(confirm_hits=1)
+    follower.update(people, pose(0.0))
+    answer = follower.update(world.seen(1), pose(np.pi / 2))
+    variances = np.array([0.09, 0.02, 0.01]) + 0.5**2 / world.HZ
+    np.testing.assert_allclose(answer.covariances[0, 0, [0, 3, 5]], variances, rtol=1e-5)
+
+
 def test_the_order_of_detections_does_not_matter(world: Any) -> None:
     follower = world.tracker()
     first = follower.update(world.seen(0, world.at(0.0), world.at(1.0), world.at(2.0)))
@@ -89,7 +159,7 @@ def test_a_stamp_that_is_not_later_starts_anew(world: Any, step: float) -> None:
 
 
 def test_a_long_gap_starts_anew(world: Any) -> None:
-    follower = world.tracker(max_age=0.7)
+    follower = world.tracker(max_gap=0.7)
     (first,) = world.stand(follower, 5).ids
     assert follower.update(world.seen(4 + 7, world.at(0.0))).ids == (first,)
     assert follower.update(world.seen(11 + 7.1, world.at(0.0))).ids != (first,)
