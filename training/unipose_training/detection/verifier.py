@@ -28,6 +28,8 @@ from unipose_ros.visibility import in_image
 from unipose_training.datasets.base import open_clips
 from unipose_training.datasets.shards import ShardClip
 from unipose_training.evaluation.matching import MATCH_GATE, MIN_VISIBLE_JOINTS
+from unipose_training.synthetic.stream.frames import rendered_frames
+from unipose_training.synthetic.stream.settings import StreamSettings
 
 FloatArray = NDArray[np.float64]
 
@@ -98,14 +100,21 @@ class PoseSource:
         return found if self.judge.shown is None else self.judge.shown
 
 
-def poses_of(clip: ShardClip, look: PoseSource, every: int, rng: np.random.Generator) -> Poses:
-    """What is found in every so many frames, and in what becomes of them without background and when a part of the
-    image is cut off."""
+Labeled = tuple[RgbdFrame, Skeletons]
+
+
+def frames_of(clip: ShardClip, every: int, rng: np.random.Generator) -> Iterator[Labeled]:
+    """Every so many frames of a clip with their ground truth."""
     shard = clip.load()
     numbers = range(int(rng.integers(every)) % len(shard), len(shard), every)
-    seen = ((shard.frame(number), shard.truth(number)) for number in numbers)
+    return ((shard.frame(number), shard.truth(number)) for number in numbers)
+
+
+def poses_of(frames: Iterable[Labeled], look: PoseSource, rng: np.random.Generator) -> Poses:
+    """What is found in frames, and in what becomes of them without background or when a part of the image is cut
+    off."""
     return Poses.together(
-        _judged(frame, truth, look) for whole, truth in seen for frame in _variants(whole, truth, rng)
+        _judged(frame, truth, look) for whole, truth in frames for frame in _variants(whole, truth, rng)
     )
 
 
@@ -177,7 +186,7 @@ def fit_verifier(poses: Poses, names: tuple[str, ...] = POSE_FEATURES) -> PoseVe
 
 # Fits the pose verifier of a network on rendered training clips and writes it into the network's model card.
 #
-# ``python -m unipose_training.detection.verifier CLIPS --modality points``
+# ``python -m unipose_training.detection.verifier --modality points``
 #
 # The verifier (:mod:`unipose_ros.detection.verification`) estimates the probability that a pose found in depth alone
 # belongs to a person. The network's confidence weighs most and differs between networks: fit again after training.
@@ -201,8 +210,12 @@ def main_fit(arguments: Sequence[str] | None = None) -> int:
     )
     look = PoseSource(built, judge_all)
     rng = np.random.default_rng(given.seed)
-    clips = [clip for clip in open_clips(given.clips)[:: given.clips_every] if isinstance(clip, ShardClip)]
-    found = [poses_of(clip, look, given.every, rng) for clip in tqdm(clips, unit="clip")]
+    if given.clips is None:
+        rendered = rendered_frames(StreamSettings(), given.seed, given.stream)
+        found = [poses_of([labeled], look, rng) for labeled in tqdm(rendered, unit="frame", total=given.stream)]
+    else:
+        clips = [clip for clip in open_clips(given.clips)[:: given.clips_every] if isinstance(clip, ShardClip)]
+        found = [poses_of(frames_of(clip, given.every, rng), look, rng) for clip in tqdm(clips, unit="clip")]
     built.close()
     kept = Poses.together(found[::_KEPT])
     teaching = Poses.together(poses for number, poses in enumerate(found) if number % _KEPT)
@@ -241,7 +254,10 @@ def _shown(judge: PoseVerifier) -> str:
 def _parser() -> argparse.ArgumentParser:
     verified = [name for name, spec in NETWORKS.items() if spec.images == ("depth",)]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clips", type=Path, help="folder of shards for training (unipose record-synthetic)")
+    parser.add_argument(
+        "clips", type=Path, nargs="?", help="shards for training (unipose record-synthetic); without: see --stream"
+    )
+    parser.add_argument("--stream", type=int, default=400, help="frames that are rendered where no clips are given")
     parser.add_argument("--modality", choices=verified, default="points")
     parser.add_argument("--weights", type=Path, help="file of the network (default: the shipped one)")
     parser.add_argument("--every", type=int, default=6, help="frames of a clip; one of so many is looked at")

@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--root", type=Path, required=True, metavar="DIR", help="folder of the real frames (docs/datasets.md)")
     add("--clips", type=Path, nargs="*", default=[], metavar="PATH", help="renders, not of a benchmark: bags or shards")
+    add("--stream", type=int, default=0, metavar="N", help="render so many depth frames besides")
     add("--modality", default="points", help="as for evaluate, several with commas between (default: %(default)s)")
     add("--every", type=positive, default=10, metavar="N", help="frames of a sequence; one of so many counts")
     add("--clip-frames", type=positive, default=2, metavar="N", help="of each rendered clip (default: %(default)s)")
@@ -87,7 +88,7 @@ def _calibrate(options: argparse.Namespace) -> str:
     keypoints = ReferenceKeypoints(load_movenet(threads=1))
     parts = []
     for setting in settings:
-        residuals = collect(setting, clips, renders, keypoints, options.every, options.clip_frames)
+        residuals = collect(setting, clips, renders, keypoints, options.every, options.clip_frames, options.stream)
         calibration = fit(residuals)
         parts.append(f"### {setting.name}\n\n{report_table(judge_sets(residuals))}\n\n{_shown(calibration)}")
         if options.write:
@@ -98,6 +99,14 @@ def _calibrate(options: argparse.Namespace) -> str:
     if options.output:
         write_atomic(options.output, text)
     return text
+
+
+def _stream(frames: int) -> Iterator[tuple[RgbdFrame, Skeletons]]:
+    # Torch is needed for rendering alone.
+    from unipose_training.synthetic.stream.frames import rendered_frames
+    from unipose_training.synthetic.stream.settings import StreamSettings
+
+    return rendered_frames(StreamSettings(), 0, frames)
 
 
 def judge_sets(residuals: Residuals) -> list[SetReport]:
@@ -114,8 +123,13 @@ def collect(
     keypoints: ReferenceKeypoints,
     every: int = 10,
     clip_frames: int = 2,
+    stream: int = 0,
 ) -> Residuals:
-    """Errors of a setting, uncalibrated and frame by frame, on real frames and renders."""
+    """Errors of a setting, uncalibrated and frame by frame, on real frames and renders.
+
+    Args:
+        stream: rendered depth frames besides, for a setting that needs no color.
+    """
     parts: list[Residuals] = []
     with closing(PoseEstimator(setting.config, calibrations={})) as estimator:
         for clip in tqdm(clips, desc=f"{setting.name}, real", unit="clip"):
@@ -125,6 +139,9 @@ def collect(
                     parts.append(_of_real(clip, real, found, keypoints, setting.config.modality))
         for render in tqdm(renders, desc=f"{setting.name}, renders", unit="clip"):
             parts += _of_render(render, estimator, clip_frames)
+        if stream and not setting.config.needs.color:
+            for frame, truth in tqdm(_stream(stream), desc=f"{setting.name}, stream", total=stream):
+                parts += _of_truth(frame, truth, estimator)
     return Residuals.together(parts)
 
 
@@ -158,9 +175,14 @@ def _of_render(clip: Clip, estimator: PoseEstimator, count: int) -> Iterator[Res
     known = {skeletons.stamp_ns: skeletons for skeletons in clip.truth()}
     step = max(1, len(clip) // count)
     for frame in islice(clip.frames(), 0, step * count, step):
-        found = _estimate(estimator, frame)
-        if found is not None and frame.stamp_ns in known:
-            yield residuals_in_3d(_RENDERS, found, in_joint_set(known[frame.stamp_ns], found.joint_set))
+        if frame.stamp_ns in known:
+            yield from _of_truth(frame, known[frame.stamp_ns], estimator)
+
+
+def _of_truth(frame: RgbdFrame, truth: Skeletons, estimator: PoseEstimator) -> Iterator[Residuals]:
+    found = _estimate(estimator, frame)
+    if found is not None:
+        yield residuals_in_3d(_RENDERS, found, in_joint_set(truth, found.joint_set))
 
 
 def write_config(path: Path, modality: str, calibration: Calibration) -> None:
