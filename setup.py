@@ -11,24 +11,34 @@ from xml.etree import ElementTree
 from setuptools import find_packages, setup
 
 SHARE = "share/unipose_ros"
-RESOURCES = ("config", "demo", "launch", "rviz", "weights")
+RESOURCES = ("config", "demo", "launch", "msg", "rviz", "weights")
 
+# unipose_ros/cli/packages.py names the same packages with what they are for.
+RUN = ["imageio-ffmpeg>=0.4.9", "tqdm>=4.57"]
+EVAL = [*RUN, "matplotlib>=3.5", "motmetrics>=1.4"]
+VIZ = ["rerun-sdk>=0.23"]
 TRAIN = [
+    *EVAL,
     "anny>=0.6.2",
-    "h5py>=3.8",
+    "h5py>=3.6",
     "lightning-fabric>=2.4",
-    "matplotlib>=3.7",
-    "motmetrics>=1.4",
+    "onnx>=1.16",  # for networks of sizes that no graph is shipped of
     "open3d>=0.19",
     "pybullet>=3.2.7; python_version < '3.12'",  # its motions; later Pythons have no wheel
-    "safetensors>=0.4",
     "tensorboard>=2.14",
     "torch>=2.9",  # recipes' run.optimizer=muon is torch.optim.Muon
 ]
-ONNX = ["onnx>=1.16", "onnxruntime>=1.18"]
 DOCS = ["furo>=2024.8", "myst-parser>=4", "sphinx>=8,<9"]
 RAY = ["ray[data]>=2.10"]  # labeling on a cluster
-DEV = ["hypothesis>=6.100", "import-linter>=2.1", "mypy>=1.14", "pre-commit>=3.5", "pytest>=7.4", "ruff>=0.9"]
+DEV = [
+    "hypothesis>=6.100",
+    "import-linter>=2.1",
+    "mypy>=1.14",
+    "pre-commit>=3.5",
+    "pytest>=7.4",
+    "ruff>=0.9",
+    "safetensors>=0.4",  # tests compare our reader with it
+]
 
 
 def package_version() -> str:
@@ -63,15 +73,15 @@ setup(
     package_dir={"unipose_training": "training/unipose_training"},
     package_data={"": ["py.typed"]},
     data_files=data_files(),
+    # From the versions of Ubuntu 22.04 on; `make test-matrix` runs with them.
     install_requires=[
-        "imageio-ffmpeg>=0.4.9",
-        "numpy>=1.23",
-        "opencv-python-headless>=4.7,<5",  # 5.0 renumbered the types that cv_bridge reads
-        "PyYAML>=6",
-        "rosbags>=0.10",
-        "scipy>=1.10",
-        "tqdm>=4.64",
+        "numpy>=1.21.5",
+        "onnxruntime>=1.12.1",
+        "opencv-python-headless>=4.5.4,<5",  # 5.0 renumbered the types that cv_bridge reads
+        "PyYAML>=5.4.1",
+        "rosbags>=0.9.20",
+        "scipy>=1.8",
     ],
-    extras_require={"train": TRAIN + ONNX, "onnx": ONNX, "ray": RAY, "dev": DEV, "docs": DOCS},
+    extras_require={"run": RUN, "eval": EVAL, "viz": VIZ, "train": TRAIN, "ray": RAY, "dev": DEV, "docs": DOCS},
     entry_points={"console_scripts": ["unipose = unipose_ros.cli.main:main"]},
 )

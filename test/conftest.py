@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import re
 import socket
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,40 @@ SHARED_MEMORY = Path("/dev/shm")
 SEGMENT_PATTERNS = ("fastrtps_*", "fastdds_*", "sem.fastrtps_*", "sem.fastdds_*")
 #: domain_coordinator of ament_cmake_ros holds the same ports for the same purpose.
 DOMAIN_PORT_BASE = 22119
+
+
+#: What an installation may do without; tests of files that import them are skipped there. setup.py names their extras.
+OPTIONAL = {
+    "anny", "h5py", "hypothesis", "imageio_ffmpeg", "lightning_fabric", "matplotlib", "motmetrics", "onnx", "open3d",
+    "pybullet", "rclpy", "rosbags", "safetensors", "tensorboard", "torch", "tqdm", "unipose_training",
+}  # fmt: skip
+
+
+#: Folders whose own conftest.py needs what may be absent.
+_NEEDS = {"training": "torch"}
+collect_ignore = [folder for folder, module in _NEEDS.items() if find_spec(module) is None]
+
+
+def pytest_report_header() -> list[str]:
+    """What is left out as a whole."""
+    return [f"test/{folder} is left out: {_NEEDS[folder]} is not installed" for folder in collect_ignore]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """A file that imports what is not installed is skipped, and says what."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]  # pluggy's Result
+    missing = _missing_module(str(report.longrepr)) if report.failed else ""
+    if missing in OPTIONAL:
+        report.outcome = "skipped"
+        report.longrepr = (str(collector.path), 0, f"Skipped: {missing} is not installed")
+
+
+def _missing_module(text: str) -> str:
+    """``ModuleNotFoundError: No module named 'a.b'`` -> ``a``; the last one of a text is the cause."""
+    found = re.findall(r"No module named '(\w+)", text)
+    return found[-1] if found else ""
 
 
 @pytest.fixture(scope="session")

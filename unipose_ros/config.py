@@ -149,7 +149,7 @@ class RgbdConfig:
         every: the 2D network runs in every so many frames; in between its keypoints are followed by optical flow.
         min_support: a person found in depth alone is kept when the 2D network's mean confidence near the joints is
             at least this, in [0, 1].
-        lifter: let the lifter of keypoints take part in the fusion, where torch is installed.
+        lifter: let the lifter of keypoints take part in the fusion.
 
     Raises:
         ValueError: a value is out of range.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -96,7 +97,7 @@ def test_weights_and_the_other_resources_are_installed_every_way() -> None:
     code = "from setuptools import distutils; made = distutils.core.run_setup('setup.py', stop_after='init'); "
     code += "print(*[file for _, files in made.data_files for file in files])"
     listed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for folder in ("config", "demo", "launch", "rviz", "weights"):
+    for folder in ("config", "demo", "launch", "msg", "rviz", "weights"):
         assert folder in folders.split()
         assert folder in packed
         files = {str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob("*") if path.is_file()}
@@ -120,3 +121,27 @@ def test_a_missing_file_is_named_with_where_it_was_looked_for(tmp_path: Path, mo
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     with pytest.raises(resources.ResourceError, match=r"weights/points\.safetensors.*install the package again"):
         resources.resource_path("weights", "points.safetensors")
+
+
+def test_extras_are_what_the_doctor_names() -> None:
+    """An extra holds the packages of its purpose, and those that training needs hold those of evaluation."""
+    from unipose_ros.cli.packages import PURPOSES
+
+    code = "from setuptools import distutils; made = distutils.core.run_setup('setup.py', stop_after='init'); "
+    code += "import json; print(json.dumps({'': made.install_requires, **made.extras_require}))"
+    listed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    extras = {
+        name: {re.split(r"[<>=; \[]", requirement)[0] for requirement in requirements}
+        for name, requirements in json.loads(listed.splitlines()[-1]).items()
+    }
+    for purpose in PURPOSES:
+        assert set(purpose.packages.values()) <= extras[purpose.extra], purpose.summary
+    assert extras["run"] <= extras["eval"] <= extras["train"]
+    assert {"run", "eval", "train", "viz", "dev"} <= extras.keys()
+
+
+def test_colcon_leaves_launchs_pytest_plugins_out() -> None:
+    """Their import of launch keeps log messages from caplog."""
+    stated = (ROOT / "CMakeLists.txt").read_text()
+    for plugin in ("launch_testing", "launch_pytest", "launch_ros", "launch_testing_ros_pytest_entrypoint"):
+        assert f"-p no:{plugin}" in stated

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 
 from unipose_ros.backends import Backend, BackendError, choose_backend, device_kind
 from unipose_ros.files import atomic_path, describe_os_error, exclusive, file_sha256, write_atomic
-from unipose_ros.networks.registry import get_spec, load_network
-from unipose_ros.networks.weights import ModelCard, load_weights
+from unipose_ros.networks.graphs import Graph, find_graph, source_sha256
+from unipose_ros.networks.registry import load_network, source_module
+from unipose_ros.networks.weights import ModelCard, Tensors, load_weights
 from unipose_ros.resources import cache_dir
 
 if TYPE_CHECKING:
@@ -27,9 +29,6 @@ _log = logging.getLogger(__name__)
 
 #: ONNX Runtime and torch may differ by this part of the largest number that an output holds.
 TOLERANCE = 1e-4
-_PACKAGE = Path(__file__).resolve().parents[1]
-#: What the networks are built of.
-_SOURCES = (*sorted((_PACKAGE / "networks").glob("*.py")), _PACKAGE / "geometry" / "covariance.py")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,25 +51,60 @@ def load_for_inference(
 ) -> LoadedNetwork:
     """Load a network of :data:`unipose_ros.networks.registry.NETWORKS`.
 
-    On CUDA it runs in half precision. ONNX Runtime gets a file that is exported once and kept in the cache.
+    On CUDA it runs in half precision. ONNX Runtime gets the shipped graph with the file's tensors in it
+    (:mod:`unipose_ros.networks.graphs`), which needs no torch; a network of sizes that have no graph is exported once
+    and kept in the cache. Where that cannot be done, backend ``auto`` takes torch.
 
     Raises:
         WeightsError: the file is absent, damaged, of another network, or does not fit this version.
         BackendError: the backend or device asked for is not there, or ONNX Runtime gets other numbers than torch.
     """
     choice = choose_backend(backend, device)
-    if choice.backend == "torch":
-        from unipose_ros.backends.torch_backend import TorchBackend
+    if choice.backend == "onnx":
+        try:
+            return _in_onnxruntime(path, name, choice.device, threads)
+        except BackendError as error:
+            if backend != "auto" or find_spec("torch") is None:
+                raise
+            _log.warning("%s runs in torch, for ONNX Runtime cannot run it: %s", name, error)
+    return _in_torch(path, name, choice.device, threads)
 
-        module, record = load_network(path, name)
-        run: Backend = TorchBackend(module, choice.device, threads, half=device_kind(choice.device) == "cuda")
-    else:
-        from unipose_ros.backends.onnx_backend import OnnxBackend
 
-        _, record = load_weights(path, name)
-        run = OnnxBackend(_onnx_file(path, name, record), choice.device, threads)
-    _log.info("%s of %s runs with %s", name, path, run.description)
-    return LoadedNetwork(run, record, choice.device)
+def _in_torch(path: Path, name: str, device: str, threads: int) -> LoadedNetwork:
+    from unipose_ros.backends.torch_backend import TorchBackend
+
+    module, record = load_network(path, name)
+    run = TorchBackend(module, device, threads, half=device_kind(device) == "cuda")
+    return _told(LoadedNetwork(run, record, device), path)
+
+
+def _in_onnxruntime(path: Path, name: str, device: str, threads: int) -> LoadedNetwork:
+    from unipose_ros.backends.onnx_backend import OnnxBackend
+
+    tensors, record = load_weights(path, name)
+    model = _model(tensors, record) or _onnx_file(path, name, record)
+    return _told(LoadedNetwork(OnnxBackend(model, device, threads, str(path)), record, device), path)
+
+
+def _told(loaded: LoadedNetwork, path: Path) -> LoadedNetwork:
+    _log.info("%s of %s runs with %s", loaded.record.network, path, loaded.run.description)
+    return loaded
+
+
+def _model(tensors: Tensors, record: ModelCard) -> bytes | None:
+    """The shipped graph with these tensors; ``None`` where it has to be exported anew."""
+    graph = find_graph(record.network, record.config)
+    if graph is None or _is_outdated(graph):
+        return None
+    return graph.model(tensors)
+
+
+def _is_outdated(graph: Graph) -> bool:
+    """Whether the network's code was changed after its graph was made, and can be exported here."""
+    if graph.sources == source_sha256(source_module(graph.network)) or find_spec("torch") is None:
+        return False
+    _log.info("the graph of %s is older than its code; `unipose export --graphs` makes it anew", graph.network)
+    return True
 
 
 def _onnx_file(path: Path, name: str, record: ModelCard) -> Path:
@@ -116,9 +150,27 @@ def _is_intact(target: Path) -> bool:
 def _key(record: ModelCard) -> str:
     """Changes with the weights, with the network's sizes, and with the code that builds it."""
     digest = hashlib.sha256(record.sha256.encode() + json.dumps(dict(record.config), sort_keys=True).encode())
-    for source in _SOURCES:
-        digest.update(source.read_bytes())
+    digest.update(source_sha256(source_module(record.network)).encode())
     return digest.hexdigest()[:20]
+
+
+def export_network(path: Path, name: str, target: Path) -> ModelCard:
+    """Write a network as an ONNX file: its shipped graph with its tensors, else an export by torch.
+
+    Raises:
+        WeightsError, BackendError: as :func:`export_to_cache`.
+    """
+    tensors, record = load_weights(path, name)
+    model = _model(tensors, record)
+    if model is None:
+        return export_to_cache(path, name, target)
+    try:
+        write_atomic(target, model)
+    except OSError as error:
+        raise BackendError(
+            f"{target} cannot be written: {describe_os_error(error)}; choose another --output"
+        ) from error
+    return record
 
 
 def export_to_cache(path: Path, name: str, target: Path) -> ModelCard:
@@ -135,16 +187,15 @@ def export_to_cache(path: Path, name: str, target: Path) -> ModelCard:
             file cannot be written.
     """
     try:
-        import torch  # noqa: F401  # the export needs it; without it the reason is better said here
+        import onnx  # noqa: F401  # torch's exporter needs it; without it the reason is better said here
+        import torch  # noqa: F401
     except ImportError as error:
         raise BackendError(
-            f"an intact {name} is not in {target.parent}, and only torch can put it there: install torch, or copy "
-            f"{target.name} and {_checksum_file(target).name} from a machine that has them"
+            f"'{name}' of these sizes has no shipped graph, and its export needs {error.name}: pip install torch onnx, "
+            f"or copy {target.name} and {_checksum_file(target).name} to {target.parent} from a machine that has them"
         ) from error
     from unipose_ros.networks.export import export_onnx
 
-    if not get_spec(name).exported:
-        raise BackendError(f"{name} cannot be exported for ONNX Runtime; use backend torch")
     module, record = load_network(path, name)
     try:
         with atomic_path(target) as part:
@@ -155,6 +206,10 @@ def export_to_cache(path: Path, name: str, target: Path) -> ModelCard:
         raise BackendError(
             f"{target} cannot be written: {reason}; set UNIPOSE_CACHE or --output, or use backend torch"
         ) from error
+    except BackendError:
+        raise
+    except (ImportError, RuntimeError, TypeError, ValueError) as error:  # whatever torch's exporter runs into
+        raise BackendError(f"{name} cannot be exported ({type(error).__name__}: {error}); use backend torch") from error
     return record
 
 

@@ -18,15 +18,16 @@ class OnnxBackend:
     """A network from an ONNX file.
 
     Args:
-        path: the file.
+        model: the file, or its contents.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         threads: of the CPU for one operation.
+        name: what errors call a network that comes from no file.
 
     Raises:
         BackendError: the device cannot be had, or the file is no network.
     """
 
-    def __init__(self, path: Path, device: str = "cpu", threads: int = 2) -> None:
+    def __init__(self, model: Path | bytes, device: str = "cpu", threads: int = 2, name: str = "the network") -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -36,13 +37,16 @@ class OnnxBackend:
         settings = {"device_id": str(device_number(device))} if device_kind(device) == "cuda" else {}
         try:
             # Its bytes, not its name, which may be in an encoding that onnxruntime does not take.
-            self._session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=[(provider, settings)])
+            contents = model if isinstance(model, bytes) else model.read_bytes()
+            self._session = onnxruntime.InferenceSession(contents, options, providers=[(provider, settings)])
         except Exception as error:  # onnxruntime has no common base class for its errors
-            raise BackendError(f"{path} cannot be loaded by onnxruntime ({error})") from error
+            what = name if isinstance(model, bytes) else str(model)
+            raise BackendError(f"{what} cannot be loaded by onnxruntime ({error})") from error
         if provider not in self._session.get_providers():
             raise BackendError(f"onnxruntime cannot use {device} (CUDA or cuDNN libraries missing?); use device cpu")
         self._inputs = [each.name for each in self._session.get_inputs()]
-        self.path = path
+        #: The file; the name of a network that comes from none.
+        self.path = Path(name) if isinstance(model, bytes) else model
         #: Sides of the inputs and of the outputs; ``None`` for one that may have any length.
         self.input_shapes = [_shape(each.shape) for each in self._session.get_inputs()]
         self.output_shapes = [_shape(each.shape) for each in self._session.get_outputs()]

@@ -13,21 +13,15 @@ from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
 
+from unipose_ros.cli.packages import PURPOSES, remedy
 from unipose_ros.resources import __version__
 
-_CORE = ("numpy", "cv2", "scipy")
 _ROS = (
     "rclpy", "std_msgs", "sensor_msgs", "geometry_msgs", "visualization_msgs", "diagnostic_msgs", "std_srvs",
     "tf2_msgs", "tf2_ros", "message_filters", "cv_bridge", "sensor_msgs_py", "tf_transformations", "unipose_ros.msg",
 )  # fmt: skip
-_OPTIONAL = {
-    "torch": "networks and training: pip install torch",
-    "onnxruntime": "faster networks on CPU: pip install onnxruntime",
-    "rosbags": "recordings and the demo: pip install rosbags",
-    "open3d": "synthetic recordings: pip install open3d, and the system library libusb-1.0-0",
-    "anny": "synthetic people: pip install anny",
-    "imageio_ffmpeg": "videos: pip install imageio-ffmpeg",
-}
+#: Distributions whose name is not that of their module, beside those of :data:`~unipose_ros.cli.packages.PURPOSES`.
+_OTHER_OPENCV = ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
 #: Below this many bytes a socket cannot take one 640x480 color image.
 _SOCKET_BUFFER = 1_000_000
 
@@ -44,10 +38,21 @@ class Finding:
 def main(argv: Sequence[str]) -> int:
     """Print the findings; 1 when something necessary is missing."""
     argparse.ArgumentParser("unipose doctor", description=__doc__).parse_args(argv)
-    findings = [finding for check in CHECKS for finding in check()]
+    findings = [finding for check in CHECKS for finding in _findings(check)]
     for finding in findings:
         print(f"{finding.level.upper():>4}  {finding.what:<22} {finding.detail}")
     return int(any(finding.level == "fail" for finding in findings))
+
+
+def _findings(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """What a check finds; one that falls over is a finding itself."""
+    try:
+        yield from check()
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        yield Finding("fail", check.__name__.removeprefix("check_"), f"'{module}' is missing: {remedy(module)}")
+    except Exception as error:  # a doctor must not fall ill
+        yield Finding("fail", check.__name__.removeprefix("check_"), f"{type(error).__name__}: {error}")
 
 
 def check_machine() -> Iterator[Finding]:
@@ -59,36 +64,43 @@ def check_machine() -> Iterator[Finding]:
 
 def check_packages() -> Iterator[Finding]:
     """Importing is the check: a package that is installed but broken is as good as absent."""
-    for name in _CORE:
-        yield _import(name, "fail", f"pip install {name}")
+    for purpose in PURPOSES:
+        for module in purpose.packages:
+            yield _import(module, "fail" if purpose is PURPOSES[0] else "warn", f"{purpose.summary}: {remedy(module)}")
+    if all(importlib.util.find_spec(module) is None for module in ("onnxruntime", "torch")):
+        yield Finding("fail", "networks", f"nothing runs them: {remedy('onnxruntime')}")
+
+
+def check_ros() -> Iterator[Finding]:
+    """What the nodes need; commands on recordings and training do without."""
     for name in _ROS:
-        yield _import(
-            name, "warn", "needed by the nodes: source ROS 2, or see docs/how-to/installation.md for PyPI wheels"
-        )
-    for name, remedy in _OPTIONAL.items():
-        yield _import(name, "warn", remedy)
+        yield _import(name, "warn", "needed by the nodes: source ROS 2, or see docs/how-to/installation.md")
 
 
-def _import(name: str, level: str, remedy: str) -> Finding:
+def _import(name: str, level: str, advice: str) -> Finding:
     try:
         module = importlib.import_module(name)
     except Exception as error:  # a broken binary raises whatever it likes
-        return Finding(level, name, f"{type(error).__name__}: {error}; {remedy}")
+        return Finding(level, name, f"{type(error).__name__}: {error}; {advice}")
     return Finding("ok", name, _version(name) or str(getattr(module, "__file__", "") or ""))
 
 
 def _version(name: str) -> str:
-    try:
-        return metadata.version({"cv2": "opencv-python-headless"}.get(name, name))
-    except metadata.PackageNotFoundError:
-        return ""
+    packages = {module: package for purpose in PURPOSES for module, package in purpose.packages.items()}
+    for distribution in (packages.get(name, name), *(_OTHER_OPENCV if name == "cv2" else ())):
+        try:
+            return metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            continue
+    return ""
 
 
 def check_gpu() -> Iterator[Finding]:
     """What `device: auto` would choose."""
-    if importlib.util.find_spec("torch") is None:
+    try:
+        import torch
+    except Exception:  # absent or broken, which check_packages tells
         return
-    import torch
 
     if torch.cuda.is_available():
         yield Finding("ok", "gpu", torch.cuda.get_device_name(0))
@@ -114,6 +126,7 @@ def check_shipped_weights() -> Iterator[Finding]:
     """The trained networks that come with the package, and what their records say."""
     from unipose_ros.estimator import EstimatorConfig, WeightsConfig
     from unipose_ros.modalities.factory import weights_file
+    from unipose_ros.networks.graphs import find_graph
     from unipose_ros.networks.weights import WeightsError, load_weights
 
     for name in (field.name for field in fields(WeightsConfig)):
@@ -121,6 +134,10 @@ def check_shipped_weights() -> Iterator[Finding]:
             _, record = load_weights(weights_file(EstimatorConfig(), name), "points" if name == "rgbd" else name)
         except WeightsError as error:
             yield Finding("warn", f"weights {name}", str(error))
+            continue
+        graph = find_graph(record.network, record.config)
+        if graph is None and importlib.util.find_spec("torch") is None:
+            yield Finding("warn", f"weights {name}", f"no graph of its sizes is shipped: {remedy('torch')}")
             continue
         measured = ", ".join(f"{key} {value:.4g}" for key, value in sorted(record.metrics.items()))
         about = filter(None, (f"trained on {record.training_data}", measured))
@@ -143,6 +160,7 @@ def check_dds() -> Iterator[Finding]:
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_machine,
     check_packages,
+    check_ros,
     check_gpu,
     check_weights,
     check_shipped_weights,

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from unipose_ros.cli.packages import remedy
 from unipose_ros.cli.refusals import refuse
 from unipose_ros.resources import __version__
 from unipose_ros.termination import exit_status, sigterm_as_ctrl_c
@@ -65,6 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with sigterm_as_ctrl_c():
             return int(_load(COMMANDS[name].module).main(rest))
+    except ModuleNotFoundError as error:  # imported where it is needed
+        print(_missing(error), file=sys.stderr)
+        return 1
     except KeyboardInterrupt as interruption:
         print(f"unipose {name}: stopped", file=sys.stderr)
         return exit_status(interruption)
@@ -93,9 +97,11 @@ def _load(module: str):  # type: ignore[no-untyped-def]  # a module of any of th
     except ModuleNotFoundError as error:
         if error.name == "unipose_training":
             raise SystemExit("unipose: a command of the training part: pip install 'unipose_ros[train]'") from None
-        raise SystemExit(
-            f"unipose: the Python package '{error.name}' is missing; `unipose doctor` lists what is needed"
-        ) from error
+        raise SystemExit(_missing(error)) from error
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    return f"unipose: the Python package '{error.name}' is missing: {remedy((error.name or '').partition('.')[0])}"
 
 
 def _help() -> str:

@@ -247,7 +247,9 @@ def _stands_apart(people: Skeletons, person: int, other: int) -> bool:
         for bone in people.joint_set.bones
         if not landmarks[bone.child].endswith(("elbow", "wrist", "hand"))
     ]
-    ends = people.positions[other][limbs]
+    ends = people.positions[other][
+        np.array(limbs, int).reshape(-1, 2)
+    ]  # not a list: NumPy before 1.23 takes one of tuples for a tuple
     ends = ends[np.isfinite(ends).all(axis=(1, 2))]
     return not len(ends) or bool(distances_to_bones(own[None], ends)[0] > _WITHIN)
 
@@ -264,7 +266,7 @@ def _is_same(people: Skeletons, person: int, likelier: int, held: NDArray[np.boo
     apart = np.linalg.norm(pose - other, axis=1)
     if np.mean(apart[np.isfinite(apart)] if np.isfinite(apart).any() else np.inf) < _SAME:
         return True
-    ends = other[[(bone.parent, bone.child) for bone in people.joint_set.bones]]
+    ends = other[np.array([(bone.parent, bone.child) for bone in people.joint_set.bones])]
     ends = ends[np.isfinite(ends).all(axis=(1, 2))]
     return bool(held.any() and len(ends) and np.mean(distances_to_bones(pose[held], ends) < _ON_BONES) > _MOST)
 

@@ -30,7 +30,7 @@ from unipose_ros.lifting.refiner import KeypointRefiner
 from unipose_ros.resources import resource_path
 
 if TYPE_CHECKING:
-    from torch import nn
+    from unipose_ros.backends import Backend
 
 FloatArray = NDArray[np.float64]
 #: (N, 3) viewing directions of people -> (N,) their sizes relative to an average adult, NaN for strangers, and (N,)
@@ -97,25 +97,21 @@ class Lifter:
     """The color camera's way to skeletons when depth is no help.
 
     Args:
-        network: a :class:`~unipose_ros.networks.lifter.LifterNetwork`.
+        network: a :class:`~unipose_ros.networks.lifter.LifterNetwork` in a backend.
         refiner: repairs the keypoints first; ``None`` to take them as they are.
-        threads: of the CPU. Torch has one setting for the whole process.
         known_sizes: sizes of people who are known; ``None`` when all are strangers.
     """
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Backend,
         config: LiftingConfig | None = None,
         refiner: KeypointRefiner | None = None,
-        threads: int = 1,
         known_sizes: KnownSizes | None = None,
     ) -> None:
-        from unipose_ros.backends.torch_backend import TorchBackend
-
         self.known_sizes = known_sizes
 
-        self._network = TorchBackend(network, threads=threads)
+        self._network = network
         self._config = config or LiftingConfig()
         self._refiner = refiner
 
@@ -293,19 +289,27 @@ def _skeletons(
 
 
 def load_lifter(
-    path: Path | None = None, config: LiftingConfig | None = None, refine: bool | Path | None = True, threads: int = 1
+    path: Path | None = None,
+    config: LiftingConfig | None = None,
+    refine: bool | Path | None = True,
+    threads: int = 1,
+    backend: str = "auto",
 ) -> Lifter:
-    """A trained lifter; that of the package by default.
+    """A trained lifter; that of the package by default. It is too small for a GPU, and runs on the CPU.
 
     Args:
         refine: put a refiner in front: that of the package, or of a file.
+        threads: of the CPU.
+        backend: ``onnx``, ``torch`` or ``auto``.
 
     Raises:
         ResourceError, WeightsError: there is none, or it is damaged.
+        BackendError: the backend asked for is not there.
     """
+    from unipose_ros.backends.inference import load_for_inference
     from unipose_ros.lifting.refiner import load_refiner
-    from unipose_ros.networks.registry import load_network
 
-    network, _ = load_network(path or resource_path("weights", "lifter.safetensors"), "lifter")
-    refiner = load_refiner(refine if isinstance(refine, Path) else None, threads) if refine else None
-    return Lifter(network, config, refiner, threads)
+    file = path or resource_path("weights", "lifter.safetensors")
+    network = load_for_inference(file, "lifter", backend, "cpu", threads).run
+    refiner = load_refiner(refine if isinstance(refine, Path) else None, threads, backend) if refine else None
+    return Lifter(network, config, refiner)

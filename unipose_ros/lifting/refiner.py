@@ -15,7 +15,7 @@ from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.resources import resource_path
 
 if TYPE_CHECKING:
-    from torch import nn
+    from unipose_ros.backends import Backend
 
 #: Keypoints of lower confidence are neither used nor moved.
 _THRESHOLD = 0.1
@@ -29,14 +29,11 @@ class KeypointRefiner:
     Nothing is invented: a keypoint below the threshold stays where it was.
 
     Args:
-        network: a :class:`~unipose_ros.networks.lifter.RefinerNetwork`.
-        threads: of the CPU. Torch has one setting for the whole process.
+        network: a :class:`~unipose_ros.networks.lifter.RefinerNetwork` in a backend.
     """
 
-    def __init__(self, network: nn.Module, threads: int = 1) -> None:
-        from unipose_ros.backends.torch_backend import TorchBackend
-
-        self._network = TorchBackend(network, threads=threads)
+    def __init__(self, network: Backend) -> None:
+        self._network = network
 
     def __call__(self, keypoints: Keypoints2D, camera: Camera | None = None) -> Keypoints2D:
         """Refined COCO-17 keypoints.
@@ -67,13 +64,14 @@ def _far_camera(middle: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Ca
     return Camera(fx=_FAR_FOCAL, fy=_FAR_FOCAL, cx=float(middle[0]), cy=float(middle[1]), width=1, height=1)
 
 
-def load_refiner(path: Path | None = None, threads: int = 1) -> KeypointRefiner:
+def load_refiner(path: Path | None = None, threads: int = 1, backend: str = "auto") -> KeypointRefiner:
     """A trained refiner; that of the package by default.
 
     Raises:
         ResourceError, WeightsError: there is none, or it is damaged.
+        BackendError: the backend asked for is not there.
     """
-    from unipose_ros.networks.registry import load_network
+    from unipose_ros.backends.inference import load_for_inference
 
-    network, _ = load_network(path or resource_path("weights", "refiner.safetensors"), "refiner")
-    return KeypointRefiner(network, threads)
+    file = path or resource_path("weights", "refiner.safetensors")
+    return KeypointRefiner(load_for_inference(file, "refiner", backend, "cpu", threads).run)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,7 +183,7 @@ def _fused(config: EstimatorConfig, components: Components, bodies: Bodies) -> R
     keypoints = components.keypoint_detector or load_keypoint_detector(config)
     # The painted network is a point network, too.
     trained = load_for_inference(_rgbd_weights(config), "points", config.backend, config.device, config.threads)
-    # Torch has one setting for the whole process, and its threads spin: the lifter is too small for two.
+    # The lifter is too small for two threads.
     lifter = _load_lifter(config, threads=1) if config.rgbd.lifter and not _lifter_absence(config) else None
     in_depth = replace(config, detection=replace(config.detection, detector=_depth_detector(config)))
     detector = build_person_detector(in_depth, components)
@@ -229,9 +228,8 @@ def _rgb_absence(config: EstimatorConfig, components: Components) -> str:
 
 
 def _lifter_absence(config: EstimatorConfig) -> str:
-    """Why there is no lifter: only torch runs it. A named one must be there."""
-    without_torch = not config.weights.lifter and find_spec("torch") is None
-    return "torch is not installed" if without_torch else _absence(config, "lifter")
+    """Why there is no lifter."""
+    return _absence(config, "lifter")
 
 
 def _load_lifter(config: EstimatorConfig, threads: int | None = None) -> Lifter:
@@ -241,7 +239,7 @@ def _load_lifter(config: EstimatorConfig, threads: int | None = None) -> Lifter:
     settings = LiftingConfig(detection=config.detection, size=prior.mean, size_spread=prior.std)
     # Refined keypoints make poses no worse, and distances less short.
     refiner = None if _absence(config, "refiner") else weights_file(config, "refiner")
-    return load_lifter(weights_file(config, "lifter"), settings, refiner, threads or config.threads)
+    return load_lifter(weights_file(config, "lifter"), settings, refiner, threads or config.threads, config.backend)
 
 
 def _movenet_absence(config: EstimatorConfig, components: Components) -> str:

@@ -1,11 +1,12 @@
-"""Networks as ONNX files, for machines without torch."""
+"""Networks as ONNX files, and their graphs without numbers (:mod:`unipose_ros.networks.graphs`)."""
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import IO, Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -41,15 +42,39 @@ def any_batch(outputs: Sequence[str], free: Mapping[int, str] | None = None) -> 
 
 def export_onnx(network: nn.Module, path: Path) -> None:
     """Write an :class:`Exportable` network."""
+    _export(network, str(path))
+
+
+def _export(network: nn.Module, target: str | IO[bytes], **settings: Any) -> None:
     about = cast(Exportable, network)
     given, *outputs = about.onnx_axes
     arguments: dict[str, Any] = {
         "input_names": [given],
         "output_names": outputs,
         "dynamic_axes": {name: dict(axes) for name, axes in about.onnx_axes.items()},
+        **settings,
     }
     example = about.example_input(2)
     with warnings.catch_warnings():
         # The exporter by tracing is deprecated; its successor needs onnxscript, and tracing suits a fixed graph.
         warnings.simplefilter("ignore")
-        torch.onnx.export(network.eval(), (example,), str(path), opset_version=_OPSET, dynamo=False, **arguments)
+        torch.onnx.export(network.eval(), (example,), target, opset_version=_OPSET, dynamo=False, **arguments)
+
+
+def export_graph(network: nn.Module) -> bytes:
+    """An :class:`Exportable` network without its numbers, whose initializers have the names of its tensors."""
+    import onnx
+
+    stream = io.BytesIO()
+    # Folded constants would be numbers of these weights, under names of the exporter.
+    _export(network, stream, export_params=False, do_constant_folding=False)
+    model = onnx.load_model_from_string(stream.getvalue())
+    (given, *_) = cast(Exportable, network).onnx_axes
+    inputs = [each for each in model.graph.input if each.name == given]
+    # An initializer that is an input as well could be given anew with every call, and would be no constant.
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    for node in model.graph.node:
+        node.ClearField("doc_string")
+    contents: bytes = model.SerializeToString(deterministic=True)
+    return contents

@@ -19,6 +19,7 @@ from torch.nn.functional import normalize
 
 from unipose_ros.codecs.keypoints import KEYPOINTS, LIFTER_INPUT, REFINER_INPUT
 from unipose_ros.joint_sets import ITOP15
+from unipose_ros.networks.export import Axes, any_batch
 from unipose_ros.networks.layers import ResidualMlp, check_trunk
 
 # The refiner: what a detector says of one person's keypoints -> where they more likely are.
@@ -60,6 +61,15 @@ class RefinerNetwork(nn.Module):
         with torch.no_grad():
             self.moves.weight.mul_(0.1)
             self.moves.bias.zero_()
+
+    @property
+    def onnx_axes(self) -> Axes:
+        """Any number of people."""
+        return any_batch(("keypoints",))
+
+    def example_input(self, batch: int) -> Tensor:
+        """Keypoints about the middle."""
+        return torch.randn(batch, REFINER_INPUT)
 
     def forward(self, values: Tensor) -> Tensor:
         """(B, REFINER_INPUT) -> (B, 17, 2) keypoints on the scaled plane."""
@@ -141,6 +151,15 @@ class LifterNetwork(nn.Module):
             self.camera.weight.mul_(0.1)
             self.camera.bias.copy_(torch.tensor([1.0, 0, 0, 0, 1.0, 0, _FIRST_LOG_ZOOM, 0, 0]))
             self.scales.bias.fill_(_FIRST_LOG_SCALE)
+
+    @property
+    def onnx_axes(self) -> Axes:
+        """Any number of people."""
+        return any_batch(Lifted._fields)
+
+    def example_input(self, batch: int) -> Tensor:
+        """Keypoints about the middle."""
+        return torch.randn(batch, LIFTER_INPUT)
 
     def forward(self, values: Tensor) -> Lifted:
         """(B, LIFTER_INPUT) -> B people."""

@@ -31,9 +31,9 @@ class NetworkSpec:
 
     Attributes:
         summary: what it does, in words.
-        network: ``module:Class``; its only argument is a dataclass of sizes, which it keeps as ``config``.
+        network: ``module:Class``; its only argument is a dataclass of sizes, which it keeps as ``config``. It is
+            :class:`~unipose_ros.networks.export.Exportable`.
         sizes: ``module:TABLE`` of these dataclasses by the names of sizes.
-        exported: ONNX Runtime can run it: it is :class:`unipose_ros.networks.export.Exportable`.
         images: what its modality is given, of ``color`` and ``depth``; empty for a part of other modalities.
         codec: ``module:Class``, the :class:`~unipose_ros.codecs.base.CropCodec` of its modality.
     """
@@ -41,7 +41,6 @@ class NetworkSpec:
     summary: str
     network: str
     sizes: str
-    exported: bool = False
     images: tuple[str, ...] = ()
     codec: str = ""
 
@@ -67,7 +66,6 @@ NETWORKS: dict[str, NetworkSpec] = {
         "joints of people from their point clouds",
         "unipose_ros.networks.points:PointNetwork",
         "unipose_ros.networks.points:SIZES",
-        exported=True,
         images=("depth",),
         codec="unipose_ros.codecs.points:PointsCodec",
     ),
@@ -75,7 +73,6 @@ NETWORKS: dict[str, NetworkSpec] = {
         "joints of people from their crops of the depth image",
         "unipose_ros.networks.anchors:AnchorNetwork",
         "unipose_ros.networks.anchors:DEPTH_SIZES",
-        exported=True,
         images=("depth",),
         codec="unipose_ros.codecs.windows:DepthCodec",
     ),
@@ -83,7 +80,6 @@ NETWORKS: dict[str, NetworkSpec] = {
         "joints of people from their crops of the color image",
         "unipose_ros.networks.anchors:AnchorNetwork",
         "unipose_ros.networks.anchors:RGB_SIZES",
-        exported=True,
         images=("color",),
         codec="unipose_ros.codecs.windows:ColorCodec",
     ),
@@ -91,7 +87,6 @@ NETWORKS: dict[str, NetworkSpec] = {
         "people in a depth image",
         "unipose_ros.networks.detector:PersonCenterNet",
         "unipose_ros.networks.detector:SIZES",
-        exported=True,
     ),
     "lifter": NetworkSpec(
         "joints of people from their 2D keypoints, for modality rgb",
@@ -101,7 +96,7 @@ NETWORKS: dict[str, NetworkSpec] = {
     "refiner": NetworkSpec(
         "2D keypoints repaired before they are lifted",
         "unipose_ros.networks.lifter:RefinerNetwork",
-        "unipose_ros.networks.lifter:SIZES",
+        "unipose_ros.networks.lifter:REFINER_SIZES",
     ),
 }
 
@@ -121,6 +116,15 @@ def get_spec(name: str) -> NetworkSpec:
     if name not in NETWORKS:
         raise WeightsError(f"network '{name}' is unknown; there are {', '.join(sorted(NETWORKS))}")
     return NETWORKS[name]
+
+
+def source_module(name: str) -> str:
+    """Name of the module that a kind of network is in.
+
+    Raises:
+        WeightsError: there is none of that name.
+    """
+    return get_spec(name).network.partition(":")[0]
 
 
 def get_network(name: str) -> Network:

@@ -14,6 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.files import write_atomic
+from unipose_ros.networks.safetensors_file import (
+    SafetensorsError,
+    header_metadata,
+    parse_header,
+    read_tensors,
+    write_tensors,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -84,16 +91,9 @@ def save_weights(path: Path, tensors: Tensors, record: ModelCard) -> ModelCard:
     Returns:
         The record with its checksum.
     """
-    from safetensors.numpy import save
-
     record = replace(record, sha256=tensors_sha256(tensors))
     text = json.dumps(asdict(record), sort_keys=True)
-    contents = save(
-        # Not ascontiguousarray: it would make vectors of scalars, such as the counters of batch normalization.
-        {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()},
-        metadata={_CARD_KEY: text, _RECORD_SHA256_KEY: _sha256(text)},
-    )
-    write_atomic(path, contents)
+    write_atomic(path, write_tensors(tensors, {_CARD_KEY: text, _RECORD_SHA256_KEY: _sha256(text)}))
     return record
 
 
@@ -130,8 +130,9 @@ def read_model_card(path: Path) -> ModelCard:
     try:
         with path.open("rb") as stream:
             start = stream.read(8)
-            header = _metadata(start + stream.read(struct.unpack("<Q", start)[0] if len(start) == 8 else 0))
-    except (OSError, ValueError, struct.error, OverflowError, MemoryError) as error:
+            contents = start + stream.read(struct.unpack("<Q", start)[0] if len(start) == 8 else 0)
+        header = header_metadata(parse_header(contents)[0])
+    except (OSError, SafetensorsError, OverflowError, MemoryError) as error:
         raise WeightsError(f"{path} is no complete safetensors file ({error}); fetch or train it again") from error
     if _CARD_KEY not in header:
         raise WeightsError(f"{path} has no unipose record; write it with unipose_ros.networks.weights.save_weights")
@@ -151,26 +152,15 @@ def require_finite(tensors: Tensors, path: Path) -> None:
 
 
 def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     if not path.is_file():
         raise WeightsError(f"{path} is not there; name an existing safetensors file")
     try:
         contents = path.read_bytes()
         if contents.startswith(_PICKLE_STARTS):
             raise WeightsError(f"{path} is a pickle, which can run code when opened; convert it to safetensors")
-        return load(contents), _metadata(contents)
-    # Of types that NumPy has not, such as BF16, the library raises KeyError or TypeError.
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, struct.error) as error:
+        return read_tensors(contents)
+    except (SafetensorsError, OSError) as error:
         raise WeightsError(f"{path} is no complete safetensors file ({error}); fetch or train it again") from error
-
-
-def _metadata(contents: bytes) -> dict[str, str]:
-    """The texts in the header: 8 bytes of its length, then JSON (huggingface/safetensors, README)."""
-    (length,) = struct.unpack_from("<Q", contents)
-    metadata: dict[str, str] = json.loads(contents[8 : 8 + length]).get("__metadata__") or {}
-    return metadata
 
 
 def _check_record(path: Path, header: Mapping[str, str]) -> None:

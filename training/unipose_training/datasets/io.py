@@ -7,10 +7,9 @@ import os
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +17,9 @@ from unipose_ros.files import write_atomic as write_atomic
 from unipose_ros.images import ImageError, decode_compressed_color, decode_png16
 from unipose_training.datasets.arrays import allowed_bytes
 from unipose_training.datasets.errors import DataError, reading
+
+if TYPE_CHECKING:
+    import h5py
 
 # JSON of data sets, with errors that name file and key.
 
@@ -186,6 +188,8 @@ def _checked(
 
 
 def _found(path: Path, key: str, shape: tuple[int | None, ...], kinds: str, file: h5py.File) -> h5py.Dataset:
+    import h5py
+
     if key not in file:
         raise DataError(f"{path}: key '{key}' is missing, there are {sorted(file)}; take the data set's own file")
     found = file[key]
@@ -226,6 +230,8 @@ def _changed(path: Path) -> int:
 @lru_cache(maxsize=16)
 def _open(path: Path, process: int, changed: int) -> h5py.File:
     """A handle from before a fork must not be used after it, and one from before a change of the file is stale."""
+    import h5py  # only some data sets are of this format
+
     del process, changed
     with reading(path, what="no readable HDF5 file"):
         return h5py.File(path, "r")

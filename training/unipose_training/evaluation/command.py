@@ -38,6 +38,7 @@ from unipose_ros.frame import Skeletons
 from unipose_ros.joint_sets import ITOP15, JOINT_SETS, JointSetError, get_joint_set
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RecordingError
+from unipose_ros.visualization.video import find_ffmpeg
 from unipose_training.datasets.base import Clip, IndexedClip, open_clips
 from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.itop import ItopFile
@@ -281,6 +282,8 @@ def _evaluate_real(options: argparse.Namespace, command: str) -> None:
 
 
 def _evaluate(options: argparse.Namespace, estimator: PoseEstimator | None, command: str) -> None:
+    if not options.no_video:
+        find_ffmpeg()  # better missed now than after all frames
     config = estimator_config(options)
     clips = [*data_set_clips(options), *_recorded_clips(options)]
     poses = read_camera_poses(options.camera_poses) if options.camera_poses else None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.networks.graphs import MOVENET, Graph, find_graph
 from unipose_ros.networks.weights import ModelCard, Tensors, WeightsError, fill_module
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _stored_type(entry: dict[str, Any]) -> np.dtype[Any]:
     return _STORED[name]
 
 
-NETWORK = "movenet_multipose"
+NETWORK = MOVENET
 
 RECORD = ModelCard(
     network=NETWORK,
@@ -129,11 +130,21 @@ def _head_sources(head: str, stage: str) -> tuple[str, str]:
     return f"{hidden}/separable_conv2d/ReadVariableOp_1", f"{hidden}/BiasAdd/ReadVariableOp"
 
 
+def movenet_graph() -> Graph:
+    """The network without its numbers.
+
+    Raises:
+        WeightsError: it is not shipped.
+    """
+    graph = find_graph(MOVENET, {})
+    if graph is None:
+        raise WeightsError("the graph of MoveNet is not there; install the package again, or `unipose export --graphs`")
+    return graph
+
+
 def published_names() -> dict[str, str]:
     """Tensor of :class:`MoveNetNetwork` -> its name in the published graph."""
-    from unipose_ros.networks.movenet.network import MoveNetNetwork
-
-    layers = [name.rpartition(".") for name in MoveNetNetwork().state_dict()]
+    layers = [name.rpartition(".") for name in movenet_graph().tensors]
     return {f"{layer}.{kind}": _sources(layer)[kind == "bias"] for layer, _, kind in layers}
 
 

@@ -15,21 +15,21 @@ import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from unipose_ros.files import (
     NotOursError,
-    atomic_path,
     file_sha256,
     remove_files,
     remove_partial_files,
     sync,
     write_atomic,
 )
+from unipose_ros.networks.movenet.convert import RECORD, convert_tfjs, movenet_graph
 from unipose_ros.networks.movenet.files import CONVERTED, ONNX, SAFETENSORS, movenet_dir, verified_file, write_checksums
-from unipose_ros.networks.weights import WeightsError
+from unipose_ros.networks.weights import WeightsError, save_weights
 from unipose_ros.resources import cache_dir
 
 # Downloads that survive a broken connection and are checked.
@@ -126,16 +126,24 @@ def _continue_part(url: str, part: Path, trust: ssl.SSLContext, progress: bool) 
             _copy(answer, stream, start, part.name.removesuffix(".part"), progress)
 
 
+def _bar(total: int | None, start: int, name: str, wanted: bool) -> Any:
+    """A progress bar, where tqdm is installed."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return nullcontext()
+    return tqdm(total=total, initial=start, desc=name, unit="B", unit_scale=True, disable=not wanted)
+
+
 def _copy(answer: Any, stream: Any, start: int, name: str, progress: bool) -> None:
     """Copy the body; a body shorter than announced is an error."""
-    from tqdm import tqdm
-
     left = int(answer.headers["Content-Length"]) if "Content-Length" in answer.headers else None
     total = None if left is None else start + left
-    with tqdm(total=total, initial=start, desc=name, unit="B", unit_scale=True, disable=not progress) as bar:
+    with _bar(total, start, name, progress) as bar:
         while block := answer.read(_BLOCK):
             stream.write(block)
-            bar.update(len(block))
+            if bar is not None:
+                bar.update(len(block))
         if total is not None and stream.tell() < total:
             raise ConnectionError(f"the connection ended after {stream.tell()} of {total} bytes")
 
@@ -291,12 +299,6 @@ def _convert(tarball: Path) -> None:
 
     What a run that was killed left there is written over, so nothing heaps up.
     """
-    try:
-        from unipose_ros.networks.export import export_onnx
-        from unipose_ros.networks.movenet.convert import RECORD, build_network, convert_tfjs
-        from unipose_ros.networks.weights import save_weights
-    except ImportError as error:
-        raise WeightsError(f"converting MoveNet needs {error.name}; pip install torch safetensors, once") from error
     target = movenet_dir()
     scratch = target.parent / _SCRATCH
     scratch.mkdir(exist_ok=True)
@@ -305,8 +307,7 @@ def _convert(tarball: Path) -> None:
         tensors = convert_tfjs(_extract(tarball, scratch))
         folder = scratch / target.name
         save_weights(folder / SAFETENSORS, tensors, RECORD)
-        with atomic_path(folder / ONNX) as part:
-            export_onnx(build_network(tensors), part)
+        write_atomic(folder / ONNX, movenet_graph().model(tensors))
         write_checksums(folder)
         remove_files(target.parent, [f"{target.name}/{name}" for name in CONVERTED])  # they were found damaged
         if target.exists():
