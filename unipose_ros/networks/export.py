@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +45,7 @@ def export_onnx(network: nn.Module, path: Path) -> None:
     _export(network, str(path))
 
 
-def _export(network: nn.Module, target: str | IO[bytes], **settings: Any) -> None:
+def _export(network: nn.Module, target: str, **settings: Any) -> None:
     about = cast(Exportable, network)
     given, *outputs = about.onnx_axes
     arguments: dict[str, Any] = {
@@ -65,10 +65,11 @@ def export_graph(network: nn.Module) -> bytes:
     """An :class:`Exportable` network without its numbers, whose initializers have the names of its tensors."""
     import onnx
 
-    stream = io.BytesIO()
-    # Folded constants would be numbers of these weights, under names of the exporter.
-    _export(network, stream, export_params=False, do_constant_folding=False)
-    model = onnx.load_model_from_string(stream.getvalue())
+    with TemporaryDirectory() as folder:
+        file = str(Path(folder, "graph.onnx"))
+        # Folded constants would be numbers of these weights, under names of the exporter.
+        _export(network, file, export_params=False, do_constant_folding=False)
+        model = onnx.load_model(file)
     (given, *_) = cast(Exportable, network).onnx_axes
     inputs = [each for each in model.graph.input if each.name == given]
     # An initializer that is an input as well could be given anew with every call, and would be no constant.
