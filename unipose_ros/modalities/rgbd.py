@@ -41,6 +41,9 @@ _AT_FIRST = 0.2
 #: The surface at so many joints must be the joint's own with that probability: otherwise depth does not show the
 #: person, but what is in front or behind.
 _LEAST_OWNED, _OWNED = 3, 0.5
+#: Sizes of people relative to the average adult: 0.7 to 2.3 m. Beyond are pictures of people, or depth of what is
+#: behind them.
+_SIZES = (0.42, 1.36)
 
 
 class Rgbd:
@@ -118,8 +121,10 @@ class Rgbd:
             found, fused = fused_people(frame, said, self._lifter, self.bodies, self._people)
             touched = (fused.owned > _OWNED).sum(axis=1) >= _LEAST_OWNED
             self._count("people without depth", int((~touched).sum()))
+            plausible = (fused.sizes > _SIZES[0]) & (fused.sizes < _SIZES[1])
+            self._count("people of implausible size", int((touched & ~plausible).sum()))
             by_color = np.arange(len(people)) < int(measurable.sum())
-            found = self._believed(frame, found, said, by_color, touched)
+            found = self._believed(frame, found, said, by_color, touched & plausible)
             self._watch.remember(frame, found)
         return found
 
@@ -159,7 +164,7 @@ class Rgbd:
 
         Args:
             seen: (N,) whom color shows.
-            touched: (N,) whom depth readings belong to.
+            touched: (N,) whom depth readings of a person's size belong to.
         """
         likely = self._likely(frame, said)
         kept = seen & touched
