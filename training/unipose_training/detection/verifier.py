@@ -28,7 +28,7 @@ from unipose_ros.visibility import in_image
 from unipose_training.datasets.base import open_clips
 from unipose_training.datasets.shards import ShardClip
 from unipose_training.evaluation.matching import MATCH_GATE, MIN_VISIBLE_JOINTS
-from unipose_training.synthetic.stream.frames import rendered_frames
+from unipose_training.synthetic.stream.frames import rendered_frames, without_color
 from unipose_training.synthetic.stream.settings import StreamSettings
 
 FloatArray = NDArray[np.float64]
@@ -212,7 +212,10 @@ def main_fit(arguments: Sequence[str] | None = None) -> int:
     rng = np.random.default_rng(given.seed)
     if given.clips is None:
         rendered = rendered_frames(StreamSettings(), given.seed, given.stream)
-        found = [poses_of([labeled], look, rng) for labeled in tqdm(rendered, unit="frame", total=given.stream)]
+        found = [
+            poses_of([(without_color(each), each.truth)], look, rng)
+            for each in tqdm(rendered, unit="frame", total=given.stream)
+        ]
     else:
         clips = [clip for clip in open_clips(given.clips)[:: given.clips_every] if isinstance(clip, ShardClip)]
         found = [poses_of(frames_of(clip, given.every, rng), look, rng) for clip in tqdm(clips, unit="clip")]

@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--root", type=Path, required=True, metavar="DIR", help="folder of the real frames (docs/datasets.md)")
     add("--clips", type=Path, nargs="*", default=[], metavar="PATH", help="renders, not of a benchmark: bags or shards")
-    add("--stream", type=int, default=0, metavar="N", help="render so many depth frames besides")
+    add("--stream", type=int, default=0, metavar="N", help="render so many frames besides")
     add("--modality", default="points", help="as for evaluate, several with commas between (default: %(default)s)")
     add("--every", type=positive, default=10, metavar="N", help="frames of a sequence; one of so many counts")
     add("--clip-frames", type=positive, default=2, metavar="N", help="of each rendered clip (default: %(default)s)")
@@ -101,12 +101,18 @@ def _calibrate(options: argparse.Namespace) -> str:
     return text
 
 
-def _stream(frames: int) -> Iterator[tuple[RgbdFrame, Skeletons]]:
+def _of_stream(setting: Setting, frames: int) -> Iterator[Residuals]:
+    """Errors on frames rendered on the fly, with keypoints by the error model of a 2D network."""
     # Torch is needed for rendering alone.
-    from unipose_training.synthetic.stream.frames import rendered_frames
+    from unipose_training.synthetic.stream.frames import ShownKeypoints, rendered_frames, without_color
     from unipose_training.synthetic.stream.settings import StreamSettings
 
-    return rendered_frames(StreamSettings(), 0, frames)
+    shown = ShownKeypoints()
+    with closing(PoseEstimator(setting.config, shown, calibrations={})) as estimator:
+        for each in tqdm(rendered_frames(StreamSettings(), 0, frames), desc=f"{setting.name}, stream", total=frames):
+            shown.seen = each.keypoints
+            frame = each.frame if setting.config.needs.color else without_color(each)
+            yield from _of_truth(frame, each.truth, estimator)
 
 
 def judge_sets(residuals: Residuals) -> list[SetReport]:
@@ -128,7 +134,7 @@ def collect(
     """Errors of a setting, uncalibrated and frame by frame, on real frames and renders.
 
     Args:
-        stream: rendered depth frames besides, for a setting that needs no color.
+        stream: frames rendered on the fly besides.
     """
     parts: list[Residuals] = []
     with closing(PoseEstimator(setting.config, calibrations={})) as estimator:
@@ -139,9 +145,8 @@ def collect(
                     parts.append(_of_real(clip, real, found, keypoints, setting.config.modality))
         for render in tqdm(renders, desc=f"{setting.name}, renders", unit="clip"):
             parts += _of_render(render, estimator, clip_frames)
-        if stream and not setting.config.needs.color:
-            for frame, truth in tqdm(_stream(stream), desc=f"{setting.name}, stream", total=stream):
-                parts += _of_truth(frame, truth, estimator)
+    if stream:
+        parts += _of_stream(setting, stream)
     return Residuals.together(parts)
 
 

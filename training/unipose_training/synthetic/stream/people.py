@@ -108,7 +108,7 @@ class PeopleMaker:
         frames, cameras = scenes.batch.people.frames[chosen], scenes.batch.cameras
         joints = scenes.labels.itop15[chosen]
         # Whoever is not learned from is still there for the detector to take for somebody else.
-        keypoints = _keypoints(scenes, rng, settings)[chosen.cpu().numpy()]
+        keypoints = keypoints_of(scenes, rng, settings)[chosen.cpu().numpy()]
         pixels = cameras.project(joints, frames).masked_fill(joints[..., 2:] <= 0.05, torch.nan)
         trunk = joints[:, _TRUNK, 2].median(dim=1).values
         seen = Seen(_numbers(pixels), keypoints, _numbers(trunk), frames.cpu().numpy())
@@ -222,7 +222,7 @@ def _some_poses(bank: BodyBank, chosen: NDArray[np.intp]) -> PoseClips:
     )
 
 
-def _keypoints(scenes: Scenes, rng: np.random.Generator, settings: StreamSettings) -> NDArray[np.float64]:
+def keypoints_of(scenes: Scenes, rng: np.random.Generator, settings: StreamSettings) -> NDArray[np.float64]:
     """(N, 17, 3) of everybody in the scenes."""
     labels, cameras = scenes.labels, scenes.batch.cameras
     true = TrueKeypoints(
