@@ -11,13 +11,17 @@ import torch
 from unipose_ros.joint_sets import COCO23
 from unipose_training.synthetic.bank import BodyBank
 from unipose_training.synthetic.batch.draw import DrawSettings, draw_scenes
+from unipose_training.synthetic.batch.furnish import furnish
 from unipose_training.synthetic.batch.labels import label
 from unipose_training.synthetic.batch.layout import KINDS_OF_SCENES
 from unipose_training.synthetic.batch.objects import OBJECTS, draw_object, footprint
 from unipose_training.synthetic.batch.on_device import OnDevice
+from unipose_training.synthetic.batch.placing import Placed
 from unipose_training.synthetic.batch.scenes import SceneBatch
+from unipose_training.synthetic.batch.standpoints import Standpoints
 from unipose_training.synthetic.batch.torch_renderer import TorchRenderer
 from unipose_training.synthetic.errors import SyntheticError
+from unipose_training.synthetic.poses.sampler import Drawn
 
 
 def _tensors(part: OnDevice) -> list[torch.Tensor]:
@@ -158,3 +162,17 @@ def test_scenes_stay_whole_when_moved(drawn: SceneBatch) -> None:
     moved = drawn.to("cpu")
     assert moved.people.turns is not None
     assert len(moved.people.turns) == len(moved.people)
+
+
+def test_a_camera_that_nearly_touches_the_wall_it_looks_at_gets_a_room_all_the_same() -> None:
+    frames = 40
+    one = np.ones(frames)
+    stand = Standpoints(500 * one, 0.5 * one, 0.4 * one, one, 0 * one, 0 * one, 0 * one, one > 2)
+    none = np.zeros(0, np.int64)
+    drawn = Drawn(none, np.zeros(0, "<U1"), np.zeros((0, 1, 3, 3)), np.zeros((0, 2), "<U1"), np.zeros(0))
+    nobody = Placed([], none, none, drawn, np.zeros((0, 2)), np.zeros(0), np.zeros((0, 1, 3)), np.zeros((0, 1)))
+    rooms = np.tile([-3.0, -3.0, 0.0], (frames, 1)), np.tile([0.3, 3.0, 2.5], (frames, 1))
+    things = furnish(np.random.default_rng(0), stand, np.full(frames, "empty"), rooms, nobody, 6, 0.5, 6.0)
+    assert len(things) > 20
+    for _, (middles, *_) in things:
+        assert np.isfinite(middles).all()

@@ -14,6 +14,8 @@ Group = tuple[Array, Array, Array]
 _NAMES = tuple(OBJECTS)
 #: Meters that things leave free around people, and around the camera.
 _CLEAR, _CLEAR_CAMERA = 0.03, 0.3
+#: Meters from the camera to the middle of the nearest thing.
+_NEAREST_THING = 0.6
 _TRIES = 4
 #: Fraction of things that may stand in front of the first person.
 _IN_FRONT = 0.2
@@ -90,7 +92,8 @@ def _placed(
         bearing = stand.yaw[frame] + stand.half_view[frame] * float(rng.uniform(-1.15, 1.15))
         direction = np.array([np.cos(bearing), np.sin(bearing)])
         wall = np.where(direction > 0, room[1][:2], room[0][:2]) / np.where(direction == 0, 1e-12, direction)
-        distance = float(rng.uniform(0.6, min(float(wall.min()), reach)))
+        # A camera that nearly touches the wall it looks at leaves no room in that direction.
+        distance = float(rng.uniform(_NEAREST_THING, max(min(float(wall.min()), reach), _NEAREST_THING)))
         x, y = distance * direction
         # Against a wall things turn their back to it.
         yaw = float(rng.uniform(-np.pi, np.pi))
