@@ -4,8 +4,8 @@
     python benchmarks/ablation.py --samples SAMPLES --output runs/ablation --rows whole,pixel --seeds 0,1
 
 Every row is a command of its own, ``unipose train RECIPE ...``, which is printed before it runs; a row that is
-finished is only read. Errors are those on the clips kept for validation, against the true joints, which taught
-``supervised`` and ``labels_*`` alone. Rows ``lesson*`` need a teacher (stage B). 1,200 steps are two minutes of a
+finished is only read. Errors are those on the clips kept for validation, against the true joints, which trained
+``supervised`` and ``labels_*`` alone. Rows ``students*`` need a teacher (stage B). 1,200 steps are two minutes of a
 free core: the table says what a part brings early on, not what it brings in the end.
 """
 
@@ -55,32 +55,36 @@ ROWS: Mapping[str, Row] = {
     "no_surface": Row("- surface", "weak_points", "loss.terms.surface=0"),
     "no_space": Row("- free space", "weak_points", "loss.terms.free_space=0"),
     "no_support": Row("- support, cover", "weak_points", "loss.terms.support=0 loss.terms.cover=0"),
-    "no_trust": Row("all keypoints count alike", "weak_points", "loss.trust.power=0"),
-    "noise5": Row("keypoints 5 cm worse", "weak_points", "loss.trust.noise=0.05"),
-    "noise15": Row("keypoints 15 cm worse", "weak_points", "loss.trust.noise=0.15"),
+    "equal_keypoints": Row("all keypoints count alike", "weak_points", "loss.label_weights.confidence_exponent=0"),
+    "noise5": Row("keypoints 5 cm worse", "weak_points", "loss.label_weights.noise_std=0.05"),
+    "noise15": Row("keypoints 15 cm worse", "weak_points", "loss.label_weights.noise_std=0.15"),
     "paint": Row("+ keypoints painted on the points", "weak_points", "paint=true"),
     "time": Row("three frames, half the steps", "weak_points", "frames=3 run.steps=600"),
     "no_motion": Row(
         "three frames, - motion, constancy", "weak_points",
         "frames=3 run.steps=600 loss.terms.motion=0 loss.terms.constancy=0",
     ),
-    "lesson": Row("stage B on points: fitted answers", "distill", "student=points teacher={teacher}"),
-    "lesson_raw": Row("- fit: the teacher's answers", "distill", "student=points teacher={teacher} fit.steps=0"),
-    "lesson_strict": Row(
-        "fitted answers, doubted ones count 0.2", "distill", "student=points teacher={teacher} rules.doubted=0.2"
+    "students": Row("stage B on points: fused pseudo-labels", "distill", "student=points teacher={teacher}"),
+    "students_raw": Row(
+        "- fusion: the teacher's predictions", "distill", "student=points teacher={teacher} fusion.steps=0"
     ),
-    "lesson_scaled": Row(
+    "students_strict": Row(
+        "fused pseudo-labels, rejected ones count 0.2",
+        "distill",
+        "student=points teacher={teacher} filter.rejected_weight=0.2",
+    ),
+    "students_scaled": Row(
         "the same, and joints by their scale", "distill",
-        "student=points teacher={teacher} rules.doubted=0.2 rules.power=1",
+        "student=points teacher={teacher} filter.rejected_weight=0.2 filter.confidence_exponent=1",
     ),
     "supervised": Row("true joints", "supervised", "network=points"),
-    "labels_1": Row("whole, then true joints of 1 % of the clips", "supervised", "{fine} labels=0.01"),
-    "labels_10": Row("whole, then true joints of 10 %", "supervised", "{fine} labels=0.1"),
-    "labels_100": Row("whole, then true joints of all", "supervised", "{fine} labels=1.0"),
-    "plain_1": Row("true joints of 1 % alone", "supervised", "network=points labels=0.01"),
-    "plain_10": Row("true joints of 10 % alone", "supervised", "network=points labels=0.1"),
+    "labels_1": Row("whole, then true joints of 1 % of the clips", "supervised", "{fine} label_fraction=0.01"),
+    "labels_10": Row("whole, then true joints of 10 %", "supervised", "{fine} label_fraction=0.1"),
+    "labels_100": Row("whole, then true joints of all", "supervised", "{fine} label_fraction=1.0"),
+    "plain_1": Row("true joints of 1 % alone", "supervised", "network=points label_fraction=0.01"),
+    "plain_10": Row("true joints of 10 % alone", "supervised", "network=points label_fraction=0.1"),
 }  # fmt: skip
-_FINE = "network=points initial={whole} run.steps=500 run.learning_rate=1e-3"
+_FINE = "network=points init_weights={whole} run.steps=500 run.learning_rate=1e-3"
 
 
 def command(name: str, seed: int, options: argparse.Namespace) -> list[str]:
@@ -103,8 +107,8 @@ def run_folder(name: str, seed: int, options: argparse.Namespace) -> Path:
 def figures(folder: Path) -> dict[str, float]:
     """The last validation of a run."""
     with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
-        said = [line for line in csv.DictReader(file) if line["split"] == "validation"]
-    return {line["name"]: float(line["value"]) for line in said}
+        metrics = [line for line in csv.DictReader(file) if line["split"] == "validation"]
+    return {line["name"]: float(line["value"]) for line in metrics}
 
 
 def table(names: Sequence[str], seeds: Sequence[int], options: argparse.Namespace) -> str:
@@ -112,21 +116,21 @@ def table(names: Sequence[str], seeds: Sequence[int], options: argparse.Namespac
     lines = ["| row | shows | MPJPE, mm | seen | hidden | within 10 cm, % | runs |", "|---|---|---|---|---|---|---|"]
     for name in names:
         done = [run_folder(name, seed, options) for seed in seeds]
-        said = [figures(folder) for folder in done if (folder / WEIGHTS).is_file()]
-        if not said:
+        metrics = [figures(folder) for folder in done if (folder / WEIGHTS).is_file()]
+        if not metrics:
             continue
-        means = [statistics.mean(each[figure] for each in said) for figure in FIGURES]
-        errors = [each["mpjpe_mm"] for each in said]
-        spread = f" ± {(max(errors) - min(errors)) / 2:.1f}" if len(errors) > 1 else ""
-        cells = [f"{means[0]:.1f}{spread}", *(f"{mean:.1f}" for mean in means[1:])]
-        lines.append(f"| `{name}` | {ROWS[name].shows} | {' | '.join(cells)} | {len(said)} |")
+        means = [statistics.mean(each[figure] for each in metrics) for figure in FIGURES]
+        errors = [each["mpjpe_mm"] for each in metrics]
+        half_range = f" ± {(max(errors) - min(errors)) / 2:.1f}" if len(errors) > 1 else ""
+        cells = [f"{means[0]:.1f}{half_range}", *(f"{mean:.1f}" for mean in means[1:])]
+        lines.append(f"| `{name}` | {ROWS[name].shows} | {' | '.join(cells)} | {len(metrics)} |")
     return "\n".join(lines)
 
 
 def parse_options() -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", type=Path, required=True, help="sample store with truth; see unipose crops")
+    parser.add_argument("--samples", type=Path, required=True, help="sample store with ground truth; see unipose crops")
     parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--teacher", type=Path, help="weights of a points network, for the rows of stage B")
     parser.add_argument("--rows", default=",".join(ROWS), help="some of: %(default)s")

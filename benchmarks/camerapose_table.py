@@ -3,7 +3,7 @@
     python benchmarks/camerapose_table.py A.safetensors B.safetensors --heldout heldout.npz \\
         --refiner refiner.safetensors --detections benchmark.npz
 
-``--detections`` takes a file of ``benchmarks/detector_noise.py``, made of clips that taught nobody: noise is then
+``--detections`` takes a file of ``benchmarks/detector_noise.py``, made of clips that were not trained on: noise is then
 what MoveNet did there to people in like poses, and its own keypoints have rows of their own.
 
 Errors are at the middle of the hips, in millimeters: as they stand, and after the best similarity; tilts in
@@ -92,7 +92,7 @@ def watched(people: Sightings, observation: Observation) -> PairBatch:
 
 
 def keypoint_error(people: Sightings, noise: Detector, repair: Repair) -> str:
-    """Error of seen keypoints in hundredths of the person's size (the box's diagonal), before and after."""
+    """Error of visible keypoints in hundredths of the person's size (the box's diagonal), before and after."""
     batch = watched(people, Observation(noise, threshold=_THRESHOLD))
     values = batch.inputs[:, :REFINER_INPUT]
     given = values.reshape(len(values), -1, 3)[..., :2]

@@ -5,7 +5,7 @@
 
 Rendered people (the renderer and its assets as in ``unipose record-synthetic``) stand in an empty room, side by side
 or one half behind the other, facing roughly the camera. A person counts as found when the mean error of all joints is
-below 150 mm; each frame is judged for itself.
+below 150 mm; each frame is evaluated for itself.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def plan(number: int, apart: float, angle: float) -> ClipPlan:
 
 
 def frames(folder: Path | None, sources: Sources) -> Iterator[tuple[str, float, LabeledFrame]]:
-    """All scenes: arrangement, distance, frame with truth."""
+    """All scenes: arrangement, distance, frame with ground truth."""
     todo = [
         (name, angle, apart, n) for name, angle in ARRANGEMENTS.items() for apart in DISTANCES for n in range(SCENES)
     ]
@@ -74,7 +74,11 @@ def frames(folder: Path | None, sources: Sources) -> Iterator[tuple[str, float, 
             continue
         photo = next(photograph(plan(number, apart, angle), sources))
         shown = LabeledFrame(
-            photo.frame, photo.truth, photo.boxes, np.asarray(photo.view.position), np.asarray(photo.view.rotation)
+            photo.frame,
+            photo.ground_truth,
+            photo.boxes,
+            np.asarray(photo.view.position),
+            np.asarray(photo.view.rotation),
         )
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,13 +86,15 @@ def frames(folder: Path | None, sources: Sources) -> Iterator[tuple[str, float, 
         yield name, apart, shown
 
 
-def judge(estimator: PoseEstimator, labeled: LabeledFrame) -> tuple[int, int, list[float]]:
+def evaluate(estimator: PoseEstimator, labeled: LabeledFrame) -> tuple[int, int, list[float]]:
     """Found, invented, and the mean errors of those found in millimeters."""
     estimator.reset()
     found = estimator.estimate(labeled.frame)
-    truth, _ = convert_joints(labeled.truth.positions.astype(np.float64), labeled.truth.joint_set, ITOP15)
-    distances = mean_distances(truth, found.positions)
-    true, predicted = match(distances, np.full(len(truth), HIT))
+    ground_truth, _ = convert_joints(
+        labeled.ground_truth.positions.astype(np.float64), labeled.ground_truth.joint_set, ITOP15
+    )
+    distances = mean_distances(ground_truth, found.positions)
+    true, predicted = match(distances, np.full(len(ground_truth), HIT))
     return len(true), len(found) - len(predicted), (1e3 * distances[true, predicted]).tolist()
 
 
@@ -109,7 +115,7 @@ def table(results: dict[tuple[str, str, float], list[tuple[int, int, list[float]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Render, judge and print."""
+    """Render, evaluate and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--modalities", nargs="+", choices=sorted(MODALITIES), default=["points", "rgbd", "lookup"])
     parser.add_argument("--motions", type=Path, required=False, help="pybullet wheel or folder of DeepMimic clips")
@@ -124,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for modality in options.modalities:
         with closing(build_estimator(EstimatorConfig(modality=modality, weights=weights))) as estimator:
             for name, apart, labeled in shown:
-                results.setdefault((modality, name, apart), []).append(judge(estimator, labeled))
+                results.setdefault((modality, name, apart), []).append(evaluate(estimator, labeled))
     print(table(results))
 
 

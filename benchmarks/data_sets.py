@@ -88,7 +88,7 @@ def write_itop(root: Path) -> tuple[Callable[[], Iterator[object]], list[Indexed
 
 
 def write_panoptic(root: Path) -> tuple[Callable[[], Iterator[object]], list[IndexedClip]]:
-    """Panoptic's raw depth; nobody is labeled."""
+    """Panoptic's raw depth; no person is labeled."""
     sequence = root / "seq"
     (sequence / "hdPose3d_stage1_coco19").mkdir(parents=True)
     (sequence / "kinect_shared_depth" / "KINECTNODE1").mkdir(parents=True)

@@ -7,7 +7,7 @@ Where MoveNet has looked at the clips already (``unipose crops CLIPS --keypoint-
 ``--samples SAMPLES`` spares it a second look, and all frames are taken.
 
 Detections are kept in the file: recipe ``camerapose`` can learn from them, and rows of docs/methods/camerapose.md are
-judged on them. Figures are taken from every second clip.
+evaluated on them. Figures are taken from every second clip.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _NEAR = 0.15
 
 
 def matches(shard: Shard, frame: int, found: Keypoints2D) -> Iterator[dict[str, Any]]:
-    """True and detected keypoints of everybody who was found."""
+    """True and detected keypoints of the people who were found."""
     camera, taken = shard.camera, set[int]()
-    for joints in shard.truth(frame).positions:
+    for joints in shard.ground_truth(frame).positions:
         true = project(camera, joints)[:17]
         if not len(found) or not np.isfinite(true).all():
             continue
@@ -46,8 +46,8 @@ def matches(shard: Shard, frame: int, found: Keypoints2D) -> Iterator[dict[str, 
             continue
         taken.add(best)
         yield {
-            "truth_px": true,
-            "truth": joints,
+            "ground_truth_px": true,
+            "ground_truth": joints,
             "px": found.pixels[best],
             "conf": found.confidences[best],
             "cam": (camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height),
@@ -105,7 +105,7 @@ def looking(folder: Path, samples: Path | None, frames: int) -> Callable[[Path, 
 def report(detections: dict[str, NDArray[Any]]) -> None:
     """Print the figures of every second clip."""
     used = detections["clip"] % 2 == 0
-    true, found, sure = (detections[name][used] for name in ("truth_px", "px", "conf"))
+    true, found, confident = (detections[name][used] for name in ("ground_truth_px", "px", "conf"))
     size = np.linalg.norm(np.ptp(true, axis=1), axis=-1)[:, None]
     error, crossed = (np.linalg.norm(pixels - true, axis=-1) / size for pixels in (found, found[:, MIRROR]))
     image = detections["cam"][used][:, None, 4:]
@@ -119,7 +119,7 @@ def report(detections: dict[str, NDArray[Any]]) -> None:
         joints = [j for j, name in enumerate(COCO17.joints) if (name.rpartition("_")[2] == kind) or (
             kind == "face" and j < 5)]  # fmt: skip
         there = inside[~swapped][:, joints]
-        figures = fit_part(sure[~swapped][:, joints][there], own[:, joints][there])
+        figures = fit_part(confident[~swapped][:, joints][there], own[:, joints][there])
         print(f"| {kind} | " + " | ".join(f"{value:.2f}" for value in figures) + " |")
 
 

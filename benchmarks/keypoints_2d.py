@@ -75,10 +75,10 @@ def print_times(threads: list[int], device: str, repetitions: int) -> None:
 
 def similarities(movenet: MoveNet, folder: Path) -> list[float]:
     """OKS of every person with at least 5 annotated keypoints."""
-    truth = json.loads((folder / "test_coco.json").read_text(encoding="utf-8"))
+    ground_truth = json.loads((folder / "test_coco.json").read_text(encoding="utf-8"))
     found: list[float] = []
-    for image in truth["images"]:
-        people = [a for a in truth["annotations"] if a["image_id"] == image["id"] and a["num_keypoints"] >= 5]
+    for image in ground_truth["images"]:
+        people = [a for a in ground_truth["annotations"] if a["image_id"] == image["id"] and a["num_keypoints"] >= 5]
         photo = cv2.cvtColor(cv2.imread(str(folder / image["file_name"])), cv2.COLOR_BGR2RGB)
         annotated = np.array([a["keypoints"] for a in people], float).reshape(-1, 17, 3)
         found.extend(best_oks(annotated, [a["area"] for a in people], movenet(photo).pixels))

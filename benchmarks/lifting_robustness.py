@@ -2,7 +2,7 @@
 
     python benchmarks/lifting_robustness.py --samples SAMPLES RUN/depth.safetensors [RUN/rgb.safetensors ...]
 
-Of everybody in the clips kept for validation, one keypoint that the 2D network found is displaced by
+Of all people in the clips kept for validation, one keypoint that the 2D network found is displaced by
 60 pixels of the image, in a direction drawn at random; its confidence stays. ``2D alone`` is what any lifter
 does at least that puts a joint on its keypoint's viewing ray: there, at the depth it had before. A network
 without the lifting variant does not look at keypoints.
@@ -36,7 +36,7 @@ class Displaced(NamedTuple):
 
     Attributes:
         moved: how far the joint went.
-        before, after: its distance from the truth.
+        before, after: its distance from the ground truth.
     """
 
     moved: Tensor
@@ -57,18 +57,18 @@ def main() -> None:
     rows = split_rows(store, options.val_every_nth_clip)[1][: options.limit]
     print("| network | joint moves, median | error before | error after |\n|---|---|---|---|")
     for index, path in enumerate(options.weights):
-        voice, name = _voice(path)
+        student, name = _student(path)
         window = "color" if name == "rgb" else "depth"
-        people = PersonDataset(store, rows, [window], sizes={window: voice.network.config.size})
-        parts = [measured(voice, *each, options.pixels) for each in _batches(people)]
+        people = PersonDataset(store, rows, [window], sizes={window: student.network.config.size})
+        parts = [measured(student, *each, options.pixels) for each in _batches(people)]
         if not index:
             _print("2D alone", [alone for alone, _ in parts])
-        kind = "lifting" if voice.network.config.local else "without keypoints"
+        kind = "lifting" if student.network.config.local else "without keypoints"
         _print(f"{path.parent.name}/{name}, {kind}", [network for _, network in parts])
 
 
 def measured(
-    voice: WindowStudent, batch: PersonBatch, joints: Tensor, shifts: Tensor, pixels: float
+    student: WindowStudent, batch: PersonBatch, joints: Tensor, shifts: Tensor, pixels: float
 ) -> tuple[Displaced, Displaced]:
     """2D alone, and the network.
 
@@ -79,20 +79,22 @@ def measured(
     people = torch.arange(len(joints))
     wrong = batch.pixels.clone()
     wrong[people, -1, joints] += pixels * shifts
-    truth = batch.truth[people, -1, joints]
+    ground_truth = batch.ground_truth[people, -1, joints]
     lifted = batch.lifted[people, -1, joints]
     across = pixels * shifts * lifted[:, 2:] / batch.camera[:, -1, :2]
     beside = lifted + torch.cat([across, torch.zeros(len(joints), 1)], dim=-1)
-    right = voice.recall(batch).joints[people, 0, joints]
-    misled = voice.recall(batch._replace(pixels=wrong)).joints[people, 0, joints]
-    return _compared(lifted, beside, truth), _compared(right, misled, truth)
+    right = student.predict_ema(batch).joints[people, 0, joints]
+    misled = student.predict_ema(batch._replace(pixels=wrong)).joints[people, 0, joints]
+    return _compared(lifted, beside, ground_truth), _compared(right, misled, ground_truth)
 
 
-def _compared(before: Tensor, after: Tensor, truth: Tensor) -> Displaced:
-    return Displaced(*(1000 * apart.norm(dim=-1) for apart in (after - before, before - truth, after - truth)))
+def _compared(before: Tensor, after: Tensor, ground_truth: Tensor) -> Displaced:
+    return Displaced(
+        *(1000 * apart.norm(dim=-1) for apart in (after - before, before - ground_truth, after - ground_truth))
+    )
 
 
-def _voice(path: Path) -> tuple[WindowStudent, str]:
+def _student(path: Path) -> tuple[WindowStudent, str]:
     name = "rgb" if path.stem == "rgb" else "depth"
     network, _ = load_network(path, name)
     assert isinstance(network, AnchorNetwork)
@@ -101,12 +103,12 @@ def _voice(path: Path) -> tuple[WindowStudent, str]:
 
 
 def _batches(people: PersonDataset) -> Iterator[tuple[PersonBatch, Tensor, Tensor]]:
-    """Batches with one found joint of everybody, the same for every network, and a direction."""
+    """Batches with one found joint of all people, the same for every network, and a direction."""
     generator = torch.Generator().manual_seed(0)
     for start in range(0, len(people), _BATCH):
         batch = people.__getitems__(range(start, min(start + _BATCH, len(people))))
-        known = batch.truth[:, -1].isfinite().all(-1) & batch.lifted[:, -1].isfinite().all(-1)
-        found = (batch.trust[:, -1] >= _FOUND) & known
+        known = batch.ground_truth[:, -1].isfinite().all(-1) & batch.lifted[:, -1].isfinite().all(-1)
+        found = (batch.confidence[:, -1] >= _FOUND) & known
         whole = found.any(-1)
         joints = torch.multinomial(found.float() + 1e-9, 1, generator=generator)[:, 0]
         angles = 2 * torch.pi * torch.rand(len(joints), generator=generator)

@@ -3,7 +3,7 @@
     python benchmarks/movenet_on_renders.py --motions pybullet-3.2.7-*.whl --clothes CLOTHES
 
 Renders must behave like photographs, or what is measured on them means nothing and a network
-taught by MoveNet on them learns nothing. One image per clip; people count whose 17 keypoints are
+trained by MoveNet on them learns nothing. One image per clip; people count whose 17 keypoints are
 all in the image, hidden or not.
 """
 
@@ -46,19 +46,19 @@ class Verdict:
     swapped: bool
 
 
-def judge(photo: Photograph, detector: KeypointDetector) -> Iterator[Verdict]:
-    """Everybody who is whole in the image."""
+def evaluate(photo: Photograph, detector: KeypointDetector) -> Iterator[Verdict]:
+    """All people who are whole in the image."""
     assert photo.frame.color is not None
     camera = photo.frame.camera
     found = detector(photo.frame.color)
-    angles = facing_angles(photo.truth.positions, COCO23)
-    for person, joints in enumerate(photo.truth.positions):
+    angles = facing_angles(photo.ground_truth.positions, COCO23)
+    for person, joints in enumerate(photo.ground_truth.positions):
         pixels = project(camera, joints)[:17]
         inside = (pixels > 2).all(axis=1) & (pixels < [camera.width - 3, camera.height - 3]).all(axis=1)
         if not inside.all():
             continue
         height = np.ptp(photo.boxes[person, 1::2])
-        seen = photo.truth.status[person, BODY] == JointStatus.MEASURED
+        seen = photo.ground_truth.status[person, BODY] == JointStatus.MEASURED
         errors = np.linalg.norm(found.pixels - pixels, axis=-1)[:, BODY] / height
         crossed = np.linalg.norm(found.pixels[:, MIRROR] - pixels, axis=-1)[:, BODY] / height
         best = int(np.argmin(np.median(np.minimum(errors, crossed), axis=1))) if len(found) else -1
@@ -69,7 +69,7 @@ def judge(photo: Photograph, detector: KeypointDetector) -> Iterator[Verdict]:
 
 
 def row(name: str, verdicts: list[Verdict]) -> str:
-    """Of the found ones; errors over joints that are seen, and over all."""
+    """Of the found ones; errors over visible joints, and over all."""
     hits = [verdict for verdict in verdicts if verdict.found]
     errors = np.stack([verdict.errors for verdict in hits])
     seen = np.stack([verdict.seen for verdict in hits])
@@ -94,7 +94,7 @@ def main() -> None:
     detector, verdicts = load_movenet(), []
     for number in tqdm(range(given.clips)):
         plan = draw_clip(split, given.seed, number, given.subsets[number % len(given.subsets)], 2, 10.0)
-        verdicts += judge(next(photograph(plan, sources)), detector)
+        verdicts += evaluate(next(photograph(plan, sources)), detector)
     print("| shows | people | found | < 5 % | < 10 % | all < 5 % | all < 10 % | median | swapped |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name, low, high in (("front", 0, 60), ("side", 60, 120), ("back", 120, 181), ("all", 0, 181)):

@@ -4,8 +4,8 @@
     python benchmarks/ordinal_depth.py network --samples SAMPLES RUN/rgb.safetensors ...
 
 ``labels``: perspective on perfect 2D keypoints (the true joints of rendered clips, one frame each), on what
-a 2D network saw, and the order as a depth camera measures it. The truth judges, it labels nothing.
-``network``: what networks say about every pair of true joints of the clips kept for validation.
+a 2D network detected, and the order as a depth camera measures it. The ground truth evaluates, it labels nothing.
+``network``: what networks predict about every pair of true joints of the clips kept for validation.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from unipose_training.samples.dataset import split_rows
 from unipose_training.samples.store import SampleStore
 from unipose_training.tasks.wsp import depths_at, predict_ordinal, resized
 
-#: People of fewer visible keypoints are not what somebody would label.
+#: People of fewer visible keypoints are not what a person would label.
 LEAST_VISIBLE = 5
 KINDS: tuple[Kind, ...] = ("perspective", "measured")
 
@@ -72,10 +72,10 @@ class Found:
         """Markdown, a row for every name."""
         for name in self.orders:
             orders, farther = np.concatenate(self.orders[name]), np.concatenate(self.farther[name])
-            judged = evaluate_orders(orders.astype(np.int8), farther)
-            cells = [name, f"{np.isfinite(farther).sum() / max(1, self.people):.2f}", _part(judged.pairs, judged.right)]
-            cells += [_part(count, right) for count, right in judged.bins]
-            yield "| " + " | ".join([*cells, _part(judged.level, judged.level_right)]) + " |"
+            scores = evaluate_orders(orders.astype(np.int8), farther)
+            cells = [name, f"{np.isfinite(farther).sum() / max(1, self.people):.2f}", _part(scores.pairs, scores.right)]
+            cells += [_part(count, right) for count, right in scores.bins]
+            yield "| " + " | ".join([*cells, _part(scores.level, scores.level_right)]) + " |"
 
 
 def _part(count: int, right: float) -> str:
@@ -93,19 +93,19 @@ def header() -> str:
 
 
 def perfect(clips: Iterable[tuple[RgbdFrame, Skeletons]], found: Found) -> None:
-    """Perspective on the true joints, seen in the image, as somebody would label them."""
+    """Perspective on the true joints, seen in the image, as a person would label them."""
     settings = PerspectiveSettings()
-    for frame, truth in clips:
-        truth = in_joint_set(truth, COCO17)
-        inside = in_image(frame.camera, truth.positions)
-        visible = inside & (truth.status == JointStatus.MEASURED)
+    for frame, ground_truth in clips:
+        ground_truth = in_joint_set(ground_truth, COCO17)
+        inside = in_image(frame.camera, ground_truth.positions)
+        visible = inside & (ground_truth.status == JointStatus.MEASURED)
         kept = visible.sum(axis=1) >= LEAST_VISIBLE
-        pixels = np.where(inside[..., None], project(frame.camera, truth.positions), np.nan)[kept]
+        pixels = np.where(inside[..., None], project(frame.camera, ground_truth.positions), np.nan)[kept]
         people = Labels2D(
             pixels.astype(np.float32), joint_status(inside, visible)[kept], ("",) * int(kept.sum()), COCO17
         )
         found.people += len(people)
-        depths = truth.positions[kept][..., 2]
+        depths = ground_truth.positions[kept][..., 2]
         found.add_pairs("perspective, true 2D", perspective_pairs(people, settings), depths)
         with np.errstate(invalid="ignore"):
             every = rules(pixels, visible[kept], (inside & ~visible)[kept], settings)
@@ -123,7 +123,7 @@ def stored(store: SampleStore, found: Found) -> None:
     for start, end in tqdm(list(zip(starts, [*starts[1:], len(store)], strict=True))[::3], desc="samples"):
         rows = np.arange(start, end)
         found.people += len(rows)
-        z = store["truth"][rows][..., 2]
+        z = store["ground_truth"][rows][..., 2]
         for kind in KINDS:
             found.add_pairs(f"{kind}, 2D network", scene_of_rows(store, rows, kind, settings).pairs, z)
 
@@ -132,7 +132,9 @@ def frames_of(folder: Path, every: int) -> Iterator[tuple[RgbdFrame, Skeletons]]
     """The first frame of every so many clips."""
     for clip in tqdm(sorted(open_clips(folder), key=lambda clip: clip.name)[::every], desc="clips"):
         frame = next(clip.frames())
-        yield from ((frame, truth) for truth in clip.truth() if truth.stamp_ns == frame.stamp_ns)
+        yield from (
+            (frame, ground_truth) for ground_truth in clip.ground_truth() if ground_truth.stamp_ns == frame.stamp_ns
+        )
 
 
 @torch.no_grad()
@@ -143,7 +145,7 @@ def networks(store: SampleStore, weights: list[Path], most: int) -> Iterator[str
     """
     training, rows = split_rows(store, 20)
     rows = rows[:: max(1, len(rows) // most)]
-    people = StoreOrders(store, rows, "truth", OrderSettings())
+    people = StoreOrders(store, rows, "ground_truth", OrderSettings())
     yield from _usual(store, training, people)
     for path in weights:
         network, _ = load_network(path, "rgb")
@@ -151,14 +153,14 @@ def networks(store: SampleStore, weights: list[Path], most: int) -> Iterator[str
         found = Found(people=len(rows))
         for loaded in DataLoader(people, 16, collate_fn=joined):
             batch = resized(loaded, network.config.size)
-            said = predict_ordinal(network, batch)
-            voted = said.votes.depths[batch.window[:, None], batch.joints]
+            prediction = predict_ordinal(network, batch)
+            voted = prediction.votes.depths[batch.window[:, None], batch.joints]
             for name, depths, chosen in (
-                ("within", depths_at(said.depths, batch), batch.own),
-                ("across", depths_at(said.depths, batch), ~batch.own),
+                ("within", depths_at(prediction.depths, batch), batch.own),
+                ("across", depths_at(prediction.depths, batch), ~batch.own),
                 ("votes", voted, batch.own),
             ):
-                # What the network says is the label here.
+                # What the network predicts is the label here.
                 order = (depths[:, 1] - depths[:, 0]).sign()[chosen]
                 found.add(f"{path.parent.name}, {name}", order.numpy(), batch.farther[chosen].numpy())
         yield from found.rows()

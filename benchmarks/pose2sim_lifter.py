@@ -78,15 +78,15 @@ def _placed(element: ElementTree.Element, size: tuple[int, int]) -> PlacedCamera
 
 
 def triangulate(
-    cameras: list[PlacedCamera], pixels: NDArray[np.float64], sure: NDArray[np.bool_]
+    cameras: list[PlacedCamera], pixels: NDArray[np.float64], confident: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """(C, J, 2) and (C, J) -> (J, 3) meters in the world, NaN where views are few or disagree.
 
     The direct linear transform (Hartley and Zisserman, Multiple View Geometry, 12.2).
     """
     points = np.full((pixels.shape[1], 3), np.nan)
-    for joint in np.flatnonzero(sure.sum(axis=0) >= _VIEWS):
-        views = np.flatnonzero(sure[:, joint])
+    for joint in np.flatnonzero(confident.sum(axis=0) >= _VIEWS):
+        views = np.flatnonzero(confident[:, joint])
         rows = []
         for view in views:
             placed = cameras[view]
@@ -160,19 +160,19 @@ def _best(detector: KeypointDetector, image: NDArray[np.uint8]) -> Keypoints2D:
 
 
 def _row(name: str, lifter: Lifter, cameras: list[PlacedCamera], seen: list[list[Keypoints2D]]) -> str:
-    lifted, truth = [], []
+    lifted, ground_truth = [], []
     for frame in range(len(seen[0])):
         shown = [people[frame] for people in seen]
         pixels = np.stack([s.pixels[0] if len(s) else np.zeros((17, 2)) for s in shown]).astype(np.float64)
-        sure = np.stack([s.confidences[0] >= _SURE if len(s) else np.zeros(17, bool) for s in shown])
-        world = triangulate(cameras, pixels, sure)
+        confident = np.stack([s.confidences[0] >= _SURE if len(s) else np.zeros(17, bool) for s in shown])
+        world = triangulate(cameras, pixels, confident)
         for placed, keypoints in zip(cameras, shown, strict=True):
             skeletons = lifter.lift(keypoints, placed.camera)
             if len(skeletons):
                 points = world @ placed.rotation.T + placed.translation
-                truth.append(convert_joints(points, COCO17, ITOP15)[0])
+                ground_truth.append(convert_joints(points, COCO17, ITOP15)[0])
                 lifted.append(skeletons.positions[0])
-    found, true = np.array(lifted, np.float64), np.array(truth)
+    found, true = np.array(lifted, np.float64), np.array(ground_truth)
     distance = np.abs(found[:, _HIPS, 2].mean(axis=1) - true[:, _HIPS, 2].mean(axis=1))
     relative = [poses - poses[:, _HIPS].mean(axis=1, keepdims=True) for poses in (found, true)]
     error = np.nanmean(joint_errors(relative[0], relative[1]))

@@ -3,7 +3,7 @@
     python benchmarks/rgb_distances.py CLIPS
 
 CLIPS holds rendered shards. One frame of each clip is shown to MoveNet, and what each way says about the
-distance of a person's trunk is compared with the truth.
+distance of a person's trunk is compared with the ground truth.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.lifting import Lifter, load_lifter
 from unipose_training.datasets.shards import LabeledFrame, ShardClip
 
-#: A detection is of a person when half of its seen keypoints are nearer than this part of the person's size.
+#: A detection is of a person when half of its visible keypoints are nearer than this part of the person's size.
 _NEAR = 0.2
 #: Part of the pixels that a dying depth image keeps.
 _LEFT = 0.01
@@ -37,7 +37,7 @@ _TRUNK = [COCO23.index(f"{side}_{part}") for part in ("shoulder", "hip") for sid
 
 def matched(labeled: LabeledFrame, people: Keypoints2D, seen: NDArray[np.bool_]) -> Iterator[tuple[int, float]]:
     """Detected people, and the true distance of their trunks in meters."""
-    joints = labeled.truth.positions
+    joints = labeled.ground_truth.positions
     true = project(labeled.frame.camera, joints)[:, : len(COCO17)]
     sizes = np.linalg.norm(np.ptp(true, axis=1), axis=-1)
     taken: set[int] = set()
@@ -56,12 +56,12 @@ def distances(
     """What each way says about one person."""
     assert frame.depth is not None
     blind, dying = replace(frame, depth=None), replace(frame, depth=np.where(left, frame.depth, 0).astype(np.float32))
-    said = {"size of the bones": size_distance(frame.camera, one.pixels[0], seen)[0]}
-    said |= {name: lifted_distance(lifter, blind, one)[0] for name, lifter in lifters.items()}
+    estimates = {"size of the bones": size_distance(frame.camera, one.pixels[0], seen)[0]}
+    estimates |= {name: lifted_distance(lifter, blind, one)[0] for name, lifter in lifters.items()}
     refined = lifters["refiner, lifter and placement"]
-    said["the same, one depth pixel in a hundred"] = lifted_distance(refined, dying, one)[0]
-    said["the same, all of depth"] = lifted_distance(refined, frame, one)[0]
-    return said
+    estimates["the same, one depth pixel in a hundred"] = lifted_distance(refined, dying, one)[0]
+    estimates["the same, all of depth"] = lifted_distance(refined, frame, one)[0]
+    return estimates
 
 
 def main() -> None:
@@ -83,8 +83,8 @@ def main() -> None:
         left = random.random((camera.height, camera.width)) < _LEFT
         for person, true in matched(labeled, people, seen):
             one = people.select(np.array([person]))
-            for name, said in distances(frame, one, seen[person], lifters, left).items():
-                errors[name].append((said - true, true))
+            for name, estimates in distances(frame, one, seen[person], lifters, left).items():
+                errors[name].append((estimates - true, true))
     print("| distance by | people | median | mean | bias |\n|---|---|---|---|---|")
     for name, pairs in errors.items():
         off, true_distances = np.array([pair for pair in pairs if np.isfinite(pair[0])]).T

@@ -4,7 +4,7 @@
     python benchmarks/sensor_statistics.py --clothes CLOTHES --real kinect_v1=DEPTH.png
 
 ``--real`` names 16-bit millimeter PNGs (or .npy, .mat of meters) of a real camera, of which the same
-figures are printed. The scenes are fixed: somebody at 1 m before a wall at 2.6 m, three people at 1.8
+figures are printed. The scenes are fixed: a person at 1 m before a wall at 2.6 m, three people at 1.8
 to 3.2 m in a room of 5.2 m.
 """
 
@@ -36,7 +36,7 @@ WINDOW = 13
 
 
 def scene(camera: str, near: bool) -> ClipPlan:
-    """Somebody close before a wall, or three people in a room."""
+    """A person close before a wall, or three people in a room."""
     kind, rng = KINDS[camera], np.random.default_rng(5)
     held = CameraPlan(
         camera, (kind.focal, kind.focal, kind.width / 2, kind.height / 2), 1.4 if near else 1.1, 0.0, 0.03

@@ -69,7 +69,7 @@ class Record:
     samples: list[dict[str, Any]] = field(default_factory=list)
     latencies: list[tuple[float, str, float]] = field(default_factory=list)
     sent: dict[str, int] = field(default_factory=dict)
-    answered: dict[str, int] = field(default_factory=dict)
+    processed: dict[str, int] = field(default_factory=dict)
 
 
 class CameraRig:
@@ -78,7 +78,7 @@ class CameraRig:
     def __init__(self, record: Record) -> None:
         self.record = record
         self.node = rclpy.create_node("soak")
-        self._answered = threading.Condition()
+        self._processed = threading.Condition()
         self._stamps: set[int] = set()
         self.node.create_subscription(SkeletonArray, "skeletons", self._receive, 50)
         executor = SingleThreadedExecutor()
@@ -102,9 +102,9 @@ class CameraRig:
             self.node.destroy_publisher(publisher)
 
     def _receive(self, message: Any) -> None:
-        with self._answered:
+        with self._processed:
             self._stamps.add(message.header.stamp.sec * SECOND + message.header.stamp.nanosec)
-            self._answered.notify_all()
+            self._processed.notify_all()
 
     def send(self, shot: Shot, stamp_ns: int | None = None) -> int:
         """Publish one image; returns its stamp."""
@@ -119,16 +119,16 @@ class CameraRig:
         self.depth.publish(image)
         return stamp
 
-    def ask(self, phase: str, shot: Shot, stamp_ns: int | None = None) -> bool:
+    def submit(self, phase: str, shot: Shot, stamp_ns: int | None = None) -> bool:
         """Publish one image and wait for its people."""
         began = time.monotonic()
         stamp = self.send(shot, stamp_ns)
-        with self._answered:
-            good = self._answered.wait_for(lambda: stamp in self._stamps, PATIENCE_S)
+        with self._processed:
+            good = self._processed.wait_for(lambda: stamp in self._stamps, PATIENCE_S)
             self._stamps.clear()
         self.record.sent[phase] = self.record.sent.get(phase, 0) + 1
         if good:
-            self.record.answered[phase] = self.record.answered.get(phase, 0) + 1
+            self.record.processed[phase] = self.record.processed.get(phase, 0) + 1
             self.record.latencies.append((time.time(), phase, 1e3 * (time.monotonic() - began)))
         return good
 
@@ -172,29 +172,29 @@ def phases(rig: CameraRig, bag: Path) -> list[tuple[str, float, Callable[[int], 
 
     def walking(count: int) -> None:
         for k in range(count):
-            rig.ask("walk", walk[k % len(walk)])
+            rig.submit("walk", walk[k % len(walk)])
 
     def coming_and_going(count: int) -> None:
         for k in range(count):
-            rig.ask("come and go", walk[k % len(walk)] if k // 30 % 2 else room)
+            rig.submit("come and go", walk[k % len(walk)] if k // 30 % 2 else room)
 
     def four_k(count: int) -> None:
         for _ in range(count):
-            rig.ask("4K", large)
+            rig.submit("4K", large)
 
     def killed(count: int) -> None:
         for k in range(count):
             if k % 50 == 25:
                 rig.kill_publishers()
                 rig.make_publishers()
-            rig.ask("publishers killed", walk[k % len(walk)])
+            rig.submit("publishers killed", walk[k % len(walk)])
 
     def jumping(count: int) -> None:
         for k in range(count):
             odd = {7: -1_000_000, 17: 60 * SECOND, 27: -5 * SECOND}.get(k % 40)
             if odd:
                 rig.send(walk[k % len(walk)], time.time_ns() + odd)
-            rig.ask("stamps jump", walk[k % len(walk)])
+            rig.submit("stamps jump", walk[k % len(walk)])
 
     def stirred(count: int) -> None:
         for k in range(count):
@@ -208,7 +208,7 @@ def phases(rig: CameraRig, bag: Path) -> list[tuple[str, float, Callable[[int], 
                 rig.transition(Transition.TRANSITION_DEACTIVATE)
                 rig.transition(Transition.TRANSITION_ACTIVATE)
                 rig.make_publishers()
-            rig.ask("stirred", walk[k % len(walk)])
+            rig.submit("stirred", walk[k % len(walk)])
 
     return [
         ("walk", 0.25, walking),
@@ -279,7 +279,7 @@ def summarize(record: Record, code: int, seconds: float) -> dict[str, Any]:
         latencies = [ms for _, phase, ms in record.latencies if phase == name]
         by_phase[name] = {
             "sent": record.sent[name],
-            "answered": record.answered.get(name, 0),
+            "processed": record.processed.get(name, 0),
             "round_trip_ms": [round(float(x), 1) for x in np.percentile(latencies, (50, 95))] if latencies else None,
             "rss_mb": [round(mine[0]["rss_mb"], 1), round(mine[-1]["rss_mb"], 1)] if mine else None,
             "threads": sorted({sample["threads"] for sample in mine}),
@@ -313,7 +313,7 @@ def main() -> int:
             for name, fraction, run in phases(rig, options.bag):
                 phase[0] = name
                 run(max(int(fraction * options.frames), 1))
-                print(f"{name}: {record.answered.get(name, 0)} of {record.sent[name]} answered", flush=True)
+                print(f"{name}: {record.processed.get(name, 0)} of {record.sent[name]} answered", flush=True)
                 if node.poll() is not None:
                     break
         finally:

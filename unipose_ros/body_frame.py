@@ -46,10 +46,10 @@ def body_frame(positions: NDArray[np.floating], joint_set: JointSet) -> BodyFram
     Returns:
         ``None`` when a part cannot be had or the axes are too short or too parallel to tell.
     """
-    places = _Places(positions, joint_set)
-    origin = _first(places.middle("hip"), places["pelvis"], 2 * places["torso"] - places["neck"])
-    up = _first(places.middle("shoulder") - origin, places["neck"] - origin, places["torso"] - origin)
-    hips, shoulders = places.across("hip"), places.across("shoulder")
+    points = _Points(positions, joint_set)
+    origin = _first(points.middle("hip"), points["pelvis"], 2 * points["torso"] - points["neck"])
+    up = _first(points.middle("shoulder") - origin, points["neck"] - origin, points["torso"] - origin)
+    hips, shoulders = points.across("hip"), points.across("shoulder")
     left = _first(hips + shoulders, hips, shoulders)
     height = np.linalg.norm(up)
     if not height >= MIN_HEIGHT:
@@ -63,7 +63,7 @@ def body_frame(positions: NDArray[np.floating], joint_set: JointSet) -> BodyFram
     return BodyFrame(origin, np.column_stack([np.cross(y, z), y, z]))
 
 
-class _Places:
+class _Points:
     """Joints by landmark; NaN for one that is missing, in this frame or in the whole set."""
 
     def __init__(self, positions: NDArray[np.floating], joint_set: JointSet) -> None:

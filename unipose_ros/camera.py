@@ -250,7 +250,7 @@ def depth_to_points(camera: Camera, depth: NDArray[np.float32]) -> NDArray[np.fl
 def pixels_with_rays(camera: Camera) -> NDArray[np.bool_] | None:
     """(H, W) pixels whose viewing ray is known; ``None`` where all are, as with most lenses.
 
-    What lies outside of the lens model's range is judged in blocks, the doubtful ones left out.
+    What lies outside of the lens model's range is evaluated in blocks, the uncertain ones left out.
     """
     if camera.lens is None:
         return None

@@ -20,7 +20,7 @@ FloatArray = NDArray[np.float64]
 
 #: sensor_msgs/PointField datatypes that a coordinate may have.
 _COORDINATES: dict[int, np.dtype[Any]] = {7: np.dtype("f4"), 8: np.dtype("f8")}
-#: Points by which a grid is judged; fewer than the second number say nothing.
+#: Points by which a grid is evaluated; fewer than the second number say nothing.
 _JUDGED, _FEWEST = 4000, 200
 #: Pixels by which nine points in ten lie at most beside their place in the grid. A cloud of another camera, moved
 #: into this one's frame, lies off by its parallax.
@@ -125,9 +125,9 @@ def grid_camera(camera: Camera, points: NDArray[np.float32], known: Camera | Non
     rows, columns = np.nonzero(np.isfinite(points).all(axis=-1) & (points[..., 2] > 0))
     if len(rows) < _FEWEST:
         return None
-    judged = np.linspace(0, len(rows) - 1, min(_JUDGED, len(rows))).astype(np.intp)
-    pixels = np.stack([columns[judged], rows[judged]], axis=-1).astype(np.float64)
-    seen = points[rows[judged], columns[judged]].astype(np.float64)
+    sampled = np.linspace(0, len(rows) - 1, min(_JUDGED, len(rows))).astype(np.intp)
+    pixels = np.stack([columns[sampled], rows[sampled]], axis=-1).astype(np.float64)
+    seen = points[rows[sampled], columns[sampled]].astype(np.float64)
     likely = [known] if known is not None and (known.width, known.height) == (width, height) else []
     for candidate in [*likely, *_scaled(camera, width, height)]:
         if _misses(candidate, seen, pixels) < _ON_GRID / 2:
@@ -259,5 +259,5 @@ def _looked_at(camera: Camera, source: Camera) -> tuple[NDArray[np.intp], NDArra
     pixels = np.rint(project(source, rays(camera, np.stack([u, v], axis=-1))))
     size = np.array([source.width, source.height])
     inside: NDArray[np.bool_] = np.asarray(((pixels >= 0) & (pixels < size)).all(axis=-1))  # False for NaN
-    places = np.where(inside[..., None], pixels, 0).astype(np.intp)
-    return places[..., 1], places[..., 0], inside
+    pixels_or_zero = np.where(inside[..., None], pixels, 0).astype(np.intp)
+    return pixels_or_zero[..., 1], pixels_or_zero[..., 0], inside

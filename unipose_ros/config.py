@@ -23,13 +23,13 @@ class DetectionConfig:
 
     Attributes:
         min_score: least confidence of the 2D network in the person, in [0, 1].
-        keypoint_threshold: a keypoint of lower confidence counts as not seen, in [0, 1].
+        keypoint_threshold: a keypoint of lower confidence counts as not visible, in [0, 1].
         border_margin: a keypoint nearer to the image's border than this part of the longer side counts as
             not seen: networks put joints there that are outside of the image.
-        min_keypoints: least number of seen keypoints.
+        min_keypoints: least number of visible keypoints.
         nms_radius: two keypoints are the same when they are closer than this part of the
             smaller person's extent in the image.
-        nms_overlap: a person is a ghost when more than this part of its seen keypoints
+        nms_overlap: a person is a ghost when more than this part of its visible keypoints
             are those of a person with a higher score, in (0, 1].
         min_person_probability: a pose found in depth alone that is less likely a person's is dropped, in [0, 1].
         detector: who says where people are; ``centernet``: a network on depth, ``clustering``: shapes in depth,
@@ -111,9 +111,9 @@ class RgbConfig:
 
     Attributes:
         prefer_lifter: lift whoever shows enough keypoints, however good the window is: the lifter is more exact
-            than the network that is shipped, which then judges those who show too few.
-        min_pixels: longer side of the box around a person's seen keypoints, in pixels of the image.
-        min_keypoints: least number of seen keypoints, out of 17.
+            than the network that is shipped, which then estimates those who show too few.
+        min_pixels: longer side of the box around a person's visible keypoints, in pixels of the image.
+        min_keypoints: least number of visible keypoints, out of 17.
         min_inside: least part of the person's window that lies inside the image, in [0, 1].
         stature: of people whom depth has not measured, which tells their distance; ``adults``, ``men``, ``women``,
             ``children``, or meters as text.

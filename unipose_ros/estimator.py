@@ -70,7 +70,7 @@ class PoseEstimator:
 
     @property
     def last_keypoints(self) -> Keypoints2D | None:
-        """People of the last frame as the 2D network saw them, for the debug image."""
+        """People of the last frame as the 2D network detected them, for the debug image."""
         return self._modality.last_keypoints
 
     def warm_up(self, camera: Camera) -> None:
@@ -80,7 +80,7 @@ class PoseEstimator:
         self._modality.warm_up(RgbdFrame(stamp_ns=0, frame_id="", camera=camera, depth=depth, color=color))
 
     def estimate(self, frame: RgbdFrame, clock: StageClock | None = None) -> Skeletons:
-        """Everybody in the frame, without ids.
+        """All people in the frame, without ids.
 
         Args:
             clock: gets the durations of the stages: ``network`` and ``lift``, before them ``people`` and ``crop``
@@ -93,9 +93,9 @@ class PoseEstimator:
         return calibrated(found, self._calibrations.get(found.modality))
 
     def follow(self, people: Skeletons) -> None:
-        """Hear from a tracker who is who in the last frame, so that everybody's own bone lengths can be learned.
+        """Hear from a tracker who is who in the last frame, so that all people's own bone lengths can be learned.
 
-        Without it everybody is a stranger in every frame.
+        Without it people are strangers in every frame.
 
         Args:
             people: of the last frame, with ids.

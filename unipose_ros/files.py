@@ -314,7 +314,7 @@ class OwnedFolder:
             self.files = self._read()
             self._refuse_others(names, empty)
             earlier = self.files or {}
-            # Noted before they are written, so that a run that is killed leaves nothing that nobody may replace.
+            # Noted before they are written, so that a run that is killed leaves nothing that no one may replace.
             self._write({**earlier, **{name: "" for name in names if name not in earlier}})
             try:
                 yield

@@ -200,7 +200,7 @@ class Skeletons:
 
     @classmethod
     def empty(cls, stamp_ns: int, frame_id: str, modality: str, joint_set: JointSet = ITOP15) -> Skeletons:
-        """Nobody is there: what is published so that listeners know the frame was looked at."""
+        """There is no person: what is published so that listeners know the frame was looked at."""
         joints = len(joint_set)
         return cls(
             stamp_ns=stamp_ns,

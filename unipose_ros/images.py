@@ -52,7 +52,7 @@ _TWO_PLANES = {"nv12": cv2.COLOR_YUV2RGB_NV12, "nv21": cv2.COLOR_YUV2RGB_NV21}
 COLOR_ENCODINGS = (*_COLOR_TO_RGB, *_TWO_PLANES)
 _MILLIMETER = np.float32(0.001)
 #: 16-bit images of which one pixel in two hundred at most is brighter than this use a part of their range only, as
-#: infrared cameras and 12-bit sensors do: they are stretched, for dark images show nobody.
+#: infrared cameras and 12-bit sensors do: they are stretched, for dark images show no person.
 _DIM, _BRIGHT_FRACTION = 65535 / 4, 99.5
 
 #: ``compressedDepth`` puts this before the image: int32 format (1 = inverse depth), float32 quantizers A and B.

@@ -34,13 +34,13 @@ class Bone:
 
     Attributes:
         parent, child: joint indices.
-        length, spread: population mean and standard deviation in meters; 0 where unknown.
+        length, std: population mean and standard deviation in meters; 0 where unknown.
     """
 
     parent: int
     child: int
     length: float = 0.0
-    spread: float = 0.0
+    std: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -115,11 +115,11 @@ def _make(
     lengths: Mapping[str, tuple[float, float]] | None = None,
 ) -> JointSet:
     names = tuple(joints.split())
-    places = landmarks or {}
+    landmark_of = landmarks or {}
     return JointSet(
         name=name,
         joints=names,
-        landmarks=tuple(places.get(joint, joint) for joint in names),
+        landmarks=tuple(landmark_of.get(joint, joint) for joint in names),
         parents=tuple(names.index(parents[joint]) if joint in parents else -1 for joint in names),
         lengths=lengths or {},
     )

@@ -1,4 +1,4 @@
-"""People as a 2D network sees them, and what such a network is."""
+"""People as a 2D network detects them, and what such a network is."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def keypoint_similarity(
         (...) in [0, 1]; 0 where no joint counts.
     """
     distance = ((np.asarray(first, np.float64) - second) ** 2).sum(axis=-1)
-    spread = 2.0 * np.maximum(np.asarray(area, np.float64), 1e-6)[..., None] * (2.0 * COCO_SIGMAS) ** 2
-    each = np.exp(-distance / spread)
+    std = 2.0 * np.maximum(np.asarray(area, np.float64), 1e-6)[..., None] * (2.0 * COCO_SIGMAS) ** 2
+    each = np.exp(-distance / std)
     counts = np.broadcast_to(np.asarray(counted, bool), each.shape)
     total = (each * counts).sum(axis=-1)
     return np.asarray(total / np.maximum(counts.sum(axis=-1), 1), np.float64)
@@ -94,7 +94,7 @@ class Keypoints2D:
 
     @classmethod
     def empty(cls, joint_set: JointSet = COCO17) -> Keypoints2D:
-        """Nobody."""
+        """No people."""
         joints = len(joint_set)
         zeros = np.zeros
         return cls(
@@ -104,8 +104,8 @@ class Keypoints2D:
 
 
 class KeypointDetector(Protocol):
-    """A 2D pose network that finds everybody in an image by itself."""
+    """A 2D pose network that finds all people in an image by itself."""
 
     def __call__(self, image: NDArray[np.uint8]) -> Keypoints2D:
-        """(H, W, 3) uint8 RGB -> everybody in it."""
+        """(H, W, 3) uint8 RGB -> all people in it."""
         ...

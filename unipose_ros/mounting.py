@@ -103,7 +103,7 @@ def turn_keypoints_back(keypoints: Keypoints2D, camera: Camera, quarters: int) -
     pixels, boxes = keypoints.pixels, keypoints.boxes.reshape(-1, 2, 2)
     for _ in range(quarters % 4):
         # A quarter counterclockwise: what was at the top comes to the left.
-        pixels, boxes = (np.stack([places[..., 1], width - 1 - places[..., 0]], axis=-1) for places in (pixels, boxes))
+        pixels, boxes = (np.stack([points[..., 1], width - 1 - points[..., 0]], axis=-1) for points in (pixels, boxes))
         width, height = height, width
     corners = np.concatenate([boxes.min(axis=1), boxes.max(axis=1)], axis=1)
     return replace(keypoints, pixels=pixels.astype(np.float32), boxes=corners.astype(np.float32))

@@ -23,7 +23,7 @@ from unipose_ros.recordings.messages import skeleton_array
 from unipose_ros.recordings.types import read_stamp
 from unipose_ros.resources import resource_path
 
-COLOR, DEPTH, INFO, TRUTH = "/color/image/compressed", "/depth/image", "/depth/camera_info", "/truth/skeletons"
+COLOR, DEPTH, INFO, GROUND_TRUTH = "/color/image/compressed", "/depth/image", "/depth/camera_info", "/truth/skeletons"
 FRAMES, PERIOD_NS, START_NS = 20, 33_333_333, 9_000_000_000
 CAMERA = Camera(525, 525, 319.5, 239.5, 640, 480)
 LIMIT_S = 40
@@ -44,7 +44,7 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
             writer.write(INFO, make.camera_info(at, "optical", CAMERA), at)
             writer.write(DEPTH, make.depth_image(at, "optical", depth), at)
             writer.write(COLOR, make.compressed_image(at, "optical", color), at)
-            writer.write(TRUTH, skeleton_array(Skeletons.empty(at, "optical", "truth")), at)
+            writer.write(GROUND_TRUTH, skeleton_array(Skeletons.empty(at, "optical", "ground_truth")), at)
     return path
 
 
@@ -89,10 +89,10 @@ def stamps(path: Path, topic: str) -> list[int]:
 
 def test_everything_arrives_unchanged(start, bag: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
-    recorder = start("recorder", copy, "--topics", COLOR, DEPTH, INFO, TRUTH, "--count", 4 * FRAMES)
+    recorder = start("recorder", copy, "--topics", COLOR, DEPTH, INFO, GROUND_TRUTH, "--count", 4 * FRAMES)
     player = start("player", bag, "--wait-for", 4, "--wait-on", COLOR, DEPTH)
     played, recorded = summary(player), summary(recorder)
-    every = dict.fromkeys((COLOR, DEPTH, INFO, TRUTH), FRAMES)
+    every = dict.fromkeys((COLOR, DEPTH, INFO, GROUND_TRUTH), FRAMES)
     assert played["messages"] == {**every, "/tf_static": 0}
     assert played["offsets_ns"] == [0]
     assert recorded["messages"] == every
@@ -113,12 +113,12 @@ def test_restamping_moves_all_stamps_by_one_constant_to_the_present(start, bag: 
     copy = tmp_path / "copy"
     before = time.time_ns()
     recorder = start(
-        "recorder", copy, "--topics", f"{TRUTH}:=unipose_ros/msg/SkeletonArray", DEPTH, "--count", 2 * FRAMES
+        "recorder", copy, "--topics", f"{GROUND_TRUTH}:=unipose_ros/msg/SkeletonArray", DEPTH, "--count", 2 * FRAMES
     )
-    played = summary(start("player", bag, "--restamp", "--topics", DEPTH, TRUTH, "--wait-for", 2))
+    played = summary(start("player", bag, "--restamp", "--topics", DEPTH, GROUND_TRUTH, "--wait-for", 2))
     summary(recorder)
     (offset,) = played["offsets_ns"]
-    for topic in (DEPTH, TRUTH):
+    for topic in (DEPTH, GROUND_TRUTH):
         moved = stamps(copy, topic)
         assert [stamp - offset for stamp in moved] == [START_NS + n * PERIOD_NS for n in range(FRAMES)]
         assert before < moved[0] < moved[-1] < time.time_ns()
@@ -130,7 +130,9 @@ def test_restamping_moves_all_stamps_by_one_constant_to_the_present(start, bag: 
 def test_remapping_and_loops(start, bag: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     recorder = start("recorder", copy, "--topics", "/camera/truth", "--count", 3 * FRAMES, "--storage", "sqlite3")
-    player = start("player", bag, "--topics", TRUTH, "--remap", f"{TRUTH}:=/camera/truth", "--loop", 3, "--rate", 2)
+    player = start(
+        "player", bag, "--topics", GROUND_TRUTH, "--remap", f"{GROUND_TRUTH}:=/camera/truth", "--loop", 3, "--rate", 2
+    )
     played = summary(player)
     assert played["messages"] == {"/camera/truth": 3 * FRAMES}
     assert len(played["offsets_ns"]) == 3
@@ -141,18 +143,18 @@ def test_remapping_and_loops(start, bag: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_both_properly(start, bag: Path, tmp_path: Path, number: int) -> None:
     copy = tmp_path / "copy"
-    recorder = start("recorder", copy, "--topics", TRUTH, "/never/there")
-    player = start("player", bag, "--loop", "--topics", TRUTH)
+    recorder = start("recorder", copy, "--topics", GROUND_TRUTH, "/never/there")
+    player = start("player", bag, "--loop", "--topics", GROUND_TRUTH)
     wait_until(lambda: any(copy.glob("*.mcap")) and "recording" in read_line(recorder))
     time.sleep(0.2)  # not a condition: lets some messages pass, however many
     for process in (player, recorder):
         process.send_signal(number)
     played, recorded = summary(player), summary(recorder)
-    assert set(played["messages"]) == {TRUTH}
+    assert set(played["messages"]) == {GROUND_TRUTH}
     assert recorded["never_seen"] == ["/never/there"]
     with BagReader(copy) as reader:
         assert reader.problem is None
-        assert len(list(reader.raw([TRUTH]))) == recorded["messages"][TRUTH]
+        assert len(list(reader.raw([GROUND_TRUTH]))) == recorded["messages"][GROUND_TRUTH]
 
 
 def read_line(process: subprocess.Popen[str]) -> str:

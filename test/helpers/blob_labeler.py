@@ -15,7 +15,7 @@ from unipose_training.labeling.keypoint_files import LabelerId
 
 @dataclass(frozen=True)
 class BlobLabeler:
-    """Finds one person, or nobody in a black image; takes its time over each if asked to."""
+    """Finds one person, or no person in a black image; takes its time over each if asked to."""
 
     version: str = "1"
     seconds: float = 0.0

@@ -59,7 +59,7 @@ class BlobEstimator:
         """Nothing to warm."""
 
     def estimate(self, frame: RgbdFrame, clock: StageClock | None = None) -> Skeletons:
-        """Find everybody."""
+        """Find all people."""
         with (clock or StageClock()).stage("network"):
             time.sleep(self._delay)
             centers = blobs(frame)

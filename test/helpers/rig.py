@@ -123,14 +123,14 @@ class Rig:
         self.node.create_subscription(kind, topic, collect, 100)
 
     def publish(self, topic: str, message: Any) -> None:
-        """Publish, advertising on the first call, once somebody listens."""
+        """Publish, advertising on the first call, once a person listens."""
         if topic not in self.publishers:
             self.publishers[topic] = self.node.create_publisher(type(message), topic, 10)
             self.wait_for(lambda: self.publishers[topic].get_subscription_count() > 0, f"a subscriber of {topic}")
         self.publishers[topic].publish(message)
 
     def wait_for(self, condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
-        """Wait for something that arrives; its truth is returned."""
+        """Wait for something that arrives; its ground truth is returned."""
         end_of_patience = time.monotonic() + patience
         with self._changed:
             while not (value := condition()):
@@ -148,13 +148,13 @@ class Rig:
         for topic in ("skeletons", "markers", "/tf"):
             self.wait_for(lambda topic=topic: self.node.count_publishers(topic) > 0, f"a publisher of {topic}")
 
-        def answered() -> bool:
+        def published() -> bool:
             stamp = time.time_ns()
             color, depth = scene()
             send(self, color_message(stamp, color), depth_message(stamp, depth))
             return bool(self.received["skeletons"])
 
-        self.wait_for(answered, "the first answer")
+        self.wait_for(published, "the first answer")
         last = 0
         while last != len(self.received["skeletons"]):  # those still on their way
             last = len(self.received["skeletons"])

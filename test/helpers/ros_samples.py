@@ -15,7 +15,7 @@ HEAD, LEFT_HAND, RIGHT_HAND = (ITOP15.index(joint) for joint in ("head", "left_h
 
 
 def upright(x: float, z: float) -> np.ndarray:
-    """(15, 3) of somebody who faces the camera with the middle of the hips at (x, 0, z)."""
+    """(15, 3) of a person who faces the camera with the middle of the hips at (x, 0, z)."""
     heights = {"head": -0.75, "neck": -0.5, "torso": -0.25, "shoulder": -0.5, "elbow": -0.2, "hand": 0.05,
                "hip": 0.0, "knee": 0.45, "foot": 0.9}  # fmt: skip
     positions = np.zeros((15, 3), np.float32)
@@ -27,7 +27,7 @@ def upright(x: float, z: float) -> np.ndarray:
 
 
 def people(*ids: str, **changes: Any) -> Skeletons:
-    """People side by side; everybody lacks the left hand, and the right one is inferred."""
+    """People side by side; all people lacks the left hand, and the right one is inferred."""
     count = len(ids)
     positions = np.stack([upright(float(k), 3.0) for k in range(count)]) if count else np.zeros((0, 15, 3), np.float32)
     status = np.full((count, 15), JointStatus.MEASURED, np.uint8)

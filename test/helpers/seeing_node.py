@@ -17,7 +17,7 @@ from unipose_ros.nodes.pose_node import PoseNode
 from unipose_ros.ros.lifecycle import run
 from unipose_ros.timing import StageClock
 
-#: Meters: what is nearer is somebody.
+#: Meters: what is nearer is a person.
 NEAR = 2.5
 
 

@@ -26,18 +26,18 @@ TINY: dict[str, Any] = {
     "depth": AnchorNetworkConfig(channels=1, size=32, **_ANCHORS),
     "rgb": AnchorNetworkConfig(channels=3, size=32, **_ANCHORS),
 }
-#: What an untrained network says is nobody's pose.
+#: What an untrained network predicts is no person's pose.
 BELIEVES_ALL = PoseVerifier(dict.fromkeys(POSE_FEATURES, 0.0), 9.0).metrics()
 
 
-class Finder:
+class FixedDetector:
     """Says what it was told to, and counts how often it was asked."""
 
     runtime = "a list"
 
     def __init__(self, *boxes: tuple[float, float, float, float], distance: float = 3.0) -> None:
         count = len(boxes)
-        self.said = Proposals(
+        self.proposals = Proposals(
             np.array(boxes, np.float32).reshape(count, 4), np.full(count, distance, np.float32),
             np.linspace(0.9, 0.5, count, dtype=np.float32),
         )  # fmt: skip
@@ -46,7 +46,7 @@ class Finder:
 
     def __call__(self, frame: RgbdFrame) -> Proposals:
         self.asked += 1
-        return self.said
+        return self.proposals
 
     def reset(self) -> None:
         self.resets += 1

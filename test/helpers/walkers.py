@@ -1,4 +1,4 @@
-"""Somebody of capsules who walks before a wall, as clips with labels; small enough to build stores in tests."""
+"""A person of capsules who walks before a wall, as clips with labels; small enough to build stores in tests."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _CAPSULES = [
 
 
 def joints(clip: int, frame: int) -> np.ndarray:
-    """(17, 3) meters; everybody walks to the right, each clip elsewhere."""
+    """(17, 3) meters; all people walks to the right, each clip elsewhere."""
     body = np.array([_STANDING[name] for name in COCO17.joints])
     return body + [-0.2 + 0.04 * frame, -0.3, 2.6 + 0.1 * clip]
 
@@ -69,7 +69,7 @@ def frame(clip: int, number: int, camera: Camera = CAMERA) -> RgbdFrame:
     return RgbdFrame(stamp, "camera", camera, depth(camera, joints(clip, number)), color)
 
 
-def truth(of: RgbdFrame, person: np.ndarray) -> Skeletons:
+def ground_truth(of: RgbdFrame, person: np.ndarray) -> Skeletons:
     """COCO-23 without feet."""
     positions = np.full((1, len(COCO23), 3), np.nan, np.float32)
     positions[0, :17] = person
@@ -77,12 +77,12 @@ def truth(of: RgbdFrame, person: np.ndarray) -> Skeletons:
     status[0, :17] = JointStatus.MEASURED
     confidences, scores = np.ones((1, len(COCO23)), np.float32), np.ones(1, np.float32)
     return Skeletons(
-        of.stamp_ns, of.frame_id, "truth", positions, confidences, status, scores, ids=("1",), joint_set=COCO23
+        of.stamp_ns, of.frame_id, "ground_truth", positions, confidences, status, scores, ids=("1",), joint_set=COCO23
     )
 
 
 def keypoints(camera: Camera, person: np.ndarray) -> Keypoints2D:
-    """What a faultless 2D network says."""
+    """What a faultless 2D network predicts."""
     pixels = project(camera, person)[None].astype(np.float32)
     box = np.concatenate([pixels[0].min(axis=0), pixels[0].max(axis=0)])[None]
     return Keypoints2D(pixels, np.full((1, 17), 0.9, np.float32), np.full(1, 0.8, np.float32), box)
@@ -105,7 +105,9 @@ def _write_clip(folder: Path, clip: int, frames: int, camera: Camera) -> ShardCl
     people = [joints(clip, number) for number in range(frames)]
     seen = [frame(clip, number, camera) for number in range(frames)]
     boxes, nowhere = np.zeros((1, 4), np.float32), np.zeros(3)
-    labeled = [LabeledFrame(f, truth(f, p), boxes, nowhere, np.eye(3)) for f, p in zip(seen, people, strict=True)]
+    labeled = [
+        LabeledFrame(f, ground_truth(f, p), boxes, nowhere, np.eye(3)) for f, p in zip(seen, people, strict=True)
+    ]
     path = folder / "clips" / f"walk{clip}.npz"
     write_shard(path, f"walk{clip}", "walks", labeled)
     labels = KeypointLabels.of_frames(

@@ -106,7 +106,7 @@ BENT = Camera(150.0, 152.0, 79.0, 61.0, 160, 120, (-0.2, 0.05, 0.001, -0.001, 0.
 
 
 def scene(camera: Camera = CAMERA) -> np.ndarray:
-    """A wall that leans, with somebody in front of it."""
+    """A wall that leans, with a person in front of it."""
     v, u = np.mgrid[: camera.height, : camera.width]
     depth = 3 + 0.005 * u + 0.004 * v
     depth[20:110, 60:100] = 2

@@ -70,10 +70,10 @@ def test_a_full_disk_leaves_the_old_file_and_names_it(tmp_path: Path, monkeypatc
     assert caught.value.filename == str(path)
     assert path.read_text() == "old"
     assert names(tmp_path) == ["a.txt"]
-    said = describe_os_error(caught.value)
-    assert str(path) in said
-    assert "make room" in said
-    assert "\n" not in said
+    message = describe_os_error(caught.value)
+    assert str(path) in message
+    assert "make room" in message
+    assert "\n" not in message
 
 
 def test_nothing_written_is_an_error_that_names_the_file(tmp_path: Path) -> None:

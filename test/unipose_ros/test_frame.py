@@ -80,10 +80,10 @@ def test_arrays_must_fit_together(changes: dict, message: str) -> None:
 
 @pytest.mark.parametrize("joint_set", [ITOP15, COCO17])
 def test_nobody(joint_set: object) -> None:
-    nobody = Skeletons.empty(5, "camera", "lookup", joint_set)
-    assert (len(nobody), list(nobody), nobody.ids, nobody.stamp_ns) == (0, [], (), 5)
-    assert nobody.positions.shape == (0, len(joint_set), 3)
-    assert replace(nobody, stamp_ns=6).stamp_ns == 6
+    no_people = Skeletons.empty(5, "camera", "lookup", joint_set)
+    assert (len(no_people), list(no_people), no_people.ids, no_people.stamp_ns) == (0, [], (), 5)
+    assert no_people.positions.shape == (0, len(joint_set), 3)
+    assert replace(no_people, stamp_ns=6).stamp_ns == 6
 
 
 def test_frames_are_immutable() -> None:

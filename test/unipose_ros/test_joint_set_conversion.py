@@ -90,7 +90,7 @@ def test_nobody_is_converted_to_nobody(source: JointSet, target: JointSet) -> No
 
 
 def test_coco_to_itop_has_left_and_right_the_right_way_round() -> None:
-    """Somebody who faces the camera has the right shoulder on the image's left, at smaller u."""
+    """A person who faces the camera has the right shoulder on the image's left, at smaller u."""
     camera = Camera(500, 500, 320, 240, 640, 480)
     arm, leg = dict.fromkeys(("elbow", "wrist"), 0.3), dict.fromkeys(("hip", "knee", "ankle"), 0.1)
     half_width = {"eye": 0.03, "ear": 0.08, "shoulder": 0.2} | arm | leg

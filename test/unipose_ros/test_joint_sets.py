@@ -98,7 +98,7 @@ def test_itop_knows_its_bone_lengths() -> None:
     lengths = {ITOP15.joints[bone.child]: bone.length for bone in ITOP15.bones}
     assert all(0.15 < length < 0.6 for length in lengths.values())
     assert lengths["left_foot"] == lengths["right_foot"] == pytest.approx(0.487)
-    assert all(0 < bone.spread < bone.length for bone in ITOP15.bones)
+    assert all(0 < bone.std < bone.length for bone in ITOP15.bones)
     assert COCO17.bones[0].length == 0.0  # not known
 
 

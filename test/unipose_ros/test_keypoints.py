@@ -28,9 +28,9 @@ def test_selecting_keeps_a_persons_parts_together(choice: np.ndarray) -> None:
 
 @pytest.mark.parametrize("joint_set", [COCO17, COCO23])
 def test_nobody(joint_set: object) -> None:
-    nobody = Keypoints2D.empty(joint_set)
-    assert (len(nobody), nobody.pixels.shape, nobody.joint_set) == (0, (0, len(joint_set), 2), joint_set)
-    assert len(nobody.select(np.zeros(0, bool))) == 0
+    no_people = Keypoints2D.empty(joint_set)
+    assert (len(no_people), no_people.pixels.shape, no_people.joint_set) == (0, (0, len(joint_set), 2), joint_set)
+    assert len(no_people.select(np.zeros(0, bool))) == 0
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def eventually(what: Callable[[], object], seconds: float = 180) -> bool:
 
 
 def alive(process: int) -> bool:
-    """A process that nobody has asked for its status is not alive any more."""
+    """A process that no person has asked for its status is not alive any more."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -98,8 +98,8 @@ def test_a_signal_ends_the_pool_with_its_workers(
 ) -> None:
     process, workers = start(POOL)
     (os.killpg if whole_group else os.kill)(process.pid, number)
-    said, _ = process.communicate(timeout=60)
-    assert (process.returncode, said) == (status, "ended in order\n")
+    output, _ = process.communicate(timeout=60)
+    assert (process.returncode, output) == (status, "ended in order\n")
     assert not any(alive(worker) for worker in workers)
 
 

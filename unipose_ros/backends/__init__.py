@@ -114,11 +114,11 @@ def _torch_cuda_devices() -> int:
 
 
 def _remedy(backend: str, device: str) -> str:
-    asked = f"backend '{backend}' on device '{device}' cannot be had"
+    request = f"backend '{backend}' on device '{device}' cannot be had"
     if device_kind(device) == "cuda":
         return (
-            f"{asked}: no CUDA driver, no such GPU, or no CUDA build of it; "
+            f"{request}: no CUDA driver, no such GPU, or no CUDA build of it; "
             "install torch for CUDA or onnxruntime-gpu, or use cpu"
         )
     package = {"onnx": "onnxruntime", "torch": "torch"}.get(backend, "onnxruntime (or torch)")
-    return f"{asked}: install {package}, or use backend auto"
+    return f"{request}: install {package}, or use backend auto"

@@ -151,7 +151,7 @@ def demo(bag: Path, folder: Path, modalities: Sequence[str], chosen: RgbdTopics)
         recording = RgbdRecording(reader, chosen)
         playing = {modality: plan(reader.topics, recording.topics, needs[modality]) for modality in modalities}
         stamps = recording.stamps()
-        truth = {s.stamp_ns: s for s in recording.truth()} if recording.topics.truth else {}
+        ground_truth = {s.stamp_ns: s for s in recording.ground_truth()} if recording.topics.ground_truth else {}
     if not stamps:
         raise RecordingError(f"{bag}: it holds no usable frame: {dict(recording.dropped)}")
     owned = OwnedFolder(folder, _COMMAND)
@@ -163,7 +163,7 @@ def demo(bag: Path, folder: Path, modalities: Sequence[str], chosen: RgbdTopics)
         for modality in modalities:
             run = _run_with_bar(bag, playing[modality], modality, folder)
             received[modality] = read_skeleton_messages(run.output, run.offset_ns)
-            summary["modalities"][modality] = _summary(run, stamps, received[modality], truth)
+            summary["modalities"][modality] = _summary(run, stamps, received[modality], ground_truth)
         summary["files"] = _images(bag, chosen, folder, stamps, received)
         write_atomic(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
     return summary
@@ -187,10 +187,12 @@ def _run_with_bar(bag: Path, playing: Playing, modality: str, folder: Path) -> D
         return run_demo(bag, playing, modality, folder, advance)
 
 
-def _summary(run: DemoRun, stamps: list[int], received: list[Received], truth: dict[int, Skeletons]) -> dict[str, Any]:
+def _summary(
+    run: DemoRun, stamps: list[int], received: list[Received], ground_truth: dict[int, Skeletons]
+) -> dict[str, Any]:
     published, stages = read_durations(run.output)
     played = {key: run.player[key] for key in ("late_ms", "seconds")}
-    return summarize(stamps, received, published, stages, truth) | {"player": played}
+    return summarize(stamps, received, published, stages, ground_truth) | {"player": played}
 
 
 def _rate(stamps: Sequence[int]) -> float:

@@ -32,15 +32,19 @@ COMMANDS: dict[str, Command] = {
     "data": Command("unipose_training.datasets.check", "check a copy of a published data set"),
     "demo": Command("unipose_ros.cli.demo", "play a recording into the node and show what comes out"),
     "doctor": Command("unipose_ros.cli.doctor", "check this machine: packages, weights, GPU, DDS settings"),
-    "evaluate": Command("unipose_training.evaluation.command", "judge a modality on recordings, with report and video"),
+    "evaluate": Command(
+        "unipose_training.evaluation.command", "evaluate a modality on recordings, with report and video"
+    ),
     "export": Command("unipose_ros.cli.export", "write a trained network as an ONNX file"),
     "download": Command("unipose_ros.cli.download", "download and convert weights that are not shipped"),
     "import-frames": Command("unipose_training.datasets.real_frames", "turn folders of RGB-D frames into recordings"),
-    "pseudo-label": Command("unipose_training.labeling.command", "let a 2D network look at recordings, for training"),
-    "record-synthetic": Command("unipose_training.synthetic.record", "render people into a recording with 3D truth"),
+    "pseudo-label": Command("unipose_training.labeling.command", "run a 2D network on recordings, for training"),
+    "record-synthetic": Command(
+        "unipose_training.synthetic.record", "render people into a recording with 3D ground truth"
+    ),
     "ordinal-depth": Command("unipose_training.ordinal_depth.command", "order keypoints in depth by perspective"),
     "crops": Command("unipose_training.samples.command", "cut people out of labeled recordings, for training"),
-    "train": Command("unipose_training.recipes.command", "teach a network; without a recipe, list them"),
+    "train": Command("unipose_training.recipes.command", "train a network; without a recipe, list them"),
 }
 
 
@@ -86,7 +90,7 @@ def _print_every_name() -> None:
 
 
 def _discard_output() -> None:
-    """Nobody reads it; without this Python complains of that at its end."""
+    """No one reads it; without this Python complains of that at its end."""
     with open(os.devnull, "w") as nothing:  # noqa: PTH123  # a device, not a path
         os.dup2(nothing.fileno(), sys.stdout.fileno())
 

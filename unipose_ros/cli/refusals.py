@@ -17,7 +17,7 @@ def refuse(command: str, error: Exception) -> int:
         The exit status 1.
 
     Raises:
-        BrokenPipeError: that is what it was; nobody listens any more.
+        BrokenPipeError: that is what it was; no one listens any more.
     """
     if isinstance(error, BrokenPipeError):
         raise error

@@ -36,7 +36,7 @@ def summarize(
     received: Sequence[Received],
     published_ms: Mapping[str, float],
     stages_ms: Mapping[str, Mapping[str, float]],
-    truth: Mapping[int, Skeletons],
+    ground_truth: Mapping[int, Skeletons],
 ) -> dict[str, Any]:
     """The content of ``summary.json``.
 
@@ -45,13 +45,13 @@ def summarize(
         received: all messages of the node.
         published_ms: acquisition to publication, as the node measured it (p50, p95).
         stages_ms: the same for every stage of the node.
-        truth: true people by stamp; empty when the recording has none.
+        ground_truth: true people by stamp; empty when the recording has none.
     """
-    answered = set(frame_stamps) & {message.stamp_ns for message in received}
+    processed = set(frame_stamps) & {message.stamp_ns for message in received}
     summary: dict[str, Any] = {
         "frames_in": len(frame_stamps),
         "skeleton_messages": len(received),
-        "delivered_fraction": round(len(answered) / len(frame_stamps), 4) if frame_stamps else 0.0,
+        "delivered_fraction": round(len(processed) / len(frame_stamps), 4) if frame_stamps else 0.0,
         "people_max": max((len(message.skeletons) for message in received), default=0),
         "ids": sorted(_confirmed_ids(received)),
         "latency_ms": {
@@ -60,8 +60,8 @@ def summarize(
             "received": percentiles([message.latency_ms for message in received]),
         },
     }
-    if truth:
-        summary["against_truth"] = score(received, truth)
+    if ground_truth:
+        summary["against_ground_truth"] = score(received, ground_truth)
     return summary
 
 
@@ -82,7 +82,7 @@ def _confirmed_ids(received: Sequence[Received]) -> set[str]:
     }
 
 
-def score(received: Sequence[Received], truth: Mapping[int, Skeletons]) -> dict[str, Any]:
+def score(received: Sequence[Received], ground_truth: Mapping[int, Skeletons]) -> dict[str, Any]:
     """Mean joint position error (MPJPE, no alignment) and how many of the true people were found.
 
     People are matched to true people frame by frame, by least mean distance, within
@@ -92,9 +92,9 @@ def score(received: Sequence[Received], truth: Mapping[int, Skeletons]) -> dict[
     errors: list[NDArray[np.floating]] = []
     people, wanted_joints = 0, 0
     for message in received:
-        if message.stamp_ns not in truth:
+        if message.stamp_ns not in ground_truth:
             continue
-        wanted = truth[message.stamp_ns]
+        wanted = ground_truth[message.stamp_ns]
         people += len(wanted)
         wanted_joints += int(np.isfinite(wanted.positions).all(axis=-1).sum())
         errors.extend(_matched_errors(message.skeletons.positions, wanted.positions))

@@ -36,7 +36,7 @@ class CanonicalView:
 
     Attributes:
         turns: (N, 3, 3) optical frame -> frame that looks straight at the person, also optical.
-        sizes: (N,) root mean square distance of the seen keypoints from the middle, on the plane z = 1.
+        sizes: (N,) root mean square distance of the visible keypoints from the middle, on the plane z = 1.
         plane: (N, J, 2) keypoints on the turned camera's plane z = 1, divided by ``sizes``; 0 where not seen.
         known: (N,) whether the focal length is that of the camera and not :data:`NOMINAL_FOCAL`.
     """
@@ -58,7 +58,7 @@ def view_keypoints(camera: Camera, pixels: NDArray[np.floating], seen: Mask, kno
 
     Args:
         pixels: (N, J, 2).
-        seen: (N, J); keypoints that are not seen have no influence. A person needs two seen keypoints.
+        seen: (N, J); keypoints that are not seen have no influence. A person needs two visible keypoints.
         known: ``False`` when ``camera`` is a guess.
     """
     directions = np.where(seen[..., None], rays(camera, np.where(seen[..., None], pixels, 0.0)), 0.0)

@@ -73,5 +73,5 @@ def lifted_distance(lifter: Lifter, frame: RgbdFrame, keypoints: Keypoints2D) ->
     if len(seen) == 0:
         return float("nan"), float("nan")
     joints = np.array(_TRUNK)[seen]
-    spread = np.sqrt(found.covariances[0, joints, 5].mean())
-    return float(found.positions[0, joints, 2].mean()), float(spread)
+    std = np.sqrt(found.covariances[0, joints, 5].mean())
+    return float(found.positions[0, joints, 2].mean()), float(std)

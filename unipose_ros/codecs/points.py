@@ -37,9 +37,9 @@ class PointCloudConfig:
         cluster: the largest cluster of cells of this width is kept, in meters; 0 keeps all points.
         cell: width of the finest grid that points are averaged in, in meters.
         max_pixels: a larger crop is read at every second (third, ...) pixel.
-        min_points: fewer points than this are nobody.
+        min_points: fewer points than this are no person.
         paint: channels of 2D confidence per point; 0 for points alone.
-        paint_spread: how far a keypoint shines at the person's distance, in meters.
+        paint_std: how far a keypoint shines at the person's distance, in meters.
 
     Raises:
         ValueError: a value is out of range.
@@ -54,10 +54,10 @@ class PointCloudConfig:
     max_pixels: int = 20000
     min_points: int = 64
     paint: int = 0
-    paint_spread: float = 0.05
+    paint_std: float = 0.05
 
     def __post_init__(self) -> None:
-        for name in ("points", "centers", "min_points", "max_pixels", "reach", "cell", "paint_spread"):
+        for name in ("points", "centers", "min_points", "max_pixels", "reach", "cell", "paint_std"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"point_cloud.{name} = {getattr(self, name)}: must be positive")
         for name, least in (("cluster", 0), ("paint", 0), ("margin", 1)):
@@ -69,7 +69,7 @@ class PointCloudConfig:
 
 @dataclass(frozen=True, eq=False)
 class Paint:
-    """What a 2D network said about the person, to be painted onto the points.
+    """What a 2D network predicted about the person, to be painted onto the points.
 
     Attributes:
         pixels: (C, 2) of the raw image; NaN for what was not found.
@@ -119,7 +119,7 @@ def encode_person(
         own: (M, 3) points -> (M,) which may be the person's own, where others stand close by; ``None`` keeps all.
 
     Returns:
-        The sample, or None where there are too few points to be somebody.
+        The sample, or None where there are too few points to be a person.
 
     Raises:
         ValueError: the frame has no depth, or ``paint`` does not fit the configuration.
@@ -142,8 +142,8 @@ def encode_person(
         center = np.median(points, axis=0)
     features = points - center
     if paint is not None:
-        spread = config.paint_spread * frame.camera.fy / distance
-        features = np.concatenate([features, _painted(frame.camera, points, paint, spread)], axis=1)
+        std = config.paint_std * frame.camera.fy / distance
+        features = np.concatenate([features, _painted(frame.camera, points, paint, std)], axis=1)
     return PointSample(features, center)
 
 
@@ -192,13 +192,13 @@ def _grown(
     return np.arange(first[1], last[1], step), np.arange(first[0], last[0], step)
 
 
-def _painted(camera: Camera, points: FloatArray, paint: Paint, spread: float) -> FloatArray:
+def _painted(camera: Camera, points: FloatArray, paint: Paint, std: float) -> FloatArray:
     """(N, C) confidence of each keypoint, fading with the pixels between it and the point.
 
-    Points painted with a 2D network's answers: RGB-D fusion (ICIP 2021) does so with heat maps.
+    Points painted with a 2D network's outputs: RGB-D fusion (ICIP 2021) does so with heat maps.
     """
     apart = project(camera, points)[:, None] - np.asarray(paint.pixels, np.float64)
-    shine = np.exp(-0.5 * (apart**2).sum(axis=-1) / spread**2) * paint.confidences
+    shine = np.exp(-0.5 * (apart**2).sum(axis=-1) / std**2) * paint.confidences
     return np.asarray(np.nan_to_num(shine), np.float32)
 
 

@@ -20,7 +20,7 @@ from unipose_ros.geometry.covariance import LEAST_COVARIANCE, outer_products, wi
 from unipose_ros.geometry.crop import Crop
 from unipose_ros.networks.weights import ModelCard, WeightsError
 
-# Joints as an image network says them, in window pixels and meters of depth, in camera coordinates.
+# Joints as an image network predicts them, in window pixels and meters of depth, in camera coordinates.
 
 
 FloatArray = NDArray[np.float32]
@@ -111,7 +111,7 @@ def encode_color(frame: RgbdFrame, box: NDArray[np.floating], distance: float, c
 
     Args:
         box: (4,) u0, v0, u1, v1 in pixels around the person.
-        distance: of the person, along z, in meters, from wherever it is known; the network says depths
+        distance: of the person, along z, in meters, from wherever it is known; the network predicts depths
             relative to it and does not see it.
 
     Raises:
@@ -202,7 +202,7 @@ def _own_depth(
 
 DoubleArray = NDArray[np.float64]
 
-#: A smaller part of a depth window with readings near the person is nobody: a decimeter squared of 2.4 m.
+#: A smaller part of a depth window with readings near the person is no person: a decimeter squared of 2.4 m.
 _MIN_VALID_FRACTION = 0.002
 
 
@@ -245,11 +245,11 @@ class ColorSample:
 
     Attributes:
         window: as the network takes it.
-        spread: standard deviation of the distance in meters.
+        std: standard deviation of the distance in meters.
     """
 
     window: CropSample
-    spread: float
+    std: float
 
 
 class ColorCodec:
@@ -272,18 +272,18 @@ class ColorCodec:
     ) -> ColorSample | None:
         """The person's window; ``None`` where neither depth nor size tells a distance."""
         del own
-        distance, spread = self._distance(frame, people, person)
+        distance, std = self._distance(frame, people, person)
         if not distance > 0:
             return None
-        return ColorSample(encode_color(frame, people.boxes[person], distance, self._config), spread)
+        return ColorSample(encode_color(frame, people.boxes[person], distance, self._config), std)
 
     def _distance(self, frame: RgbdFrame, people: Proposals, person: int) -> tuple[float, float]:
         """Of one person, and its standard deviation; NaN where it is not known."""
         keypoints = None if people.keypoints is None else people.keypoints.select(np.array([person]))
         if keypoints is not None and self._lifter is not None:
-            distance, spread = lifted_distance(self._lifter, frame, keypoints)
+            distance, std = lifted_distance(self._lifter, frame, keypoints)
             if np.isfinite(distance):
-                return distance, spread
+                return distance, std
         distance = float(people.distances[person])
         if np.isfinite(distance) or keypoints is None:
             return distance, 0.0
@@ -304,13 +304,13 @@ class ColorCodec:
 
         A person at another distance than was believed lies farther along the same rays.
         """
-        said = decode_windows([sample.window for sample in samples], outputs)
-        spreads = np.array([sample.spread for sample in samples])
-        along = said.positions / said.positions[..., 2:]
-        covariances = said.covariances + spreads[:, None, None] ** 2 * outer_products(along)
+        predictions = decode_windows([sample.window for sample in samples], outputs)
+        stds = np.array([sample.std for sample in samples])
+        along = predictions.positions / predictions.positions[..., 2:]
+        covariances = predictions.covariances + stds[:, None, None] ** 2 * outer_products(along)
         # Laplace's variance is 2 s^2 in each of three coordinates.
-        scales = np.sqrt(said.scales**2 + spreads[:, None] ** 2 * (along**2).sum(axis=-1) / 6)
-        return JointPredictions(said.positions, scales.astype(np.float32), covariances.astype(np.float32))
+        scales = np.sqrt(predictions.scales**2 + stds[:, None] ** 2 * (along**2).sum(axis=-1) / 6)
+        return JointPredictions(predictions.positions, scales.astype(np.float32), covariances.astype(np.float32))
 
 
 def _refuse_keypoints(record: ModelCard) -> None:
@@ -328,10 +328,10 @@ def _refuse_keypoints(record: ModelCard) -> None:
 
 def decode_windows(samples: Sequence[CropSample], outputs: Sequence[NDArray[Any]]) -> JointPredictions:
     """What anchors voted, in the camera's frame; covariances have the spread's shape and the scale's size."""
-    pixels, depths, log_scales, spread = outputs[:4]
+    pixels, depths, log_scales, std = outputs[:4]
     scales = np.exp(log_scales)
     people = range(len(samples))
-    turned = np.stack([samples[i].covariances_to_camera(pixels[i], depths[i], spread[i]) for i in people])
+    turned = np.stack([samples[i].covariances_to_camera(pixels[i], depths[i], std[i]) for i in people])
     covariances = with_scale(turned, np.array(LEAST_COVARIANCE, np.float32), scales)
     positions = np.stack([samples[i].to_camera(pixels[i], depths[i]) for i in people])
     return JointPredictions(positions, scales, covariances.astype(np.float32))

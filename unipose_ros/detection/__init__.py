@@ -1,4 +1,4 @@
-"""Who is there: people picked from what a detector says, or found in depth alone."""
+"""Person detection: people picked from what a detector predicts, or found in depth alone."""
 
 from __future__ import annotations
 

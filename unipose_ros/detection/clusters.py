@@ -1,4 +1,4 @@
-"""Who is there, by depth alone and without a network: clusters of points of a person's size and shape.
+"""Person detection by depth alone and without a network: clusters of points of a person's size and shape.
 
 It stands in where the trained person_detector is not to be had. People who lean on something, lie, or
 show neither head nor shoulders are missed, and slim furniture of a person's size is proposed.
@@ -92,7 +92,7 @@ class ClusterDetector:
         return "clusters of depth, no network"
 
     def __call__(self, frame: RgbdFrame) -> Proposals:
-        """Everybody in the frame, best first.
+        """All people in the frame, best first.
 
         Raises:
             EstimatorError: the frame has no depth.
@@ -100,7 +100,7 @@ class ClusterDetector:
         return self.look(frame)[0]
 
     def look(self, frame: RgbdFrame) -> tuple[Proposals, float]:
-        """Everybody in the frame, best first, and the part of its readings that lies on floors, walls and the like.
+        """All people in the frame, best first, and the part of its readings that lies on floors, walls and the like.
 
         Raises:
             EstimatorError: the frame has no depth.

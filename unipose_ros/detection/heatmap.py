@@ -1,4 +1,4 @@
-"""Who is there, by depth alone: a small network's map of trunk centers."""
+"""Person detection by depth alone: a small network's map of trunk centers."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class CenterNetConfig:
     Attributes:
         min_score: least heat, in (0, 1).
         max_people: at most so many are proposed.
-        reach: depth farther than this from the distance that the network says is not the person's,
+        reach: depth farther than this from the distance that the network predicts is not the person's,
             as a part of that distance.
 
     Raises:
@@ -114,7 +114,7 @@ class CenterNetDetector:
         return self._runtime
 
     def __call__(self, frame: RgbdFrame) -> Proposals:
-        """Everybody in the frame, best first.
+        """All people in the frame, best first.
 
         Raises:
             EstimatorError: the frame has no depth, or the person detector is closed.
@@ -166,7 +166,7 @@ def _around(heat: FloatArray) -> FloatArray:
 
 
 def visible_depths(image: FloatArray, people: Proposals, reach: float) -> FloatArray:
-    """(N,) what the depth image says in the middle of each box, where it is near what the network says.
+    """(N,) what the depth image says in the middle of each box, where it is near what the network predicts.
 
     Args:
         image: (2, h, w) from :func:`canonical_depth`.

@@ -1,4 +1,4 @@
-"""Who is there, by the network and by shape: what one of them overlooks the other may find."""
+"""Person detection by the network and by shape: what one of them overlooks the other may find."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unipose_ros.frame import RgbdFrame
 #: Shapes take longer than the network, so they are looked for once in so many nanoseconds: whoever is found
 #: stays known from frame to frame.
 _EVERY_NS = 300_000_000
-#: ... and at most in every so many frames: where frames are answered slower than that, each would pay for it, and a
+#: ... and at most in every so many frames: where frames are processed slower than that, each would pay for it, and a
 #: slow machine would get slower still. By frames, not by a clock, so that recordings give the same results each time.
 _EVERY_FRAMES = 6
 #: A shape where the network sees nothing at all has this score.
@@ -26,16 +26,16 @@ class ClusterProposer(PersonDetector, Protocol):
     """A person detector that also says how much of a scene is flat."""
 
     def look(self, frame: RgbdFrame) -> tuple[Proposals, float]:
-        """Everybody in the frame, best first, and the part of its readings that lies on floors, walls and the like."""
+        """All people in the frame, best first, and the part of its readings that lies on floors, walls and the like."""
         ...
 
 
 class HybridDetector:
     """The network's people, and shapes that none of them covers.
 
-    Shapes need no teaching, but furniture has them, too. So in a room, which the network knows, a shape's score is
+    Shapes need no training, but furniture has them, too. So in a room, which the network knows, a shape's score is
     what little the network sees there. Elsewhere its silence says nothing, and the shape's own score counts. Some of
-    those proposed are nobody: poses tell.
+    those proposed are no person: poses tell.
 
     Args:
         network: a person detector that is asked in every frame, and says also what it hardly believes in.
@@ -61,7 +61,7 @@ class HybridDetector:
         return f"{self._network.runtime}, and {self._shapes.runtime}"
 
     def __call__(self, frame: RgbdFrame) -> Proposals:
-        """Everybody in the frame, best first.
+        """All people in the frame, best first.
 
         Raises:
             EstimatorError: the frame has no depth, or the person detector is closed.

@@ -49,7 +49,7 @@ class KeypointFlow:
         return str(getattr(self._detector, "runtime", type(self._detector).__name__))
 
     def __call__(self, image: NDArray[np.uint8]) -> Keypoints2D:
-        """(H, W, 3) uint8 RGB -> everybody in it; in between, those of the last image, moved."""
+        """(H, W, 3) uint8 RGB -> all people in it; in between, those of the last image, moved."""
         if self._every == 1:
             return self._detector(image)
         small = _shrunk(image)
@@ -90,10 +90,10 @@ def _followed(people: Keypoints2D, before: NDArray[np.uint8], now: NDArray[np.ui
     back, returned = _flow(now, before, moved)
     off = np.linalg.norm(back - start, axis=-1)[:, 0]
     good = found & returned & np.isfinite(off)
-    trust = np.where(good, np.exp(-np.maximum(np.where(good, off, 0.0) - _RETURNS, 0.0) / _RETURNS), 0.0)
+    reliability = np.where(good, np.exp(-np.maximum(np.where(good, off, 0.0) - _RETURNS, 0.0) / _RETURNS), 0.0)
     pixels, confidences = people.pixels.copy(), people.confidences.copy()
-    pixels[chosen] = np.where(trust[:, None] > 0, moved[:, 0] / scale, pixels[chosen])
-    confidences[chosen] *= trust.astype(np.float32)
+    pixels[chosen] = np.where(reliability[:, None] > 0, moved[:, 0] / scale, pixels[chosen])
+    confidences[chosen] *= reliability.astype(np.float32)
     shift = np.zeros((len(people), 2), np.float32)
     for person in range(len(people)):
         steps = (pixels - people.pixels)[person][chosen[person]]

@@ -1,4 +1,4 @@
-"""Who is there, by the 2D network: a box around everybody's keypoints, a distance from the depth under them."""
+"""Person detection by the 2D network: a box around all people's keypoints, a distance from the depth under them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class KeypointDetectorAdapter:
         return self._runtime
 
     def __call__(self, frame: RgbdFrame) -> Proposals:
-        """Everybody in the frame, best first; a distance is NaN without depth under the person.
+        """All people in the frame, best first; a distance is NaN without depth under the person.
 
         Raises:
             EstimatorError: the frame has no color, or the detector is closed or has another joint set.
@@ -81,7 +81,7 @@ class DepthBoxedKeypoints:
         raise EstimatorError("boxes of people come from depth here, and an image has none; use keypoint_boxes: movenet")
 
     def in_frame(self, frame: RgbdFrame) -> Keypoints2D:
-        """Everybody in the frame, best first.
+        """All people in the frame, best first.
 
         Raises:
             EstimatorError: the frame lacks color or depth.
@@ -96,7 +96,7 @@ class DepthBoxedKeypoints:
 
 
 def keypoints_in(detector: KeypointDetector, frame: RgbdFrame) -> Keypoints2D:
-    """Everybody in a frame that has color, by a 2D network; one that also wants depth gets all of the frame."""
+    """All people in a frame that has color, by a 2D network; one that also wants depth gets all of the frame."""
     assert frame.color is not None
     return detector.in_frame(frame) if isinstance(detector, DepthBoxedKeypoints) else detector(frame.color)
 
@@ -105,7 +105,7 @@ def propose(frame: RgbdFrame, keypoints: Keypoints2D, config: DetectionConfig) -
     """The people of a 2D network that are worth looking at, with box and distance.
 
     Args:
-        keypoints: everybody in the frame's color image, COCO-17.
+        keypoints: all people in the frame's color image, COCO-17.
 
     Raises:
         EstimatorError: the keypoints are of another joint set.

@@ -1,4 +1,4 @@
-"""MoveNet MultiPose: the off-the-shelf network that finds everybody's 2D keypoints in an image."""
+"""MoveNet MultiPose: the off-the-shelf network that finds all people's 2D keypoints in an image."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEFAULT_THREADS = 2
 
 
 class MoveNet:
-    """RGB image in, everybody's COCO keypoints out.
+    """RGB image in, all people's COCO keypoints out.
 
     Args:
         run: the network, (1, H, W, 3) uint8 -> six maps.
@@ -54,7 +54,7 @@ class MoveNet:
         return self.run.description
 
     def __call__(self, image: NDArray[np.uint8]) -> Keypoints2D:
-        """(H, W, 3) uint8 RGB -> everybody in it, best first, in its pixels.
+        """(H, W, 3) uint8 RGB -> all people in it, best first, in its pixels.
 
         Raises:
             ValueError: the image has another shape or type.

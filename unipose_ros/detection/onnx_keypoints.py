@@ -175,7 +175,7 @@ def decode_heatmaps(maps: FloatArray, input_size: tuple[int, int]) -> _Points:
 
 
 class OnnxKeypointDetector:
-    """An RGB image in, everybody's COCO keypoints out, by a network from an ONNX file.
+    """An RGB image in, all people's COCO keypoints out, by a network from an ONNX file.
 
     Args:
         run: the network.
@@ -201,7 +201,7 @@ class OnnxKeypointDetector:
         return f"{self._run.path.name} ({self._decode}): {self._run.description}"
 
     def __call__(self, image: NDArray[np.uint8]) -> Keypoints2D:
-        """(H, W, 3) uint8 RGB -> everybody in it, best first, in its pixels.
+        """(H, W, 3) uint8 RGB -> all people in it, best first, in its pixels.
 
         Raises:
             BackendError: the network gives something else than its shapes promised.
@@ -245,8 +245,8 @@ class OnnxKeypointDetector:
         letterbox = Letterbox((width, height), content, self._size)
         outputs = self._run(self._encoded(letterbox.apply(image))[None])
         boxes, scores, points = _split_people(outputs, self._decode)
-        sure = np.flatnonzero(scores >= self._config.min_score)
-        boxes, scores, points = boxes[sure], scores[sure], points[sure]
+        confident = np.flatnonzero(scores >= self._config.min_score)
+        boxes, scores, points = boxes[confident], scores[confident], points[confident]
         same = box_iou(boxes, boxes) > self._config.nms_iou
         kept = greedy_nms(scores, lambda person, others: same[person, others])
         corners = letterbox.to_image(boxes[kept].reshape(-1, 2, 2) - 0.5).reshape(-1, 4)

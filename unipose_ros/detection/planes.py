@@ -1,4 +1,4 @@
-"""Floors, walls and table tops in a grid of points: what is large and flat is nobody."""
+"""Floors, walls and table tops in a grid of points: what is large and flat is no person."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
-#: A plane smaller than this many square meters may be somebody's back.
+#: A plane smaller than this many square meters may be a person's back.
 _LEAST_AREA = 1.2
 _MOST_PLANES = 5
 _HYPOTHESES, _VOTERS = 150, 1500

@@ -34,7 +34,7 @@ class Proposals:
         boxes: (N, 4) float32 u0, v0, u1, v1 in pixels around the person's joints.
         distances: (N,) float32 meters along z of the trunk; NaN where unknown.
         scores: (N,) float32 in [0, 1], confidence in the person.
-        keypoints: the same people in the same order as a 2D network sees them; ``None`` when
+        keypoints: the same people in the same order as a 2D network detects them; ``None`` when
             they were found without one.
         depth_of: whether ``distances`` are those of the trunk's visible surface, which detectors see, or of its
             joints, at which people are cropped.
@@ -112,7 +112,7 @@ class Proposals:
 
     @classmethod
     def empty(cls) -> Proposals:
-        """Nobody."""
+        """No people."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32))
 
 
@@ -131,7 +131,7 @@ def _require(name: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:
 
 
 class PersonDetector(Protocol):
-    """Says who is there in one frame after the other."""
+    """Detects the people in one frame after the other."""
 
     @property
     def runtime(self) -> str:
@@ -139,7 +139,7 @@ class PersonDetector(Protocol):
         ...
 
     def __call__(self, frame: RgbdFrame) -> Proposals:
-        """Everybody in the frame, best first.
+        """All people in the frame, best first.
 
         Raises:
             EstimatorError: the frame lacks an image that the person detector needs.

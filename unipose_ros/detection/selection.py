@@ -1,7 +1,7 @@
 """Which of a 2D network's people to believe.
 
 A bottom-up network sometimes reports one person twice, or a ghost that borrows the limbs of
-somebody else. Both show in 2D: most of their keypoints lie on keypoints of a better person.
+another person. Both show in 2D: most of their keypoints lie on keypoints of a better person.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def visible_keypoints(keypoints: Keypoints2D, width: int, height: int, config: D
     # NaN compares false, so a keypoint that is not a number is never inside.
     inside = (u >= margin) & (v >= margin) & (u < width - 1 - margin) & (v < height - 1 - margin)
     seen = inside & (keypoints.confidences >= config.keypoint_threshold)
-    sure = keypoints.confidences >= _LOOSE_FACTOR * config.keypoint_threshold
+    plausible = keypoints.confidences >= _LOOSE_FACTOR * config.keypoint_threshold
     for child, parent in _limb_bones(keypoints.joint_set):
-        seen[:, child] &= seen[:, parent] | sure[:, child]
+        seen[:, child] &= seen[:, parent] | plausible[:, child]
     return seen
 
 
@@ -52,7 +52,7 @@ def select_people(keypoints: Keypoints2D, width: int, height: int, config: Detec
     good = (keypoints.scores >= config.min_score) & (seen.sum(axis=1) >= config.min_keypoints)
 
     def is_duplicate(person: int, kept: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Do most of a person's seen keypoints lie on the same keypoints of a better person?"""
+        """Do most of a person's visible keypoints lie on the same keypoints of a better person?"""
         extents = [min(_extent(keypoints.pixels[i][seen[i]]) for i in (person, better)) for better in kept]
         distances = np.linalg.norm(keypoints.pixels[person] - keypoints.pixels[kept], axis=-1)
         same = seen[person] & seen[kept] & (distances < config.nms_radius * np.array(extents)[:, None])

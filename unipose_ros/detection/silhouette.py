@@ -20,7 +20,7 @@ _IN_FRONT, _BESIDE = 0.08, (1, 2)
 _LEAST_FILLED = 0.12
 #: What lies within this many meters of a plane is flat, and what a flat cluster's score is multiplied with.
 _FLAT, _FLAT_TRUST = 0.012, 0.15
-#: What counts for shoulders that cannot be judged.
+#: What counts for shoulders that cannot be evaluated.
 _UNKNOWN = 0.4
 #: What is taken for the head and for the shoulders: meters below the top.
 _HEAD_ROWS, _SHOULDER_ROWS = (0.02, 0.2), (0.3, 0.55)

@@ -14,9 +14,9 @@ from unipose_ros.detection import DepthOf, PersonDetector, Proposals
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.geometry.nms import box_iou
 
-#: After this long without a frame nobody is where they were, in nanoseconds.
+#: After this long without a frame no person is where they were, in nanoseconds.
 _STALE_NS = 300_000_000
-#: A proposal is somebody of the last frame when it shares this part of the boxes' union, at a depth so many
+#: A proposal is a person of the last frame when it shares this part of the boxes' union, at a depth so many
 #: meters from theirs.
 _SHARED, _NEAR = 0.5, 0.3
 #: A box around joints is grown by this part of its sides: people move until the next frame.
@@ -72,7 +72,7 @@ class ProposalCache:
     def match_previous(self, frame: RgbdFrame, found: Proposals) -> tuple[Proposals, NDArray[np.bool_]]:
         """Those who were there in the last frame in the boxes and with the joints that they had, and (N,) who they are.
 
-        A box around somebody's joints is better than a detector's; each of them is matched once, to the
+        A box around a person's joints is better than a detector's; each of them is matched once, to the
         proposal that shares most of the box.
         """
         known = np.zeros(len(found), np.bool_)
@@ -81,7 +81,7 @@ class ProposalCache:
         boxes, distances = found.boxes.copy(), found.distances.copy()
         joints = np.full((len(found), *self._joints.shape[1:]), np.nan, np.float32)
         shared = box_iou(found.boxes, self._last.boxes)
-        # NaN compares false: without a depth nobody is matched.
+        # NaN compares false: without a depth no person is matched.
         near = np.abs(found.distances[:, None] - self._last.distances) < _NEAR
         shared = np.where(near & (shared > _SHARED), shared, 0)
         for person, last in _best_pairs(shared):
@@ -118,7 +118,7 @@ class ProposalCache:
         return 0 < frame.stamp_ns - self._stamp_ns < _STALE_NS and frame.camera == self._camera
 
     def reset(self) -> None:
-        """Forget everybody."""
+        """Forget all people."""
         self._last = _empty()
         self._detector.reset()
 

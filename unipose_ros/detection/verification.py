@@ -99,22 +99,22 @@ def _free(
 ) -> FloatArray:
     angles = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)
     ring = _AROUND * np.stack([np.cos(angles), np.sin(angles), np.zeros(_DIRECTIONS)], axis=1)
-    places = positions[:, :, None] + ring
-    asked = held[..., None] & in_image(camera, places)
+    samples = positions[:, :, None] + ring
+    tested = held[..., None] & in_image(camera, samples)
     # Not the nearest one around each place: that would be the person's own.
-    beside = depth_at(depth, np.where(asked[..., None], project(camera, places), 0))
-    free = asked & ~(np.abs(beside - surface[..., None]) < _LEVEL)  # NaN is no surface
-    return np.asarray(free.sum(axis=(1, 2)) / np.maximum(asked.sum(axis=(1, 2)), 1))
+    beside = depth_at(depth, np.where(tested[..., None], project(camera, samples), 0))
+    free = tested & ~(np.abs(beside - surface[..., None]) < _LEVEL)  # NaN is no surface
+    return np.asarray(free.sum(axis=(1, 2)) / np.maximum(tested.sum(axis=(1, 2)), 1))
 
 
 def _bones(positions: NDArray[np.float32], joint_set: JointSet) -> FloatArray:
     """Bones without both ends do not count, nor do those of which no length is known; 0 where none counts."""
-    known = [bone for bone in joint_set.bones if bone.spread > 0]
+    known = [bone for bone in joint_set.bones if bone.std > 0]
     if not known:
         return np.zeros(len(positions))
     ends = positions[:, [bone.child for bone in known]] - positions[:, [bone.parent for bone in known]]
-    means, spreads = (np.array([getattr(bone, name) for bone in known]) for name in ("length", "spread"))
-    off = np.minimum(np.abs(np.linalg.norm(ends, axis=-1) - means) / spreads, _WRONG)
+    means, stds = (np.array([getattr(bone, name) for bone in known]) for name in ("length", "std"))
+    off = np.minimum(np.abs(np.linalg.norm(ends, axis=-1) - means) / stds, _WRONG)
     there = np.isfinite(off)
     return np.asarray(np.where(there, off, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1))
 
@@ -157,10 +157,10 @@ class PoseVerifier:
     def __post_init__(self) -> None:
         if set(self.weights) != set(POSE_FEATURES):
             raise ValueError(
-                f"judge: weights of {', '.join(self.weights) or 'nothing'}; needed: {', '.join(POSE_FEATURES)}"
+                f"verifier: weights of {', '.join(self.weights) or 'nothing'}; needed: {', '.join(POSE_FEATURES)}"
             )
         if not np.isfinite([*self.weights.values(), self.bias]).all():
-            raise ValueError("judge: a weight or the bias is not finite")
+            raise ValueError("verifier: a weight or the bias is not finite")
 
     def probabilities(self, columns: FloatArray) -> FloatArray:
         """(N, 5) evidence -> (N,) probability that the pose is a person's."""
@@ -194,7 +194,7 @@ class PoseVerifier:
         return {f"{_PREFIX}{name}": value for name, value in {**self.weights, "bias": self.bias}.items()}
 
 
-#: For a network whose record has no judge: how sure networks are differs between them, so that does not count.
+#: For a network whose record has no verifier: how sure networks are differs between them, so that does not count.
 #: Fitted by :mod:`unipose_training.detection.verifier` for the points network.
 DEFAULT_VERIFIER = PoseVerifier(
     {"detector_logit": 1.2, "confidence_logit": 0.0, "on_surface": 4.2, "free_boundary": 6.6, "bone_deviation": -0.7},
@@ -203,7 +203,7 @@ DEFAULT_VERIFIER = PoseVerifier(
 
 
 def card_verifier(record: ModelCard) -> PoseVerifier:
-    """The judge that was fitted for a network; :data:`DEFAULT_VERIFIER` where none was.
+    """The verifier that was fitted for a network; :data:`DEFAULT_VERIFIER` where none was.
 
     Raises:
         WeightsError: a part of it is absent or no number.
@@ -217,7 +217,7 @@ def card_verifier(record: ModelCard) -> PoseVerifier:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(
-            f"weights record of {record.network}: {error!r}; fit the judge again: "
+            f"weights record of {record.network}: {error!r}; fit the verifier again: "
             "python -m unipose_training.detection.verifier"
         ) from error
 

@@ -86,7 +86,7 @@ class Body:
 
     @classmethod
     def of_population(cls, people: int, size: float = 0.0, size_std: float = SIZE_STD) -> Body:
-        """Nobody is known yet.
+        """No person is known yet.
 
         Args:
             people: number of them.

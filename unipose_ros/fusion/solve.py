@@ -38,12 +38,12 @@ _ROWS = _PRIORS.stop
 #: Standard deviation in meters of ITOP's identities, of a place of which nothing is known, and of a joint of which
 #: nothing is known but where the person is.
 _IDENTITY_STD, _ANYWHERE, _SOMEWHERE = 0.01, 100.0, 1.5
-#: A hidden joint may be anywhere within this many meters behind what hides it, and this little in front, for depths
+#: An occluded joint may be anywhere within this many meters behind what hides it, and this little in front, for depths
 #: are not exact. A joint in front of the surface at its pixel costs this much: its keypoint missed the limb.
 _REACH, _TOLERANCE, _IN_FRONT = 0.65, 0.03, 5.0
 #: Squared deviations beyond this are all alike: no density is 0.
 _FAR = 200.0
-#: Nobody is nearer, in meters.
+#: No person is nearer, in meters.
 _NEAREST = 0.1
 #: Iterations; more move the joints by less than a millimeter.
 _ITERATIONS = 8
@@ -77,7 +77,7 @@ class Fused:
 
 
 def fuse(evidence: Evidence, start: FloatArray) -> Fused:
-    """Find everybody's joints.
+    """Find all people's joints.
 
     Args:
         evidence: what is known.
@@ -163,7 +163,7 @@ class _Problem:
         # Before anything is made anew: a solution of these very equations.
         lengths = self._lengths(x, np.asarray(np.linalg.inv(hessian), np.float64))
         self._linearize(x, 1.0)
-        self._trust()
+        self._reweight()
         hessian, _ = self._normal_equations()
         return self._finish(x, np.asarray(np.linalg.inv(hessian), np.float64), lengths)
 
@@ -198,7 +198,7 @@ class _Problem:
             self._weights[:, rows] = np.repeat(weight, dimensions, axis=1)
         self._off = off
 
-    def _trust(self) -> None:
+    def _reweight(self) -> None:
         """Weights for the covariance: a source that agrees counts as its covariance says, not more.
 
         At its mode Student's t is narrower than the Gaussian of the same scale; what its tails hold is missing from
@@ -245,9 +245,9 @@ class _Problem:
 
     def _size_rows(self, x: FloatArray) -> None:
         """The lifter's pose grows with the person: to first order about the present size."""
-        growth = np.exp(x[:, _SIZE, None])
-        self._a[:, _LIFTER, _SIZE] = -growth * self._white_pose
-        self._b[:, _LIFTER] = growth * self._white_pose * (1 - x[:, _SIZE, None])
+        factor = np.exp(x[:, _SIZE, None])
+        self._a[:, _LIFTER, _SIZE] = -factor * self._white_pose
+        self._b[:, _LIFTER] = factor * self._white_pose * (1 - x[:, _SIZE, None])
 
     def _bone_rows(self, joints: FloatArray, sizes: FloatArray) -> None:
         """``|x_a - x_b| = length``, to first order about the present joints."""
@@ -256,8 +256,8 @@ class _Problem:
         along = ends[:, :, 0] - ends[:, :, 1]
         now = np.linalg.norm(along, axis=-1)
         direction = along / np.maximum(now, 1e-6)[..., None]
-        growth = np.exp(body.follows * sizes)[:, None]
-        lengths = body.lengths * growth
+        factor = np.exp(body.follows * sizes)[:, None]
+        lengths = body.lengths * factor
         scale = 1 / (body.stds * lengths)
         rows = _BONES.start + np.arange(len(BONES))
         self._a[:, _BONES, :_PLACE] = 0.0

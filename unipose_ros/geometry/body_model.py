@@ -72,7 +72,7 @@ def body_pixels(
 
     Args:
         pixels: (N, 17, 2).
-        confidences, seen: (N, 17); only seen keypoints are used.
+        confidences, seen: (N, 17); only visible keypoints are used.
 
     Returns:
         (N, 13, 2) pixels, NaN where not seen, (N, 13) confidences, 0 there, and (N, 13) seen.

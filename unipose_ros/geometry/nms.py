@@ -47,7 +47,7 @@ def greedy_nms(scores: FloatArray, same: SamePerson, eligible: NDArray[np.bool_]
 def nms_3d(boxes: FloatArray, depths: FloatArray, scores: FloatArray, camera: Camera) -> NDArray[np.intp]:
     """Who is kept of proposals in an image with depth; of two for one person the better, best first.
 
-    Two are the same person at one place in space, or with one box at a like depth. Without a depth everybody is kept.
+    Two are the same person at one place in space, or with one box at a like depth. Without a depth all people are kept.
 
     Args:
         boxes: (N, 4) u0, v0, u1, v1 in pixels.

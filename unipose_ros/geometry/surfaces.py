@@ -39,17 +39,17 @@ class Surfaces:
 
     Attributes:
         depths: (..., SURFACES) meters along z; NaN where there is no such surface.
-        shares: (..., SURFACES) part of the patch's weight the surface covers, in [0, 1].
-        spreads: (..., SURFACES) standard deviation of its depths in meters.
+        fractions: (..., SURFACES) part of the patch's weight the surface covers, in [0, 1].
+        stds: (..., SURFACES) standard deviation of its depths in meters.
     """
 
     depths: FloatArray
-    shares: FloatArray
-    spreads: FloatArray
+    fractions: FloatArray
+    stds: FloatArray
 
     def __getitem__(self, index: slice) -> Surfaces:
         """The surfaces of some of the joints of all people."""
-        return Surfaces(self.depths[:, index], self.shares[:, index], self.spreads[:, index])
+        return Surfaces(self.depths[:, index], self.fractions[:, index], self.stds[:, index])
 
 
 def reference_depths(depth: NDArray[np.float32], trunk: FloatArray, joints: FloatArray) -> FloatArray:
@@ -77,8 +77,8 @@ def _trunk_pixels(trunk: FloatArray) -> FloatArray:
     across, down = _TRUNK[:, 0, None], _TRUNK[:, 1, None]
     top = trunk[:, None, 0] * (1 - across) + trunk[:, None, 1] * across
     bottom = trunk[:, None, 2] * (1 - across) + trunk[:, None, 3] * across
-    places: FloatArray = top * (1 - down) + bottom * down
-    return places
+    samples: FloatArray = top * (1 - down) + bottom * down
+    return samples
 
 
 def _densest_middle(ordered: FloatArray) -> float:
@@ -118,15 +118,15 @@ def find_surfaces(
         apart = np.abs(samples - np.take_along_axis(samples, best, axis=-1))
         found.append(_moments(samples, np.where(apart <= width, _DISC_WEIGHTS, 0)))
         samples = np.where(apart <= 2 * width, np.nan, samples)
-    depths, shares, spreads = (np.stack(part, axis=-1) for part in zip(*found, strict=True))
-    return Surfaces(depths, shares, spreads)
+    depths, fractions, stds = (np.stack(part, axis=-1) for part in zip(*found, strict=True))
+    return Surfaces(depths, fractions, stds)
 
 
 def _moments(samples: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Weighted mean over the last axis, sum of the weights, standard deviation."""
     values = np.where(weights > 0, samples, 0)
-    share = weights.sum(axis=-1)
+    fraction = weights.sum(axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = (weights * values).sum(axis=-1) / share
-        spread = np.sqrt((weights * (values - mean[..., None]) ** 2).sum(axis=-1) / share)
-    return mean, share, spread
+        mean = (weights * values).sum(axis=-1) / fraction
+        std = np.sqrt((weights * (values - mean[..., None]) ** 2).sum(axis=-1) / fraction)
+    return mean, fraction, std

@@ -39,7 +39,7 @@ KnownSizes = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 Mask = NDArray[np.bool_]
 
 #: Laplace's scale -> standard deviation.
-_TO_SPREAD = np.sqrt(2.0)
+_TO_STD = np.sqrt(2.0)
 #: The diagonal of the box around a person's keypoints in root mean square distances from their middle, about.
 _DIAGONAL = 4.0
 #: A face alone, or with one shoulder, does not say how far away it is.
@@ -54,9 +54,9 @@ class LiftingConfig:
 
     Attributes:
         people: which keypoints count as seen.
-        min_keypoints: a person with fewer seen keypoints is not lifted.
+        min_keypoints: a person with fewer visible keypoints is not lifted.
         size: of people whose size is not known, relative to an average adult.
-        size_spread: standard deviation of people's sizes as a part of an average adult.
+        size_std: standard deviation of people's sizes as a part of an average adult.
         keypoint_noise: standard deviation of a confident keypoint, as a part of the person in the image.
 
     Raises:
@@ -66,7 +66,7 @@ class LiftingConfig:
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     min_keypoints: int = 6
     size: float = 1.0
-    size_spread: float = 0.07
+    size_std: float = 0.07
     keypoint_noise: float = 0.015
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class LiftingConfig:
             raise ValueError(f"lifting.min_keypoints = {self.min_keypoints}: must be at least 2")
         if not 0.2 <= self.size <= 2:
             raise ValueError(f"lifting.size = {self.size}: must be within [0.2, 2]")
-        for name in ("size_spread", "keypoint_noise"):
+        for name in ("size_std", "keypoint_noise"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"lifting.{name} = {getattr(self, name)}: must be within [0, 1]")
 
@@ -84,12 +84,12 @@ class RelativePoses(NamedTuple):
 
     Attributes:
         joints: (N, 15, 3) meters in the optical frame.
-        spreads: (N, 15, 2) standard deviation in meters across and along the viewing ray.
+        stds: (N, 15, 2) standard deviation in meters across and along the viewing ray.
         down: (N, 3) gravity's direction in the optical frame, by the camera branch.
     """
 
     joints: FloatArray
-    spreads: FloatArray
+    stds: FloatArray
     down: FloatArray
 
 
@@ -133,7 +133,7 @@ class Lifter:
         """Untracked skeletons of those who show enough keypoints, in the order of ``keypoints``.
 
         A joint whose keypoint is not seen is MISSING, never guessed. One is MEASURED where the depth
-        image says where it is, else INFERRED. Covariances hold the doubt about the pose, and about the
+        image says where it is, else INFERRED. Covariances hold the uncertainty about the pose, and about the
         person's size and so distance.
 
         Args:
@@ -157,7 +157,7 @@ class Lifter:
     def liftable(self, keypoints: Keypoints2D, camera: Camera) -> Mask:
         """(N,) people who show enough keypoints to be lifted."""
         seen = self.seen(keypoints, camera)
-        return np.asarray((seen.sum(axis=1) >= self._config.min_keypoints) & (_places(seen) >= _LEAST_PLACES))
+        return np.asarray((seen.sum(axis=1) >= self._config.min_keypoints) & (_distinct_points(seen) >= _LEAST_PLACES))
 
     def seen(self, keypoints: Keypoints2D, camera: Camera) -> Mask:
         """(N, 17) keypoints that count as seen."""
@@ -184,7 +184,7 @@ class Lifter:
         joints, _, rotation, _, _, log_scales = self._network(values)
         return RelativePoses(
             joints=joints.astype(np.float64) @ view.turns,
-            spreads=_TO_SPREAD * np.exp(log_scales.astype(np.float64)),
+            stds=_TO_STD * np.exp(log_scales.astype(np.float64)),
             down=np.einsum("ni,nij->nj", rotation[..., 1].astype(np.float64), view.turns),
         )
 
@@ -199,29 +199,29 @@ class Lifter:
     ) -> Skeletons:
         pixels, confidences, there = body.body_pixels(keypoints.pixels, keypoints.confidences, seen)
         evidence = self._evidence(camera, pixels, confidences, poses)
-        spread_of_sizes, sizes = self._sizes(evidence)
-        placement = solve_root_translation(evidence, spread_of_sizes, sizes)
+        std_of_sizes, sizes = self._sizes(evidence)
+        placement = solve_root_translation(evidence, std_of_sizes, sizes)
         measured = np.zeros(poses.joints.shape[:2], np.bool_)
         if depth is not None:
             alone = placement.joints(poses.joints)[:, BODY_POSITIONS, 2]
-            spread = np.sqrt(placement.covariances[:, 2, 2])
-            depths, errors = depth_measurements(camera, depth, pixels, alone, spread)
-            evidence = Observations(**vars(evidence) | {"depths": depths, "depth_spreads": errors})
-            placement = solve_root_translation(evidence, spread_of_sizes, sizes)
+            std = np.sqrt(placement.covariances[:, 2, 2])
+            depths, errors = depth_measurements(camera, depth, pixels, alone, std)
+            evidence = Observations(**vars(evidence) | {"depths": depths, "depth_stds": errors})
+            placement = solve_root_translation(evidence, std_of_sizes, sizes)
             measured = np.isfinite(depths)
-        supported, trust = support(there, confidences)
-        return _skeletons(keypoints, poses, placement, supported, trust, measured, about)
+        supported, confidence = support(there, confidences)
+        return _skeletons(keypoints, poses, placement, supported, confidence, measured, about)
 
     def _sizes(self, evidence: Observations) -> tuple[FloatArray, FloatArray]:
         """(N,) standard deviations and means of the scale, from what is known of the people in these directions."""
         people = len(evidence.pose)
-        sizes, spreads = np.full(people, self._config.size), np.full(people, self._config.size_spread)
+        sizes, stds = np.full(people, self._config.size), np.full(people, self._config.size_std)
         if self.known_sizes is None or not people:
-            return spreads, sizes
+            return stds, sizes
         seen = np.isfinite(evidence.rays).all(axis=-1, keepdims=True)
         directions = np.where(seen, evidence.rays, 0.0).sum(axis=1)
-        known, their_spreads = self.known_sizes(directions)
-        return np.where(np.isfinite(known), their_spreads, spreads), np.where(np.isfinite(known), known, sizes)
+        known, their_stds = self.known_sizes(directions)
+        return np.where(np.isfinite(known), their_stds, stds), np.where(np.isfinite(known), known, sizes)
 
     def _evidence(
         self, camera: Camera, pixels: FloatArray, confidences: FloatArray, poses: RelativePoses
@@ -235,31 +235,31 @@ class Lifter:
         return Observations(
             pose=poses.joints,
             rays=directions,
-            ray_spreads=_DIAGONAL * self._config.keypoint_noise * size * blur,
-            pose_spreads=poses.spreads,
+            ray_stds=_DIAGONAL * self._config.keypoint_noise * size * blur,
+            pose_stds=poses.stds,
             depths=unknown,
-            depth_spreads=np.ones_like(unknown),
+            depth_stds=np.ones_like(unknown),
         )
 
 
-def _places(seen: Mask) -> NDArray[np.int64]:
-    """(N, 17) seen keypoints -> (N,) how many different places they are; a face is one."""
+def _distinct_points(seen: Mask) -> NDArray[np.int64]:
+    """(N, 17) visible keypoints -> (N,) how many different places they are; a face is one."""
     return np.asarray(seen[:, 5:].sum(axis=1) + seen[:, :5].any(axis=1), np.int64)
 
 
 def support(there: Mask, confidences: FloatArray) -> tuple[Mask, FloatArray]:
-    """(N, 13) seen joints and confidences -> (N, 15) whether ITOP's joints have keypoints, and how sure they are.
+    """(N, 13) visible joints and confidences -> (N, 15) whether ITOP's joints have keypoints, and how sure they are.
 
     Neck and torso lie between shoulders and hips, and are there when all of these are.
     """
     supported = np.zeros((len(there), len(ITOP15)), np.bool_)
-    trust = np.zeros(supported.shape)
-    supported[:, BODY_POSITIONS], trust[:, BODY_POSITIONS] = there, np.where(there, confidences, 0.0)
+    confidence = np.zeros(supported.shape)
+    supported[:, BODY_POSITIONS], confidence[:, BODY_POSITIONS] = there, np.where(there, confidences, 0.0)
     for name, parts in _BETWEEN.items():
         joint = ITOP15.index(name)
         supported[:, joint] = there[:, parts].all(axis=1)
-        trust[:, joint] = np.where(supported[:, joint], confidences[:, parts].min(axis=1), 0.0)
-    return supported, trust
+        confidence[:, joint] = np.where(supported[:, joint], confidences[:, parts].min(axis=1), 0.0)
+    return supported, confidence
 
 
 def _skeletons(
@@ -267,21 +267,21 @@ def _skeletons(
     poses: RelativePoses,
     placement: Placement,
     supported: Mask,
-    trust: FloatArray,
+    confidence: FloatArray,
     measured: Mask,
     about: tuple[int, str, str],
 ) -> Skeletons:
     positions = placement.joints(poses.joints)
-    # Behind the camera nobody can be seen: such a solution is none.
+    # Behind the camera no person can be seen: such a solution is none.
     supported = supported & (positions[..., 2] > 0)
     of_place = covariance.pack(placement.joint_covariances(poses.joints))
-    of_pose = covariance.ray_covariances(positions, along=poses.spreads[..., 1], across=poses.spreads[..., 0])
+    of_pose = covariance.ray_covariances(positions, along=poses.stds[..., 1], across=poses.stds[..., 0])
     covariances = of_place + of_pose
     status = np.where(measured, JointStatus.MEASURED, JointStatus.INFERRED)
     return Skeletons(
         *about,
         positions=np.where(supported[..., None], positions, np.nan).astype(np.float32),
-        confidences=np.where(supported, trust, 0.0).astype(np.float32),
+        confidences=np.where(supported, confidence, 0.0).astype(np.float32),
         status=np.where(supported, status, JointStatus.MISSING).astype(np.uint8),
         scores=keypoints.scores.astype(np.float32),
         covariances=np.where(supported[..., None], covariances, np.nan).astype(np.float32),

@@ -33,7 +33,7 @@ _AGREE = 0.25
 _GAP, _RADIUS, _LEAST_PIXELS = 0.03, 0.05, 2.0
 #: Readings more than so many standard deviations from where the image puts the person are of something else.
 _GATE = 3.0
-#: However little the image says, nobody is nearer or farther than it says by more than this part: furniture is.
+#: However little the image says, no person is nearer or farther than it says by more than this part: furniture is.
 _FARTHEST = 0.3
 
 
@@ -42,7 +42,7 @@ def depth_measurements(
     depth: NDArray[np.float32],
     pixels: FloatArray,
     expected: FloatArray,
-    spreads: FloatArray,
+    stds: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
     """Where joints are along z by the surfaces in front of them.
 
@@ -53,7 +53,7 @@ def depth_measurements(
         depth: (H, W) meters.
         pixels: (N, 13, 2) of BODY13; NaN not seen.
         expected: (N, 13) meters along z, from the image alone.
-        spreads: (N,) standard deviation in meters of the whole person's distance.
+        stds: (N,) standard deviation in meters of the whole person's distance.
 
     Returns:
         (N, 15) depths of ITOP's joints in meters, NaN without a reading, and their standard deviations.
@@ -61,7 +61,7 @@ def depth_measurements(
     people = len(pixels)
     depths, errors = np.full((people, len(ITOP15)), np.nan), np.ones((people, len(ITOP15)))
     middle = np.nanmedian(np.where(np.isfinite(pixels[..., 0]), expected, np.nan), axis=1)
-    gate = np.minimum(_GATE * spreads, _FARTHEST * middle) + _AGREE
+    gate = np.minimum(_GATE * stds, _FARTHEST * middle) + _AGREE
     near, far = middle - gate, middle + gate
     radii = np.maximum(_RADIUS * np.array([camera.fx, camera.fy]) / middle[:, None], _LEAST_PIXELS)
     surfaces = find_surfaces(depth, pixels, radii, np.maximum(near, 0.05), far, _GAP)
@@ -69,7 +69,7 @@ def depth_measurements(
     off = read - expected
     good = np.abs(off - _consensus(off, gate)) <= _AGREE
     depths[:, BODY_POSITIONS] = np.where(good, read, np.nan)
-    errors[:, BODY_POSITIONS] = np.hypot(body.SURFACE_STDS, np.nan_to_num(surfaces.spreads[..., 0]))
+    errors[:, BODY_POSITIONS] = np.hypot(body.SURFACE_STDS, np.nan_to_num(surfaces.stds[..., 0]))
     return depths, errors
 
 
@@ -80,7 +80,7 @@ def _consensus(off: FloatArray, gate: FloatArray) -> FloatArray:
     votes = np.where(close, (agree & close[:, None]).sum(axis=-1), -1)
     best = votes.argmax(axis=1)
     there = votes.max(axis=1) > 0
-    # The mean of those that agree with the best; one that nobody supports counts alone.
+    # The mean of those that agree with the best; one that nothing supports counts alone.
     mates = agree[np.arange(len(off)), best] & close
     mean = np.where(mates, off, 0.0).sum(axis=1) / np.maximum(mates.sum(axis=1), 1)
     return np.where(there, mean, np.nan)[:, None]
@@ -90,7 +90,7 @@ def _consensus(off: FloatArray, gate: FloatArray) -> FloatArray:
 _ROUNDS = 4
 #: A first guess of the distance in meters, of which only the weights of the first round depend.
 _FIRST_DISTANCE = 3.0
-#: Meters: nobody is nearer, and a keypoint's error of nothing still has this spread.
+#: Meters: no person is nearer, and a keypoint's error of nothing still has this standard deviation.
 _NEAREST, _LEAST_SPREAD = 0.2, 1e-4
 
 
@@ -101,18 +101,18 @@ class Observations:
     Attributes:
         pose: (N, J, 3) meters, joints relative to the person's place, in the optical frame.
         rays: (N, J, 3) viewing rays with z = 1; NaN where there is no keypoint.
-        ray_spreads: (N, J) standard deviation of the keypoint as an angle in radians.
-        pose_spreads: (N, J, 2) standard deviations in meters of ``pose``, across the ray and along it.
+        ray_stds: (N, J) standard deviation of the keypoint as an angle in radians.
+        pose_stds: (N, J, 2) standard deviations in meters of ``pose``, across the ray and along it.
         depths: (N, J) meters along z, where the joint is by the depth image; NaN where it says nothing.
-        depth_spreads: (N, J) their standard deviations in meters.
+        depth_stds: (N, J) their standard deviations in meters.
     """
 
     pose: FloatArray
     rays: FloatArray
-    ray_spreads: FloatArray
-    pose_spreads: FloatArray
+    ray_stds: FloatArray
+    pose_stds: FloatArray
     depths: FloatArray
-    depth_spreads: FloatArray
+    depth_stds: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,7 @@ class Placement:
         return self.scales[:, None, None] * pose + self.translations[:, None]
 
     def joint_covariances(self, pose: FloatArray) -> FloatArray:
-        """(N, J, 3, 3) what the doubt about place and scale means for each joint."""
+        """(N, J, 3, 3) what the uncertainty about place and scale means for each joint."""
         eye = np.broadcast_to(np.eye(3), (*pose.shape[:2], 3, 3))
         jacobian = np.concatenate([eye, pose[..., None]], axis=-1)
         result: FloatArray = jacobian @ self.covariances[:, None] @ jacobian.transpose(0, 1, 3, 2)
@@ -142,20 +142,20 @@ class Placement:
 
 
 def solve_root_translation(
-    evidence: Observations, size_spread: float | FloatArray, size: float | FloatArray = 1.0
+    evidence: Observations, size_std: float | FloatArray, size: float | FloatArray = 1.0
 ) -> Placement:
     """The place and scale that are most likely.
 
     Args:
         evidence: at least two keypoints of each person.
-        size_spread: standard deviation of the scale, of all or (N,) of each; 0 takes the lifter's meters as they are.
+        size_std: standard deviation of the scale, of all or (N,) of each; 0 takes the lifter's meters as they are.
         size: what the scale is without any evidence, of all or (N,) of each.
     """
     people = len(evidence.pose)
-    size, size_spread = np.broadcast_to(size, people), np.broadcast_to(size_spread, people)
+    size, size_std = np.broadcast_to(size, people), np.broadcast_to(size_std, people)
     distance = np.full(len(evidence.pose), _FIRST_DISTANCE)
     for _ in range(_ROUNDS):
-        matrix, right = _normal_equations(evidence, distance, size, size_spread)
+        matrix, right = _normal_equations(evidence, distance, size, size_std)
         solution = np.linalg.solve(matrix, right[..., None])[..., 0]
         distance = np.maximum(solution[:, 2], _NEAREST)
     covariances = np.asarray(np.linalg.inv(matrix), np.float64)
@@ -163,7 +163,7 @@ def solve_root_translation(
 
 
 def _normal_equations(
-    evidence: Observations, distance: FloatArray, size: FloatArray, size_spread: FloatArray
+    evidence: Observations, distance: FloatArray, size: FloatArray, size_std: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """(N, 4, 4) and (N, 4): weighted sums over all equations in x, y, z and the scale."""
     rows, right, weights = (
@@ -172,7 +172,7 @@ def _normal_equations(
     weighted = rows * weights[..., None]
     matrix = weighted.transpose(0, 2, 1) @ rows
     values = (weighted * right[..., None]).sum(axis=1)
-    prior = 1.0 / np.maximum(size_spread, _LEAST_SPREAD) ** 2
+    prior = 1.0 / np.maximum(size_std, _LEAST_SPREAD) ** 2
     matrix[:, 3, 3] += prior
     values[:, 3] += prior * size
     return matrix, values
@@ -190,8 +190,8 @@ def _ray_rows(evidence: Observations, distance: FloatArray) -> tuple[FloatArray,
     rows[..., 3] = pose[..., :2] - slope * pose[..., 2:]
     # On the plane z = 1 an angle grows with the square of the ray's length; in meters with the depth.
     depth = np.maximum(distance[:, None] + pose[..., 2], _NEAREST)
-    across = depth * evidence.ray_spreads * (1 + (slope**2).sum(axis=-1))
-    variance = np.maximum(across, _LEAST_SPREAD) ** 2 + evidence.pose_spreads[..., 0] ** 2
+    across = depth * evidence.ray_stds * (1 + (slope**2).sum(axis=-1))
+    variance = np.maximum(across, _LEAST_SPREAD) ** 2 + evidence.pose_stds[..., 0] ** 2
     weights = np.where(there, 1 / variance, 0.0)
     flat = rows.reshape(people, 2 * joints, 4)
     return flat, np.zeros((people, 2 * joints)), np.repeat(weights, 2, axis=1)
@@ -203,6 +203,6 @@ def _depth_rows(evidence: Observations) -> tuple[FloatArray, FloatArray, FloatAr
     rows = np.zeros((*there.shape, 4))
     rows[..., 2] = 1.0
     rows[..., 3] = evidence.pose[..., 2]
-    variance = evidence.depth_spreads**2 + evidence.pose_spreads[..., 1] ** 2
+    variance = evidence.depth_stds**2 + evidence.pose_stds[..., 1] ** 2
     weights = np.where(there, 1 / np.maximum(np.where(there, variance, 1.0), _LEAST_SPREAD**2), 0.0)
     return rows, np.where(there, evidence.depths, 0.0), weights

@@ -46,15 +46,15 @@ class Candidates:
         points: (N, J, K, 3) meters in the optical frame; anything finite where ``costs`` is inf.
         costs: (N, J, K); inf where there is no such candidate, 0 throughout for an unseen joint.
         rays: (N, J, 3) viewing rays with z = 1.
-        seen: (N, J) the 2D network sees the joint.
-        spreads: (N, J, K) standard deviation along z in meters that the surface itself shows.
+        seen: (N, J) the 2D network detects the joint.
+        stds: (N, J, K) standard deviation along z in meters that the surface itself shows.
     """
 
     points: FloatArray
     costs: FloatArray
     rays: FloatArray
     seen: NDArray[np.bool_]
-    spreads: FloatArray
+    stds: FloatArray
 
 
 def make_candidates(
@@ -79,15 +79,15 @@ def make_candidates(
     hidden = np.maximum(hidden, 0.1)
     costs = np.concatenate([surface_costs(surfaces), _hidden_costs(hidden, on_surface, surfaces, confidences)], axis=-1)
     depths = np.concatenate([np.nan_to_num(on_surface), hidden], axis=-1)
-    spreads = np.zeros_like(depths)
-    spreads[..., :SURFACES] = np.nan_to_num(surfaces.spreads)
+    stds = np.zeros_like(depths)
+    stds[..., :SURFACES] = np.nan_to_num(surfaces.stds)
     rays = np.where(seen[..., None], rays, 0)
     return Candidates(
         points=rays[:, :, None] * depths[..., None],
         costs=np.where(seen[..., None], costs, 0),
         rays=rays,
         seen=seen,
-        spreads=spreads,
+        stds=stds,
     )
 
 
@@ -108,16 +108,16 @@ def joint_depths(rays: FloatArray, surface_depths: FloatArray, offsets: FloatArr
 
 def surface_costs(surfaces: Surfaces) -> FloatArray:
     """(N, J, M): surfaces that fill more of the patch are likelier; inf where there is none."""
-    shares = np.where(surfaces.shares >= _LEAST_SHARE, surfaces.shares, 0)
+    fractions = np.where(surfaces.fractions >= _LEAST_SHARE, surfaces.fractions, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        costs: FloatArray = -np.log(shares / shares.sum(axis=-1, keepdims=True))
-    return np.where(shares > 0, costs, np.inf)
+        costs: FloatArray = -np.log(fractions / fractions.sum(axis=-1, keepdims=True))
+    return np.where(fractions > 0, costs, np.inf)
 
 
 def _hidden_costs(
     hidden: FloatArray, on_surface: FloatArray, surfaces: Surfaces, confidences: FloatArray
 ) -> FloatArray:
-    real = surfaces.shares >= _LEAST_SHARE
+    real = surfaces.fractions >= _LEAST_SHARE
     nearest = np.where(real, on_surface, np.inf).min(axis=-1)[..., None]
     behind = (_HIDDEN + _HIDDEN_BY_CONFIDENCE * confidences)[..., None]
     costs = np.where(hidden >= nearest - _TOLERANCE, behind, _IN_FRONT)

@@ -94,7 +94,7 @@ class LiftedPeople:
 def lift_people(
     camera: Camera, depth: NDArray[np.float32], keypoints: Keypoints2D, seen: NDArray[np.bool_], config: LookupConfig
 ) -> LiftedPeople:
-    """Lift everybody, and drop who has too few joints on a surface or an impossible size.
+    """Lift all people, and drop who has too few joints on a surface or an impossible size.
 
     Args:
         depth: (H, W) meters; 0, NaN, infinite and negative values are "no reading".
@@ -139,13 +139,13 @@ def _look(
 ) -> tuple[FloatArray, FloatArray, Surfaces, Surfaces]:
     """Rays and surfaces of the 13 joints, and of the middles of shoulders and hips."""
     middle = np.stack([pixels[:, body.SHOULDERS].mean(axis=1), pixels[:, body.HIPS].mean(axis=1)], axis=1)
-    places = np.concatenate([pixels, middle], axis=1)
+    pixels_and_middle = np.concatenate([pixels, middle], axis=1)
     radii = config.patch_radius * np.array([camera.fx, camera.fy]) / references[:, None]
     surfaces = find_surfaces(
-        depth, places, np.maximum(radii, config.min_patch_pixels),
+        depth, pixels_and_middle, np.maximum(radii, config.min_patch_pixels),
         references - config.reach, references + config.reach, config.surface_gap,
     )  # fmt: skip
-    all_rays = rays(camera, places)
+    all_rays = rays(camera, pixels_and_middle)
     joints = len(body.BODY13)
     return all_rays[:, :joints], all_rays[:, joints:], surfaces[:joints], surfaces[joints:]
 
@@ -164,15 +164,15 @@ def _finish(
     depths = _between_grid(candidates, choice, config.grid_step)
     points = candidates.rays * depths[..., None]
     apart = candidates.points[..., 2] - depths[..., None]
-    doubt = (choice.weights * apart**2).sum(axis=-1)
-    along = np.sqrt(doubt + body.SURFACE_STDS**2 + candidates.spreads[chosen] ** 2)
+    variance = (choice.weights * apart**2).sum(axis=-1)
+    along = np.sqrt(variance + body.SURFACE_STDS**2 + candidates.stds[chosen] ** 2)
     across = lateral_std(confidences, depths, sizes, config.keypoint_noise, camera.fx)
-    sure = (choice.weights * (np.abs(apart) <= _CLOSE)).sum(axis=-1) * np.where(choice.broken, _BROKEN_TRUST, 1)
+    certainty = (choice.weights * (np.abs(apart) <= _CLOSE)).sum(axis=-1) * np.where(choice.broken, _BROKEN_TRUST, 1)
     status = np.where((choice.index < SURFACES) & ~choice.broken, JointStatus.MEASURED, JointStatus.INFERRED)
     points = np.where(seen[..., None], points, np.nan)
     return LiftedPeople(
         positions=points,
-        confidences=np.where(seen, confidences * sure, 0),
+        confidences=np.where(seen, confidences * certainty, 0),
         status=np.where(seen, status, JointStatus.MISSING).astype(np.uint8),
         covariances=ray_covariances(points, along, across),
         sizes=sizes,

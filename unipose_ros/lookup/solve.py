@@ -93,10 +93,10 @@ def distances(a: FloatArray, b: FloatArray) -> FloatArray:
     return result
 
 
-def _cue_costs(values: FloatArray, expected: FloatArray, spread: float, usable: NDArray[np.bool_]) -> FloatArray:
+def _cue_costs(values: FloatArray, expected: FloatArray, std: float, usable: NDArray[np.bool_]) -> FloatArray:
     """(N, K, K) values against (N,) expectations; nothing where those are NaN or not usable."""
     known = usable & np.isfinite(expected)
-    off = (values - np.where(known, expected, 0)[:, None, None]) / spread
+    off = (values - np.where(known, expected, 0)[:, None, None]) / std
     return np.where(known[:, None, None], np.minimum(0.5 * off**2, _CUE_LIMIT), 0)
 
 
@@ -163,7 +163,7 @@ class _Girdle:
         )
         self.seen = candidates.seen[:, joints]
 
-    def spread(self, pair_costs: FloatArray, candidates: Candidates) -> FloatArray:
+    def std(self, pair_costs: FloatArray, candidates: Candidates) -> FloatArray:
         """(N, P) least cost with each pair -> (N, 2, K) least cost with each candidate; inf if in no pair."""
         costs = np.full((len(pair_costs), 2, candidates.costs.shape[-1]), np.inf)
         people = np.arange(len(pair_costs))[:, None]
@@ -201,7 +201,7 @@ def _decode(
     pairs = np.divmod(trunk.reshape(len(trunk), -1).argmin(axis=1), trunk.shape[2])
     for girdle, joints, pair, other in ((shoulders, body.SHOULDERS, pairs[0], 2), (hips, body.HIPS, pairs[1], 1)):
         index[:, joints] = girdle.pairs[people, pair]
-        costs[:, joints] = girdle.spread(trunk.min(axis=other), candidates)
+        costs[:, joints] = girdle.std(trunk.min(axis=other), candidates)
     costs[:, body.HEAD] = head_table[people, pairs[0]]
     index[:, body.HEAD] = costs[:, body.HEAD].argmin(axis=1)
     for limb, (root, middle, end) in enumerate(body.LIMBS):

@@ -80,7 +80,7 @@ class Auto:
             member.warm_up(frame)
 
     def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
-        """Everybody in the frame, by the best modality that its images allow.
+        """All people in the frame, by the best modality that its images allow.
 
         Raises:
             EstimatorError: there is no modality for the images that the frame has.
@@ -117,7 +117,7 @@ class Auto:
         if frame.depth is None:
             raise EstimatorError(f"the frame has no depth, and modality 'rgb' is not there: {self._absent}")
         if not self._alive:
-            self._notice = f"{_lacking(frame)}: nobody can be seen"
+            self._notice = f"{_lacking(frame)}: no person can be seen"
         elif frame.color is None:
             self._notice = "no color image: points go on with depth alone"
         elif self._rgbd is not None:
@@ -133,7 +133,7 @@ class Auto:
             self._notice = "modality 'points' is not there: rgb is used"
             return self._rgb, frame
         self._notice = f"{_lacking(frame)}: rgb takes over, distances are less exact"
-        # The few readings that are left may still say how far away somebody is.
+        # The few readings that are left may still say how far away a person is.
         left = frame.depth is not None and bool((np.nan_to_num(frame.depth) > 0).any())
         return self._rgb, frame if left else replace(frame, depth=None)
 

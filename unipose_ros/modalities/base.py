@@ -42,7 +42,7 @@ class Modality(Protocol):
 
     @property
     def last_keypoints(self) -> Keypoints2D | None:
-        """What the 2D network saw in the last frame; ``None`` when there is no such network."""
+        """What the 2D network detected in the last frame; ``None`` when there is no such network."""
         ...
 
     @property
@@ -65,7 +65,7 @@ class Modality(Protocol):
         ...
 
     def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
-        """Everybody in the frame, without ids; its stages are timed.
+        """All people in the frame, without ids; its stages are timed.
 
         Raises:
             EstimatorError: the frame lacks an image that this modality needs.

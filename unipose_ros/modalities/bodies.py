@@ -1,4 +1,4 @@
-"""Bone lengths of everybody who is followed, learned over time from what the sensors alone say."""
+"""Bone lengths of all people who are followed, learned over time from what the sensors alone say."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FloatArray = NDArray[np.float64]
 
 #: Seconds for which errors of successive frames are alike: so much time counts as one measurement.
 _ALIKE = 0.4
-#: However long somebody was watched, a log length is not known better than this; joints of a network differ a little
+#: However long a person was watched, a log length is not known better than this; joints of a network differ a little
 #: from pose to pose.
 _LEAST_STD = 0.015
 #: A person is known once the log size has a smaller standard deviation than this; until then bones follow the size.
@@ -25,7 +25,7 @@ _MEASURED = 0.05
 _ASYMMETRY = 0.01
 #: Meters between a track and a person of the next frame up to which they are the same.
 _SAME = 0.4
-#: Somebody of whom nothing was heard for so many nanoseconds is forgotten.
+#: A person of whom nothing was heard for so many nanoseconds is forgotten.
 _FORGET_NS = 5_000_000_000
 
 
@@ -34,13 +34,13 @@ class _Known:
     """One person.
 
     Attributes:
-        place: (3,) meters, middle of the joints when last heard of.
+        location: (3,) meters, middle of the joints when last heard of.
         means, precisions: (B,) log length relative to the average adult's, and the inverse of its variance by
             measurements alone.
         seen_ns, learned_ns: stamps.
     """
 
-    place: FloatArray
+    location: FloatArray
     means: FloatArray
     precisions: FloatArray
     seen_ns: int
@@ -52,8 +52,8 @@ class Bodies:
 
     A person is measured in every frame in which the sensors say enough (:class:`~unipose_ros.fusion.solve.Fused`
     gives lengths without what the prior said). Measurements are combined by Student's t in the log length, so that
-    single wrong ones do not count; left and right are the same but for a percent. With nobody to say who is who
-    (:meth:`follow` is never called) everybody is of the population.
+    single wrong ones do not count; left and right are the same but for a percent. Without ids
+    (:meth:`follow` is never called) all people are of the population.
 
     Args:
         size: mean of the log size of people, relative to an average adult.
@@ -69,7 +69,7 @@ class Bodies:
         return len(self._people)
 
     def reset(self) -> None:
-        """Forget everybody."""
+        """Forget all people."""
         self._people.clear()
         self._latest = None
 
@@ -81,34 +81,34 @@ class Bodies:
             lengths, stds: (N, B) meters as the sensors alone say; a standard deviation of inf where they do not.
             stamp_ns: of the frame.
         """
-        self._latest = (_places(joints), lengths, stds, stamp_ns)
+        self._latest = (_locations(joints), lengths, stds, stamp_ns)
 
     def follow(self, people: Skeletons) -> None:
         """Hear who is who in the frame that was measured last: people with ids, smoothed or predicted."""
         self._forget(people.stamp_ns)
-        places = _places(people.positions.astype(np.float64))
-        for name, place in zip(people.ids, places, strict=True):
-            if not name or not np.isfinite(place).all():
+        locations = _locations(people.positions.astype(np.float64))
+        for name, location in zip(people.ids, locations, strict=True):
+            if not name or not np.isfinite(location).all():
                 continue
             known = self._people.get(name)
             if known is None:
                 zeros = np.zeros(len(BONES))
-                known = self._people[name] = _Known(place, zeros, zeros.copy(), people.stamp_ns)
-            known.place, known.seen_ns = place, people.stamp_ns
+                known = self._people[name] = _Known(location, zeros, zeros.copy(), people.stamp_ns)
+            known.location, known.seen_ns = location, people.stamp_ns
         if self._latest is not None and self._latest[3] == people.stamp_ns:
-            self._learn(people.ids, places)
+            self._learn(people.ids, locations)
         self._latest = None
 
-    def of(self, places: FloatArray) -> Body:
+    def of(self, locations: FloatArray) -> Body:
         """Bodies of the people at some places.
 
         Args:
-            places: (N, 3) meters, about the middle of the person; NaN is nobody who is known.
+            locations: (N, 3) meters, about the middle of the person; NaN is no person who is known.
         """
-        body = Body.of_population(len(places), self._size, self._size_std)
+        body = Body.of_population(len(locations), self._size, self._size_std)
         lengths, stds, sizes, size_stds = body.lengths, body.stds, body.sizes, body.size_stds
         follows = body.follows
-        for person, name in enumerate(self._names_at(places)):
+        for person, name in enumerate(self._names_at(locations)):
             if name is not None:
                 size, size_variance = self._size_of(self._people[name])
                 sizes[person], size_stds[person] = size, np.sqrt(size_variance)
@@ -129,9 +129,9 @@ class Bodies:
         if not known or not len(directions):
             return sizes, stds
         unit = directions / np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-9)
-        places = np.stack([person.place for person in known])
-        along = unit @ places.T
-        apart = np.linalg.norm(places - along[..., None] * unit[:, None], axis=-1)
+        locations = np.stack([person.location for person in known])
+        along = unit @ locations.T
+        apart = np.linalg.norm(locations - along[..., None] * unit[:, None], axis=-1)
         apart = np.where(along > 0, apart, np.inf)
         for person, track in _pairs(apart, _SAME):
             size, variance = self._size_of(known[track])
@@ -143,21 +143,21 @@ class Bodies:
         for name in [name for name, known in self._people.items() if abs(now_ns - known.seen_ns) > _FORGET_NS]:
             del self._people[name]
 
-    def _names_at(self, places: FloatArray) -> list[str | None]:
+    def _names_at(self, locations: FloatArray) -> list[str | None]:
         """Who is where; each track once, nearest first."""
-        names, known = list(self._people), [person.place for person in self._people.values()]
-        found: list[str | None] = [None] * len(places)
-        if not names or not len(places):
+        names, known = list(self._people), [person.location for person in self._people.values()]
+        found: list[str | None] = [None] * len(locations)
+        if not names or not len(locations):
             return found
-        apart = np.linalg.norm(places[:, None] - np.stack(known), axis=-1)
+        apart = np.linalg.norm(locations[:, None] - np.stack(known), axis=-1)
         for person, track in _pairs(apart, _SAME):
             found[person] = names[track]
         return found
 
-    def _learn(self, names: Sequence[str], places: FloatArray) -> None:
+    def _learn(self, names: Sequence[str], locations: FloatArray) -> None:
         assert self._latest is not None
         found, lengths, stds, stamp_ns = self._latest
-        for person, track in _pairs(np.linalg.norm(found[:, None] - places, axis=-1), _SAME):
+        for person, track in _pairs(np.linalg.norm(found[:, None] - locations, axis=-1), _SAME):
             if names[track]:
                 self._add(self._people[names[track]], lengths[person], stds[person], stamp_ns)
 
@@ -176,8 +176,8 @@ class Bodies:
 
     def _size_of(self, known: _Known) -> tuple[float, float]:
         """Log size by all bones together: their own variation between people is noise here."""
-        spread = LENGTH_STDS**2 + 1 / np.maximum(known.precisions, 1e-9)
-        weights = np.where(known.precisions > 0, 1 / spread, 0.0)
+        std = LENGTH_STDS**2 + 1 / np.maximum(known.precisions, 1e-9)
+        weights = np.where(known.precisions > 0, 1 / std, 0.0)
         # Lengths of one person deviate together (long legs): half of the bones count.
         weights = weights / 2
         total = weights.sum() + 1 / self._size_std**2
@@ -195,7 +195,7 @@ class Bodies:
         return means, np.maximum(1 / total, _LEAST_STD**2)
 
 
-def _places(joints: FloatArray) -> FloatArray:
+def _locations(joints: FloatArray) -> FloatArray:
     """(N, 15, 3) -> (N, 3) middles of the joints there are; NaN without any."""
     there: NDArray[np.bool_] = np.asarray(np.isfinite(joints).all(axis=-1))
     count = there.sum(axis=1)

@@ -93,8 +93,8 @@ class Calibration:
 def calibrated(skeletons: Skeletons, calibration: Calibration | None) -> Skeletons:
     """Skeletons with calibrated covariances and confidences.
 
-    A confidence becomes the probability that the joint lies within 10 cm of the truth. What has no covariance stays as
-    it is, confidence included.
+    A confidence becomes the probability that the joint lies within 10 cm of the ground truth. What has no covariance
+    stays as it is, confidence included.
 
     Args:
         calibration: of the modality; ``None`` leaves everything as it is.
@@ -120,7 +120,7 @@ def scale_covariances(covariances: NDArray[np.floating], numbers: StatusCalibrat
 
 
 def probability_near(scales: NDArray[np.floating], numbers: StatusCalibration) -> NDArray[np.float64]:
-    """Probability that a joint lies within 10 cm of the truth, from its S (..., 6)."""
+    """Probability that a joint lies within 10 cm of the ground truth, from its S (..., 6)."""
     return probability_within(np.asarray(scales, np.float64) * numbers.inflation**_CONFIDENCE_POWER, numbers.dof)
 
 

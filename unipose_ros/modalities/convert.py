@@ -63,7 +63,7 @@ def _table() -> tuple[FloatArray, FloatArray]:
 def to_skeletons(
     frame: RgbdFrame,
     people: Proposals,
-    said: JointPredictions,
+    predictions: JointPredictions,
     joint_set: JointSet,
     modality: str,
     config: DetectionConfig,
@@ -75,22 +75,22 @@ def to_skeletons(
 
     Args:
         people: those who were looked at.
-        said: the same people in the same order.
+        predictions: the same people in the same order.
         config: which 2D keypoints count as seen.
     """
-    there = np.isfinite(said.positions).all(axis=-1) & np.isfinite(said.scales)
-    seen = _seen(frame, people, said.positions, joint_set, config)
+    there = np.isfinite(predictions.positions).all(axis=-1) & np.isfinite(predictions.scales)
+    seen = _seen(frame, people, predictions.positions, joint_set, config)
     status = np.where(seen, JointStatus.MEASURED, JointStatus.INFERRED)
-    sound = there & np.isfinite(said.covariances).all(axis=-1)
+    sound = there & np.isfinite(predictions.covariances).all(axis=-1)
     return Skeletons(
         stamp_ns=frame.stamp_ns,
         frame_id=frame.frame_id,
         modality=modality,
-        positions=np.where(there[..., None], said.positions, np.nan).astype(np.float32),
-        confidences=np.where(there, probability_within(said.scales), 0).astype(np.float32),
+        positions=np.where(there[..., None], predictions.positions, np.nan).astype(np.float32),
+        confidences=np.where(there, probability_within(predictions.scales), 0).astype(np.float32),
         status=np.where(there, status, JointStatus.MISSING).astype(np.uint8),
         scores=people.scores,
-        covariances=np.where(sound[..., None], said.covariances, np.nan).astype(np.float32),
+        covariances=np.where(sound[..., None], predictions.covariances, np.nan).astype(np.float32),
         joint_set=joint_set,
     )
 
@@ -104,7 +104,7 @@ def _seen(
     inside = in_image(frame.camera, positions)
     if people.keypoints is None:
         return inside
-    believed = visible_keypoints(people.keypoints, frame.camera.width, frame.camera.height, config)
-    pixels = np.where(believed[..., None], people.keypoints.pixels, np.nan)
+    visible = visible_keypoints(people.keypoints, frame.camera.width, frame.camera.height, config)
+    pixels = np.where(visible[..., None], people.keypoints.pixels, np.nan)
     pointed_at, _ = convert_joints(pixels, COCO17, joint_set)
     return np.asarray(inside & np.isfinite(pointed_at).all(axis=-1))

@@ -117,7 +117,7 @@ def build_rgb(name: str, config: EstimatorConfig, components: Components) -> Mod
         assert lifter is not None
         return LiftingEstimator(name, lifter, cache, f"no image network: {no_network}")
     trained = load_network_for(config, name)
-    # The lifter says ITOP's joints; a network of others has to do without.
+    # The lifter predicts ITOP's joints; a network of others has to do without.
     fits = lifter is not None and trained.record.joint_set == ITOP15.name
     fallback = LiftingFallback(name, lifter, config.rgb, config.detection) if lifter is not None and fits else None
     codec = load_codec(name, trained, CodecContext(config.detection, lifter))
@@ -236,7 +236,7 @@ def _load_lifter(config: EstimatorConfig, threads: int | None = None) -> Lifter:
     from unipose_ros.lifting import LiftingConfig, load_lifter
 
     prior = stature_prior(config.rgb.stature)
-    settings = LiftingConfig(detection=config.detection, size=prior.mean, size_spread=prior.std)
+    settings = LiftingConfig(detection=config.detection, size=prior.mean, size_std=prior.std)
     # Refined keypoints make poses no worse, and distances less short.
     refiner = None if _absence(config, "refiner") else weights_file(config, "refiner")
     return load_lifter(weights_file(config, "lifter"), settings, refiner, threads or config.threads, config.backend)

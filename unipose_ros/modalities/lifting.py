@@ -30,10 +30,10 @@ _NEEDS = RequiredInputs(color=True, depth=False)
 def lift_people(lifter: Lifter, frame: RgbdFrame, people: Proposals, modality: str) -> Skeletons:
     """Skeletons of those who show enough keypoints; depth readings of the frame are fused in.
 
-    A confidence is the probability that the joint lies within 10 cm of the truth, as for the networks.
+    A confidence is the probability that the joint lies within 10 cm of the ground truth, as for the networks.
 
     Args:
-        people: with keypoints; without them nobody can be lifted.
+        people: with keypoints; without them no person can be lifted.
     """
     if people.keypoints is None:
         return Skeletons.empty(frame.stamp_ns, frame.frame_id, modality)
@@ -107,7 +107,7 @@ class LiftingEstimator:
         self._cache.detect(frame)
 
     def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
-        """Everybody in the frame, without ids; stages ``people`` and ``lift``.
+        """All people in the frame, without ids; stages ``people`` and ``lift``.
 
         Raises:
             EstimatorError: the frame has no color, or the estimator is closed.

@@ -41,7 +41,7 @@ class Lookup:
         self.estimate(frame, StageClock())
 
     def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
-        """Everybody in the frame, without ids.
+        """All people in the frame, without ids.
 
         Raises:
             EstimatorError: the frame lacks color or depth, or the detector is closed or has

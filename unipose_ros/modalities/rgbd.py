@@ -26,7 +26,7 @@ from unipose_ros.keypoints import KeypointDetector, Keypoints2D
 from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.modalities.bodies import Bodies
 from unipose_ros.modalities.convert import to_skeletons
-from unipose_ros.modalities.rgbd_fusion import Claims, fused_people
+from unipose_ros.modalities.rgbd_fusion import PointPredictions, fused_people
 from unipose_ros.modalities.rgbd_people import Watch, rough_joints, together
 from unipose_ros.timing import StageClock
 
@@ -47,13 +47,13 @@ _SIZES = (0.42, 1.36)
 
 
 class Rgbd:
-    """Everybody in a frame of color and depth.
+    """All people in a frame of color and depth.
 
     Args:
         trained: the point network, with keypoints painted on.
         detector: 2D network of COCO-17 keypoints.
         person_detector: of people in depth, for those whom color overlooks.
-        judge: which of those are people.
+        verifier: which of those are people.
         lifter: of keypoints; ``None`` to do without.
         bodies: bone lengths of the people who are followed.
         people: what counts as a person.
@@ -70,7 +70,7 @@ class Rgbd:
         trained: LoadedNetwork,
         detector: KeypointDetector,
         person_detector: PersonDetector,
-        judge: PoseVerifier,
+        verifier: PoseVerifier,
         lifter: Lifter | None,
         bodies: Bodies,
         people: DetectionConfig,
@@ -80,7 +80,7 @@ class Rgbd:
         self._reader = PointsCodec(trained.record, CodecContext(people))
         self._temperature = card_temperature(trained.record)
         self._watch = Watch(detector, person_detector, people, config.every)
-        self._judge = judge
+        self._verifier = verifier
         self._lifter = lifter
         self._people = people
         self._config = config
@@ -101,7 +101,7 @@ class Rgbd:
             trained.run(self._reader.dummy_input(people))
 
     def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
-        """Everybody in the frame, without ids; stages ``people``, ``crop``, ``network`` and ``lift``.
+        """All people in the frame, without ids; stages ``people``, ``crop``, ``network`` and ``lift``.
 
         Raises:
             EstimatorError: the frame lacks an image, the detector has another joint set, or the estimator is closed.
@@ -116,15 +116,15 @@ class Rgbd:
         self._count("people without depth", int((~measurable).sum()))
         unseen = unseen.select(~rough).joined(self._closer(frame, unseen.select(rough), clock))
         people = together(seen.select(measurable), unseen)
-        said = self._look(frame, people, clock)
+        predictions = self._predict(frame, people, clock)
         with clock.stage("lift"):
-            found, fused = fused_people(frame, said, self._lifter, self.bodies, self._people)
+            found, fused = fused_people(frame, predictions, self._lifter, self.bodies, self._people)
             touched = (fused.owned > _OWNED).sum(axis=1) >= _LEAST_OWNED
             self._count("people without depth", int((~touched).sum()))
             plausible = (fused.sizes > _SIZES[0]) & (fused.sizes < _SIZES[1])
             self._count("people of implausible size", int((touched & ~plausible).sum()))
             by_color = np.arange(len(people)) < int(measurable.sum())
-            found = self._believed(frame, found, said, by_color, touched & plausible)
+            found = self._believed(frame, found, predictions, by_color, touched & plausible)
             self._watch.remember(frame, found)
         return found
 
@@ -132,16 +132,16 @@ class Rgbd:
         """Those of rough boxes who may be people, in boxes around the joints of a first look."""
         if not len(rough):
             return rough
-        said = self._look(frame, together(Proposals.empty(), rough), clock)
+        predictions = self._predict(frame, together(Proposals.empty(), rough), clock)
         with clock.stage("lift"):
-            likely = self._likely(frame, said)
-            found, _ = fused_people(frame, said, None, self.bodies, self._people)
+            likely = self._likely(frame, predictions)
+            found, _ = fused_people(frame, predictions, None, self.bodies, self._people)
             kept = np.flatnonzero(likely >= _AT_FIRST * self._people.min_person_probability)
             closer = boxes_around_joints(frame.camera, found.select(kept))
         return closer.select(is_usable(closer, frame.camera, with_distance=True))
 
-    def _look(self, frame: RgbdFrame, people: Proposals, clock: StageClock) -> Claims:
-        """What the network says of everybody of whom there are points enough."""
+    def _predict(self, frame: RgbdFrame, people: Proposals, clock: StageClock) -> PointPredictions:
+        """What the network predicts of all people of whom there are points enough."""
         shape = (len(people), _J)
         joints, scales, covariances = np.full((*shape, 3), np.nan), np.full(shape, np.nan), np.full((*shape, 6), np.nan)
         with clock.stage("crop"):
@@ -152,13 +152,18 @@ class Rgbd:
             samples = [sample for sample in cut if sample is not None]
             with clock.stage("network"):
                 outputs = self._loaded().run(self._reader.collate(samples))
-            said = self._reader.decode(samples, outputs)
-            joints[chosen], scales[chosen] = said.positions, self._temperature * said.scales
-            covariances[chosen] = self._temperature**2 * said.covariances
-        return Claims(people, joints, scales, covariances)
+            predictions = self._reader.decode(samples, outputs)
+            joints[chosen], scales[chosen] = predictions.positions, self._temperature * predictions.scales
+            covariances[chosen] = self._temperature**2 * predictions.covariances
+        return PointPredictions(people, joints, scales, covariances)
 
     def _believed(
-        self, frame: RgbdFrame, found: Skeletons, said: Claims, seen: NDArray[np.bool_], touched: NDArray[np.bool_]
+        self,
+        frame: RgbdFrame,
+        found: Skeletons,
+        predictions: PointPredictions,
+        seen: NDArray[np.bool_],
+        touched: NDArray[np.bool_],
     ) -> Skeletons:
         """Those whom color shows, and of the others those who are likely people and whom color supports.
 
@@ -166,7 +171,7 @@ class Rgbd:
             seen: (N,) whom color shows.
             touched: (N,) whom depth readings of a person's size belong to.
         """
-        likely = self._likely(frame, said)
+        likely = self._likely(frame, predictions)
         kept = seen & touched
         others = np.flatnonzero(~seen & touched)
         if len(others):
@@ -188,16 +193,21 @@ class Rgbd:
         self._count("people twice", len(chosen) - len(distinct))
         return found.select(np.array(distinct, np.intp))
 
-    def _likely(self, frame: RgbdFrame, said: Claims) -> NDArray[np.float32]:
+    def _likely(self, frame: RgbdFrame, predictions: PointPredictions) -> NDArray[np.float32]:
         """(N,) how likely each is a person by depth and the network; 0 for whom the network could not look at."""
-        there = np.asarray(np.isfinite(said.joints).all(axis=(1, 2)), np.bool_)
+        there = np.asarray(np.isfinite(predictions.joints).all(axis=(1, 2)), np.bool_)
         likely = np.zeros(len(there), np.float32)
         if there.any():
-            people = said.people.select(there)
+            people = predictions.people.select(there)
             joints = JointPredictions(
-                *(part[there].astype(np.float32) for part in (said.joints, said.scales, said.covariances))
+                *(
+                    part[there].astype(np.float32)
+                    for part in (predictions.joints, predictions.scales, predictions.covariances)
+                )
             )
-            likely[there] = self._judge.likely(frame, to_skeletons(frame, people, joints, ITOP15, NAME, self._people))
+            likely[there] = self._verifier.likely(
+                frame, to_skeletons(frame, people, joints, ITOP15, NAME, self._people)
+            )
         return likely
 
     def follow(self, people: Skeletons) -> None:
@@ -205,7 +215,7 @@ class Rgbd:
         self.bodies.follow(people)
 
     def reset(self) -> None:
-        """Forget earlier frames, and everybody's bones."""
+        """Forget earlier frames, and all people's bones."""
         self._watch.reset()
         self.bodies.reset()
 

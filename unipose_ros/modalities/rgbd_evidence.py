@@ -78,13 +78,13 @@ def seen_surfaces(
     costs, hidden = np.full((people, _J, SURFACES), np.inf), np.full((people, _J), _HIDDEN)
     slopes[:, BODY_POSITIONS] = directions[..., :2]
     depths[:, BODY_POSITIONS] = np.nan_to_num(joint_depths(directions, found.depths, body.SURFACE_OFFSETS))
-    stds[:, BODY_POSITIONS] = np.hypot(body.SURFACE_STDS[:, None], np.nan_to_num(found.spreads))
+    stds[:, BODY_POSITIONS] = np.hypot(body.SURFACE_STDS[:, None], np.nan_to_num(found.stds))
     costs[:, BODY_POSITIONS] = surface_costs(found)
     hidden[:, BODY_POSITIONS] += _HIDDEN_BY_CONFIDENCE * confidences
     return Surfaces(slopes, depths, stds, costs, hidden)
 
 
-def places_to_look(camera: Camera, pixels: FloatArray, joints: FloatArray) -> FloatArray:
+def sample_pixels(camera: Camera, pixels: FloatArray, joints: FloatArray) -> FloatArray:
     """(N, 13, 2) pixels of the keypoints, or where there are none of the network's joints (N, 15, 3)."""
     there = np.isfinite(pixels).all(axis=-1, keepdims=True)
     return np.where(there, pixels, project(camera, joints[:, BODY_POSITIONS]))
@@ -100,9 +100,9 @@ def lifted_poses(lifter: Lifter | None, keypoints: Keypoints2D, camera: Camera) 
     if enough.any():
         chosen = keypoints.select(enough)
         seen = lifter.seen(chosen, camera)
-        said = lifter.relative(chosen, camera, seen)
-        poses[enough] = said.joints
+        lifted = lifter.relative(chosen, camera, seen)
+        poses[enough] = lifted.joints
         middle = np.where(seen[..., None], rays(camera, np.where(seen[..., None], chosen.pixels, 0)), 0).sum(axis=1)
-        towards = np.broadcast_to(middle[:, None], said.joints.shape)
-        covariances[enough] = along_rays(towards, said.spreads[..., 1], said.spreads[..., 0])
+        towards = np.broadcast_to(middle[:, None], lifted.joints.shape)
+        covariances[enough] = along_rays(towards, lifted.stds[..., 1], lifted.stds[..., 0])
     return poses, covariances

@@ -1,4 +1,4 @@
-"""From what everybody says about some people to their skeletons: modality ``rgbd``'s way into the fusion and out."""
+"""From all sources' evidence about people to skeletons: modality ``rgbd``'s way into the fusion and out."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from unipose_ros.fusion.solve import Fused, fuse
 from unipose_ros.geometry import body_model as body
 from unipose_ros.modalities.bodies import Bodies
 from unipose_ros.modalities.convert import probability_within
-from unipose_ros.modalities.rgbd_evidence import keypoint_slopes, lifted_poses, places_to_look, seen_surfaces
-from unipose_ros.modalities.sides import Exchange, exchanges, side_doubt, with_doubt
+from unipose_ros.modalities.rgbd_evidence import keypoint_slopes, lifted_poses, sample_pixels, seen_surfaces
+from unipose_ros.modalities.sides import Exchange, exchange_probability, exchanges, widened
 from unipose_ros.visibility import seen_in_depth
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _CONFIDENCE = 0.8
 
 
 @dataclass(frozen=True, eq=False)
-class Claims:
+class PointPredictions:
     """What is said of N people of one frame.
 
     Attributes:
@@ -57,25 +57,25 @@ class Claims:
 
 
 def fused_people(
-    frame: RgbdFrame, claims: Claims, lifter: Lifter | None, bodies: Bodies, config: DetectionConfig
+    frame: RgbdFrame, predictions: PointPredictions, lifter: Lifter | None, bodies: Bodies, config: DetectionConfig
 ) -> tuple[Skeletons, Fused]:
-    """Everybody's joints.
+    """All people's joints.
 
     Args:
         lifter: of keypoints; ``None`` to do without.
         bodies: known bone lengths; takes note of those that are measured.
         config: which keypoints count as seen.
     """
-    evidence = _evidence(frame, claims, lifter, bodies, config)
-    fused = fuse(evidence, _start(evidence, claims))
-    fused = _with_sides(frame, claims, evidence, fused, lifter, bodies, config)
+    evidence = _evidence(frame, predictions, lifter, bodies, config)
+    fused = fuse(evidence, _start(evidence, predictions))
+    fused = _with_sides(frame, predictions, evidence, fused, lifter, bodies, config)
     _measure(fused, bodies, frame.stamp_ns)
-    return _skeletons(frame, claims.people, fused), fused
+    return _skeletons(frame, predictions.people, fused), fused
 
 
 def _with_sides(
     frame: RgbdFrame,
-    claims: Claims,
+    predictions: PointPredictions,
     evidence: Evidence,
     fused: Fused,
     lifter: Lifter | None,
@@ -86,16 +86,16 @@ def _with_sides(
     tried = exchanges(evidence)
     if not tried:
         return fused
-    other = _exchanged(claims, tried)
+    other = _exchanged(predictions, tried)
     their_evidence = _evidence(frame, other, lifter, bodies, config)
     theirs = fuse(their_evidence, _start(their_evidence, other))
     return _likelier(fused, theirs, tried)
 
 
-def _exchanged(claims: Claims, tried: Sequence[Exchange]) -> Claims:
+def _exchanged(predictions: PointPredictions, tried: Sequence[Exchange]) -> PointPredictions:
     """One person for every exchange, with the keypoints permuted."""
     rows = np.array([exchange.person for exchange in tried])
-    people = claims.people.select(rows)
+    people = predictions.people.select(rows)
     assert people.keypoints is not None
     order = np.array([exchange.keypoints for exchange in tried])
     keypoints = replace(
@@ -104,7 +104,7 @@ def _exchanged(claims: Claims, tried: Sequence[Exchange]) -> Claims:
         confidences=np.take_along_axis(people.keypoints.confidences, order, axis=1),
     )
     people = replace(people, keypoints=keypoints)
-    return Claims(people, claims.joints[rows], claims.scales[rows], claims.covariances[rows])
+    return PointPredictions(people, predictions.joints[rows], predictions.scales[rows], predictions.covariances[rows])
 
 
 def _likelier(fused: Fused, theirs: Fused, tried: Sequence[Exchange]) -> Fused:
@@ -114,53 +114,53 @@ def _likelier(fused: Fused, theirs: Fused, tried: Sequence[Exchange]) -> Fused:
         costs = [theirs.costs[row] + tried[row].prior for row in rows]
         best = rows[int(np.argmin(costs))]
         straight, crossed = float(fused.costs[person]), float(min(costs))
-        doubt = side_doubt(straight, crossed)
+        probability = exchange_probability(straight, crossed)
         if crossed < straight:
             for name, value in arrays.items():
                 value[person] = getattr(theirs, name)[best]
-            arrays["covariances"][person] = with_doubt(theirs, best, fused.joints[person], doubt)
+            arrays["covariances"][person] = widened(theirs, best, fused.joints[person], probability)
         else:
-            arrays["covariances"][person] = with_doubt(fused, person, theirs.joints[best], doubt)
+            arrays["covariances"][person] = widened(fused, person, theirs.joints[best], probability)
     return Fused(**arrays)
 
 
 def _evidence(
-    frame: RgbdFrame, claims: Claims, lifter: Lifter | None, bodies: Bodies, config: DetectionConfig
+    frame: RgbdFrame, predictions: PointPredictions, lifter: Lifter | None, bodies: Bodies, config: DetectionConfig
 ) -> Evidence:
     assert frame.depth is not None
-    assert claims.people.keypoints is not None
-    camera, keypoints = frame.camera, claims.people.keypoints
+    assert predictions.people.keypoints is not None
+    camera, keypoints = frame.camera, predictions.people.keypoints
     seen = visible_keypoints(keypoints, camera.width, camera.height, config)
     pixels, confidences, _ = body.body_pixels(keypoints.pixels, keypoints.confidences, seen)
-    middles = _middles(frame.camera, claims)
+    middles = _middles(frame.camera, predictions)
     distances = middles[:, 2]
     slopes, slope_stds = keypoint_slopes(camera, pixels, confidences, distances)
-    places = places_to_look(camera, pixels, claims.joints)
+    pixels_to_read = sample_pixels(camera, pixels, predictions.joints)
     pose, pose_covariances = lifted_poses(lifter, keypoints, camera)
     return Evidence(
-        joints=claims.joints,
-        covariances=unpack(claims.covariances),
+        joints=predictions.joints,
+        covariances=unpack(predictions.covariances),
         slopes=slopes,
         slope_stds=slope_stds,
-        surfaces=seen_surfaces(camera, frame.depth, places, confidences, distances),
+        surfaces=seen_surfaces(camera, frame.depth, pixels_to_read, confidences, distances),
         pose=pose,
         pose_covariances=pose_covariances,
         body=bodies.of(middles),
     )
 
 
-def _middles(camera: Camera, claims: Claims) -> FloatArray:
+def _middles(camera: Camera, predictions: PointPredictions) -> FloatArray:
     """(N, 3) meters: about the middle of each person, by the network, else by the box."""
-    there = np.isfinite(claims.joints).all(axis=-1, keepdims=True)
+    there = np.isfinite(predictions.joints).all(axis=-1, keepdims=True)
     count = there.sum(axis=1)
-    mean = np.where(there, claims.joints, 0.0).sum(axis=1) / np.maximum(count, 1)
-    boxes = claims.people.boxes.astype(np.float64)
-    return np.where(count > 0, mean, unproject(camera, (boxes[:, :2] + boxes[:, 2:]) / 2, claims.people.distances))
+    mean = np.where(there, predictions.joints, 0.0).sum(axis=1) / np.maximum(count, 1)
+    boxes = predictions.people.boxes.astype(np.float64)
+    return np.where(count > 0, mean, unproject(camera, (boxes[:, :2] + boxes[:, 2:]) / 2, predictions.people.distances))
 
 
-def _start(evidence: Evidence, claims: Claims) -> FloatArray:
+def _start(evidence: Evidence, predictions: PointPredictions) -> FloatArray:
     """(N, 15, 3) where to begin: the network's joints, else those on the keypoints' rays, else the person's middle."""
-    distances = claims.people.distances.astype(np.float64)[:, None, None]
+    distances = predictions.people.distances.astype(np.float64)[:, None, None]
     on_rays = np.concatenate([evidence.slopes, np.ones_like(evidence.slopes[..., :1])], axis=-1) * distances
     start = np.where(np.isfinite(evidence.joints), evidence.joints, on_rays)
     there = np.isfinite(start).all(axis=-1, keepdims=True)

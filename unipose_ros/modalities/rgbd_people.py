@@ -1,4 +1,4 @@
-"""Who is there by color, and who by depth alone: proposals of modality ``rgbd``."""
+"""Person detection by color, and by depth alone: proposals of modality ``rgbd``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FloatArray = NDArray[np.float64]
 
 #: People are searched for in depth once in so many nanoseconds: whoever is found is known from then on.
 _SEARCH_NS = 100_000_000
-#: After this long without a frame nobody is where they were, in nanoseconds.
+#: After this long without a frame no person is where they were, in nanoseconds.
 _STALE_NS = 300_000_000
 #: A box around joints is grown by this fraction of its sides: people move until the next frame.
 _MOVED = 0.05
@@ -46,17 +46,17 @@ class Watch:
     ) -> None:
         self.detector = detector
         self._flow = KeypointFlow(detector, every)
-        self._finder = person_detector
+        self._detector = person_detector
         self._config = config
         self._known = Proposals.empty()
         self._stamp_ns, self._searched_ns = 0, 0
-        #: Everybody whom the 2D network saw in the last frame, however unsure.
+        #: All people whom the 2D network detected in the last frame, however unsure.
         self.raw = Keypoints2D.empty()
 
     @property
     def runtime(self) -> str:
         """What runs both, and where."""
-        return f"{self._flow.runtime}, and {self._finder.runtime}"
+        return f"{self._flow.runtime}, and {self._detector.runtime}"
 
     def color(self, frame: RgbdFrame) -> Proposals:
         """People by the 2D network, best first, with keypoints, at the distances of their trunks' joints.
@@ -88,7 +88,7 @@ class Watch:
         new = Proposals.empty()
         if not 0 < frame.stamp_ns - self._searched_ns < _SEARCH_NS:
             self._searched_ns = frame.stamp_ns
-            new = replace(self._finder(frame).at_joints(), keypoints=None)
+            new = replace(self._detector(frame).at_joints(), keypoints=None)
             new = new.select(~new.overlaps_any(seen) & ~new.overlaps_any(known))
         people = known.joined(new)
         rough = np.arange(len(people)) >= len(known)
@@ -105,12 +105,12 @@ class Watch:
         self._known = Proposals.empty()
         self._stamp_ns, self._searched_ns = 0, 0
         self._flow.reset()
-        self._finder.reset()
+        self._detector.reset()
 
     def close(self) -> None:
         """Free the person detector's network."""
         self._known = Proposals.empty()
-        self._finder.close()
+        self._detector.close()
 
 
 def together(seen: Proposals, unseen: Proposals) -> Proposals:

@@ -82,7 +82,7 @@ def _costs(evidence: Evidence, permutation: NDArray[np.intp]) -> FloatArray:
     return np.where(np.isfinite(squares), student_cost(np.nan_to_num(squares), 2), 0.0)
 
 
-def side_doubt(straight: float, exchanged: float) -> float:
+def exchange_probability(straight: float, exchanged: float) -> float:
     """Probability that the likelier of two namings of the sides is wrong.
 
     Args:
@@ -92,8 +92,8 @@ def side_doubt(straight: float, exchanged: float) -> float:
     return float(max(1 / (1 + np.exp(min(difference, 50.0))), _LEAST_DOUBT))
 
 
-def with_doubt(fused: Fused, person: int, other: FloatArray, doubt: float) -> FloatArray:
+def widened(fused: Fused, person: int, other: FloatArray, probability: float) -> FloatArray:
     """(15, 3, 3) covariances of a person's joints when these may be the other ones (15, 3) with a probability."""
     apart = other - fused.joints[person]
     outer = apart[:, :, None] * apart[:, None, :]
-    return np.asarray(fused.covariances[person] + doubt * outer)
+    return np.asarray(fused.covariances[person] + probability * outer)

@@ -34,7 +34,7 @@ _OCCLUDED_PROBABILITY = 0.85
 
 
 class Fallback(Protocol):
-    """Another way to skeletons, for people whom the network cannot judge well."""
+    """Another way to skeletons, for people whom the network cannot estimate well."""
 
     @property
     def runtime(self) -> str:
@@ -42,7 +42,7 @@ class Fallback(Protocol):
         ...
 
     def handles(self, frame: RgbdFrame, people: Proposals) -> NDArray[np.bool_]:
-        """(N,) people whom it judges better."""
+        """(N,) people whom it estimates better."""
         ...
 
     def __call__(self, frame: RgbdFrame, people: Proposals) -> Skeletons:
@@ -52,13 +52,13 @@ class Fallback(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class _Crops(Generic[Sample]):
-    """People of one frame who can be judged.
+    """People of one frame whose poses can be estimated.
 
     Attributes:
-        people: those whom the network judges.
+        people: those whose poses the network estimates.
         samples: what it is shown of each.
         others: those for the fallback.
-        keypoints: all of them as a 2D network sees them, where they were detected by one.
+        keypoints: all of them as a 2D network detects them, where they were detected by one.
         lost: people of whom there was too little to see.
     """
 
@@ -79,7 +79,7 @@ class TopDownEstimator(Generic[Sample]):
         codec: crops for it, and decodes its outputs.
         cache: where people are, by a detector.
         config: what counts as a person.
-        fallback: another way for some of them; ``None`` to let the network judge all.
+        fallback: another way for some of them; ``None`` to let the network estimate all.
         verifier: which of those who were detected in depth alone are people; ``None`` for a network of color.
         occluded: people behind or beside others; ``None`` to do without.
 
@@ -127,7 +127,7 @@ class TopDownEstimator(Generic[Sample]):
             trained.run(self._codec.dummy_input(people))
 
     def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
-        """Everybody in the frame, without ids; stages ``people``, ``crop``, ``network`` and ``lift``.
+        """All people in the frame, without ids; stages ``people``, ``crop``, ``network`` and ``lift``.
 
         Raises:
             EstimatorError: the frame lacks an image, or the estimator is closed.
@@ -140,8 +140,8 @@ class TopDownEstimator(Generic[Sample]):
             crops = self._crop(frame, with_occluded, clock)
             people, probabilities = self._estimate_poses(frame, crops, clock)
         people = self._with_fallback(frame, people, crops, clock)
-        # The cached score is the detector's: how likely somebody was is no evidence that they are there now.
-        self._cache.update(frame, people if not len(crops.others) else self._nobody(frame))
+        # The cached score is the detector's: how likely a person was is no evidence that they are there now.
+        self._cache.update(frame, people if not len(crops.others) else self._empty(frame))
         self.last_keypoints = crops.keypoints
         return people if probabilities is None else replace(people, scores=probabilities)
 
@@ -218,7 +218,7 @@ class TopDownEstimator(Generic[Sample]):
         return closer if is_usable(closer, frame.camera, with_distance=True).all() else crops.people
 
     def _crop(self, frame: RgbdFrame, people: Proposals, clock: StageClock) -> _Crops[Sample]:
-        """What the network is shown of everybody; those of whom there is too little to see are counted."""
+        """What the network is shown of all people; those of whom there is too little to see are counted."""
         with clock.stage("crop"):
             crops = self._cut(frame, people)
         self._count("too_few_measurements", crops.lost)
@@ -258,19 +258,19 @@ class TopDownEstimator(Generic[Sample]):
     ) -> Skeletons:
         """Skeletons in the camera's frame; their scores are the detector's."""
         if not crops.samples:
-            return self._nobody(frame)
+            return self._empty(frame)
         with clock.stage("lift"):
             predictions = self._codec.decode(crops.samples, outputs)
             predictions = replace(predictions, scales=predictions.scales * np.float32(self._temperature))
             if not self._images.depth and crops.people.keypoints is not None:
-                # What color shows is judged by color: depth can be as good as dead.
+                # What color shows is evaluated by color: depth can be as good as dead.
                 frame = replace(frame, depth=None)
             return to_skeletons(frame, crops.people, predictions, self._joint_set, self._name, self._config)
 
     def _verify(
         self, frame: RgbdFrame, poses: Skeletons, crops: _Crops[Sample], least: float
     ) -> tuple[Skeletons, NDArray[np.float32] | None]:
-        """Of those who were detected in depth alone, the likely ones, and how likely they are; else everybody.
+        """Of those who were detected in depth alone, the likely ones, and how likely they are; else all people.
 
         Args:
             least: probability of being a person.
@@ -292,7 +292,7 @@ class TopDownEstimator(Generic[Sample]):
         together = Skeletons.concat([people, others])
         return together.select(np.argsort(-together.scores, kind="stable")) if len(people) and len(others) else together
 
-    def _nobody(self, frame: RgbdFrame) -> Skeletons:
+    def _empty(self, frame: RgbdFrame) -> Skeletons:
         return Skeletons.empty(frame.stamp_ns, frame.frame_id, self._name, self._joint_set)
 
     def _count(self, reason: str, number: int) -> None:

@@ -85,20 +85,20 @@ class LocalAnchors(nn.Module):
         """
         confidence = keypoints[..., 2]
         there = confidence > 0
-        places = torch.where(there[..., None], keypoints[..., :2], size / 2)
-        seen = torch.cat([_read(features, places, size), confidence[..., None]], dim=-1)
+        points = torch.where(there[..., None], keypoints[..., :2], size / 2)
+        seen = torch.cat([_read(features, points, size), confidence[..., None]], dim=-1)
         hidden = torch.relu(self.look(seen) + self.joint)
-        said = self.say(torch.relu(self.between(hidden)))
-        said = said.reshape(*said.shape[:2], self._count, _NUMBERS).transpose(1, 2)
-        sure = self.gain * confidence.clamp_min(_LEAST_CONFIDENCE).log() + self.start
-        bias = torch.where(there, sure, _SILENT)[:, None]
-        anchors = places[:, None].expand(-1, self._count, -1, -1)
-        return LocalAnchorVotes(anchors, said[..., :2], said[..., 2], said[..., 3] + bias, said[..., 4])
+        outputs = self.say(torch.relu(self.between(hidden)))
+        outputs = outputs.reshape(*outputs.shape[:2], self._count, _NUMBERS).transpose(1, 2)
+        logit = self.gain * confidence.clamp_min(_LEAST_CONFIDENCE).log() + self.start
+        bias = torch.where(there, logit, _SILENT)[:, None]
+        anchors = points[:, None].expand(-1, self._count, -1, -1)
+        return LocalAnchorVotes(anchors, outputs[..., :2], outputs[..., 2], outputs[..., 3] + bias, outputs[..., 4])
 
 
-def _read(features: Tensor, places: Tensor, size: int) -> Tensor:
+def _read(features: Tensor, points: Tensor, size: int) -> Tensor:
     """(B, C, H, W) features at (B, J, 2) pixels of the window -> (B, J, C); those of its edge beyond it."""
-    grid = (2 * places + 1) / size - 1
+    grid = (2 * points + 1) / size - 1
     read = grid_sample(features, grid[:, None], "bilinear", padding_mode="border", align_corners=False)
     return read[:, :, 0].transpose(1, 2)
 
@@ -152,7 +152,7 @@ class AnchorNetworkConfig:
             raise ValueError(f"anchor network: size = {self.size} must be a multiple of {STRIDE}")
 
 
-#: Of networks that look at depth; windows come from ``codecs.depth_image``. ``mini`` and ``tiny`` for a CPU (the
+#: Of networks on depth; windows come from ``codecs.depth_image``. ``mini`` and ``tiny`` for a CPU (the
 #: first can be trained on one), ``base`` for a robot's GPU.
 DEPTH_SIZES = {
     "mini": AnchorNetworkConfig(channels=1, size=96),
@@ -161,7 +161,7 @@ DEPTH_SIZES = {
         channels=1, size=192, widths=(32, 64, 128, 192), blocks=(2, 3, 3), head_width=128, head_layers=2
     ),
 }
-#: Of networks that look at color; windows come from ``codecs.color_image``. Color says less about shape, so the
+#: Of networks on color; windows come from ``codecs.color_image``. Color says less about shape, so the
 #: windows are larger.
 RGB_SIZES = {
     "mini": AnchorNetworkConfig(channels=3, size=112),
@@ -180,14 +180,14 @@ class AnchorVotes(NamedTuple):
         depths: (B, J) meters relative to the person's distance.
         log_scales: (B, J) log of Laplace's scale of a coordinate, in meters.
         covariances: (B, J, 6) of (u, v, depth) as the votes spread, in pixels and meters: uu, uv, ud, vv, vd, dd.
-        surround: (B, J, 2) mean of the anchors alone, which training draws to the joint.
+        anchor: (B, J, 2) mean of the anchors alone, which training draws to the joint.
     """
 
     pixels: Tensor
     depths: Tensor
     log_scales: Tensor
     covariances: Tensor
-    surround: Tensor
+    anchor: Tensor
 
 
 def anchor_pixels(size: int) -> Tensor:
@@ -199,14 +199,14 @@ def anchor_pixels(size: int) -> Tensor:
     return torch.stack([columns.expand(shape), rows.expand(shape)], dim=-1).reshape(-1, 2)
 
 
-def count_anchor_votes(answers: LocalAnchorVotes) -> AnchorVotes:
+def count_anchor_votes(outputs: LocalAnchorVotes) -> AnchorVotes:
     """Softmax-weighted means over all anchors; depths are in meters."""
-    weights = answers.logits.softmax(dim=1)
-    votes = torch.cat([answers.anchors + answers.offsets, answers.depths[..., None]], dim=-1)
+    weights = outputs.logits.softmax(dim=1)
+    votes = torch.cat([outputs.anchors + outputs.offsets, outputs.depths[..., None]], dim=-1)
     means = (weights[..., None] * votes).sum(1)
-    spread = weighted_covariance(weights, votes - means[:, None])
-    scales = (weights * answers.log_scales).sum(1)
-    return AnchorVotes(means[..., :2], means[..., 2], scales, spread, _mean_anchor(weights, answers.anchors))
+    covariances = weighted_covariance(weights, votes - means[:, None])
+    scales = (weights * outputs.log_scales).sum(1)
+    return AnchorVotes(means[..., :2], means[..., 2], scales, covariances, _mean_anchor(weights, outputs.anchors))
 
 
 def _mean_anchor(weights: Tensor, anchors: Tensor) -> Tensor:
@@ -236,10 +236,10 @@ class AnchorNetwork(nn.Module):
             stages += [ResidualBlock(width, width) for _ in range(blocks - 1)]
             before = width
         self.body = nn.Sequential(*stages)
-        answers = PER_SIDE**2 * config.joints
-        self.offset_head = _head(config, 2 * answers)
-        self.depth_head = _head(config, answers)
-        self.weight_head = _head(config, 2 * answers)
+        outputs = PER_SIDE**2 * config.joints
+        self.offset_head = _head(config, 2 * outputs)
+        self.depth_head = _head(config, outputs)
+        self.weight_head = _head(config, 2 * outputs)
         cells = (config.size // STRIDE) ** 2
         if config.local:
             others = PER_SIDE**2 * cells
@@ -264,11 +264,11 @@ class AnchorNetwork(nn.Module):
                 without them it goes by the image alone.
         """
         features = self.body(self.stem(windows))
-        answers = self._everywhere(features)
+        outputs = self._everywhere(features)
         if keypoints is not None and self.config.local:
-            answers = _joined(answers, self.local(features, keypoints, self.config.size))
-        depths, log_scales = answers.depths * DEPTH_UNIT, answers.log_scales + _FIRST_LOG_SCALE
-        return count_anchor_votes(answers._replace(depths=depths, log_scales=log_scales))
+            outputs = _joined(outputs, self.local(features, keypoints, self.config.size))
+        depths, log_scales = outputs.depths * DEPTH_UNIT, outputs.log_scales + _FIRST_LOG_SCALE
+        return count_anchor_votes(outputs._replace(depths=depths, log_scales=log_scales))
 
     def _everywhere(self, features: Tensor) -> LocalAnchorVotes:
         """What the anchors all over the window say."""
@@ -280,24 +280,24 @@ class AnchorNetwork(nn.Module):
 
 
 def _joined(first: LocalAnchorVotes, second: LocalAnchorVotes) -> LocalAnchorVotes:
-    """The answers of both kinds of anchors."""
+    """The predictions of both kinds of anchors."""
     anchors = first.anchors.expand(first.offsets.shape)
     return LocalAnchorVotes(*(torch.cat([a, b], dim=1) for a, b in zip((anchors, *first[1:]), second, strict=True)))
 
 
-def _head(config: AnchorNetworkConfig, answers: int) -> nn.Sequential:
+def _head(config: AnchorNetworkConfig, outputs: int) -> nn.Sequential:
     """One branch of A2J: convolutions, then one answer per anchor, joint and number."""
     widths = [config.widths[-1], *[config.head_width] * config.head_layers]
     layers = [conv_bn_relu(a, b) for a, b in pairwise(widths)]
-    last = nn.Conv2d(widths[-1], answers, 3, padding=1)
+    last = nn.Conv2d(widths[-1], outputs, 3, padding=1)
     # Small answers at first: every joint is then the middle of the window at the person's distance.
     for parameter in last.parameters():
         nn.init.normal_(parameter, std=1e-3)
     return nn.Sequential(*layers, last)
 
 
-def _by_anchor(answers: Tensor, joints: int, numbers: int) -> Tensor:
+def _by_anchor(outputs: Tensor, joints: int, numbers: int) -> Tensor:
     """(B, 16 J n, H, W) -> (B, A, J, n), anchors in the order of :func:`anchor_pixels`."""
-    batch, _, rows, columns = answers.shape
-    split = answers.reshape(batch, PER_SIDE**2, joints, numbers, rows, columns)
+    batch, _, rows, columns = outputs.shape
+    split = outputs.reshape(batch, PER_SIDE**2, joints, numbers, rows, columns)
     return split.permute(0, 4, 5, 1, 2, 3).reshape(batch, rows * columns * PER_SIDE**2, joints, numbers)

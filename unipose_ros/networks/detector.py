@@ -55,7 +55,7 @@ SIZES = {"small": PersonCenterNetConfig()}
 
 
 class CenterMaps(NamedTuple):
-    """What the network says about every cell (h, w) of stride 4.
+    """What the network predicts about every cell (h, w) of stride 4.
 
     Attributes:
         heat: (B, h, w) logit that a person's trunk center lies there.
@@ -105,7 +105,7 @@ class PersonCenterNet(nn.Module):
         return torch.stack([0.3 * torch.randn(batch, 96, 128), torch.ones(batch, 96, 128)], dim=1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images to answers.
+        """Images to output maps.
 
         Args:
             images: (B, 2, H, W): log of depth in meters, relative to :data:`LOG_MIDDLE` and 0 where
@@ -121,14 +121,14 @@ class PersonCenterNet(nn.Module):
         merged = lateral[-1]
         for finer, smooth in zip(reversed(lateral[:-1]), self.smooth, strict=True):
             merged = smooth(functional.interpolate(merged, scale_factor=2.0, mode="nearest") + finer)
-        answers = self.answers(merged)
+        outputs = self.answers(merged)
         # The distance is said relative to the depth that is seen there.
-        return torch.cat([answers[:, :5], answers[:, 5:] + seen_depth(images)], dim=1)
+        return torch.cat([outputs[:, :5], outputs[:, 5:] + seen_depth(images)], dim=1)
 
 
-def split_maps(answers: Tensor) -> CenterMaps:
+def split_maps(outputs: Tensor) -> CenterMaps:
     """The network's (B, 6, h, w) by name."""
-    return CenterMaps(answers[:, HEAT], answers[:, SIDES], answers[:, LOG_DISTANCE] + LOG_MIDDLE)
+    return CenterMaps(outputs[:, HEAT], outputs[:, SIDES], outputs[:, LOG_DISTANCE] + LOG_MIDDLE)
 
 
 def with_contrast(images: Tensor) -> Tensor:

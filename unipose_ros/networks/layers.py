@@ -58,7 +58,7 @@ def check_trunk(network: str, width: int, blocks: int, dropout: float) -> None:
 
 
 class Votes(NamedTuple):
-    """What a point network says about J joints.
+    """What a point network predicts about J joints.
 
     Attributes:
         joints: (..., J, 3) meters.
@@ -71,7 +71,7 @@ class Votes(NamedTuple):
     covariances: Tensor
 
 
-def aggregate_votes(places: Tensor, logits: Tensor, log_scales: Tensor) -> Votes:
+def aggregate_votes(points: Tensor, logits: Tensor, log_scales: Tensor) -> Votes:
     """Softmax-weighted mean of what each anchor says.
 
     The covariance has the shape in which the votes spread and the size that the learned scale says:
@@ -79,16 +79,16 @@ def aggregate_votes(places: Tensor, logits: Tensor, log_scales: Tensor) -> Votes
     covariance is ours.
 
     Args:
-        places: (..., A, J, 3) meters, each anchor's vote.
+        points: (..., A, J, 3) meters, each anchor's vote.
         logits: (..., A, J) weight of the vote before the softmax.
         log_scales: (..., A, J) each anchor's log scale.
     """
     weights = logits.softmax(dim=-2)
-    joints = (weights[..., None] * places).sum(-3)
+    joints = (weights[..., None] * points).sum(-3)
     scales = (weights * log_scales).sum(-2)
-    apart = places - joints[..., None, :, :]
-    spread = weighted_covariance(weights, apart)
-    return Votes(joints, scales, with_scale(spread, spread.new_tensor(LEAST_COVARIANCE), scales.exp()))
+    apart = points - joints[..., None, :, :]
+    covariances = weighted_covariance(weights, apart)
+    return Votes(joints, scales, with_scale(covariances, covariances.new_tensor(LEAST_COVARIANCE), scales.exp()))
 
 
 def weighted_covariance(weights: Tensor, apart: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The lifter: 2D keypoints of one person -> 3D joints, and the camera that sees them so.
 
 As in CameraPose (Yang et al., WACV 2023), one branch says the pose in a frame of its own and another
-one the camera, so that keypoints without any 3D label can teach both by reprojection. The frame is
+one the camera, so that keypoints without any 3D label can train both by reprojection. The frame is
 upright here: its y axis is gravity, and it looks where the camera looks. The camera branch then says
 the tilt (two columns of the rotation, Zhou et al., CVPR 2019), how large a meter is in the image and
 the shift. With K known this is the whole camera; without K it is a weak perspective. The trunk is the
@@ -22,7 +22,7 @@ from unipose_ros.joint_sets import ITOP15
 from unipose_ros.networks.export import Axes, any_batch
 from unipose_ros.networks.layers import ResidualMlp, check_trunk
 
-# The refiner: what a detector says of one person's keypoints -> where they more likely are.
+# The refiner: what a detector predicts of one person's keypoints -> where they more likely are.
 #
 # The place of CameraPose's refinement network (Yang et al., WACV 2023): in front of any lifter. It
 # knows what bodies look like in images, and so which keypoints do not fit the others.

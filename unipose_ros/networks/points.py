@@ -68,7 +68,7 @@ class PointNetworkConfig:
 
 
 #: ``nano`` for trials, ``xs`` for robots without a GPU and for training without one, ``s`` for robots,
-#: ``l`` to teach.
+#: ``l`` to train.
 SIZES = {
     "nano": PointNetworkConfig(
         points=512, centers=32, neighbors=16, radius=0.3, edge=(32,), width=128, layers=2, heads=2, hidden=256
@@ -129,9 +129,9 @@ class PointNetwork(nn.Module):
         tokens = tokens.flatten(1, 2)
         for layer in self.layers:
             tokens = layer(tokens)
-        said = self.vote(self.norm(tokens)).reshape(batch, frames, self.config.centers, self.config.joints, 5)
-        places = centers[:, :, :, None] + said[..., :3]
-        return aggregate_votes(places, said[..., 3], said[..., 4])
+        outputs = self.vote(self.norm(tokens)).reshape(batch, frames, self.config.centers, self.config.joints, 5)
+        voted = centers[:, :, :, None] + outputs[..., :3]
+        return aggregate_votes(voted, outputs[..., 3], outputs[..., 4])
 
     def _locate(self, centers: Tensor) -> Tensor:
         """(B, T, M, 3) -> (B, T, M, width): where and when a token is; the last frame is at time 0."""

@@ -94,21 +94,21 @@ class RgbdRecording:
         self._begin()
         return sorted(self._pair()[str(self._depth_topic or self.topics.color)])
 
-    def truth(self) -> Iterator[Skeletons]:
+    def ground_truth(self) -> Iterator[Skeletons]:
         """Ground truth skeletons, where the recording has them.
 
         Raises:
             RecordingError: it has none, or they cannot be read.
         """
-        if self.topics.truth is None:
+        if self.topics.ground_truth is None:
             raise RecordingError(
                 f"{self._reader.path}: there are no true skeletons in it (no SkeletonArray on '*truth*')"
             )
-        for message in self._reader.messages([self.topics.truth]):
+        for message in self._reader.messages([self.topics.ground_truth]):
             try:
                 yield read_skeletons(message.value)
             except JointSetError as error:
-                raise RecordingError(f"{self._reader.path}: '{self.topics.truth}': {error}") from error
+                raise RecordingError(f"{self._reader.path}: '{self.topics.ground_truth}': {error}") from error
 
     def _begin(self) -> None:
         self.dropped.clear()

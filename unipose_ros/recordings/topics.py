@@ -26,7 +26,7 @@ _TYPES: dict[str, tuple[str, ...]] = {
     "depth": _IMAGES,
     "depth_info": (CAMERA_INFO,),
     "points": (POINT_CLOUD,),
-    "truth": (SKELETON_ARRAY,),
+    "ground_truth": (SKELETON_ARRAY,),
 }
 _SAMPLED = (*_IMAGES, CAMERA_INFO, POINT_CLOUD)
 #: Messages that are looked through for the first of every topic.
@@ -49,7 +49,7 @@ class RgbdTopics:
     depth: str | None = None
     depth_info: str | None = None
     points: str | None = None
-    truth: str | None = None
+    ground_truth: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def detect_topics(
         color=color,
         depth=depth,
         points=points,
-        truth=given.truth or choice.truth(),
+        ground_truth=given.ground_truth or choice.ground_truth(),
         color_info=given.color_info or choice.info_of(color),
         depth_info=given.depth_info or choice.info_of(depth or points),
     )
@@ -172,7 +172,7 @@ class _Choice:
             )
         return ranked[0]
 
-    def truth(self) -> str | None:
+    def ground_truth(self) -> str | None:
         """Ground truth skeletons."""
         return next(iter(self._ranked(lambda t: t.type == SKELETON_ARRAY and "truth" in t.name, ("skeletons",))), None)
 

@@ -151,7 +151,7 @@ def draw_skeletons(image: Image, skeletons: Skeletons, camera: Camera, thickness
 
 
 def draw_keypoints(image: Image, keypoints: Keypoints2D, thickness: int = 1) -> Image:
-    """Draw what the 2D network saw, thin and white, in place; returns the same image."""
+    """Draw what the 2D network detected, thin and white, in place; returns the same image."""
     for pixels, confidences in zip(keypoints.pixels, keypoints.confidences, strict=True):
         shown = np.where((confidences >= KEYPOINT_THRESHOLD)[:, None], pixels, np.nan)
         status = np.full(len(pixels), JointStatus.INFERRED, np.uint8)

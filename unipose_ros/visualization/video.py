@@ -60,9 +60,9 @@ def _encode(part: Path, images: Iterator[NDArray[np.uint8]], shape: tuple[int, .
     target = ["-an", "-vcodec", "libx264", "-pix_fmt", "yuv420p", "-crf", str(_QUALITY), "-f", "mp4"]
     command = [find_ffmpeg(), "-y", *source, *target, "-v", "error", f"file:{part}"]
     count = 0
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as errors:
         ffmpeg = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True
         )
         assert ffmpeg.stdin is not None
         try:
@@ -78,12 +78,12 @@ def _encode(part: Path, images: Iterator[NDArray[np.uint8]], shape: tuple[int, .
             ffmpeg.kill()
             ffmpeg.wait()
         if status != 0:
-            said.seek(0)
-            raise _failure(part, said.read().decode("utf-8", "replace"))
+            errors.seek(0)
+            raise _failure(part, errors.read().decode("utf-8", "replace"))
     return count
 
 
-def _failure(part: Path, said: str) -> OSError:
-    full = os.strerror(errno.ENOSPC) in said
-    reason = os.strerror(errno.ENOSPC) if full else f"ffmpeg cannot write it ({' '.join(said.split())[-200:]})"
+def _failure(part: Path, errors: str) -> OSError:
+    full = os.strerror(errno.ENOSPC) in errors
+    reason = os.strerror(errno.ENOSPC) if full else f"ffmpeg cannot write it ({' '.join(errors.split())[-200:]})"
     return OSError(errno.ENOSPC if full else errno.EIO, reason, str(part))

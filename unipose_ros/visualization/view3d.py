@@ -58,7 +58,7 @@ def side_view(
 
 
 def point_of_view(people: Sequence[Skeletons]) -> tuple[NDArray[np.floating], float]:
-    """Where the virtual camera looks and how far away it stands so that everybody fits."""
+    """Where the virtual camera looks and how far away it stands so that all people fit."""
     joints = np.concatenate([s.positions.reshape(-1, 3) for s in people] or [np.zeros((0, 3), np.float32)])
     joints = joints[np.isfinite(joints).all(axis=1)]
     if not len(joints):

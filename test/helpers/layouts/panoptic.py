@@ -36,7 +36,7 @@ WORLD = rigid(rotation(1, 30.0) @ rotation(0, 5.0), (10.0, 100.0, 300.0))
 
 
 def joints_in_depth(frame: int) -> np.ndarray:
-    """(2, 19, 3) meters: two boards of joints, the truth that the reader must return."""
+    """(2, 19, 3) meters: two boards of joints, the ground truth that the reader must return."""
     rng = np.random.default_rng(frame)
     first = rng.uniform([-0.8, -0.7, 2.1], [-0.2, 0.7, 2.1], (19, 3))
     second = rng.uniform([0.2, -0.7, 3.1], [0.9, 0.7, 3.1], (19, 3))

@@ -45,7 +45,7 @@ def write_human4d(folder: Path, names: tuple[str, ...] = ("200_M72e", "207_other
 
 
 def write_uc3m(folder: Path) -> None:
-    """Three frames: two numbered people, one mask that says only where, and one whose tracker saw nobody."""
+    """Three frames: two numbered people, one mask that says only where, and one whose tracker saw no person."""
     folder.mkdir(parents=True)
     masks = {"two": np.zeros((480, 640), np.uint8), "one": np.zeros((480, 640, 3), np.uint8)}
     masks["two"][100:300, 100:200], masks["two"][100:300, 400:500] = 1, 4

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from unipose_training.datasets.check import INVENTORIES, Panel, main, overview, spread
+from unipose_training.datasets.check import INVENTORIES, Panel, evenly_spaced, main, overview
 
 Layout = Callable[[str], ModuleType]
 
@@ -73,10 +73,10 @@ def test_an_empty_root_is_explained(dataset: str, tmp_path: Path, capsys: pytest
 
 
 def test_samples_are_spread_evenly() -> None:
-    assert spread(3, 12) == [0, 1, 2]
-    assert spread(101, 5) == [0, 25, 50, 75, 100]
-    assert spread(10, 1) == [0]
-    assert spread(0, 5) == []
+    assert evenly_spaced(3, 12) == [0, 1, 2]
+    assert evenly_spaced(101, 5) == [0, 25, 50, 75, 100]
+    assert evenly_spaced(10, 1) == [0]
+    assert evenly_spaced(0, 5) == []
 
 
 def test_the_sheet_keeps_shapes() -> None:

@@ -19,7 +19,7 @@ from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.itop import open_itop
 from unipose_training.datasets.registry import DATA_SETS, clips_for, open_data_set
 from unipose_training.evaluation.command import main
-from unipose_training.evaluation.protocols.coco import judge_coco
+from unipose_training.evaluation.protocols.coco import evaluate_coco
 
 Layout = Callable[[str], ModuleType]
 
@@ -36,12 +36,12 @@ def root(files: ModuleType, tmp_path: Path) -> Path:
 
 
 def oracle(root: Path, shift: float) -> Any:
-    """Knows the truth by the stamp; puts every joint ``shift`` meters to the side, and invents a second person."""
-    truth = {t.stamp_ns: t for clip in open_itop(root) for t in clip.truth()}
+    """The ground truth of the stamp, every joint ``shift`` meters to the side, and a second person."""
+    ground_truth = {t.stamp_ns: t for clip in open_itop(root) for t in clip.ground_truth()}
 
     def estimate(frame: RgbdFrame, clock: object = None) -> Skeletons:
-        known = truth.get(frame.stamp_ns)
-        if known is None or known.ids == ("04",):  # it sees nobody there
+        known = ground_truth.get(frame.stamp_ns)
+        if known is None or known.ids == ("04",):  # it sees no person there
             return Skeletons.empty(frame.stamp_ns, frame.frame_id, "oracle")
         moved = np.concatenate([known.positions + [3, 0, 0], known.positions + [shift, 0, 0]]).astype(np.float32)
         both = {name: np.repeat(getattr(known, name), 2, axis=0) for name in ("confidences", "status")}
@@ -61,7 +61,7 @@ def test_a_modality_on_itop(root: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "# ITOP side test: oracle" in capsys.readouterr().out
     text = (root.parent / "out" / "itop.md").read_text()
     assert "5 frames with valid labels" in text
-    assert "| - | oracle | this run | 80.00 | 50.0 | measured here |" in text  # nobody was seen in one of five
+    assert "| - | oracle | this run | 80.00 | 50.0 | measured here |" in text  # no person was seen in one of five
     metrics = json.loads((root.parent / "out" / "metrics.json").read_text())
     assert metrics["accuracy"]["overall"]["mpjpe_mm"] == pytest.approx(50, abs=0.01)
 
@@ -115,18 +115,18 @@ def test_a_network_by_cocos_figures(coco: Path, tmp_path: Path) -> None:
     options = argparse.Namespace(
         root=coco, subset="", limit=None, output=tmp_path / "out", predictions=None, device="cpu"
     )
-    text = judge_coco(options, oracle)
+    text = evaluate_coco(options, oracle)
     assert "MoveNet MultiPose; 3 images, 2 people with keypoints" in text
     assert "| AR | 100.0 | 100.0 | 100.0 | - | - |" in text
     assert len(json.loads((tmp_path / "out" / "coco_results.json").read_text())) == 3
     options.limit = 1
-    assert "; 1 images, 1 people with keypoints" in judge_coco(options, oracle)
+    assert "; 1 images, 1 people with keypoints" in evaluate_coco(options, oracle)
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ([], "there is nothing to judge"),
+        ([], "there is nothing to evaluate"),
         (["--dataset", "itop"], "go together"),
         (["--root", "x"], "go together"),
         (["bag", "--dataset", "itop", "--root", "x"], "without recordings"),
@@ -156,8 +156,8 @@ def test_every_data_set_can_be_opened_by_name(layout: Layout, name: str, tmp_pat
     clips = open_data_set(name, tmp_path)
     frame = clips[0].frame_at(0)
     assert frame.stamp_ns == next(clips[0].frames()).stamp_ns
-    for truth in clips[0].truth():
-        assert truth.frame_id == frame.frame_id
+    for ground_truth in clips[0].ground_truth():
+        assert ground_truth.frame_id == frame.frame_id
 
 
 @pytest.mark.parametrize("extracted", [True, False])

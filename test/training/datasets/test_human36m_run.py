@@ -1,4 +1,4 @@
-"""Lifters judged on Human3.6M's poses."""
+"""Lifters evaluated on Human3.6M's poses."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from unipose_ros.camera import Camera, rays
 from unipose_ros.frame import JointStatus, Skeletons
 from unipose_ros.joint_sets import COCO17, ITOP15, convert_joints
 from unipose_ros.keypoints import Keypoints2D
-from unipose_training.evaluation.command import judge_alone, main
-from unipose_training.evaluation.protocols.human36m import judge_human36m, poses_errors
+from unipose_training.evaluation.command import main, run_protocol
+from unipose_training.evaluation.protocols.human36m import evaluate_human36m, poses_errors
 
 TURN = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 
@@ -50,18 +50,18 @@ def options(layout: Callable[[str], ModuleType], tmp_path: Path) -> Callable[...
 
 
 def test_place_does_not_count_in_protocol_1_and_neither_turn_nor_size_in_protocol_2() -> None:
-    truth = np.random.default_rng(0).normal(size=(4, 13, 3))
-    first, second = poses_errors(truth + [1.0, -2.0, 3.0], truth)
+    ground_truth = np.random.default_rng(0).normal(size=(4, 13, 3))
+    first, second = poses_errors(ground_truth + [1.0, -2.0, 3.0], ground_truth)
     assert first == pytest.approx(np.zeros((4, 13)), abs=1e-9)
-    first, second = poses_errors(1.3 * truth @ TURN.T + 5, truth)
+    first, second = poses_errors(1.3 * ground_truth @ TURN.T + 5, ground_truth)
     assert first.mean() > 0.1
     assert second == pytest.approx(np.zeros((4, 13)), abs=1e-9)
-    truth[2] = np.nan
-    assert np.isnan(poses_errors(truth + 1, truth)[0][2]).all()
+    ground_truth[2] = np.nan
+    assert np.isnan(poses_errors(ground_truth + 1, ground_truth)[0][2]).all()
 
 
 def test_errors_by_action_and_their_mean(options: Callable[..., object]) -> None:
-    text = judge_human36m(options(), Flat())
+    text = evaluate_human36m(options(), Flat())
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
     # Two subjects and four cameras of 40 poses; S11's Directions is dropped.
     assert [(row[0], row[1], row[2]) for row in rows[1:]] == [
@@ -80,7 +80,7 @@ def test_the_kind_of_keypoints_is_chosen(options: Callable[..., object]) -> None
             seen.append(keypoints.pixels)
             return super().lift(keypoints, camera)
 
-    texts = [judge_human36m(options(subset=f"test/{kind}", limit=4), Noting()) for kind in ("gt", "hr")]
+    texts = [evaluate_human36m(options(subset=f"test/{kind}", limit=4), Noting()) for kind in ("gt", "hr")]
     assert "2D: hr" in texts[1]
     # The other file's keypoints are two pixels off.
     moved = np.stack(seen[len(seen) // 2 :]) - np.stack(seen[: len(seen) // 2])
@@ -98,10 +98,10 @@ def test_the_command_judges_the_shipped_lifter(
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [({"predictions": Path("mine.npy")}, "itop or coco"), ({"subset": "validation"}, "has train, test"),
      ({"subset": "test/mine"}, "data_2d_h36m_mine.npz"), ({"root": None}, "go together")],
 )  # fmt: skip
-def test_what_cannot_be_judged_is_refused(options: Callable[..., object], changes: dict, says: str) -> None:
-    with pytest.raises(Exception, match=says):
-        judge_alone(options(**changes))
+def test_what_cannot_be_judged_is_refused(options: Callable[..., object], changes: dict, message: str) -> None:
+    with pytest.raises(Exception, match=message):
+        run_protocol(options(**changes))

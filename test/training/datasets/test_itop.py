@@ -65,24 +65,24 @@ def test_what_is_no_reading_becomes_0(root: Path, value: float) -> None:
     assert depth[7, 10] == 4
 
 
-def test_truth_is_turned_to_the_optical_frame(files: ModuleType, root: Path) -> None:
+def test_ground_truth_is_turned_to_the_optical_frame(files: ModuleType, root: Path) -> None:
     clip, n = by_id(open_itop(root))["00_00005"]
-    truth, labels = clip.truth_at(n), clip.labels_at(n)
+    ground_truth, labels = clip.ground_truth_at(n), clip.labels_at(n)
     stored = files.joints(6)[files.IDS.index("00_00005")].astype(np.float32)
-    assert truth is not None
+    assert ground_truth is not None
     assert labels is not None
-    np.testing.assert_array_equal(truth.positions[0], stored * [1, -1, 1])
+    np.testing.assert_array_equal(ground_truth.positions[0], stored * [1, -1, 1])
     # The labels' pixels are the projections, cut to whole numbers.
-    assert np.abs(project(CAMERA, truth.positions[0]) - labels.pixels[0]).max() < 1
-    assert truth.status[0].tolist() == [JointStatus.INFERRED, JointStatus.MEASURED] * 7 + [JointStatus.INFERRED]
-    assert truth.ids == ("00",)
+    assert np.abs(project(CAMERA, ground_truth.positions[0]) - labels.pixels[0]).max() < 1
+    assert ground_truth.status[0].tolist() == [JointStatus.INFERRED, JointStatus.MEASURED] * 7 + [JointStatus.INFERRED]
+    assert ground_truth.ids == ("00",)
 
 
-def test_frames_that_are_not_valid_have_no_truth(root: Path) -> None:
+def test_frames_that_are_not_valid_have_no_ground_truth(root: Path) -> None:
     clip = open_itop(root)[0]
-    assert clip.truth_at(1) is None
+    assert clip.ground_truth_at(1) is None
     assert clip.labels_at(1) is None
-    assert [t.stamp_ns for t in clip.truth()] == [f.stamp_ns for n, f in enumerate(clip.frames()) if n != 1]
+    assert [t.stamp_ns for t in clip.ground_truth()] == [f.stamp_ns for n, f in enumerate(clip.frames()) if n != 1]
 
 
 def test_point_clouds_stand_in_for_depth_maps(files: ModuleType, root: Path, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_another_version_is_refused(root: Path) -> None:
         del file["real_world_coordinates"]
         file["real_world_coordinates"] = np.zeros((6, 14, 3), np.float16)
     with pytest.raises(DataError, match=r"'real_world_coordinates' is float16\[6, 14, 3\], expected \['n', 15, 3\]"):
-        open_itop(root)[0].truth_at(0)
+        open_itop(root)[0].ground_truth_at(0)
 
 
 @pytest.mark.parametrize(("ids", "text"), [("x_1", "expected PP_FFFFF"), ("00_00001", "twice")])

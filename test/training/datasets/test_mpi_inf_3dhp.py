@@ -40,14 +40,14 @@ def test_test_clips(files: ModuleType, labels: Path, tmp_path: Path) -> None:
     clips = open_test(tmp_path)
     assert [(clip.name, len(clip)) for clip in clips] == [("TS1", 12), ("TS5", 12)]
     for clip, number in zip(clips, (1, 5), strict=True):
-        assert [clip.truth_at(n) is not None for n in range(12)] == files.VALID.tolist()
-        truth, flat = clip.truth_at(1), clip.labels_at(1)
-        assert truth is not None
+        assert [clip.ground_truth_at(n) is not None for n in range(12)] == files.VALID.tolist()
+        ground_truth, flat = clip.ground_truth_at(1), clip.labels_at(1)
+        assert ground_truth is not None
         assert flat is not None
-        np.testing.assert_allclose(truth.positions[0], files.positions(number, 17)[1] / 1000, atol=1e-6)
+        np.testing.assert_allclose(ground_truth.positions[0], files.positions(number, 17)[1] / 1000, atol=1e-6)
         camera = clip.camera
         np.testing.assert_allclose([camera.fx, camera.fy, camera.cx, camera.cy], files.K[number], atol=1e-3)
-        np.testing.assert_allclose(project(camera, truth.positions[0]), flat.pixels[0], atol=0.01)
+        np.testing.assert_allclose(project(camera, ground_truth.positions[0]), flat.pixels[0], atol=0.01)
 
 
 def test_images_count_from_one(labels: Path, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_images_count_from_one(labels: Path, tmp_path: Path) -> None:
 
 def test_the_universal_skeleton(labels: Path, tmp_path: Path) -> None:
     (metric,), (universal,) = open_test(tmp_path), open_test(tmp_path, universal=True)
-    one, other = metric.truth_at(0), universal.truth_at(0)
+    one, other = metric.ground_truth_at(0), universal.ground_truth_at(0)
     assert one is not None
     assert other is not None
     np.testing.assert_allclose(other.positions, one.positions * 1.1, rtol=1e-6)
@@ -74,7 +74,7 @@ def test_without_enough_labels_the_lens_is_taken(labels: Path, tmp_path: Path) -
         file["valid_frame"][...] = 0
     (clip,) = open_test(tmp_path)
     assert clip.camera.fx == pytest.approx(0.732 * 2048)
-    assert list(clip.truth()) == []
+    assert list(clip.ground_truth()) == []
 
 
 def test_train_sequences(files: ModuleType, train: Path) -> None:

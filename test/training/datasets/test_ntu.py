@@ -87,9 +87,9 @@ def test_turning_keeps_left_and_right(files: ModuleType, root: Path) -> None:
     np.testing.assert_allclose(bodies.positions[0], files.joints(name, 0) * [-1, -1, 1], atol=1e-6)
 
 
-def test_skeletons_are_not_truth(root: Path) -> None:
+def test_skeletons_are_not_ground_truth(root: Path) -> None:
     clip = open_ntu(root)[0]
-    assert list(clip.truth()) == []
+    assert list(clip.ground_truth()) == []
     bodies = clip.kinect_skeletons_at(0)
     assert bodies is not None
     assert bodies.status[0].tolist() == [JointStatus.MEASURED] * 24 + [JointStatus.INFERRED]

@@ -52,16 +52,16 @@ def test_depth_is_flipped(files: ModuleType, sequence: Path) -> None:
 
 def test_joints_come_through_the_whole_chain(files: ModuleType, sequence: Path) -> None:
     (clip,) = open_panoptic(sequence.parent)
-    for n, truth in enumerate(clip.truth()):
+    for n, ground_truth in enumerate(clip.ground_truth()):
         expected = files.joints_in_depth(n)
         expected[:, [7, 8]] = np.nan
-        np.testing.assert_allclose(truth.positions, expected, atol=1e-5)
-        assert truth.ids == ("3", "4")
+        np.testing.assert_allclose(ground_truth.positions, expected, atol=1e-5)
+        assert ground_truth.ids == ("3", "4")
 
 
 def test_stamps_are_those_of_the_labels(sequence: Path) -> None:
     (clip,) = open_panoptic(sequence.parent)
-    stamps = [truth.stamp_ns for truth in clip.truth()]
+    stamps = [ground_truth.stamp_ns for ground_truth in clip.ground_truth()]
     assert stamps == [frame.stamp_ns for frame in clip.frames()]
     np.testing.assert_allclose(np.diff(stamps) / 1e6, [33.37, 33.36], atol=1e-4)
 
@@ -72,11 +72,11 @@ def test_hidden_joints_are_inferred(files: ModuleType, sequence: Path) -> None:
     store = sequence / "kinect_shared_depth" / "KINECTNODE1" / "depthdata.dat"
     wall = np.stack([files.depth(n) for n in range(3)])
     wall[:, :, :256] = 1000
-    truth = clip.truth_at(0)
-    seen = truth.status != JointStatus.MISSING
-    assert (truth.status[seen] == JointStatus.MEASURED).all()
+    ground_truth = clip.ground_truth_at(0)
+    seen = ground_truth.status != JointStatus.MISSING
+    assert (ground_truth.status[seen] == JointStatus.MEASURED).all()
     store.write_bytes(wall[:, :, ::-1].astype("<u2").tobytes())
-    behind = clip.truth_at(0)
+    behind = clip.ground_truth_at(0)
     assert (behind.status[0][seen[0]] == JointStatus.INFERRED).all()
     assert (behind.status[1][seen[1]] == JointStatus.MEASURED).all()
 
@@ -113,9 +113,9 @@ def test_the_reading_of_m_color_is_found(files: ModuleType, tmp_path: Path, sens
     assert clip.convention == sense
     expected = files.joints_in_depth(0)
     expected[:, [7, 8]] = np.nan
-    np.testing.assert_allclose(clip.truth_at(0).positions, expected, atol=1e-5)
+    np.testing.assert_allclose(clip.ground_truth_at(0).positions, expected, atol=1e-5)
     with pytest.raises(DataError, match="m_color_convention = 'other'"):
-        open_panoptic(tmp_path, convention="other")[0].truth_at(0)
+        open_panoptic(tmp_path, convention="other")[0].ground_truth_at(0)
 
 
 def test_times_that_do_not_suit_are_lost_and_counted() -> None:

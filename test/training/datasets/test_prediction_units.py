@@ -79,7 +79,7 @@ def test_bad_predictions_are_scored(itop: np.ndarray, tmp_path: Path, caplog: py
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda p, size: p / size, "fractions of the image"),
         (lambda p, size: p[:, ::-1], "v before u"),
@@ -89,7 +89,7 @@ def test_bad_predictions_are_scored(itop: np.ndarray, tmp_path: Path, caplog: py
 )
 def test_keypoints_of_coco(
     layout: Callable[[str], ModuleType], tmp_path: Path, change: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    said: str, capsys: pytest.CaptureFixture[str],
+    message: str, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     layout("coco").write(tmp_path / "coco")
     image = CocoImages(tmp_path / "coco")[0]
@@ -97,5 +97,5 @@ def test_keypoints_of_coco(
     row = {"category_id": 1, "keypoints": np.column_stack([found, np.ones(17)]).ravel().tolist(), "score": 0.9}
     (tmp_path / "theirs.json").write_text(json.dumps([{"image_id": image.image_id, **row}]))
     data = ["--dataset", "coco", "--root", str(tmp_path / "coco"), "--predictions", str(tmp_path / "theirs.json")]
-    assert main([*data, "--output", str(tmp_path / "out")]) == bool(said)
-    assert said in capsys.readouterr().err
+    assert main([*data, "--output", str(tmp_path / "out")]) == bool(message)
+    assert message in capsys.readouterr().err

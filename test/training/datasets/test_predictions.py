@@ -40,9 +40,9 @@ def as_pixels(poses: np.ndarray) -> np.ndarray:
 
 
 def check_exact(path: Path, itop: ItopFile, coordinates: str = "", atol: float = 1e-9) -> None:
-    predicted, truth = align_predictions(read_predictions(path, coordinates), itop)
-    assert len(truth) == 5
-    np.testing.assert_allclose(predicted, truth, atol=atol)
+    predicted, ground_truth = align_predictions(read_predictions(path, coordinates), itop)
+    assert len(ground_truth) == 5
+    np.testing.assert_allclose(predicted, ground_truth, atol=atol)
 
 
 def test_text_as_a2j_writes_it(itop: ItopFile, valid: np.ndarray, tmp_path: Path) -> None:
@@ -131,8 +131,8 @@ def test_a2js_own_predictions_have_its_published_figures(shared_data: Path) -> N
     folder = shared_data / "a2j"
     if not folder.is_dir():
         pytest.skip(f"no {folder} with itop_side_88.mat and itop_side_keypoints3D_test.mat")
-    truth = scipy.io.loadmat(folder / "itop_side_keypoints3D_test.mat")["keypoints3D"].astype(float) * AXES
-    score = score_itop(read_predictions(folder / "itop_side_88.mat").optical(), truth)
+    ground_truth = scipy.io.loadmat(folder / "itop_side_keypoints3D_test.mat")["keypoints3D"].astype(float) * AXES
+    score = score_itop(read_predictions(folder / "itop_side_88.mat").optical(), ground_truth)
     # Xiong et al., ICCV 2019, front view.
     published = {
         "head": 98.54, "neck": 99.20, "shoulders": 96.23, "elbows": 78.92, "hands": 68.35, "torso": 98.52,

@@ -65,10 +65,10 @@ def test_human4d_in_both_cameras(files: ModuleType, tmp_path: Path) -> None:
     assert on_depth.frame.camera.fx == 24
     assert (on_color.frame.camera.width, on_color.frame.camera.height) == (36, 64)
     assert on_color.frame.camera.fx == 48
-    assert on_color.truth is not None
-    assert on_depth.truth is not None
-    np.testing.assert_allclose(on_depth.truth.positions[0], files.JOINTS, atol=1e-6)
-    np.testing.assert_allclose(on_color.truth.positions[0], files.JOINTS - [files.OFFSET, 0, 0], atol=1e-6)
+    assert on_color.ground_truth is not None
+    assert on_depth.ground_truth is not None
+    np.testing.assert_allclose(on_depth.ground_truth.positions[0], files.JOINTS, atol=1e-6)
+    np.testing.assert_allclose(on_color.ground_truth.positions[0], files.JOINTS - [files.OFFSET, 0, 0], atol=1e-6)
     assert on_color.people == 1
     # The wall is everywhere at its distance, without gaps between the coarser image's pixels.
     assert on_color.frame.depth is not None
@@ -90,10 +90,10 @@ def test_without_depth_only_color_is_left(files: ModuleType, tmp_path: Path) -> 
 
 def test_whoever_is_there_is_to_be_found(files: ModuleType, tmp_path: Path) -> None:
     files.write_human4d(tmp_path / "human4d")
-    # A wall at 0.5 m before everybody: depth shows nothing of the person.
+    # A wall at 0.5 m before all people: depth shows nothing of the person.
     cv2.imwrite(str(tmp_path / "human4d" / "200_M72e_depth.png"), np.full((32, 18), 500, np.uint16))
     clips = [clip.seen_by(color=False) for clip in open_real_frames(tmp_path, "human4d")]
-    hidden, seen = (clip.truth_at(0) for clip in clips)
+    hidden, seen = (clip.ground_truth_at(0) for clip in clips)
     assert hidden is not None
     assert seen is not None
     assert (hidden.status == JointStatus.MEASURED).sum() >= 3
@@ -177,6 +177,6 @@ def test_the_real_folders(shared_data: Path) -> None:
     for clip in known:
         real = clip.real_frame(len(clip) - 1)
         assert real.frame.depth is not None
-        if real.truth is not None:
-            assert (real.truth.positions[..., 2] > 0.3).all()
-            assert len(real.truth) == real.people
+        if real.ground_truth is not None:
+            assert (real.ground_truth.positions[..., 2] > 0.3).all()
+            assert len(real.ground_truth) == real.people

@@ -199,8 +199,8 @@ def test_what_is_made_to_break_a_reader_is_refused(tmp_path: Path, name: str) ->
         "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"
     )
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False)
-    said, _, megabytes = done.stdout.strip().rpartition("\n")
-    assert "data.pkl: no readable pickle" in said, done.stderr
+    output, _, megabytes = done.stdout.strip().rpartition("\n")
+    assert "data.pkl: no readable pickle" in output, done.stderr
     assert int(megabytes) < 500
 
 

@@ -29,17 +29,17 @@ def root(files: ModuleType, tmp_path: Path) -> Path:
 def test_joints_come_into_the_camera(files: ModuleType, root: Path) -> None:
     (clip,) = open_3dpw(root)
     assert (clip.name, clip.subset, len(clip)) == (files.SEQUENCE, "test", 4)
-    truth = clip.truth_at(0)
-    assert truth is not None
+    ground_truth = clip.ground_truth_at(0)
+    assert ground_truth is not None
     for actor in range(2):
-        np.testing.assert_allclose(truth.positions[actor], files.joints_in_camera(actor, 0), atol=1e-5)
+        np.testing.assert_allclose(ground_truth.positions[actor], files.joints_in_camera(actor, 0), atol=1e-5)
 
 
 def test_people_count_where_the_camera_is_aligned(files: ModuleType, root: Path) -> None:
     (clip,) = open_3dpw(root)
-    assert [truth.ids for truth in clip.truth()] == [("0", "1"), ("0",), ("1",)]
-    assert clip.truth_at(2) is None
-    last = clip.truth_at(3)
+    assert [ground_truth.ids for ground_truth in clip.ground_truth()] == [("0", "1"), ("0",), ("1",)]
+    assert clip.ground_truth_at(2) is None
+    last = clip.ground_truth_at(3)
     assert last is not None
     np.testing.assert_allclose(last.positions[0], files.joints_in_camera(1, 3), atol=1e-5)
 
@@ -56,12 +56,15 @@ def test_the_clock_is_not_the_image_number(root: Path) -> None:
 
 def test_joints_outside_the_image_are_inferred(root: Path) -> None:
     (clip,) = open_3dpw(root)
-    truth, camera = clip.truth_at(0), clip.camera
-    assert truth is not None
-    pixels = truth.positions[..., :2] / truth.positions[..., 2:] * [camera.fx, camera.fy] + [camera.cx, camera.cy]
+    ground_truth, camera = clip.ground_truth_at(0), clip.camera
+    assert ground_truth is not None
+    pixels = ground_truth.positions[..., :2] / ground_truth.positions[..., 2:] * [camera.fx, camera.fy] + [
+        camera.cx,
+        camera.cy,
+    ]
     inside = ((pixels > 0) & (pixels < [107, 191])).all(axis=-1)
     assert 0 < inside.mean() < 1
-    np.testing.assert_array_equal(truth.status == JointStatus.MEASURED, inside)
+    np.testing.assert_array_equal(ground_truth.status == JointStatus.MEASURED, inside)
 
 
 def test_keypoints(files: ModuleType, root: Path) -> None:

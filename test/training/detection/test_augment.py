@@ -46,7 +46,7 @@ def test_each_person_has_exactly_one_center() -> None:
     assert (targets.heat == 1).sum() == 2
     assert targets.heat[10, 7] == 1
     assert (targets.heat[0] > 0.4).sum() == 0
-    assert (targets.answering > 0).sum() > 2
+    assert (targets.positive_mask > 0).sum() > 2
 
 
 def test_doubts_are_not_asked_for_but_people_in_them_are() -> None:
@@ -55,18 +55,18 @@ def test_doubts_are_not_asked_for_but_people_in_them_are() -> None:
         view.image, view.centers, view.boxes, view.distances, np.array([[20, 0, 70, 95]], np.float32)
     )
     targets = draw_targets(doubtful, FOCAL)
-    assert targets.asked[10, 15] == 0
-    assert targets.asked[10, 25] == 1
-    assert targets.asked[targets.heat > 0.4].all()
+    assert targets.loss_mask[10, 15] == 0
+    assert targets.loss_mask[10, 25] == 1
+    assert targets.loss_mask[targets.heat > 0.4].all()
 
 
 def test_pasted_people_hide_and_are_hidden() -> None:
     near, far = view_of((60.0, 48.0, 1.5)), view_of((60.0, 48.0, 3.0), (110.0, 48.0, 3.0))
     joined = disturb.paste(near, far)
-    # The one behind becomes a doubt, the one beside stays.
+    # The one behind becomes an uncertainty, the one beside stays.
     np.testing.assert_allclose(np.sort(joined.distances), [1.5, 3.0])
     np.testing.assert_allclose(joined.centers[joined.distances == 3.0], [[110, 48]])
-    assert len(joined.doubts) == 1
+    assert len(joined.ignore_regions) == 1
     assert joined.image[0, 48, 60] == pytest.approx(1.5)
     assert joined.image[0, 48, 110] == pytest.approx(3.0)
     # The other way around: whoever comes in front hides.
@@ -98,7 +98,7 @@ def test_disturbed_views_hold_together(seed: int) -> None:
     np.testing.assert_array_equal(depth > 0, part > 0)
     assert (part <= 1).all()
     assert len(view.boxes) == len(view.centers) == len(view.distances)
-    assert len(view.boxes) + len(view.doubts) == 2
+    assert len(view.boxes) + len(view.ignore_regions) == 2
 
 
 def test_views_are_not_changed_in_place() -> None:

@@ -31,17 +31,17 @@ TINY = PersonCenterNetConfig(widths=(4, 4, 8, 8, 8), head_width=8)
 def test_heat_loss_is_zero_when_sure_and_right() -> None:
     wanted = torch.zeros(1, 3, 3)
     wanted[0, 1, 1] = 1
-    asked = torch.ones_like(wanted)
-    assert heat_loss(40 * (2 * wanted - 1), wanted, asked) < 1e-6
-    assert heat_loss(-40 * (2 * wanted - 1), wanted, asked) > 30
+    loss_mask = torch.ones_like(wanted)
+    assert heat_loss(40 * (2 * wanted - 1), wanted, loss_mask) < 1e-6
+    assert heat_loss(-40 * (2 * wanted - 1), wanted, loss_mask) > 30
 
 
 def test_heat_loss_is_lenient_next_to_a_center_and_blind_where_nothing_is_asked() -> None:
     wanted = torch.tensor([[[1.0, 0.9, 0.0]]])
     logits = torch.tensor([[[9.0, 2.0, -9.0]]])
     far = torch.tensor([[[9.0, -9.0, 2.0]]])
-    asked = torch.ones_like(wanted)
-    assert heat_loss(logits, wanted, asked) < 0.01 * heat_loss(far, wanted, asked)
+    loss_mask = torch.ones_like(wanted)
+    assert heat_loss(logits, wanted, loss_mask) < 0.01 * heat_loss(far, wanted, loss_mask)
     assert heat_loss(far, wanted, torch.tensor([[[1.0, 1.0, 0.0]]])) < 1e-3
 
 
@@ -89,7 +89,7 @@ def test_the_task_learns_to_find_one_person() -> None:
     torch.manual_seed(0)
     data = DetectorDataset([scene(), scene(False)], 144.0, 96.0, varied=False)
     batch = default_collate([data[0], data[1]])
-    task = DetectorTask(PersonCenterNet(TINY), average=0.5)
+    task = DetectorTask(PersonCenterNet(TINY), ema_decay=0.5)
     optimizer = torch.optim.Adam(task.network.parameters(), 1e-2)
     first = {}
     for step in range(40):
@@ -108,7 +108,7 @@ def test_the_task_learns_to_find_one_person() -> None:
 
 
 def write_clips(folder: Path, count: int) -> None:
-    """Clips of one frame with somebody before a wall, and what a 2D network saw."""
+    """Clips of one frame with a person before a wall, and what a 2D network detected."""
     camera = Camera(100.0, 100.0, 79.5, 59.5, 160, 120)
     depth = np.full((120, 160), 4.0, np.float32)
     depth[15:105, 65:95] = 2.5
@@ -116,8 +116,8 @@ def write_clips(folder: Path, count: int) -> None:
     ones = np.ones((1, 17), np.float32)
     seen = Keypoints2D(pixels, ones, ones[:, 0], np.array([[70, 20, 90, 100]], np.float32))
     frame = RgbdFrame(1, "optical", camera, depth, np.zeros((120, 160, 3), np.uint8))
-    nobody = Skeletons.empty(1, "optical", "truth", COCO23)
-    labeled = LabeledFrame(frame, nobody, np.zeros((0, 4), np.float32), np.zeros(3), np.eye(3))
+    no_people = Skeletons.empty(1, "optical", "ground_truth", COCO23)
+    labeled = LabeledFrame(frame, no_people, np.zeros((0, 4), np.float32), np.zeros(3), np.eye(3))
     for name in (f"single/clip_{number}" for number in range(count)):
         write_shard(folder / "clips" / f"{name}.npz", name, "single", [labeled])
         labels = KeypointLabels.of_frames(name, LabelerId("test"), [1], [seen])

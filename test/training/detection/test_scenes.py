@@ -17,7 +17,7 @@ from unipose_training.detection.augment import ViewTransform, apply_view
 from unipose_training.detection.scenes import Scene, label_scene, read_scene_file, write_scenes
 
 CAMERA = Camera(200.0, 200.0, 159.5, 119.5, 320, 240)
-#: (u, v) of the keypoints of somebody 100 pixels tall, from the middle of the trunk.
+#: (u, v) of the keypoints of a person 100 pixels tall, from the middle of the trunk.
 SHAPE = np.array([
     [0, -28], [2, -30], [-2, -30], [4, -29], [-4, -29], [10, -16], [-10, -16], [14, 0], [-14, 0], [15, 16],
     [-15, 16], [7, 16], [-7, 16], [7, 41], [-7, 41], [7, 66], [-7, 66],
@@ -45,14 +45,14 @@ def test_labels_are_in_the_pixels_of_the_smaller_image() -> None:
 def test_whoever_the_2d_network_doubts_is_neither_person_nor_scenery() -> None:
     scene = labeled((100.0, 120.0, 0.8), (200.0, 120.0, 0.15), (260.0, 120.0, 0.05))
     assert len(scene) == 1
-    assert len(scene.doubts) == 1
-    assert scene.doubts[0, 0] == pytest.approx(185 / 2, abs=0.5)
+    assert len(scene.ignore_regions) == 1
+    assert scene.ignore_regions[0, 0] == pytest.approx(185 / 2, abs=0.5)
 
 
 def test_people_without_depth_are_doubts() -> None:
     scene = labeled((100.0, 120.0, 0.8), depth=0.0)
     assert len(scene) == 0
-    assert len(scene.doubts) == 1
+    assert len(scene.ignore_regions) == 1
 
 
 def middle(
@@ -91,7 +91,7 @@ def test_whoever_is_cut_by_the_window_is_in_it_as_far_as_seen() -> None:
     assert view.boxes[0, 1] <= view.centers[0, 1] <= view.boxes[0, 3]
     gone = apply_view(scene, middle(at=(64, 105)), 1.0, (128, 96))
     assert len(gone.boxes) == 0
-    assert len(gone.doubts) == 1
+    assert len(gone.ignore_regions) == 1
 
 
 def test_files_give_the_scenes_back(tmp_path: Path) -> None:

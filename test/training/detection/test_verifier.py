@@ -1,4 +1,4 @@
-"""What a judge of poses is fitted on, and the fitting."""
+"""What a pose verifier is fitted on, and the fitting."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from unipose_ros.camera import Camera, project
 from unipose_ros.detection.verification import POSE_FEATURES
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
-from unipose_training.detection.verifier import Poses, cut, fit_verifier, somebody_there, without_background
+from unipose_training.detection.verifier import Poses, cut, fit_verifier, label_poses, without_background
 
 CAMERA = Camera(100, 100, 159.5, 119.5, 320, 240)
 
@@ -23,7 +23,7 @@ def people(*places: tuple[float, float]) -> Skeletons:
         joints[person, :, 1] = np.linspace(-0.7, 0.7, 15)
     ones = np.ones((len(places), 15), np.float32)
     status = np.full((len(places), 15), JointStatus.MEASURED, np.uint8)
-    return Skeletons(1, "optical", "truth", joints, ones, status, ones[:, 0])
+    return Skeletons(1, "optical", "ground_truth", joints, ones, status, ones[:, 0])
 
 
 def frame(depth: float = 4.0) -> RgbdFrame:
@@ -32,17 +32,17 @@ def frame(depth: float = 4.0) -> RgbdFrame:
 
 def test_who_is_somebody() -> None:
     found = people((0.1, 2.0), (0.65, 2.0), (1.5, 2.0), (-1.5, 2.4))
-    truth = people((0.0, 2.0), (-1.5, 2.0))
-    truth.status[1, 2:] = JointStatus.INFERRED
-    somebody, known = somebody_there(frame(), found, truth)
-    assert somebody.tolist() == [True, False, False, False]
-    # The second is near somebody, the last is somebody of whom two joints are seen.
+    ground_truth = people((0.0, 2.0), (-1.5, 2.0))
+    ground_truth.status[1, 2:] = JointStatus.INFERRED
+    is_person, known = label_poses(frame(), found, ground_truth)
+    assert is_person.tolist() == [True, False, False, False]
+    # The second is near a person, the last is a person of whom two joints are seen.
     assert known.tolist() == [True, False, True, False]
 
 
 def test_where_nobody_is_every_pose_is_nobodys() -> None:
-    somebody, known = somebody_there(frame(), people((0.0, 2.0)), people())
-    assert somebody.tolist() == [False]
+    is_person, known = label_poses(frame(), people((0.0, 2.0)), people())
+    assert is_person.tolist() == [False]
     assert known.tolist() == [True]
 
 

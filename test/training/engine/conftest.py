@@ -65,8 +65,8 @@ class AddUp(Task):
         return error + 0 * batch[0].sum(), {"distance": error}
 
     def _say(self, numbers: Tensor) -> Tensor:
-        said: Tensor = self.network(numbers)[:, 0]
-        return said
+        output: Tensor = self.network(numbers)[:, 0]
+        return output
 
     def on_step_end(self, step: int) -> None:
         for kept, new in zip(self.average.parameters(), self.network[4].parameters(), strict=True):
@@ -84,7 +84,7 @@ Teach = Callable[..., tuple[Outcome, AddUp]]
 
 @pytest.fixture
 def add_up() -> Teach:
-    """Teaches a new task in a folder; keywords are settings, or ``broken`` and ``stop_at``."""
+    """Trains a new task in a folder; keywords are settings, or ``broken`` and ``stop_at``."""
 
     def run(
         folder: Path, broken: frozenset[int] = frozenset(), stop_at: int = -1, **settings: object

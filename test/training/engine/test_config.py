@@ -52,7 +52,7 @@ def test_yaml_brings_everything_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "says"),
+    ("override", "message"),
     [
         ("cuont=3", r"the command line: 'cuont' is unknown; the configuration has folder, count,"),
         ("inner.rat=3", r"'inner.rat' is unknown; inner has rate, kind, minutes"),
@@ -73,8 +73,8 @@ def test_yaml_brings_everything_back(tmp_path: Path) -> None:
         ("count=[", r"'count=\[': its value is no YAML"),
     ],
 )
-def test_mistakes_are_named(override: str, says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
+def test_mistakes_are_named(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         load_config(Outer, None, ["folder=x", override])
 
 
@@ -83,11 +83,11 @@ def test_what_is_missing_is_named() -> None:
         load_config(Outer)
 
 
-@pytest.mark.parametrize(("text", "says"), [("- 1", "give 'key: value' lines"), ("a: [", "is no YAML")])
-def test_files_that_are_no_configuration(tmp_path: Path, text: str, says: str) -> None:
+@pytest.mark.parametrize(("text", "message"), [("- 1", "give 'key: value' lines"), ("a: [", "is no YAML")])
+def test_files_that_are_no_configuration(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(text)
-    with pytest.raises(ConfigError, match=says):
+    with pytest.raises(ConfigError, match=message):
         load_config(Outer, file)
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config(Outer, tmp_path / "absent.yaml")

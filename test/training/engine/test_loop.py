@@ -177,7 +177,7 @@ def test_bfloat16_learns_and_targets_are_not_rounded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"),
+    ("settings", "message"),
     [
         pytest.param(
             {"accelerator": "gpu"},
@@ -188,9 +188,9 @@ def test_bfloat16_learns_and_targets_are_not_rounded(tmp_path: Path) -> None:
     ],
 )
 def test_what_the_machine_cannot_do_is_refused(
-    add_up: Teach, tmp_path: Path, settings: dict[str, Any], says: str
+    add_up: Teach, tmp_path: Path, settings: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(TrainingError, match=says):
+    with pytest.raises(TrainingError, match=message):
         add_up(tmp_path, **settings)
 
 

@@ -63,8 +63,8 @@ def run(folder: Path, processes: int, samples: str) -> tuple[dict[str, torch.Ten
 @pytest.mark.parametrize("samples", ["whole", "broken"])
 def test_two_processes_learn_what_one_learns(tmp_path: Path, samples: str) -> None:
     one, _ = run(tmp_path, 1, samples)
-    two, said = run(tmp_path, 2, samples)
+    two, log = run(tmp_path, 2, samples)
     for name, value in one.items():
         assert torch.allclose(value, two[name], atol=1e-5), name
-    assert ("skipped 0" in said) == (samples == "whole")
-    assert said.count("to be saved True") == said.count("to be saved False") == 1
+    assert ("skipped 0" in log) == (samples == "whole")
+    assert log.count("to be saved True") == log.count("to be saved False") == 1

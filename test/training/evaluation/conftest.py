@@ -40,11 +40,11 @@ def people() -> Callable[..., Skeletons]:
 
 @pytest.fixture
 def pairs() -> Callable[..., PosePairs]:
-    """Pairs of (T, 15, 3) truth and prediction of one person, one row a frame, 10 frames a second."""
+    """Pairs of (T, 15, 3) ground truth and prediction of one person, one row a frame, 10 frames a second."""
 
-    def make(truth: Any, predicted: Any, hidden: Any = None, covariances: Any = None) -> PosePairs:
+    def make(ground_truth: Any, predicted: Any, hidden: Any = None, covariances: Any = None) -> PosePairs:
         frames = []
-        for t, (true, found) in enumerate(zip(truth, predicted, strict=True)):
+        for t, (true, found) in enumerate(zip(ground_truth, predicted, strict=True)):
             stamp = t * 100_000_000
             extra = None if covariances is None else [covariances[t]]
             there = [found] if np.isfinite(found).any() else []

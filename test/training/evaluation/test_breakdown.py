@@ -41,37 +41,37 @@ def test_the_root_is_the_torso_in_every_joint_set(standing: np.ndarray) -> None:
 
 def test_figures_are_those_of_the_field(pairs, standing: np.ndarray) -> None:
     rng = np.random.default_rng(0)
-    truth = standing + AWAY + rng.normal(0, 0.05, (4, 15, 3))
-    predicted = truth + rng.normal(0, 0.04, (4, 15, 3))
+    ground_truth = standing + AWAY + rng.normal(0, 0.05, (4, 15, 3))
+    predicted = ground_truth + rng.normal(0, 0.04, (4, 15, 3))
     predicted[1, 4] = np.nan
-    table = pairs(truth, predicted)
+    table = pairs(ground_truth, predicted)
     total = summarize(table, "all")
-    truth, predicted = truth.astype(np.float32), predicted.astype(np.float32)
+    ground_truth, predicted = ground_truth.astype(np.float32), predicted.astype(np.float32)
     torso = ITOP15.index("torso")
-    assert total.mpjpe_mm == pytest.approx(1e3 * mpjpe(predicted, truth), abs=1e-3)
-    assert total.root_aligned_mm == pytest.approx(1e3 * root_aligned_mpjpe(predicted, truth, torso), abs=1e-3)
-    assert total.procrustes_mm == pytest.approx(1e3 * pa_mpjpe(predicted, truth), abs=1e-3)
+    assert total.mpjpe_mm == pytest.approx(1e3 * mpjpe(predicted, ground_truth), abs=1e-3)
+    assert total.root_aligned_mm == pytest.approx(1e3 * root_aligned_mpjpe(predicted, ground_truth, torso), abs=1e-3)
+    assert total.procrustes_mm == pytest.approx(1e3 * pa_mpjpe(predicted, ground_truth), abs=1e-3)
     assert total.found == pytest.approx(59 / 60)
     assert total.joints == 60
 
 
 def test_a_person_who_was_not_found_is_wrong_but_has_no_error(pairs, standing: np.ndarray) -> None:
-    truth = np.stack([standing + AWAY] * 2)
-    predicted = np.stack([truth[0] + (0.03, 0.04, 0), np.full((15, 3), np.nan)])
-    total = summarize(pairs(truth, predicted), "all")
+    ground_truth = np.stack([standing + AWAY] * 2)
+    predicted = np.stack([ground_truth[0] + (0.03, 0.04, 0), np.full((15, 3), np.nan)])
+    total = summarize(pairs(ground_truth, predicted), "all")
     assert (total.mpjpe_mm, total.median_mm) == pytest.approx((50, 50), abs=1e-3)
     assert total.root_aligned_mm == pytest.approx(0, abs=1e-3)
     assert total.found == total.pck_10cm == 0.5
 
 
 def test_groups_by_hand(pairs, standing: np.ndarray) -> None:
-    truth = np.stack([standing + (0, 0, 2.0), standing + (0, 0, 4.0)])
-    predicted = truth.copy()
+    ground_truth = np.stack([standing + (0, 0, 2.0), standing + (0, 0, 4.0)])
+    predicted = ground_truth.copy()
     predicted[0, ITOP15.index("left_hand")] += (0.2, 0, 0)
     predicted[1, ITOP15.index("right_hand")] += (0, 0.1, 0)
     hidden = np.zeros((2, 15), bool)
     hidden[0, ITOP15.index("left_hand")] = True
-    groups = breakdowns(pairs(truth, predicted, hidden), ["walk"], ["single"])
+    groups = breakdowns(pairs(ground_truth, predicted, hidden), ["walk"], ["single"])
     by_name = {kind: {s.name: s for s in summaries} for kind, summaries in groups.items()}
     assert by_name["joint"]["left_hand"].mpjpe_mm == pytest.approx(100, abs=1e-3)
     assert by_name["part"]["hand"].mpjpe_mm == pytest.approx((200 + 100) / 4, abs=1e-3)
@@ -86,19 +86,19 @@ def test_groups_by_hand(pairs, standing: np.ndarray) -> None:
 
 
 def test_every_breakdown_has_all_joints(pairs, standing: np.ndarray) -> None:
-    truth = standing + AWAY + np.linspace(0, 1, 6)[:, None, None]
-    groups = breakdowns(pairs(truth, truth), ["walk"], ["single"])
+    ground_truth = standing + AWAY + np.linspace(0, 1, 6)[:, None, None]
+    groups = breakdowns(pairs(ground_truth, ground_truth), ["walk"], ["single"])
     assert {kind: sum(s.joints for s in summaries) for kind, summaries in groups.items()} == dict.fromkeys(groups, 90)
 
 
 def test_speed_by_hand(pairs, standing: np.ndarray) -> None:
     # 10 frames a second, 5 cm a frame, then 15 cm.
-    truth = standing + AWAY + np.array([0, 0.05, 0.20])[:, None, None] * (1.0, 0, 0)
-    np.testing.assert_allclose(speeds(pairs(truth, truth))[:, 0], [0.5, 1.0, 1.5], rtol=1e-5)
+    ground_truth = standing + AWAY + np.array([0, 0.05, 0.20])[:, None, None] * (1.0, 0, 0)
+    np.testing.assert_allclose(speeds(pairs(ground_truth, ground_truth))[:, 0], [0.5, 1.0, 1.5], rtol=1e-5)
 
 
 def test_no_people_at_all() -> None:
-    nobody = pose_pairs([], ITOP15)
-    assert summarize(nobody, "all").joints == 0
-    assert math.isnan(summarize(nobody, "all").mpjpe_mm)
-    assert all(summaries == () for summaries in breakdowns(nobody, ["walk"], ["single"]).values())
+    no_people = pose_pairs([], ITOP15)
+    assert summarize(no_people, "all").joints == 0
+    assert math.isnan(summarize(no_people, "all").mpjpe_mm)
+    assert all(summaries == () for summaries in breakdowns(no_people, ["walk"], ["single"]).values())

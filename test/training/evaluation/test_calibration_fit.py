@@ -12,7 +12,7 @@ from unipose_ros.frame import JointStatus, Skeletons
 from unipose_ros.joint_sets import COCO17, ITOP15, convert_joints
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.modalities.calibration import Calibration, StatusCalibration, read_calibrations
-from unipose_training.evaluation.calibrate import judge_sets, write_config
+from unipose_training.evaluation.calibrate import evaluate_sets, write_config
 from unipose_training.evaluation.calibration_fit import coverage, fit, leave_one_out, report_table
 from unipose_training.evaluation.residuals import Residuals, residuals_in_2d, residuals_in_3d
 
@@ -69,7 +69,7 @@ def test_each_set_is_judged_by_the_others_alone() -> None:
 
 def test_folders_and_their_instants_are_left_out() -> None:
     parts = [simulated(name, 1.5, 60, seed) for seed, name in enumerate(("human4d/1", "human4d/2", "renders"))]
-    names = [each.name for each in judge_sets(Residuals.together(parts)) if each.status == "all"]
+    names = [each.name for each in evaluate_sets(Residuals.together(parts)) if each.status == "all"]
     assert names == ["human4d", "renders", "human4d/1", "human4d/2"]
 
 
@@ -115,12 +115,12 @@ def person(positions: np.ndarray, modality: str) -> Skeletons:
 
 def test_errors_in_three_dimensions(standing: np.ndarray) -> None:
     pose = standing + [0.5, 0, 3]
-    found = residuals_in_3d("set", person(pose + [0.01, 0, 0], "points"), person(pose, "truth"))
+    found = residuals_in_3d("set", person(pose + [0.01, 0, 0], "points"), person(pose, "ground_truth"))
     assert len(found) == 15
     np.testing.assert_allclose(found.errors, np.tile([-0.01, 0, 0], (15, 1)), atol=1e-6)
     np.testing.assert_allclose(found.covariances[4], np.diag([1e-4, 4e-4, 9e-4]), rtol=1e-5)
     assert found.measured.sum() == 14
-    assert len(residuals_in_3d("set", person(pose + [2, 0, 0], "points"), person(pose, "truth"))) == 0
+    assert len(residuals_in_3d("set", person(pose + [2, 0, 0], "points"), person(pose, "ground_truth"))) == 0
 
 
 def test_errors_across_the_ray(standing: np.ndarray) -> None:

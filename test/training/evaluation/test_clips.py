@@ -18,7 +18,7 @@ from unipose_training.datasets.shards import LabeledFrame, write_shard
 CAMERA = Camera(60.0, 60.0, 31.5, 23.5, 64, 48)
 
 
-def record(folder: Path, people, standing: np.ndarray, frames: int = 4, truth: bool = True) -> Path:
+def record(folder: Path, people, standing: np.ndarray, frames: int = 4, ground_truth: bool = True) -> Path:
     """Frames of one color each, the number of the frame."""
     with BagWriter(folder) as writer:
         for t in range(1, frames + 1):
@@ -28,7 +28,7 @@ def record(folder: Path, people, standing: np.ndarray, frames: int = 4, truth: b
             writer.write("/color/image", image(stamp, "camera", color, "rgb8"), stamp)
             depth = np.full((48, 64), 2.0, np.float32)
             writer.write("/depth/image", depth_image(stamp, "camera", depth), stamp)
-            if truth:
+            if ground_truth:
                 writer.write("/truth/skeletons", skeleton_array(people([standing], stamp, ["anna"])), stamp)
     return folder
 
@@ -37,7 +37,7 @@ def test_a_recording_is_a_clip(tmp_path: Path, people, standing: np.ndarray) -> 
     (clip,) = open_clips(record(tmp_path / "walk", people, standing))
     assert (clip.name, clip.subset, len(clip)) == ("walk", "", 4)
     assert [int(frame.color[0, 0, 0]) for frame in clip.frames() if frame.color is not None] == [1, 2, 3, 4]
-    assert [t.stamp_ns for t in clip.truth()] == [f.stamp_ns for f in clip.frames()]
+    assert [t.stamp_ns for t in clip.ground_truth()] == [f.stamp_ns for f in clip.frames()]
     assert clip.losses() == {}
 
 
@@ -47,9 +47,9 @@ def test_the_storage_file_alone_is_a_clip_too(tmp_path: Path, people, standing: 
     assert RecordingClip(folder, subset="single").subset == "single"
 
 
-def test_without_truth_there_is_none(tmp_path: Path, people, standing: np.ndarray) -> None:
-    (clip,) = open_clips(record(tmp_path / "walk", people, standing, truth=False))
-    assert list(clip.truth()) == []
+def test_without_ground_truth_there_is_none(tmp_path: Path, people, standing: np.ndarray) -> None:
+    (clip,) = open_clips(record(tmp_path / "walk", people, standing, ground_truth=False))
+    assert list(clip.ground_truth()) == []
 
 
 def test_losses_are_told_even_when_reading_stops_early(tmp_path: Path, people, standing: np.ndarray) -> None:
@@ -84,10 +84,10 @@ def shard(path: Path, people, standing: np.ndarray, subset: str) -> Path:
     frames = []
     for t in range(3):
         color, depth = np.full((48, 64, 3), 40 * t, np.uint8), np.full((48, 64), 2.0, np.float32)
-        truth = in_joint_set(people([standing + (0, 0, 2)], t + 1, ["anna"]), COCO23)
+        ground_truth = in_joint_set(people([standing + (0, 0, 2)], t + 1, ["anna"]), COCO23)
         box = np.zeros((1, 4), np.float32)
         frame = RgbdFrame(t + 1, "camera", CAMERA, depth, color)
-        frames.append(LabeledFrame(frame, truth, box, np.zeros(3), np.eye(3)))
+        frames.append(LabeledFrame(frame, ground_truth, box, np.zeros(3), np.eye(3)))
     write_shard(path, f"{subset}/{path.stem}", subset, frames)
     return path
 
@@ -97,7 +97,7 @@ def test_shards_are_clips(tmp_path: Path, people, standing: np.ndarray) -> None:
     (clip,) = open_clips(path)
     assert (clip.name, clip.subset, len(clip)) == ("crowd/a", "crowd", 3)
     for _ in range(2):
-        assert [f.stamp_ns for f in clip.frames()] == [t.stamp_ns for t in clip.truth()] == [1, 2, 3]
+        assert [f.stamp_ns for f in clip.frames()] == [t.stamp_ns for t in clip.ground_truth()] == [1, 2, 3]
 
 
 def test_a_folder_of_both_without_what_is_still_being_written(tmp_path: Path, people, standing: np.ndarray) -> None:

@@ -41,7 +41,7 @@ def keypoints(positions: np.ndarray) -> np.ndarray:
 
 @pytest.fixture
 def detector(standing: np.ndarray):
-    """Reads the number of the frame from the image; 255 is a frame in which it sees nobody."""
+    """Reads the number of the frame from the image; 255 is a frame in which it sees no person."""
 
     def detect(image: np.ndarray) -> Keypoints2D:
         t = int(image[0, 0, 0])
@@ -56,9 +56,9 @@ def detector(standing: np.ndarray):
 
 @pytest.fixture
 def record(tmp_path: Path, people, standing: np.ndarray):
-    """A recording of somebody who walks past; the body is a board 10 cm deep."""
+    """A recording of a person who walks past; the body is a board 10 cm deep."""
 
-    def make(name: str = "walk", truth: bool = True, blank: bool = False, frames: int = FRAMES) -> Path:
+    def make(name: str = "walk", ground_truth: bool = True, blank: bool = False, frames: int = FRAMES) -> Path:
         with BagWriter(tmp_path / name) as writer:
             for t in range(frames):
                 stamp = (t + 1) * 100_000_000
@@ -70,7 +70,7 @@ def record(tmp_path: Path, people, standing: np.ndarray):
                 writer.write("/camera_info", camera_info(stamp, "camera", CAMERA), stamp)
                 writer.write("/color/image", image(stamp, "camera", color, "rgb8"), stamp)
                 writer.write("/depth/image", depth_image(stamp, "camera", depth), stamp)
-                if truth:
+                if ground_truth:
                     true = people([] if blank else [place(standing, t)], stamp, [] if blank else ["anna"])
                     writer.write("/truth/skeletons", skeleton_array(true), stamp)
         return tmp_path / name
@@ -109,7 +109,11 @@ def test_recording_to_report(record, judge, capsys) -> None:
     assert figures["accuracy"]["people"]["recall"] == 1
     assert figures["accuracy"]["overall"]["mpjpe_mm"] < 100
     assert figures["accuracy"]["identity"]["idf1"] == 1
-    assert figures["clips"][0] == figures["clips"][0] | {"name": "walk", "frames": FRAMES, "frames_with_truth": FRAMES}
+    assert figures["clips"][0] == figures["clips"][0] | {
+        "name": "walk",
+        "frames": FRAMES,
+        "frames_with_ground_truth": FRAMES,
+    }
     page = Resources((output / "report.html").read_text())
     assert page.loaded
     assert all(source.startswith("data:image/") for source in page.loaded)
@@ -132,21 +136,21 @@ def test_a_second_run_gives_the_same_figures_and_replaces_the_files(record, judg
     assert not (output / "comparison.mp4").exists()
 
 
-def test_without_truth(record, judge, capsys) -> None:
-    status, output = judge(record(truth=False))
+def test_without_ground_truth(record, judge, capsys) -> None:
+    status, output = judge(record(ground_truth=False))
     assert status == 0
     assert json.loads((output / "metrics.json").read_text())["accuracy"] is None
     page = (output / "report.html").read_text()
-    assert "Without truth" in page
-    assert "No frame had truth" in page
-    assert "without truth" in capsys.readouterr().out
+    assert "Without ground truth" in page
+    assert "No frame had ground truth" in page
+    assert "without ground truth" in capsys.readouterr().out
 
 
 def test_zero_people(record, judge, capsys) -> None:
     status, output = judge(record(blank=True))
     assert status == 0
     assert json.loads((output / "metrics.json").read_text())["label_free"]["people"] == 0
-    assert "nobody is to be seen" in capsys.readouterr().out
+    assert "no person is to be seen" in capsys.readouterr().out
 
 
 def test_options(record, judge) -> None:
@@ -256,7 +260,7 @@ def test_the_shipped_recording_with_the_2d_network(tmp_path: Path) -> None:
     assert accuracy["people"]["recall"] > 0.95
     assert accuracy["overall"]["median_mm"] < 50
     assert accuracy["pck"]["map"][accuracy["pck"]["thresholds_m"].index(0.1)] > 0.8
-    # The 2D network is within a few per cent of where the truth projects to.
+    # The 2D network is within a few per cent of where the ground truth projects to.
     assert accuracy["label_free_true"]["reprojection_percent"] < 3
 
 

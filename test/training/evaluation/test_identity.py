@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unipose_training.evaluation.matching import ScoredFrame, match_people
-from unipose_training.evaluation.metrics.tracking import IdentifiedFrame, hota, identity, places
+from unipose_training.evaluation.metrics.tracking import IdentifiedFrame, hota, identity, person_positions
 
 
 def crowd() -> list[IdentifiedFrame]:
@@ -61,13 +61,13 @@ def play(people, standing):
     def make(*frames: tuple[str, str], clip: int = 0, shift: float = 0.0) -> list[ScoredFrame]:
         scored = []
         for t, (true, predicted) in enumerate(frames):
-            truth = people([standing + (2 * "abc".index(n), 0, 3) for n in true], t, list(true))
+            ground_truth = people([standing + (2 * "abc".index(n), 0, 3) for n in true], t, list(true))
             # "a:p" stands where the true "a" does, under the id "p".
             spots = [pair.split(":") for pair in predicted.split()]
             found = people(
                 [standing + (2 * "abc".index(n) + shift, 0, 3) for n, _ in spots], t, [name for _, name in spots]
             )
-            scored.append(ScoredFrame(clip, found, truth, match_people(found, truth)))
+            scored.append(ScoredFrame(clip, found, ground_truth, match_people(found, ground_truth)))
         return scored
 
     return make
@@ -107,9 +107,9 @@ def test_the_same_id_in_two_recordings_is_no_switch(play) -> None:
 
 def test_those_who_cannot_be_seen_are_left_out(people, standing) -> None:
     hidden = np.ones((1, 15), bool)
-    truth = people([standing + (0, 0, 3)], 0, ["a"], hidden)
+    ground_truth = people([standing + (0, 0, 3)], 0, ["a"], hidden)
     found = people([standing + (0, 0, 3)], 0, ["p"])
-    assert identity([ScoredFrame(0, found, truth, match_people(found, truth))]) is None
+    assert identity([ScoredFrame(0, found, ground_truth, match_people(found, ground_truth))]) is None
 
 
 def test_nobody(play) -> None:
@@ -119,4 +119,4 @@ def test_nobody(play) -> None:
 
 def test_place_without_a_trunk(people, standing) -> None:
     standing[[i for i in range(15) if i not in (4, 6)]] = np.nan
-    np.testing.assert_allclose(places(people([standing]))[0], standing[[4, 6]].mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(person_positions(people([standing]))[0], standing[[4, 6]].mean(axis=0), rtol=1e-6)

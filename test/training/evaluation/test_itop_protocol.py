@@ -11,11 +11,11 @@ from unipose_training.evaluation.protocols.itop import PARTS, ROWS, protocol_rep
 
 
 def pose_errors(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Predictions that are off by (N, 15) meters along x, and their truth."""
-    truth = np.zeros((*values.shape, 3))
-    predicted = truth.copy()
+    """Predictions that are off by (N, 15) meters along x, and their ground truth."""
+    ground_truth = np.zeros((*values.shape, 3))
+    predicted = ground_truth.copy()
     predicted[..., 0] = values
-    return predicted, truth
+    return predicted, ground_truth
 
 
 def test_the_parts_are_all_joints_once() -> None:
@@ -24,9 +24,9 @@ def test_the_parts_are_all_joints_once() -> None:
 
 
 def test_ten_centimeters_are_a_miss() -> None:
-    predicted, truth = pose_errors(np.full((1, 15), 0.10))
-    assert score_itop(predicted, truth).mean == 0
-    assert score_itop(np.nextafter(predicted, 0), truth).mean == 1
+    predicted, ground_truth = pose_errors(np.full((1, 15), 0.10))
+    assert score_itop(predicted, ground_truth).mean == 0
+    assert score_itop(np.nextafter(predicted, 0), ground_truth).mean == 1
 
 
 def test_left_and_right_are_merged_and_groups_weighted_by_joints() -> None:
@@ -42,10 +42,10 @@ def test_left_and_right_are_merged_and_groups_weighted_by_joints() -> None:
 
 
 def test_what_was_not_predicted_is_a_miss_without_an_error() -> None:
-    predicted, truth = pose_errors(np.full((2, 15), 0.03))
+    predicted, ground_truth = pose_errors(np.full((2, 15), 0.03))
     predicted[0, 0] = np.nan
     predicted[:, 1] = np.nan
-    score = score_itop(predicted, truth)
+    score = score_itop(predicted, ground_truth)
     assert score.hits[:3].tolist() == [0.5, 0, 1]
     assert score.mean_mm == pytest.approx(30)
     assert score.errors_mm[0] == pytest.approx(30)
@@ -72,11 +72,11 @@ def test_the_top_view_has_its_own_figures() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    predicted, truth = pose_errors(np.zeros((2, 15)))
+    predicted, ground_truth = pose_errors(np.zeros((2, 15)))
     with pytest.raises(EvaluationError, match=r"both must be \(N, 15, 3\)"):
-        score_itop(predicted[:1], truth)
+        score_itop(predicted[:1], ground_truth)
     with pytest.raises(EvaluationError, match="must be"):
-        score_itop(predicted[:0], truth[:0])
-    truth[0, 0, 0] = np.nan
+        score_itop(predicted[:0], ground_truth[:0])
+    ground_truth[0, 0, 0] = np.nan
     with pytest.raises(EvaluationError, match="labels are damaged"):
-        score_itop(predicted, truth)
+        score_itop(predicted, ground_truth)

@@ -18,9 +18,9 @@ def test_distance_is_the_mean_over_common_joints() -> None:
 
 
 def test_each_takes_the_nearest_and_the_far_one_is_somebody_else(people, standing) -> None:
-    truth = people([standing, standing + (1, 0, 0), standing + (4, 0, 0)])
+    ground_truth = people([standing, standing + (1, 0, 0), standing + (4, 0, 0)])
     predicted = people([standing + (1.1, 0, 0), standing + (0.2, 0, 0), standing + (4.6, 0, 0)])
-    matches = match_people(predicted, truth)
+    matches = match_people(predicted, ground_truth)
     assert dict(zip(matches.true.tolist(), matches.predicted.tolist(), strict=True)) == {0: 1, 1: 0}
     assert matches.missed.tolist() == [2]
     assert matches.extra.tolist() == [2]
@@ -33,18 +33,18 @@ def test_the_gate_is_half_a_meter(people, standing) -> None:
 
 
 def test_nobody_on_either_side(people, standing) -> None:
-    nobody, one = people([]), people([standing])
-    assert match_people(nobody, one).missed.tolist() == [0]
-    assert match_people(one, nobody).extra.tolist() == [0]
-    assert count_people([match_people(nobody, nobody)]).people == 0
+    no_people, one = people([]), people([standing])
+    assert match_people(no_people, one).missed.tolist() == [0]
+    assert match_people(one, no_people).extra.tolist() == [0]
+    assert count_people([match_people(no_people, no_people)]).people == 0
 
 
 def test_a_person_who_is_hidden_neither_counts_nor_makes_a_false_positive(people, standing) -> None:
     hidden = np.ones((2, 15), bool)
     hidden[0, :12] = False
     hidden[1, :2] = False
-    truth = people([standing, standing + (2, 0, 0)], hidden=hidden)
-    matches = match_people(people([standing + (2, 0, 0)]), truth)
+    ground_truth = people([standing, standing + (2, 0, 0)], hidden=hidden)
+    matches = match_people(people([standing + (2, 0, 0)]), ground_truth)
     assert matches.missed.tolist() == [0]
     assert matches.ignored.tolist() == [1]
     assert matches.excused.tolist() == [0]

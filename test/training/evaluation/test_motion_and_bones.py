@@ -70,21 +70,21 @@ def test_bone_lengths_by_hand(standing: np.ndarray) -> None:
 
 
 def test_bone_consistency_by_hand(standing: np.ndarray) -> None:
-    truth = np.stack([standing] * 4)
-    predicted = truth.copy()
+    ground_truth = np.stack([standing] * 4)
+    predicted = ground_truth.copy()
     head = ITOP15.index("head")
-    # Head bone 25 cm in truth. Person one (rows 0, 1): 24 and 28. Person two (rows 2, 3): 30 and 30.
+    # Head bone 25 cm in ground truth. Person one (rows 0, 1): 24 and 28. Person two (rows 2, 3): 30 and 30.
     predicted[:, head, 1] -= [-0.01, 0.03, 0.05, 0.05]
-    bones = {b.name: b for b in bone_consistency(predicted, truth, [np.array([0, 1]), np.array([2, 3])], ITOP15)}
+    bones = {b.name: b for b in bone_consistency(predicted, ground_truth, [np.array([0, 1]), np.array([2, 3])], ITOP15)}
     assert bones["head-neck"].mean_mm == pytest.approx((260 + 300) / 2)
-    assert bones["head-neck"].spread_mm == pytest.approx((20 + 0) / 2)
+    assert bones["head-neck"].std_mm == pytest.approx((20 + 0) / 2)
     assert bones["head-neck"].error_mm == pytest.approx((-10 + 30 + 50 + 50) / 4)
     assert bones["left_foot-left_knee"].error_mm == pytest.approx(0)
     assert len(bones) == 14
 
 
-def test_bones_without_truth_or_with_one_frame(standing: np.ndarray) -> None:
+def test_bones_without_ground_truth_or_with_one_frame(standing: np.ndarray) -> None:
     once = bone_consistency(standing[None], None, [np.array([0])], ITOP15)[0]
     assert once.tracks == 0
-    assert math.isnan(once.spread_mm)
+    assert math.isnan(once.std_mm)
     assert math.isnan(once.error_mm)

@@ -34,7 +34,7 @@ People = Callable[..., Skeletons]
 
 
 def seen(*poses: np.ndarray, confidence: float = 0.9) -> Keypoints2D:
-    """What a perfect 2D network sees of ITOP-15 poses: the COCO keypoints that they have."""
+    """What a perfect 2D network detects of ITOP-15 poses: the COCO keypoints that they have."""
     pixels, _ = convert_joints(project(CAMERA, np.stack(poses)).astype(np.float32), ITOP15, COCO17)
     known = np.isfinite(pixels).all(axis=-1)
     flat = np.where(known[..., None], pixels, 0).astype(np.float32)
@@ -131,7 +131,7 @@ def test_stretched_arms(
     arms = arm_stretch(pair_with_keypoints(CAMERA, people([predicted]), seen(true)))
     left = np.isclose(arms.ratios, ratio, atol=1e-3) & (arms.away == away)
     assert left.any()
-    # With left and right exchanged in the prediction the same arms are compared.
+    # With left and right swapped in the prediction the same arms are compared.
     exchanged = arm_stretch(pair_with_keypoints(CAMERA, people([predicted[list(ITOP15.mirror)]]), seen(true)))
     np.testing.assert_allclose(np.sort(exchanged.ratios), np.sort(arms.ratios), rtol=1e-6)
 
@@ -146,16 +146,16 @@ def test_bent_and_foreshortened_arms_do_not_count(standing: np.ndarray, people: 
 
 
 def test_limb_lengths_by_kind(standing: np.ndarray) -> None:
-    truth = np.stack([standing, standing])
-    predicted = 0.9 * truth
+    ground_truth = np.stack([standing, standing])
+    predicted = 0.9 * ground_truth
     predicted[1, ITOP15.index("left_hand")] = np.nan
-    limbs = {limb.name: limb for limb in limb_lengths(predicted, truth, ITOP15)}
+    limbs = {limb.name: limb for limb in limb_lengths(predicted, ground_truth, ITOP15)}
     assert [limb.ratio for limb in limbs.values()] == pytest.approx([0.9] * 5)
     assert limbs["forearm"].count == 3
     assert limbs["shoulder width"].count == 2
     assert limbs["shoulder width"].true_mm == pytest.approx(360)
     assert limbs["thigh"].predicted_mm == pytest.approx(0.9 * 1000 * math.hypot(0.02, 0.45))
-    none = limb_lengths(np.full_like(truth, np.nan), truth, ITOP15)
+    none = limb_lengths(np.full_like(ground_truth, np.nan), ground_truth, ITOP15)
     assert [limb.count for limb in none] == [0] * 5
 
 
@@ -189,14 +189,14 @@ def test_people_with_all_joints_near() -> None:
 def checks(
     people: People,
     predicted: Any,
-    truth: Any = None,
+    ground_truth: Any = None,
     mask: Any = None,
     keypoints: Keypoints2D | None = None,
     number: Any = None,
 ) -> RealChecks:
     frame = RgbdFrame(5, "camera", CAMERA, np.full((480, 640), 4.1, np.float32), np.zeros((480, 640, 3), np.uint8))
     found = people(predicted, 5)
-    true = None if truth is None else people(truth, 5)
+    true = None if ground_truth is None else people(ground_truth, 5)
     replayed = ReplayedFrame(0, found, true, check_frame(frame, found, None), None, {})
     return check_real_frame("clip", "set", RealFrame(frame, true, mask, number), replayed, keypoints)
 
@@ -205,7 +205,9 @@ def test_who_is_there_is_told_by_the_best_that_is_known(standing: np.ndarray, pe
     pose, ghost = standing + FAR, standing + FAR + [1.2, 0, 0]
     mask = np.zeros((480, 640), np.uint8)
     mask[:, 250:390] = 1
-    by_joints = checks(people, [pose, ghost], truth=[pose], mask=np.ones((480, 640), np.uint8), keypoints=seen(pose))
+    by_joints = checks(
+        people, [pose, ghost], ground_truth=[pose], mask=np.ones((480, 640), np.uint8), keypoints=seen(pose)
+    )
     by_masks = checks(people, [pose, ghost], mask=mask, keypoints=seen(pose, ghost))
     by_keypoints = checks(people, [pose, ghost], keypoints=seen(pose))
     by_number = checks(people, [pose, ghost], number=1)
@@ -215,7 +217,7 @@ def test_who_is_there_is_told_by_the_best_that_is_known(standing: np.ndarray, pe
     assert [(check.found, check.people) for check in all_checks] == [(1, 1)] * 4 + [(0, 0)]
     assert [len(check.false_people) for check in all_checks] == [1, 1, 1, 1, 0]
     (person,) = by_masks.false_people
-    assert person.confirmed is True  # the 2D network sees a person where the mask has none
+    assert person.confirmed is True  # the 2D network detects a person where the mask has none
     assert person.place == pytest.approx((1.2, 0, 4), abs=1e-5)
     assert by_joints.false_people[0].confirmed is False
     results = summarize_real(all_checks)

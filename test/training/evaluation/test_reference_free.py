@@ -88,7 +88,7 @@ def test_the_nearest_reading_around_counts_and_faults_do_not() -> None:
 
 def test_limb_scores_by_hand() -> None:
     lengths = np.array([[bone.length for bone in ITOP15.bones]])
-    lengths[0, 0] += 2 * ITOP15.bones[0].spread
+    lengths[0, 0] += 2 * ITOP15.bones[0].std
     scores = limb_scores(lengths, ITOP15)
     assert scores[0] == pytest.approx(2)
     np.testing.assert_allclose(scores[1:], 0, atol=1e-12)

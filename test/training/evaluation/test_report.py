@@ -20,9 +20,9 @@ CAMERA = Camera(500.0, 500.0, 319.5, 239.5, 640, 480)
 AWAY = np.array([0.0, -0.2, 3.5])
 
 
-def replayed(truth, predicted) -> tuple[RgbdFrame, ReplayedFrame]:
+def replayed(ground_truth, predicted) -> tuple[RgbdFrame, ReplayedFrame]:
     frame = RgbdFrame(0, "camera", CAMERA, color=np.full((480, 640, 3), 90, np.uint8))
-    return frame, ReplayedFrame(0, predicted, truth, check_frame(frame, predicted, None), None, {})
+    return frame, ReplayedFrame(0, predicted, ground_truth, check_frame(frame, predicted, None), None, {})
 
 
 @pytest.mark.parametrize(
@@ -64,15 +64,15 @@ def test_large_errors_are_named_largest_first(people, standing: np.ndarray) -> N
 def test_lines_about_frames(people, standing: np.ndarray) -> None:
     here, there = people([standing + AWAY]), people([standing + AWAY + (3, 0, 0)])
     assert describe(replayed(here, there)[1]) == "1 person predicted, 1 missed, 1 invented"
-    assert describe(replayed(None, people([]))[1]) == "0 people predicted, truth unknown"
+    assert describe(replayed(None, people([]))[1]) == "0 people predicted, ground_truth unknown"
     assert worst_joints(replayed(None, here)[1]) == ""
 
 
-def test_truth_is_white_and_large_errors_are_red(people, standing: np.ndarray) -> None:
-    truth = standing + AWAY
-    found = truth.copy()
+def test_ground_truth_is_white_and_large_errors_are_red(people, standing: np.ndarray) -> None:
+    ground_truth = standing + AWAY
+    found = ground_truth.copy()
     found[ITOP15.index("left_foot")] += (0.4, 0, 0)
-    frame, result = replayed(people([truth]), people([found]))
+    frame, result = replayed(people([ground_truth]), people([found]))
     image = compose(frame, result, View.around([result]), "walk")
     assert image.shape == (584, 1440, 3)
     scaled = CAMERA.scaled(720, 540)
@@ -81,9 +81,9 @@ def test_truth_is_white_and_large_errors_are_red(people, standing: np.ndarray) -
         u, v = np.rint(project(scaled, place)).astype(int)
         return image[44 + v, u].tolist()
 
-    shin = 0.5 * (truth[ITOP15.index("left_knee")] + truth[ITOP15.index("left_foot")])
+    shin = 0.5 * (ground_truth[ITOP15.index("left_knee")] + ground_truth[ITOP15.index("left_foot")])
     assert min(color(shin)) > 230
-    red = color(truth[ITOP15.index("left_foot")] + (0.2, 0, 0))
+    red = color(ground_truth[ITOP15.index("left_foot")] + (0.2, 0, 0))
     assert red[0] > 180 > 90 > max(red[1:])
 
 

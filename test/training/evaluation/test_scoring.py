@@ -24,7 +24,7 @@ CAMERA = Camera(60.0, 60.0, 31.5, 23.5, 64, 48)
 
 @dataclass
 class ListClip:
-    """Frames of nothing, and a truth."""
+    """Frames of nothing, and a ground truth."""
 
     stamps: Sequence[int]
     known: Sequence[Skeletons] = ()
@@ -39,7 +39,7 @@ class ListClip:
         for stamp in self.stamps:
             yield RgbdFrame(stamp, "camera", CAMERA, np.full((48, 64), 3.0, np.float32))
 
-    def truth(self) -> Iterator[Skeletons]:
+    def ground_truth(self) -> Iterator[Skeletons]:
         yield from self.known
 
     def losses(self) -> Mapping[str, int]:
@@ -52,33 +52,33 @@ class Oracle:
     modality = "oracle"
     last_keypoints = None
 
-    def __init__(self, answers: Sequence[Skeletons]) -> None:
-        self._answers = {s.stamp_ns: s for s in answers}
+    def __init__(self, predictions: Sequence[Skeletons]) -> None:
+        self._predictions = {s.stamp_ns: s for s in predictions}
 
     def estimate(self, frame: RgbdFrame, clock: StageClock | None = None) -> Skeletons:
-        if frame.stamp_ns not in self._answers:
+        if frame.stamp_ns not in self._predictions:
             raise EstimatorError("the frame has no color; give it some")
         with (clock or StageClock()).stage("network"):
-            return self._answers[frame.stamp_ns]
+            return self._predictions[frame.stamp_ns]
 
 
 @pytest.fixture
 def walk(people, standing: np.ndarray):
-    """Somebody who walks 10 cm a frame, 10 frames a second; predictions are 3 and 4 cm off."""
+    """A person who walks 10 cm a frame, 10 frames a second; predictions are 3 and 4 cm off."""
 
     def make(frames: int = 8, clip: int = 0) -> tuple[list[int], list[Skeletons], list[Skeletons]]:
         stamps = [(1 + 1000 * clip + t) * 100_000_000 for t in range(frames)]
         places = [standing + (0.1 * t - 0.4, 0, 3) for t in range(frames)]
-        truth = [people([p], s, ["anna"]) for p, s in zip(places, stamps, strict=True)]
+        ground_truth = [people([p], s, ["anna"]) for p, s in zip(places, stamps, strict=True)]
         found = [people([p + (0.03, 0.04, 0)], s) for p, s in zip(places, stamps, strict=True)]
-        return stamps, truth, found
+        return stamps, ground_truth, found
 
     return make
 
 
 def test_everything_by_hand(walk) -> None:
-    stamps, truth, found = walk()
-    results, frames = evaluate_clips([ListClip(stamps, truth)], Oracle(found), tracking=False)
+    stamps, ground_truth, found = walk()
+    results, frames = evaluate_clips([ListClip(stamps, ground_truth)], Oracle(found), tracking=False)
     accuracy = results.accuracy
     assert accuracy is not None
     assert accuracy.overall.mpjpe_mm == pytest.approx(50, abs=1e-3)
@@ -98,8 +98,8 @@ def test_everything_by_hand(walk) -> None:
 
 
 def test_with_tracking_there_are_ids(walk) -> None:
-    stamps, truth, found = walk()
-    results, frames = evaluate_clips([ListClip(stamps, truth)], Oracle(found))
+    stamps, ground_truth, found = walk()
+    results, frames = evaluate_clips([ListClip(stamps, ground_truth)], Oracle(found))
     assert results.accuracy is not None
     assert results.accuracy.identity is not None
     assert results.accuracy.identity.idf1 == 1
@@ -108,10 +108,10 @@ def test_with_tracking_there_are_ids(walk) -> None:
 
 
 def test_the_same_input_gives_the_same_figures(walk) -> None:
-    stamps, truth, found = walk()
+    stamps, ground_truth, found = walk()
 
     def run() -> dict:
-        results, _ = evaluate_clips([ListClip(stamps, truth)], Oracle(found))
+        results, _ = evaluate_clips([ListClip(stamps, ground_truth)], Oracle(found))
         figures = json.loads(results.to_json())
         del figures["latency"]
         return figures
@@ -128,27 +128,29 @@ def test_json_has_no_nan(walk) -> None:
     assert figures["clips"][0]["frames"] == 1
 
 
-def test_without_truth_there_is_still_jitter(walk) -> None:
+def test_without_ground_truth_there_is_still_jitter(walk) -> None:
     stamps, _, found = walk()
     results, _ = evaluate_clips([ListClip(stamps)], Oracle(found))
     assert results.accuracy is None
     assert results.jitter.count == 6 * 15
     assert math.isnan(results.bones[0].error_mm)
-    assert results.bones[0].spread_mm < 5
+    assert results.bones[0].std_mm < 5
 
 
-def test_frames_without_truth_are_told_apart_from_frames_without_people(walk, people) -> None:
-    stamps, truth, found = walk(4)
-    results, _ = evaluate_clips([ListClip(stamps, [truth[0], people([], stamps[1])])], Oracle(found), tracking=False)
+def test_frames_without_ground_truth_are_told_apart_from_frames_without_people(walk, people) -> None:
+    stamps, ground_truth, found = walk(4)
+    results, _ = evaluate_clips(
+        [ListClip(stamps, [ground_truth[0], people([], stamps[1])])], Oracle(found), tracking=False
+    )
     accuracy = results.accuracy
     assert accuracy is not None
     assert (accuracy.people.frames, accuracy.people.people, accuracy.people.extra) == (2, 1, 1)
-    assert (results.frames, results.clips[0].frames_with_truth) == (4, 2)
+    assert (results.frames, results.clips[0].frames_with_ground_truth) == (4, 2)
 
 
 def test_nobody_anywhere(people) -> None:
-    nobody = [people([], s) for s in (1, 2)]
-    results, _ = evaluate_clips([ListClip([1, 2], nobody)], Oracle(nobody))
+    no_people = [people([], s) for s in (1, 2)]
+    results, _ = evaluate_clips([ListClip([1, 2], no_people)], Oracle(no_people))
     assert results.accuracy is not None
     assert results.accuracy.overall.joints == 0
     assert json.loads(results.to_json())["accuracy"]["overall"]["mpjpe_mm"] is None
@@ -166,8 +168,8 @@ def test_recordings_and_subsets_have_their_rows(walk) -> None:
 
 
 def test_another_joint_set(walk) -> None:
-    stamps, truth, found = walk()
-    results, _ = evaluate_clips([ListClip(stamps, truth)], Oracle(found), tracking=False, joint_set=COCO17)
+    stamps, ground_truth, found = walk()
+    results, _ = evaluate_clips([ListClip(stamps, ground_truth)], Oracle(found), tracking=False, joint_set=COCO17)
     assert results.joint_set == "coco17"
     assert results.accuracy is not None
     # ITOP has neither nose, eyes nor ears.
@@ -176,34 +178,36 @@ def test_another_joint_set(walk) -> None:
 
 
 def test_the_limit_is_for_each_recording(walk) -> None:
-    stamps, truth, found = walk()
+    stamps, ground_truth, found = walk()
     seen: list[int] = []
-    results, _ = evaluate_clips([ListClip(stamps, truth)] * 2, Oracle(found), limit=3, advance=lambda: seen.append(1))
+    results, _ = evaluate_clips(
+        [ListClip(stamps, ground_truth)] * 2, Oracle(found), limit=3, advance=lambda: seen.append(1)
+    )
     assert [clip.frames for clip in results.clips] == [3, 3]
     assert len(seen) == 6
 
 
 def test_covariances_are_judged(walk, people, standing: np.ndarray) -> None:
-    stamps, truth, _ = walk()
+    stamps, ground_truth, _ = walk()
     triangle = np.array([4e-4, 0, 0, 4e-4, 0, 4e-4])
     covariances = np.broadcast_to(triangle, (1, 15, 6))
     found = [
         people([standing + (0.1 * t - 0.4 + 0.02 * math.sqrt(2.366), 0, 3)], s, covariances=covariances)
         for t, s in enumerate(stamps)
     ]
-    results, _ = evaluate_clips([ListClip(stamps, truth)], Oracle(found), tracking=False)
+    results, _ = evaluate_clips([ListClip(stamps, ground_truth)], Oracle(found), tracking=False)
     assert results.accuracy is not None
     # 2.366 is the median of chi-square with three degrees of freedom, so the scale fits.
     assert results.accuracy.reliability["measured"].scale == pytest.approx(1, abs=1e-3)
     assert "inferred" not in results.accuracy.reliability
 
 
-def test_truth_in_another_frame_is_refused(walk) -> None:
+def test_ground_truth_in_another_frame_is_refused(walk) -> None:
     from dataclasses import replace
 
-    stamps, truth, found = walk(2)
-    with pytest.raises(EvaluationError, match="walk: the truth is in frame 'world', the images in 'camera'"):
-        evaluate_clips([ListClip(stamps, [replace(t, frame_id="world") for t in truth])], Oracle(found))
+    stamps, ground_truth, found = walk(2)
+    with pytest.raises(EvaluationError, match="walk: the ground truth is in frame 'world', the images in 'camera'"):
+        evaluate_clips([ListClip(stamps, [replace(t, frame_id="world") for t in ground_truth])], Oracle(found))
 
 
 def test_a_modality_that_cannot_use_the_frames_is_refused() -> None:
@@ -217,17 +221,17 @@ def test_a_recording_without_frames_is_refused() -> None:
 
 
 def test_what_a_reader_must_know_is_told(walk) -> None:
-    stamps, truth, found = walk(20)
+    stamps, ground_truth, found = walk(20)
     clips = [
-        ListClip(stamps, truth[:10], "a", lost={"images dropped, no partner": 7}),
-        ListClip(stamps[::2], truth[::2], "b"),
+        ListClip(stamps, ground_truth[:10], "a", lost={"images dropped, no partner": 7}),
+        ListClip(stamps[::2], ground_truth[::2], "b"),
     ]
     results, _ = evaluate_clips(clips, Oracle(found), tracking=False)
-    told = " ".join(notes(results, video_frames=25))
-    assert "a: images dropped, no partner: 7." in told
-    assert "10 frames had no truth of the same stamp" in told
-    assert "20 poses are few" in told
-    assert "without following or smoothing people" in told
-    assert "Frame rates differ" in told
-    assert "The video ends after 25 of 30 frames" in told
-    assert "lookup" not in told
+    text = " ".join(notes(results, video_frames=25))
+    assert "a: images dropped, no partner: 7." in text
+    assert "10 frames had no ground truth of the same stamp" in text
+    assert "20 poses are few" in text
+    assert "without following or smoothing people" in text
+    assert "Frame rates differ" in text
+    assert "The video ends after 25 of 30 frames" in text
+    assert "lookup" not in text

@@ -20,9 +20,9 @@ def swap(pose: np.ndarray, *parts: str) -> np.ndarray:
 
 
 def test_a_mirrored_pose_is_swapped(standing: np.ndarray) -> None:
-    truth = np.stack([standing] * 4)
+    ground_truth = np.stack([standing] * 4)
     predicted = np.stack([standing, standing + 0.02, standing[MIRROR], standing])
-    found = count_swaps(predicted, truth, ITOP15)
+    found = count_swaps(predicted, ground_truth, ITOP15)
     assert (found.poses, found.swapped, found.share) == (4, 1, 0.25)
     assert found.limbs == {"arms": 0.25, "legs": 0.25, "shoulders": 0.25, "hips": 0.25}
 
@@ -34,11 +34,11 @@ def test_a_swapped_limb_is_not_a_swapped_pose(standing: np.ndarray) -> None:
 
 
 def test_legs_that_are_together_cannot_be_told_apart(standing: np.ndarray) -> None:
-    truth = standing.copy()
+    ground_truth = standing.copy()
     for part in ("knee", "foot"):
-        truth[ITOP15.index(f"left_{part}"), 0] = 0.04
-        truth[ITOP15.index(f"right_{part}"), 0] = -0.04
-    found = count_swaps(swap(truth, "knee", "foot")[None], truth[None], ITOP15)
+        ground_truth[ITOP15.index(f"left_{part}"), 0] = 0.04
+        ground_truth[ITOP15.index(f"right_{part}"), 0] = -0.04
+    found = count_swaps(swap(ground_truth, "knee", "foot")[None], ground_truth[None], ITOP15)
     assert math.isnan(found.limbs["legs"])
     assert found.limbs["arms"] == 0
 
@@ -52,6 +52,6 @@ def test_missing_joints_are_left_out(standing: np.ndarray) -> None:
 
 @pytest.mark.parametrize("joint_set", [COCO17, REP155])
 def test_other_joint_sets(standing: np.ndarray, joint_set) -> None:
-    truth, _ = convert_joints(standing[None], ITOP15, joint_set)
-    found = count_swaps(truth[:, list(joint_set.mirror)], truth, joint_set)
+    ground_truth, _ = convert_joints(standing[None], ITOP15, joint_set)
+    found = count_swaps(ground_truth[:, list(joint_set.mirror)], ground_truth, joint_set)
     assert (found.poses, found.swapped) == (1, 1)

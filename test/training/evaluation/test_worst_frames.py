@@ -14,8 +14,8 @@ def frame(people, standing: np.ndarray):
         found = [standing + (5 + 2 * i, 0, 3) for i in range(extra)]
         if off is not None:
             found.append(standing + (off, 0, 3))
-        truth, predicted = people([standing + (0, 0, 3)], stamp, ["a"]), people(found, stamp)
-        return ScoredFrame(clip, predicted, truth, match_people(predicted, truth))
+        ground_truth, predicted = people([standing + (0, 0, 3)], stamp, ["a"]), people(found, stamp)
+        return ScoredFrame(clip, predicted, ground_truth, match_people(predicted, ground_truth))
 
     return make
 

@@ -24,14 +24,14 @@ def frame(number: int, stamp: int) -> LabeledFrame:
     depth = np.full((48, 64), 2.0, np.float32)
     image = RgbdFrame(stamp, "camera", CAMERA, depth, color)
     return LabeledFrame(
-        image, Skeletons.empty(stamp, "camera", "truth", COCO23), np.zeros((0, 4), np.float32),
+        image, Skeletons.empty(stamp, "camera", "ground_truth", COCO23), np.zeros((0, 4), np.float32),
         np.zeros(3), np.eye(3),
     )  # fmt: skip
 
 
 @pytest.fixture
 def shards() -> Callable[[Path, int, int], list[Path]]:
-    """Writes a number of clips with a number of frames below a folder; in the last frame nobody is seen."""
+    """Writes a number of clips with a number of frames below a folder; in the last frame no person is seen."""
 
     def write(folder: Path, clips: int, frames: int) -> list[Path]:
         paths = [folder / f"clip_{n}.npz" for n in range(clips)]

@@ -54,9 +54,9 @@ def test_frames_are_found_by_their_stamp() -> None:
     found = labels().keypoints_of(40)
     assert found is not None
     np.testing.assert_array_equal(found.pixels, people(3, 2).pixels)
-    nobody = labels().keypoints_of(20)
-    assert nobody is not None
-    assert len(nobody) == 0
+    no_people = labels().keypoints_of(20)
+    assert no_people is not None
+    assert len(no_people) == 0
     assert labels().keypoints_of(30) is None
     with pytest.raises(IndexError, match="frame 3 of 3"):
         labels().keypoints_at(3)

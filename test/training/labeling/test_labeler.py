@@ -236,16 +236,16 @@ def test_ray_is_asked_for_when_it_is_absent(monkeypatch: pytest.MonkeyPatch, pla
 
 def test_what_ray_is_told(tmp_path: Path, shards: Shards, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     """With Ray's part played by a list; the real one is tried in the next test, where it is installed."""
-    told: dict[str, Any] = {}
+    options: dict[str, Any] = {}
 
     class Rows(list[Any]):
         def map(self, worker: Any, fn_constructor_args: Any, **more: Any) -> SimpleNamespace:
-            told.update(more)
+            options.update(more)
             actor = worker(*fn_constructor_args)
             return SimpleNamespace(iter_rows=lambda: (actor(row) for row in self))
 
     def from_items(rows: list[Any], override_num_blocks: int) -> Rows:
-        told["blocks"] = override_num_blocks
+        options["blocks"] = override_num_blocks
         return Rows(rows)
 
     data = SimpleNamespace(from_items=from_items, ActorPoolStrategy=lambda size: ("actors", size))
@@ -254,7 +254,7 @@ def test_what_ray_is_told(tmp_path: Path, shards: Shards, plan: Plan, monkeypatc
     shards(tmp_path / "in", 3, 2)
     clips = open_clips(tmp_path / "in")
     report = label(clips, tmp_path / "out", plan, 2, on_ray)
-    assert (report.labeled, told) == (3, {"blocks": 3, "compute": ("actors", 2), "num_cpus": 1})
+    assert (report.labeled, options) == (3, {"blocks": 3, "compute": ("actors", 2), "num_cpus": 1})
     label(clips, tmp_path / "here", plan, 1, in_processes)
     assert label_files(tmp_path / "out") == label_files(tmp_path / "here")
 

@@ -11,8 +11,8 @@ from unipose_training.losses.anchors import anchor_regression_loss, informative_
 
 
 def test_anchors_that_surround_the_joint_cost_nothing() -> None:
-    surround = torch.tensor([[[4.0, 4.0], [8.0, 0.0]]])
-    assert informative_anchor_loss(surround, surround.clone(), torch.ones(1, 2)).item() == 0
+    anchor = torch.tensor([[[4.0, 4.0], [8.0, 0.0]]])
+    assert informative_anchor_loss(anchor, anchor.clone(), torch.ones(1, 2)).item() == 0
 
 
 def test_informative_anchors_by_hand() -> None:
@@ -23,19 +23,19 @@ def test_informative_anchors_by_hand() -> None:
 def test_regression_by_hand() -> None:
     pixels, depths = torch.tensor([[[10.0, 20.0]]]), torch.tensor([[7.0]])
     loss = anchor_regression_loss(
-        pixels, depths, torch.tensor([[[12.0, 20.0]]]), torch.tensor([[2.0]]), torch.full((1, 1), 0.5), pixel_share=2.0
+        pixels, depths, torch.tensor([[[12.0, 20.0]]]), torch.tensor([[2.0]]), torch.full((1, 1), 0.5), uv_weight=2.0
     )
     assert loss.item() == pytest.approx(0.5 * (2.0 * (2.0 - 0.5) + (5.0 - 1.5)))
 
 
 def test_a_missing_joint_adds_neither_value_nor_gradient() -> None:
-    surround = torch.zeros(1, 2, 2, requires_grad=True)
+    anchor = torch.zeros(1, 2, 2, requires_grad=True)
     pixels, depths = torch.zeros(1, 2, 2, requires_grad=True), torch.zeros(1, 2, requires_grad=True)
     targets, target_depths = torch.tensor([[[1.0, 2.0], [math.nan] * 2]]), torch.tensor([[1.0, math.nan]])
-    loss = informative_anchor_loss(surround, targets, torch.ones(1, 2))
+    loss = informative_anchor_loss(anchor, targets, torch.ones(1, 2))
     loss = loss + anchor_regression_loss(pixels, depths, targets, target_depths, torch.ones(1, 2))
     loss.backward()
-    for value in (surround, pixels, depths):
+    for value in (anchor, pixels, depths):
         assert torch.isfinite(value.grad).all()
         assert value.grad[:, 1].abs().max() == 0
         assert value.grad[:, 0].abs().max() > 0

@@ -66,8 +66,8 @@ def test_bone_constancy_by_hand() -> None:
 def test_bone_prior_allows_for_size_and_spread() -> None:
     def of(length: float, size: float) -> float:
         joints = torch.tensor([[[0.0, 0, 0], [0, length, 0]]])
-        mean, spread = torch.tensor([0.5]), torch.tensor([0.02])
-        return bone_prior_loss(joints, torch.tensor([[0, 1]]), mean, spread, torch.tensor([size])).item()
+        mean, std = torch.tensor([0.5]), torch.tensor([0.02])
+        return bone_prior_loss(joints, torch.tensor([[0, 1]]), mean, std, torch.tensor([size])).item()
 
     assert of(0.55, 1.0) == 0
     assert of(0.60, 1.0) == pytest.approx(0.04, abs=1e-6)
@@ -136,7 +136,7 @@ def test_a_bone_without_length_has_a_finite_gradient() -> None:
     loss = limb_cover_loss(joints, points, given, PRIORS.bones, PRIORS.bone_radii)
     loss = loss + cloud_support_loss(joints, points, given, PRIORS.support_radii)
     loss = loss + symmetry_loss(joints, PRIORS.pairs)
-    loss = loss + bone_prior_loss(joints, PRIORS.bones, PRIORS.bone_means, PRIORS.bone_spreads, torch.ones(1))
+    loss = loss + bone_prior_loss(joints, PRIORS.bones, PRIORS.bone_means, PRIORS.bone_stds, torch.ones(1))
     loss.backward()
     assert torch.isfinite(joints.grad).all()
 
@@ -158,11 +158,11 @@ def test_laplace_leaves_out_what_was_not_measured() -> None:
 
 def test_agreement_moves_the_student_alone() -> None:
     student, teacher = (torch.randn(2, 15, 3, requires_grad=True) for _ in range(2))
-    trust = torch.rand(2, 15, requires_grad=True)
-    consistency_loss(student, teacher, trust, trust).backward()
+    confidence = torch.rand(2, 15, requires_grad=True)
+    consistency_loss(student, teacher, confidence, confidence).backward()
     assert student.grad.norm() > 0
     assert teacher.grad is None
-    assert trust.grad is None
+    assert confidence.grad is None
 
 
 def test_agreement_by_hand_and_without_a_teacher_joint() -> None:
@@ -192,7 +192,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
     terms = [
         lambda p: symmetry_loss(p, priors["pairs"]),
         lambda p: bone_constancy_loss(p, bones, torch.ones(2, 3)),
-        lambda p: bone_prior_loss(p[:, 0], bones, priors["bone_means"], priors["bone_spreads"], ones),
+        lambda p: bone_prior_loss(p[:, 0], bones, priors["bone_means"], priors["bone_stds"], ones),
         lambda p: motion_loss(p, priors["stillness"], torch.ones(2, 1, dtype=torch.float64)),
         lambda p: cloud_support_loss(p[:, 0], points, given, priors["support_radii"]),
         lambda p: limb_cover_loss(p[:, 0], points, given, bones, priors["bone_radii"]),

@@ -33,21 +33,21 @@ def test_flattening_a_body_changes_it():
 
 def test_usual_ratios_cost_nothing_at_any_size():
     lengths = bone_lengths(JOINTS[:1], BONES)[0]
-    means, spreads = lengths / lengths.sum(), torch.full_like(lengths, 0.01)
+    means, stds = lengths / lengths.sum(), torch.full_like(lengths, 0.01)
     for size in (0.5, 1.0, 2.0):
-        assert bone_ratio_loss(size * JOINTS[:1], BONES, means, spreads, torch.ones(1)).item() < 1e-8
+        assert bone_ratio_loss(size * JOINTS[:1], BONES, means, stds, torch.ones(1)).item() < 1e-8
 
 
 def test_one_impossible_bone_pulls_with_a_bounded_force():
     lengths = bone_lengths(JOINTS[:1], BONES)[0]
-    means, spreads = lengths / lengths.sum(), torch.full_like(lengths, 0.01)
+    means, stds = lengths / lengths.sum(), torch.full_like(lengths, 0.01)
     costs = []
     for stretch in (1.0, 5.0, 10.0):
         joints = JOINTS[:1].clone()
         joints[:, 7] += stretch * torch.tensor([1.0, 0, 0])
-        costs.append(bone_ratio_loss(joints, BONES, means, spreads, torch.ones(1)).item())
+        costs.append(bone_ratio_loss(joints, BONES, means, stds, torch.ones(1)).item())
     assert costs[0] < costs[1] < costs[2] < 2 * costs[1]
-    assert bone_ratio_loss(joints, BONES, means, spreads, torch.zeros(1)) == 0
+    assert bone_ratio_loss(joints, BONES, means, stds, torch.zeros(1)) == 0
 
 
 def test_the_critic_learns_while_the_lifter_is_turned_away():

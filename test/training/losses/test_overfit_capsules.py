@@ -36,7 +36,7 @@ PRIORS = itop_priors()
 
 
 def capsule_joints(yaw: float, phase: float) -> np.ndarray:
-    """(15, 3) somebody who walks on the spot, 2.6 m away."""
+    """(15, 3) a person who walks on the spot, 2.6 m away."""
     swing = 0.4 * np.sin(phase)
     down = np.array([0.0, 1.0, 0.0])
 
@@ -73,7 +73,7 @@ def capsule_depth(joints: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Clips:
-    """All clips: (B, T, ...) each; joints are the truth, for judging alone."""
+    """All clips: (B, T, ...) each; joints are the ground truth, for evaluation alone."""
 
     points: Tensor
     centers: Tensor
@@ -121,7 +121,7 @@ def unlabeled_loss(joints: Tensor, clips: Clips) -> Tensor:
         + 0.1 * cloud_support_loss(flat, points, given, PRIORS.support_radii)
         + 0.1 * limb_cover_loss(flat, points, given, PRIORS.bones, PRIORS.bone_radii)
         + 0.1 * symmetry_loss(flat, PRIORS.pairs)
-        + 0.1 * bone_prior_loss(flat, PRIORS.bones, PRIORS.bone_means, PRIORS.bone_spreads, size)
+        + 0.1 * bone_prior_loss(flat, PRIORS.bones, PRIORS.bone_means, PRIORS.bone_stds, size)
         + 0.1 * bone_constancy_loss(joints, PRIORS.bones, torch.ones(joints.shape[:2]))
         + 0.05 * motion_loss(joints, PRIORS.stillness, torch.ones(len(joints), FRAMES - 2))
     )

@@ -25,12 +25,12 @@ def people():
 @pytest.fixture
 def file(people, tmp_path):
     """A detector that errs about each person in a way of its own, and exchanges the sides of the first."""
-    said = people.pixels + np.arange(60)[:, None, None] * [0.2, 0.1]
-    said[0] = people.pixels[0, MIRROR]
+    detected = people.pixels + np.arange(60)[:, None, None] * [0.2, 0.1]
+    detected[0] = people.pixels[0, MIRROR]
     rotation = np.zeros((60, 3, 3))
     rotation[:, :, 2] = -people.gravity
     np.savez(
-        tmp_path / "detections.npz", truth_px=people.pixels, truth=people.joints, px=said,
+        tmp_path / "detections.npz", gt_px=people.pixels, ground_truth=people.joints, px=detected,
         conf=np.linspace(0.3, 0.9, 60)[:, None].repeat(17, 1), rot=rotation,
         cam=np.column_stack([people.intrinsics, people.image]),
     )  # fmt: skip
@@ -49,17 +49,17 @@ def test_people_come_back_from_their_file(file, people):
 
 def test_somebody_in_the_same_pose_elsewhere_and_nearer_is_erred_about_alike(file, people):
     loaded = load_detections(file)
-    asked = 3.0 * people.pixels + [7.0, -40.0]
-    said, confidences = EmpiricalErrors(loaded).detect(np.random.default_rng(0), asked)
-    np.testing.assert_allclose(said - asked, 3.0 * (loaded.pixels - people.pixels), atol=1e-6)
+    wanted = 3.0 * people.pixels + [7.0, -40.0]
+    detected, confidences = EmpiricalErrors(loaded).detect(np.random.default_rng(0), wanted)
+    np.testing.assert_allclose(detected - wanted, 3.0 * (loaded.pixels - people.pixels), atol=1e-6)
     np.testing.assert_array_equal(confidences, loaded.confidences)
 
 
 def test_errors_are_mirrored_with_the_person(file, people):
     loaded = load_detections(file)
-    asked = people.pixels[:, MIRROR] * [-1.0, 1.0]
-    said, _ = EmpiricalErrors(loaded).detect(np.random.default_rng(0), asked)
-    np.testing.assert_allclose(said, loaded.pixels[:, MIRROR] * [-1.0, 1.0], atol=1e-6)
+    wanted = people.pixels[:, MIRROR] * [-1.0, 1.0]
+    detected, _ = EmpiricalErrors(loaded).detect(np.random.default_rng(0), wanted)
+    np.testing.assert_allclose(detected, loaded.pixels[:, MIRROR] * [-1.0, 1.0], atol=1e-6)
 
 
 def test_a_single_keypoint_teaches_nothing(people):

@@ -39,7 +39,7 @@ def test_people_stand_on_the_floor_under_the_camera(poses):
     assert (heights.max(axis=1) < 2.6).all()
 
 
-def test_truth_projects_onto_the_keypoints(poses):
+def test_ground_truth_projects_onto_the_keypoints(poses):
     """The labels, the turned frame, the sizes and the perspective fit each other exactly."""
     batch = draw(poses)
     body, coco = [2, 3, 9, 10, 13, 14], [6, 5, 12, 11, 16, 15]
@@ -64,7 +64,7 @@ def test_the_upright_frame_is_upright(poses):
     batch = draw(poses)
     upright = batch.joints @ batch.rotation
     torch.testing.assert_close(torch.linalg.det(batch.rotation), torch.ones(200))
-    # Nobody in the tests' bank lies down: heads are above feet, and y points downwards.
+    # No person in the tests' bank lies down: heads are above feet, and y points downwards.
     assert (upright[:, 0, 1] < upright[:, [13, 14], 1].mean(1)).float().mean() > 0.9
 
 

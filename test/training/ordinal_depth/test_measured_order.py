@@ -1,4 +1,4 @@
-"""Orders from a depth camera, and the judging of orders."""
+"""Orders from a depth camera, and the evaluation of orders."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def test_orders_keep_a_margin(farther: float, deviation: float, order: int | Non
 
 def test_pairs_of_one_person_and_of_two() -> None:
     depths = np.array([[2.0, 2.2, np.nan], [3.0, 2.5, 2.6]])
-    trust = np.array([[1.0, 0.5, 1.0], [1.0, 1.0, 0.0]])
-    pairs = measured_pairs(depths, np.full((2, 3), 1e-4), trust, MeasuredSettings())
+    confidence = np.array([[1.0, 0.5, 1.0], [1.0, 1.0, 0.0]])
+    pairs = measured_pairs(depths, np.full((2, 3), 1e-4), confidence, MeasuredSettings())
     found = {(*map(int, (*a, *b)),): (int(r), float(w)) for a, b, r, w in
              zip(pairs.first, pairs.second, pairs.order, pairs.weights, strict=True)}  # fmt: skip
     assert found == {
         (0, 0, 0, 1): (1, 0.5), (0, 0, 1, 0): (1, 1.0), (0, 0, 1, 1): (1, 1.0),
         (0, 1, 1, 0): (1, 0.5), (0, 1, 1, 1): (1, 0.5), (1, 0, 1, 1): (-1, 1.0),
     }  # fmt: skip
-    assert len(measured_pairs(depths, np.full((2, 3), 1e-4), trust, MeasuredSettings(), across=False)) == 2
+    assert len(measured_pairs(depths, np.full((2, 3), 1e-4), confidence, MeasuredSettings(), across=False)) == 2
 
 
 def test_judging_by_distance_in_depth() -> None:

@@ -181,16 +181,18 @@ def test_nothing_is_said_of_keypoints_that_are_not_labeled(body: FloatArray, pho
 def test_what_hides_what_counts_only_where_it_is_told(body: FloatArray, photograph: Photograph) -> None:
     body[COCO17.index("left_wrist")] = 0.0
     people = labels(photograph(body, (0, 0, 4)))
-    told, untold = (perspective_pairs(people, SETTINGS, certain=np.full((1, 17), known)) for known in (True, False))
-    assert (told.first[:, 1] == COCO17.index("left_wrist")).sum() == 4
-    assert not (untold.first[:, 1] == COCO17.index("left_wrist")).any()
+    known_visible, unknown_visible = (
+        perspective_pairs(people, SETTINGS, certain=np.full((1, 17), known)) for known in (True, False)
+    )
+    assert (known_visible.first[:, 1] == COCO17.index("left_wrist")).sum() == 4
+    assert not (unknown_visible.first[:, 1] == COCO17.index("left_wrist")).any()
 
 
 def test_weights_are_products_of_trust(body: FloatArray, photograph: Photograph) -> None:
     pixels = photograph(body, (0, 0, 4), 60)
     assert set(perspective_pairs(labels(pixels, hidden=("right_shoulder",)), SETTINGS).weights) == {0.5, 1.0}
-    trust = np.full((1, 17), 0.6)
-    assert set(perspective_pairs(labels(pixels), SETTINGS, trust).weights) == {np.float32(0.36)}
+    confidence = np.full((1, 17), 0.6)
+    assert set(perspective_pairs(labels(pixels), SETTINGS, confidence).weights) == {np.float32(0.36)}
 
 
 def test_other_joint_sets_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""The ordinal loss by hand, the depth map's geometry, and a lesson that is learned."""
+"""The ordinal loss by hand, the depth map's geometry, and a training run that is learned."""
 
 from __future__ import annotations
 
@@ -110,15 +110,15 @@ def test_maps_have_a_pixel_for_every_anchor() -> None:
 def test_votes_are_means_of_the_map() -> None:
     torch.manual_seed(0)
     network = AnchorNetwork(TINY).eval()
-    answers: list[torch.Tensor] = []
-    network.depth_head.register_forward_hook(lambda module, given, said: answers.append(said))
-    said = predict_ordinal(network, batch_of(90))
-    torch.testing.assert_close(said.depths, depth_maps(answers[0], 15))
+    outputs: list[torch.Tensor] = []
+    network.depth_head.register_forward_hook(lambda module, given, prediction: outputs.append(prediction))
+    prediction = predict_ordinal(network, batch_of(90))
+    torch.testing.assert_close(prediction.depths, depth_maps(outputs[0], 15))
     # With equal weights a vote is the mean over all anchors.
     for parameter in network.weight_head[-1].parameters():
         torch.nn.init.zeros_(parameter)
-    said = predict_ordinal(network, batch_of(90))
-    torch.testing.assert_close(said.votes.depths, said.depths.mean((2, 3)))
+    prediction = predict_ordinal(network, batch_of(90))
+    torch.testing.assert_close(prediction.votes.depths, prediction.depths.mean((2, 3)))
 
 
 def test_a_mirrored_window_keeps_its_order() -> None:
@@ -176,7 +176,7 @@ def test_the_order_is_learned() -> None:
 
 
 def store(folder: Path, rows: int = 4) -> Path:
-    """Clips of two frames; depth says that the left hand is nearer, and so does the truth."""
+    """Clips of two frames; depth says that the left hand is nearer, and so does the ground truth."""
     z = np.full((rows, 15), np.nan, np.float32)
     z[:, [LEFT, RIGHT]] = [2.0, 2.5]
     places = np.stack([z * 0, z * 0, z], axis=-1)
@@ -187,10 +187,10 @@ def store(folder: Path, rows: int = 4) -> Path:
         writer.append(StoredClip(f"c{clip}", "", rows, rows, 0), {
             "color": np.full((rows, 64, 64, 3), 99, np.uint8),
             "color_window": np.tile(np.float32([31.5, 31.5, 64, 64]), (rows, 1)),
-            "pixels": np.repeat(one.pixels, rows, axis=0), "trust": known,
+            "pixels": np.repeat(one.pixels, rows, axis=0), "confidence": known,
             "keypoints": np.zeros((rows, 17, 3), np.float32), "score": np.ones(rows, np.float32),
             "lifted": places, "lifted_variance": known * 1e-4, "lifted_confidence": known,
-            "lifted_status": (known * 2).astype(np.uint8), "truth": places,
+            "lifted_status": (known * 2).astype(np.uint8), "ground_truth": places,
             "previous": np.full(rows, -1), "frame": np.arange(rows) // 2,
         })  # fmt: skip
     return folder

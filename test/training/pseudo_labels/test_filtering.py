@@ -1,4 +1,4 @@
-"""Which answers of a teacher are believed: every rule by hand."""
+"""Which predictions of a teacher are believed: every rule by hand."""
 
 from __future__ import annotations
 
@@ -93,9 +93,9 @@ def test_one_long_arm_is_unusual_and_long_arms_of_all_are_not() -> None:
     longer[3, hand] += 0.5 * (people[3, hand] - people[3, elbow])
     assert bone_deviations(longer, bones, size)[3] > 10
     assert (bone_deviations(longer, bones, size)[4:] < 6).all()
-    everybody = people + 0
-    everybody[:, hand] += 0.5 * (people[:, hand] - people[:, elbow])
-    assert bone_deviations(everybody, bones, size).median() < 1.5 * before.median()
+    stretched = people + 0
+    stretched[:, hand] += 0.5 * (people[:, hand] - people[:, elbow])
+    assert bone_deviations(stretched, bones, size).median() < 1.5 * before.median()
 
 
 def test_a_child_is_no_unusual_person() -> None:
@@ -126,20 +126,27 @@ def test_each_rule_refuses_what_breaks_it_and_nothing_else(bad: dict[str, float]
 def test_doubted_answers_count_a_fifth_and_sure_joints_more() -> None:
     kept = {"one": torch.tensor([True, False, True]), "other": torch.tensor([True, True, True])}
     scales = torch.tensor([[0.1, 0.05], [0.1, 0.2], [0.1, 0.001]]).log()
-    weights = label_weights(kept, scales, FilterConfig(doubted=0.2, power=1))
+    weights = label_weights(kept, scales, FilterConfig(rejected_weight=0.2, confidence_exponent=1))
     expected = torch.tensor([[1.0, 2.0], [0.2, 0.1], [1.0, 4.0]])
     assert torch.allclose(weights, expected)
 
 
 def test_an_answer_that_is_missing_has_no_weight() -> None:
     weights = label_weights(
-        {"one": torch.ones(1, dtype=torch.bool)}, torch.tensor([[math.nan, -2.0]]), FilterConfig(power=1)
+        {"one": torch.ones(1, dtype=torch.bool)}, torch.tensor([[math.nan, -2.0]]), FilterConfig(confidence_exponent=1)
     )
     assert weights.tolist() == [[0.0, 1.0]]
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"ray_pixels": 0.0}, {"unsupported": 0}, {"doubted": 1.5}, {"power": -1.0}, {"scale_quantile": -0.1}]
+    "wrong",
+    [
+        {"ray_pixels": 0.0},
+        {"unsupported": 0},
+        {"rejected_weight": 1.5},
+        {"confidence_exponent": -1.0},
+        {"scale_quantile": -0.1},
+    ],
 )
 def test_an_impossible_rule_is_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

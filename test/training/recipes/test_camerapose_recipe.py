@@ -46,7 +46,7 @@ def test_pairs_and_keypoints_alone_have_their_own_terms(poses):
     assert set(paired) == {"joints", "scales", "tilt", "paired_reprojection"}
     _, both = task_of(poses).training_loss(batch_of(poses, True, False), 0)
     assert set(both) == {*paired, "reprojection", "bones", "critic"}
-    # Nothing real to compare with: no critic, and truth that may not be used has no part in the loss.
+    # Nothing real to compare with: no critic, and ground truth that may not be used has no part in the loss.
     total, alone = task_of(poses).training_loss(batch_of(poses, False), 0)
     assert "critic" not in alone
     hidden = batch_of(poses, False)
@@ -63,7 +63,7 @@ def test_every_part_of_the_network_is_taught_by_keypoints_alone(poses):
         assert layer.weight.grad.abs().max() > 0
 
 
-def test_a_lifter_that_knows_the_truth_has_no_error(poses):
+def test_a_lifter_that_knows_the_ground_truth_has_no_error(poses):
     task, batch = task_of(poses), batch_of(poses, True)
     perfect = task.network(batch.inputs)._replace(joints=batch.joints, rotation=batch.rotation)
     task.network.forward = lambda _: perfect
@@ -81,18 +81,18 @@ def test_landmarks_of_joints_are_their_keypoints():
     assert table[ITOP15.index("neck")].abs().sum() == 0
 
 
-@pytest.mark.parametrize("teaches", ["lifter", "refiner"])
-def test_a_run_leaves_weights_that_work(tmp_path, teaches):
+@pytest.mark.parametrize("target", ["lifter", "refiner"])
+def test_a_run_leaves_weights_that_work(tmp_path, target):
     config = CameraPoseRecipe(
-        bank=BANK, heldout=BANK, teaches=teaches, paired=VIEWS, unpaired=VIEWS, bodies=1, validation_people=8,
+        bank=BANK, heldout=BANK, target=target, paired=VIEWS, unpaired=VIEWS, bodies=1, validation_people=8,
         lifter=TINY, refiner=RefinerConfig(width=16, blocks=1), run=SHORT,
     )  # fmt: skip
     outcome = run(config, tmp_path)
     assert outcome.finished
     assert all(np.isfinite(value) for value in outcome.figures.values())
-    network, record = load_network(tmp_path / f"{teaches}.safetensors", teaches)
-    assert record.joint_set == ("itop15" if teaches == "lifter" else "coco17")
-    (Lifter if teaches == "lifter" else KeypointRefiner)(network)
+    network, record = load_network(tmp_path / f"{target}.safetensors", target)
+    assert record.joint_set == ("itop15" if target == "lifter" else "coco17")
+    (Lifter if target == "lifter" else KeypointRefiner)(network)
 
 
 def test_a_run_goes_on_from_weights(tmp_path):
@@ -100,12 +100,12 @@ def test_a_run_goes_on_from_weights(tmp_path):
     run(begun, tmp_path / "begun")
     weights = tmp_path / "begun" / "lifter.safetensors"
     still = replace(SHORT, learning_rate=1e-12, weight_decay=0.0)
-    run(replace(begun, initial=str(weights), run=still), tmp_path / "gone_on")
+    run(replace(begun, init_weights=str(weights), run=still), tmp_path / "gone_on")
     first, _ = load_network(weights, "lifter")
     second, _ = load_network(tmp_path / "gone_on" / "lifter.safetensors", "lifter")
     torch.testing.assert_close(first.pose.weight, second.pose.weight)
     with pytest.raises(WeightsError, match="lifter"):
-        run(replace(begun, teaches="refiner", initial=str(weights)), tmp_path / "other")
+        run(replace(begun, target="refiner", init_weights=str(weights)), tmp_path / "other")
 
 
 def test_the_shipped_configuration_is_complete():

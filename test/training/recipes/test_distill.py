@@ -1,4 +1,4 @@
-"""Stage B: lessons, voices, agreement, and whole runs of tiny networks."""
+"""Stage B: training, students, mutual losses, and whole runs of tiny networks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from unipose_training.samples.augment_windows import (
     window_keypoints,
 )
 from unipose_training.samples.dataset import PersonBatch, PersonDataset
-from unipose_training.samples.store import TRUTH, SampleStore, StoredClip, StoreWriter, stacked
+from unipose_training.samples.store import GROUND_TRUTH, SampleStore, StoredClip, StoreWriter, stacked
 from unipose_training.samples.windows import Warp, Windows, to_window, warp_joints
 from unipose_training.tasks.distill import DistillationTargets, DistillTask
 from unipose_training.tasks.points import Prediction
@@ -57,12 +57,12 @@ CLIPS, ROWS = 4, 5
 
 
 def row(random: np.random.Generator) -> dict[str, np.ndarray]:
-    """Somebody at 2.5 m in the middle of a small image; keypoints and lifted joints are a little off."""
+    """A person at 2.5 m in the middle of a small image; keypoints and lifted joints are a little off."""
     camera = np.array([60.0, 60.0, 32.0, 32.0], np.float32)
-    truth = (random.normal(0, 0.3, (15, 3)) + [0, 0, 2.5]).astype(np.float32)
-    lifted = truth + random.normal(0, 0.02, (15, 3)).astype(np.float32)
+    ground_truth = (random.normal(0, 0.3, (15, 3)) + [0, 0, 2.5]).astype(np.float32)
+    lifted = ground_truth + random.normal(0, 0.02, (15, 3)).astype(np.float32)
     pixels = (lifted[:, :2] / lifted[:, 2:] * camera[:2] + camera[2:]).astype(np.float32)
-    points = np.repeat(truth, 5, axis=0)[:64] + random.normal(0, 0.03, (64, 3)) - [0, 0, 2.5]
+    points = np.repeat(ground_truth, 5, axis=0)[:64] + random.normal(0, 0.03, (64, 3)) - [0, 0, 2.5]
     window = np.array([32, 32, 57.6, 57.6], np.float32)
     return {
         "points": points.astype(np.float16),
@@ -73,14 +73,14 @@ def row(random: np.random.Generator) -> dict[str, np.ndarray]:
         "color_window": window,
         "keypoints": np.zeros((17, 3), np.float32),
         "pixels": pixels,
-        "trust": random.uniform(0.3, 1, 15).astype(np.float32),
+        "confidence": random.uniform(0.3, 1, 15).astype(np.float32),
         "score": np.array(0.9, np.float32),
         "lifted": lifted,
         "lifted_variance": np.full(15, 0.002, np.float32),
         "lifted_status": np.ones(15, np.uint8),
         "lifted_confidence": np.full(15, 0.8, np.float32),
         "size": np.array(1.0, np.float32),
-        "truth": truth,
+        "ground_truth": ground_truth,
         "visible": np.ones(15, np.uint8),
         "box": np.array([3, 3, 60, 60], np.float32),
         "distance": np.array(2.5, np.float32),
@@ -98,7 +98,10 @@ def build(folder: Path, teacher: str = "a 2D network", blind: bool = False) -> S
     for clip in range(CLIPS):
         rows = stacked([row(random) for _ in range(ROWS)])
         if blind:
-            rows["truth"], rows["visible"] = np.full_like(rows["truth"], np.nan), np.zeros_like(rows["visible"])
+            rows["ground_truth"], rows["visible"] = (
+                np.full_like(rows["ground_truth"], np.nan),
+                np.zeros_like(rows["visible"]),
+            )
         writer.append(StoredClip(f"clip{clip}", "single", ROWS, ROWS, 0), rows)
     return SampleStore(folder)
 
@@ -119,17 +122,17 @@ def batch_of(store: SampleStore) -> PersonBatch:
     return PersonDataset(store, inputs=("points", "depth", "color")).__getitems__(range(len(store)))
 
 
-def truth_of(batch: PersonBatch) -> Target:
-    return ground_truth_target(batch.truth[:, -1], torch.ones(1))
+def ground_truth_of(batch: PersonBatch) -> Target:
+    return ground_truth_target(batch.ground_truth[:, -1], torch.ones(1))
 
 
-def depth_voice(kind: type[WindowStudent] = WindowStudent, local: int = 0) -> WindowStudent:
+def depth_student(kind: type[WindowStudent] = WindowStudent, local: int = 0) -> WindowStudent:
     torch.manual_seed(0)
     network = AnchorNetwork(replace(SMALL, local=local))
     return kind(network, WindowAugmentation(), DepthImageConfig(size=SIZE), KeypointNoise(), StudentLossWeights())
 
 
-def point_voice() -> PointStudent:
+def point_student() -> PointStudent:
     torch.manual_seed(0)
     return PointStudent(PointNetwork(POINTS), SAME_POINTS, 8, StudentLossWeights())
 
@@ -137,10 +140,10 @@ def point_voice() -> PointStudent:
 class _Knowing(WindowStudent):
     """Votes for the target of what it sees."""
 
-    def _look(
+    def _forward(
         self, network: AnchorNetwork, batch: PersonBatch, windows: Windows, warp: Warp, noise: KeypointNoise
     ) -> AnchorVotes:
-        pixels, depths = to_window(warp_joints(batch.truth[:, -1], warp, self.mirror), windows)
+        pixels, depths = to_window(warp_joints(batch.ground_truth[:, -1], warp, self.mirror), windows)
         nothing = torch.zeros(*depths.shape, 6)
         return AnchorVotes(pixels, depths, torch.zeros_like(depths), nothing, pixels)
 
@@ -148,29 +151,29 @@ class _Knowing(WindowStudent):
 def test_who_votes_right_in_a_changed_window_is_right_in_the_camera(store: SampleStore) -> None:
     torch.manual_seed(3)
     batch = batch_of(store)
-    said, terms = depth_voice(_Knowing).learn(batch, truth_of(batch))
-    assert (said.joints[:, 0] - batch.truth[:, -1]).abs().max() < 1e-4
+    prediction, terms = depth_student(_Knowing).forward_train(batch, ground_truth_of(batch))
+    assert (prediction.joints[:, 0] - batch.ground_truth[:, -1]).abs().max() < 1e-4
     assert terms["regression"] < 1e-4
     # What lies beyond the window is not asked of the anchors.
-    inside = (project(batch.truth[:, -1], batch.depth_camera[:, -1]) - SIZE / 2).abs().amax() < SIZE / 4
-    assert not inside or terms["surround"] < 1e-4
-    assert (depth_voice(_Knowing).recall(batch).joints[:, 0] - batch.truth[:, -1]).abs().max() < 1e-4
+    inside = (project(batch.ground_truth[:, -1], batch.depth_camera[:, -1]) - SIZE / 2).abs().amax() < SIZE / 4
+    assert not inside or terms["anchor"] < 1e-4
+    assert (depth_student(_Knowing).predict_ema(batch).joints[:, 0] - batch.ground_truth[:, -1]).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("local", [0, 8])
 def test_a_voice_learns_and_its_average_only_follows(store: SampleStore, local: int) -> None:
-    voice, batch = depth_voice(local=local).train(), batch_of(store)
-    assert voice.network.training
-    assert not voice.averaged.training
-    _, terms = voice.learn(batch, truth_of(batch))
+    student, batch = depth_student(local=local).train(), batch_of(store)
+    assert student.network.training
+    assert not student.averaged.training
+    _, terms = student.forward_train(batch, ground_truth_of(batch))
     torch.stack(list(terms.values())).sum().backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in voice.network.parameters())
-    assert all(p.grad is None for p in voice.averaged.parameters())
-    before = voice.averaged.stem[0].weight.clone()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in student.network.parameters())
+    assert all(p.grad is None for p in student.averaged.parameters())
+    before = student.averaged.stem[0].weight.clone()
     with torch.no_grad():
-        voice.network.stem[0].weight += 1
-    voice.update_ema(0.9, step=1000)
-    assert torch.allclose(voice.averaged.stem[0].weight, before + 0.1)
+        student.network.stem[0].weight += 1
+    student.update_ema(0.9, step=1000)
+    assert torch.allclose(student.averaged.stem[0].weight, before + 0.1)
 
 
 def test_a_student_that_repeats_its_teacher_is_as_sure_as_the_teacher() -> None:
@@ -181,7 +184,7 @@ def test_a_student_that_repeats_its_teacher_is_as_sure_as_the_teacher() -> None:
     assert losses[1] == min(losses)
 
 
-def lesson(store: SampleStore, labeled: tuple[int, ...] = ()) -> DistillationTargets:
+def targets(store: SampleStore, labeled: tuple[int, ...] = ()) -> DistillationTargets:
     rows = len(store)
     chosen = torch.zeros(rows, dtype=torch.bool)
     chosen[list(labeled)] = True
@@ -190,11 +193,11 @@ def lesson(store: SampleStore, labeled: tuple[int, ...] = ()) -> DistillationTar
 
 
 def test_true_joints_replace_answers_where_rows_are_labeled(store: SampleStore) -> None:
-    task = DistillTask({"depth": depth_voice()}, lesson(store, (0, 1)), "depth", 0.0, 0.9)
+    task = DistillTask({"depth": depth_student()}, targets(store, (0, 1)), "depth", 0.0, 0.9)
     batch = batch_of(store)
-    batch.truth[1, -1, 4] = torch.nan
+    batch.ground_truth[1, -1, 4] = torch.nan
     target = task.target(batch)
-    assert torch.equal(target.joints[0], batch.truth[0, -1])
+    assert torch.equal(target.joints[0], batch.ground_truth[0, -1])
     assert target.weights[0].tolist() == [1.0] * 15
     assert torch.equal(target.joints[1, 4], batch.lifted[1, -1, 4])
     assert torch.equal(target.joints[2:], batch.lifted[2:, -1])
@@ -202,56 +205,56 @@ def test_true_joints_replace_answers_where_rows_are_labeled(store: SampleStore) 
 
 
 def test_voices_heed_each_others_averages(store: SampleStore) -> None:
-    voices = {"depth": depth_voice(), "points": point_voice()}
-    task = DistillTask(voices, lesson(store), "depth", 0.5, 0.9).train()
+    students = {"depth": depth_student(), "points": point_student()}
+    task = DistillTask(students, targets(store), "depth", 0.5, 0.9).train()
     loss, terms = task.training_loss(batch_of(store), 0)
-    assert {"depth_heeds_points", "points_heeds_depth", "points_joints", "depth_regression"} <= set(terms)
+    assert {"depth_consistent_with_points", "points_heeds_depth", "points_joints", "depth_regression"} <= set(terms)
     assert loss.item() == pytest.approx(sum(value.item() for value in terms.values()), rel=1e-5)
-    heeds = terms["depth_heeds_points"]
-    own = torch.autograd.grad(heeds, _weights(voices["depth"]), retain_graph=True, allow_unused=True)
+    mutual = terms["depth_consistent_with_points"]
+    own = torch.autograd.grad(mutual, _weights(students["depth"]), retain_graph=True, allow_unused=True)
     assert any(gradient is not None and gradient.any() for gradient in own)
-    others = torch.autograd.grad(heeds, _weights(voices["points"]), allow_unused=True)
+    others = torch.autograd.grad(mutual, _weights(students["points"]), allow_unused=True)
     assert all(gradient is None for gradient in others)
 
 
-def _weights(voice: torch.nn.Module) -> list[Tensor]:
-    return [p for p in voice.network.parameters() if p.requires_grad]  # type: ignore[union-attr]
+def _weights(student: torch.nn.Module) -> list[Tensor]:
+    return [p for p in student.network.parameters() if p.requires_grad]  # type: ignore[union-attr]
 
 
 def test_voices_that_say_the_same_agree(store: SampleStore) -> None:
     class _Same(PointStudent):
-        def recall(self, batch: PersonBatch) -> Prediction:
-            return Prediction(batch.truth, torch.full(batch.truth.shape[:3], -3.0))
+        def predict_ema(self, batch: PersonBatch) -> Prediction:
+            return Prediction(batch.ground_truth, torch.full(batch.ground_truth.shape[:3], -3.0))
 
-        def learn(self, batch: PersonBatch, target: Target) -> tuple[Prediction, dict[str, Tensor]]:
-            return self.recall(batch), {"joints": torch.zeros(())}
+        def forward_train(self, batch: PersonBatch, target: Target) -> tuple[Prediction, dict[str, Tensor]]:
+            return self.predict_ema(batch), {"joints": torch.zeros(())}
 
-    voices = {name: _Same(PointNetwork(POINTS), SAME_POINTS, 8, StudentLossWeights()) for name in ("points", "rgb")}
-    _, terms = DistillTask(voices, lesson(store), "rgb", 1.0, 0.9).training_loss(batch_of(store), 0)
-    assert terms["rgb_heeds_points"].item() == 0
+    students = {name: _Same(PointNetwork(POINTS), SAME_POINTS, 8, StudentLossWeights()) for name in ("points", "rgb")}
+    _, terms = DistillTask(students, targets(store), "rgb", 1.0, 0.9).training_loss(batch_of(store), 0)
+    assert terms["rgb_consistent_with_points"].item() == 0
 
 
 def test_keypoints_lie_where_the_joints_are_in_a_changed_window(store: SampleStore) -> None:
     seen = []
 
     class _Reading(WindowStudent):
-        def _look(
+        def _forward(
             self, network: AnchorNetwork, batch: PersonBatch, windows: Windows, warp: Warp, noise: KeypointNoise
         ) -> AnchorVotes:
             places, _ = to_window(warp_joints(batch.lifted[:, -1], warp, MIRROR), windows)
             seen.append((window_keypoints(batch, windows, warp, MIRROR), places, warp))
-            return super()._look(network, batch, windows, warp, noise)
+            return super()._forward(network, batch, windows, warp, noise)
 
     torch.manual_seed(5)
     batch = batch_of(store)
-    depth_voice(_Reading).learn(batch, truth_of(batch))
+    depth_student(_Reading).forward_train(batch, ground_truth_of(batch))
     keypoints, places, warp = seen[0]
     assert (keypoints[..., :2] - places).abs().max() < 1e-2
     mirrored = torch.linalg.det(warp.across) < 0
     assert 0 < mirrored.sum() < len(mirrored)
-    trust = batch.trust[:, -1]
-    assert torch.equal(keypoints[~mirrored, :, 2], trust[~mirrored])
-    assert torch.equal(keypoints[mirrored, :, 2], trust[mirrored][:, MIRROR])
+    confidence = batch.confidence[:, -1]
+    assert torch.equal(keypoints[~mirrored, :, 2], confidence[~mirrored])
+    assert torch.equal(keypoints[mirrored, :, 2], confidence[mirrored][:, MIRROR])
 
 
 def test_keypoints_are_made_worse_as_told() -> None:
@@ -270,9 +273,9 @@ def test_keypoints_are_made_worse_as_told() -> None:
 def test_a_missing_keypoint_is_known_to_be_missing(store: SampleStore) -> None:
     batch = batch_of(store)
     batch.pixels[:, -1, 3] = torch.nan
-    voice = depth_voice(local=8)
-    said = voice.recall(batch)
-    assert said.joints.isfinite().all()
+    student = depth_student(local=8)
+    prediction = student.predict_ema(batch)
+    assert prediction.joints.isfinite().all()
 
 
 def test_a_teacher_is_asked_once(store: SampleStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,17 +292,19 @@ def test_a_teacher_is_asked_once(store: SampleStore, monkeypatch: pytest.MonkeyP
 
 def test_without_a_teacher_the_lifted_joints_are_the_answers(tmp_path: Path) -> None:
     store = build(tmp_path)
-    answers = teacher_predictions(store, TeacherNetwork(), torch.device("cpu"), progress=False)
-    assert torch.equal(answers.joints, torch.from_numpy(np.array(store["lifted"])))
-    assert answers.log_scales[0, 0].exp().item() == pytest.approx((0.002 / 2) ** 0.5)
-    assert measure_quality(store, answers).ray_pixels.max() < 1e-2
+    predictions = teacher_predictions(store, TeacherNetwork(), torch.device("cpu"), progress=False)
+    assert torch.equal(predictions.joints, torch.from_numpy(np.array(store["lifted"])))
+    assert predictions.log_scales[0, 0].exp().item() == pytest.approx((0.002 / 2) ** 0.5)
+    assert measure_quality(store, predictions).ray_pixels.max() < 1e-2
 
 
 def config(store: SampleStore, **changed: Any) -> DistillConfig:
     settings = RunSettings(steps=2, batch=8, warmup_steps=1, accelerator="cpu", threads=1, log_every=1)
     # These people are heaps of joints: no body would agree with them.
-    fit = FusionSettings(steps=20, bones=0)
-    return DistillConfig(samples=store.folder, size="small", val_every_nth_clip=4, run=settings, fit=fit, **changed)
+    fusion = FusionSettings(steps=20, bone_weight=0)
+    return DistillConfig(
+        samples=store.folder, size="small", val_every_nth_clip=4, run=settings, fusion=fusion, **changed
+    )
 
 
 @pytest.fixture
@@ -313,7 +318,7 @@ def points_weights(tmp_path: Path) -> str:
 
 @pytest.mark.usefixtures("small_sizes", "one_thread")
 @pytest.mark.parametrize(
-    "changed", [{}, {"student": "rgb", "labels": 0.5}, {"lifting": True}, {"student": "points", "paint": True}]
+    "changed", [{}, {"student": "rgb", "label_fraction": 0.5}, {"lifting": True}, {"student": "points", "paint": True}]
 )
 def test_a_run_leaves_a_network_and_its_figures(store: SampleStore, tmp_path: Path, changed: dict[str, Any]) -> None:
     outcome = run(config(store, **changed), tmp_path / "run")
@@ -332,7 +337,7 @@ def test_a_run_leaves_a_network_and_its_figures(store: SampleStore, tmp_path: Pa
 
 
 @pytest.mark.usefixtures("small_sizes", "one_thread")
-def test_truth_is_not_read_in_training(store: SampleStore, tmp_path: Path) -> None:
+def test_ground_truth_is_not_read_in_training(store: SampleStore, tmp_path: Path) -> None:
     hashes = []
     for name, samples in (("seen", store), ("blind", build(tmp_path / "store", blind=True))):
         run(config(samples, lifting=True), tmp_path / name)
@@ -341,8 +346,8 @@ def test_truth_is_not_read_in_training(store: SampleStore, tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("small_sizes", "one_thread")
-def test_partners_learn_too(store: SampleStore, tmp_path: Path, points_weights: str) -> None:
-    chosen = config(store, teacher=points_weights, partners={"points": points_weights})
+def test_peers_learn_too(store: SampleStore, tmp_path: Path, points_weights: str) -> None:
+    chosen = config(store, teacher=points_weights, peers={"points": points_weights})
     run(chosen, tmp_path / "run")
     before, _ = load_network(Path(points_weights), "points")
     after, _ = load_network(tmp_path / "run" / "points.safetensors", "points")
@@ -358,16 +363,16 @@ def test_it_begins_where_it_is_told_to(store: SampleStore, tmp_path: Path) -> No
     path = tmp_path / "rgb.safetensors"
     save_network(path, given, sizes, ModelCard("rgb", {}, "itop15", "windows", "order", "Apache-2.0"), half=False)
     settings = RunSettings(steps=1, batch=8, learning_rate=1e-12, weight_decay=0, accelerator="cpu", threads=1)
-    begun = replace(config(store, student="rgb", initial=str(path)), run=settings)
+    begun = replace(config(store, student="rgb", init_weights=str(path)), run=settings)
     run(begun, tmp_path / "run")
     learned, _ = load_network(tmp_path / "run" / "rgb.safetensors", "rgb")
     assert torch.allclose(learned.stem[0].weight, given.stem[0].weight, atol=1e-3)
 
 
 @pytest.mark.usefixtures("small_sizes")
-def test_projected_truth_is_no_weak_label(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="projected 3D truth"):
-        run(config(build(tmp_path / "store", TRUTH)), tmp_path / "run")
+def test_projected_ground_truth_is_no_weak_label(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="projected 3D ground truth"):
+        run(config(build(tmp_path / "store", GROUND_TRUTH)), tmp_path / "run")
 
 
 @pytest.mark.usefixtures("small_sizes")
@@ -377,10 +382,10 @@ def test_projected_truth_is_no_weak_label(tmp_path: Path) -> None:
         {"size": "huge"},
         {"paint": True},
         {"lifting": True, "student": "points"},
-        {"partners": {"depth": "x"}},
-        {"agreement": -1.0},
-        {"labels": 2.0},
-        {"average": 1.0},
+        {"peers": {"depth": "x"}},
+        {"mutual_weight": -1.0},
+        {"label_fraction": 2.0},
+        {"ema_decay": 1.0},
     ],
 )
 def test_an_impossible_configuration_is_refused(store: SampleStore, wrong: dict[str, Any]) -> None:

@@ -57,13 +57,13 @@ def test_it_leaves_weights_that_the_registry_reads(walks: Path, tmp_path: Path, 
 def test_it_learns(walks: Path, tmp_path: Path, network: Any, most: float) -> None:
     steps = RunSettings(steps=150, batch=8, accelerator="cpu", threads=1, warmup_steps=5, learning_rate=5e-3)
     before = run(config(walks, network=network), tmp_path / "before").figures["mpjpe_mm"]
-    after = run(config(walks, network=network, run=steps, average=0.9), tmp_path / "after").figures["mpjpe_mm"]
+    after = run(config(walks, network=network, run=steps, ema_decay=0.9), tmp_path / "after").figures["mpjpe_mm"]
     assert after < min(most, 0.7 * before)
 
 
 def test_a_part_of_the_labels_is_a_part_of_the_clips(walks: Path, store: SampleStore) -> None:
     every, _ = chosen_rows(store, config(walks))
-    half, validation = chosen_rows(store, config(walks, labels=0.5))
+    half, validation = chosen_rows(store, config(walks, label_fraction=0.5))
     assert len(np.unique(store["clip"][every])) == 2
     assert len(np.unique(store["clip"][half])) == 1
     assert set(half) < set(every)
@@ -75,9 +75,11 @@ def test_windows_of_another_size_are_refused(walks: Path, tmp_path: Path) -> Non
         run(config(walks, network="depth", size="tiny"), tmp_path)
 
 
-@pytest.mark.parametrize(("changes", "says"), [({"labels": 0.0}, "weak_points"), ({"size": "huge"}, "points has .*xs")])
-def test_settings_out_of_range(walks: Path, changes: dict[str, Any], says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+@pytest.mark.parametrize(
+    ("changes", "message"), [({"label_fraction": 0.0}, "weak_points"), ({"size": "huge"}, "points has .*xs")]
+)
+def test_settings_out_of_range(walks: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         config(walks, **changes)
 
 
@@ -102,10 +104,10 @@ def test_the_command_lists_recipes_and_refuses_unknown_ones(capsys: pytest.Captu
     assert "no recipe 'nonsense'; there are" in capsys.readouterr().err
 
 
-def test_joints_without_truth_add_nothing() -> None:
+def test_joints_without_ground_truth_add_nothing() -> None:
     joints = torch.zeros(1, 1, 2, 3, requires_grad=True)
-    truth = torch.tensor([[[[0.0, 0.3, 0.4], [torch.nan] * 3]]])
-    loss = joint_loss(joints, truth, torch.ones(1, 1, 1), knee=0.1)
+    ground_truth = torch.tensor([[[[0.0, 0.3, 0.4], [torch.nan] * 3]]])
+    loss = joint_loss(joints, ground_truth, torch.ones(1, 1, 1), knee=0.1)
     loss.backward()
     assert float(loss) == pytest.approx((0.5 - 0.05) / 2)
     assert joints.grad is not None

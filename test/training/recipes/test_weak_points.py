@@ -26,7 +26,7 @@ from unipose_training.samples.augment_points import NO_AUGMENTATION, PointAugmen
 from unipose_training.samples.build import build_store
 from unipose_training.samples.dataset import PersonDataset
 from unipose_training.samples.source import SampleSource, open_samples
-from unipose_training.samples.store import TRUTH, SampleStore
+from unipose_training.samples.store import GROUND_TRUTH, SampleStore
 from unipose_training.tasks.points import ground_truth_metrics, init_point_network, predict
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -56,9 +56,9 @@ def test_a_few_steps_lower_the_loss_and_leave_weights(walks: Path, tiny: str, tm
     assert "no 3D labels" in record.training_data
 
 
-def test_the_truth_teaches_nothing(walks: Path, tiny: str, tmp_path: Path) -> None:
+def test_the_ground_truth_teaches_nothing(walks: Path, tiny: str, tmp_path: Path) -> None:
     shutil.copytree(walks / "store", tmp_path / "blind")
-    for name, kind in (("truth", np.float32), ("visible", np.uint8)):
+    for name, kind in (("ground_truth", np.float32), ("visible", np.uint8)):
         path = tmp_path / "blind" / f"{name}.bin"
         blank = np.full(path.stat().st_size // np.dtype(kind).itemsize, np.nan if kind is np.float32 else 0, kind)
         path.write_bytes(blank.tobytes())
@@ -76,10 +76,10 @@ def test_the_truth_teaches_nothing(walks: Path, tiny: str, tmp_path: Path) -> No
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_projected_truth_is_refused(walks: Path, tiny: str, tmp_path: Path) -> None:
+def test_projected_ground_truth_is_refused(walks: Path, tiny: str, tmp_path: Path) -> None:
     clips = walkers.write_clips(tmp_path, clips=3, frames=1)
     build_store(clips, None, tmp_path / "store", walkers.SETTINGS, progress=False)
-    with pytest.raises(DataError, match="projected 3D truth, which this recipe must not read"):
+    with pytest.raises(DataError, match="projected 3D ground truth, which this recipe must not read"):
         run(config(tmp_path / "store", tiny), tmp_path / "run")
 
 
@@ -123,22 +123,24 @@ class Namer(nn.Module):
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_joints_are_carried_back_through_every_change(walks: Path, mirrored: bool) -> None:
     batch = PersonDataset(SampleStore(walks / "store"), frames=2).__getitems__([1, 6, 11])
-    batch.points[:, :, :15] = batch.truth - batch.centers[:, None, None]
+    batch.points[:, :, :15] = batch.ground_truth - batch.centers[:, None, None]
     change = PointAugmentation(yaw=180, tilt=40, mirror=float(mirrored), scale=0.3, shift=0.5, drop=0, noise=0,
                                holes=0, cut=0)  # fmt: skip
     torch.manual_seed(0)
-    said = predict(Namer(mirrored), batch, change, stored_centers=32)
-    assert torch.allclose(said.joints, batch.truth, atol=1e-5)
-    assert not torch.allclose(predict(Namer(not mirrored), batch, change, 32).joints, batch.truth, atol=0.05)
-    assert said.log_scales.exp().sub(1).abs().max() > 0.01  # meters of the person, not of the changed cloud
+    prediction_or_message = predict(Namer(mirrored), batch, change, stored_centers=32)
+    assert torch.allclose(prediction_or_message.joints, batch.ground_truth, atol=1e-5)
+    assert not torch.allclose(predict(Namer(not mirrored), batch, change, 32).joints, batch.ground_truth, atol=0.05)
+    assert (
+        prediction_or_message.log_scales.exp().sub(1).abs().max() > 0.01
+    )  # meters of the person, not of the changed cloud
 
 
 def test_figures_know_seen_from_hidden(walks: Path) -> None:
     batch = PersonDataset(SampleStore(walks / "store"), frames=1).__getitems__([0, 1])
     batch = batch._replace(visible=torch.arange(15).expand(2, 1, 15) < 10)
-    joints = batch.truth.clone()
+    joints = batch.ground_truth.clone()
     joints[:, :, 10:, 0] += 0.2
-    batch.truth[1] = torch.nan
+    batch.ground_truth[1] = torch.nan
     figures = ground_truth_metrics(predict(Namer(False), batch, NO_AUGMENTATION, 32)._replace(joints=joints), batch)
     assert figures["visible_mpjpe_mm"][0] == pytest.approx(0, abs=1e-3)
     assert figures["occluded_mpjpe_mm"][0] == pytest.approx(200, abs=1e-2)
@@ -152,13 +154,13 @@ def test_a_data_set_is_cut_out_first(tmp_path: Path) -> None:
     itop.write(tmp_path / "itop", split="train")
     source = SampleSource(data="itop", root=tmp_path / "itop")
     store = open_samples(source, tmp_path / "run", walkers.SETTINGS)
-    assert store.teacher == TRUTH
+    assert store.teacher == GROUND_TRUTH
     assert store.folder == tmp_path / "run" / "samples"
     assert len(store) == 5  # of 6 frames, one is not to be used
     assert sum(clip.losses.get("frames without labels", 0) for clip in store.clips) == 1
     wanted = itop.joints(6)[itop.IDS.index("01_00000")] * [1, -1, 1]
     row = next(n for n, clip in enumerate(store.clips) if clip.name.endswith("01_00000"))
-    assert store["truth"][store["clip"].tolist().index(row)] == pytest.approx(wanted, abs=1e-3)
+    assert store["ground_truth"][store["clip"].tolist().index(row)] == pytest.approx(wanted, abs=1e-3)
 
 
 def test_a_data_set_without_labels_is_refused_before_it_is_read(tiny: str, tmp_path: Path) -> None:
@@ -178,7 +180,7 @@ def test_a_data_set_is_all_that_the_command_needs(tiny: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "prediction_or_message"),
     [
         ({}, "name one of them"),
         ({"samples": Path("a"), "data": "itop", "root": Path("b")}, "name one of them"),
@@ -189,9 +191,9 @@ def test_a_data_set_is_all_that_the_command_needs(tiny: str, tmp_path: Path) -> 
         ({"samples": Path("a"), "frames": 0}, "frames = 0"),
         ({"samples": Path("a"), "val_every_nth_clip": 1}, "val_every_nth_clip = 1"),
         ({"samples": Path("a"), "min_confidence": -0.1}, "min_confidence = -0.1"),
-        ({"samples": Path("a"), "average": 1.0}, "average = 1.0"),
+        ({"samples": Path("a"), "ema_decay": 1.0}, "average = 1.0"),
     ],
 )
-def test_wrong_settings_are_named(values: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_wrong_settings_are_named(values: dict[str, Any], prediction_or_message: str) -> None:
+    with pytest.raises(ValueError, match=prediction_or_message):
         WeakPointsConfig(**values)

@@ -153,20 +153,20 @@ def test_a_larger_person_is_farther_and_deeper() -> None:
     windows = windows._replace(image=torch.full((PEOPLE, 1, 64, 64), 2.0))
     warp = sample_warp(windows, replace(NO_AUGMENTATION, scale=0.3), by_distance=True)
     moved = warp_windows(windows, warp, smooth=False)
-    growth = warp.growth[:, None]
-    assert torch.allclose(moved.image[:, 0, 32, 32], 2 * warp.growth)
-    assert torch.allclose(moved.distances, windows.distances * warp.growth)
+    zoom = warp.zoom[:, None]
+    assert torch.allclose(moved.image[:, 0, 32, 32], 2 * warp.zoom)
+    assert torch.allclose(moved.distances, windows.distances * warp.zoom)
     # The window shows 2.4 m as before.
     assert torch.allclose(64 / moved.camera[:, 0] * moved.distances, torch.tensor(2.4))
     bones = [(joints[:, 3] - joints[:, 5]).norm(dim=-1)]
     bones.append((warp_joints(joints, warp, MIRROR)[:, 3] - warp_joints(joints, warp, MIRROR)[:, 5]).norm(dim=-1))
-    assert torch.allclose(bones[1], bones[0] * growth[:, 0], rtol=1e-4)
+    assert torch.allclose(bones[1], bones[0] * zoom[:, 0], rtol=1e-4)
 
 
 def test_color_tells_neither_size_nor_distance_so_they_stay() -> None:
     windows, _ = people()
     warp = sample_warp(windows, STRONG, by_distance=False)
-    assert torch.equal(warp.growth, torch.ones(PEOPLE))
+    assert torch.equal(warp.zoom, torch.ones(PEOPLE))
     assert torch.equal(warp.distances, windows.distances)
 
 

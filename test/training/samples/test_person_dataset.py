@@ -17,9 +17,9 @@ from unipose_training.samples.store import SampleStore
 
 def test_clips_follow_the_same_person(store: SampleStore) -> None:
     batch = PersonDataset(store, frames=3).__getitems__([0, 3, 5])
-    assert batch.given.tolist() == [[False, False, True], [True, True, True], [False, True, True]]
+    assert batch.valid.tolist() == [[False, False, True], [True, True, True], [False, True, True]]
     for person, rows in enumerate([[0, 0, 0], [1, 2, 3], [4, 4, 5]]):
-        for name in ("truth", "pixels", "lifted", "distances"):
+        for name in ("ground_truth", "pixels", "lifted", "distances"):
             stored = store["distance" if name == "distances" else name][rows]
             assert np.array_equal(getattr(batch, name)[person], stored, equal_nan=True)
 
@@ -52,9 +52,9 @@ def test_inputs_are_read_on_demand(store: SampleStore) -> None:
 def test_depth_windows_show_the_person_where_their_camera_says(store: SampleStore) -> None:
     batch = PersonDataset(store, inputs=("depth",))[6]
     fx, fy, cx, cy = batch.depth_camera[0, 0].tolist()
-    truth = batch.truth[0, 0]
+    ground_truth = batch.ground_truth[0, 0]
     seen = []
-    for x, y, z in truth.tolist():
+    for x, y, z in ground_truth.tolist():
         u, v = round(fx * x / z + cx), round(fy * y / z + cy)
         if 0 <= u < 48 and 0 <= v < 48:
             seen.append(abs(float(batch.depth[0, 0, v, u]) - z))
@@ -82,7 +82,7 @@ def test_loaders_of_other_processes_map_the_files_themselves(store: SampleStore)
 
 def test_what_is_read_cannot_be_changed(store: SampleStore, walks: Path) -> None:
     batch = PersonDataset(store)[0]
-    batch.truth.fill_(torch.nan)
-    assert np.isfinite(SampleStore(walks / "store")["truth"][0]).any()
+    batch.ground_truth.fill_(torch.nan)
+    assert np.isfinite(SampleStore(walks / "store")["ground_truth"][0]).any()
     with pytest.raises(ValueError, match="read-only"):
-        store["truth"][0] = 0
+        store["ground_truth"][0] = 0

@@ -55,8 +55,8 @@ def test_a_painted_network_begins_as_the_plain_one_that_it_was(store: SampleStor
     paint.load_state_dict(weights)
     batch = PersonDataset(store)[2]
     batch = batch._replace(points=batch.points.repeat(1, 1, 512 // batch.points.shape[2] + 1, 1))
-    spread = batch.points.shape[2]
-    same, other = (predict(network, batch, NO_AUGMENTATION, spread).joints for network in (plain, paint))
+    std = batch.points.shape[2]
+    same, other = (predict(network, batch, NO_AUGMENTATION, std).joints for network in (plain, paint))
     assert torch.allclose(same, other, atol=1e-6)
 
 

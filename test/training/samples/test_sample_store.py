@@ -24,7 +24,7 @@ from unipose_training.labeling.keypoint_files import LabelerId
 from unipose_training.samples.build import LabelFiles, LiveLabels, build_store, encode_clip
 from unipose_training.samples.dataset import split_rows, subsample_clips
 from unipose_training.samples.source import require_labels
-from unipose_training.samples.store import TRUTH, SampleStore, StoredClip, StoreWriter
+from unipose_training.samples.store import GROUND_TRUTH, SampleStore, StoredClip, StoreWriter
 
 SHOULDER, HAND = ITOP15.index("left_shoulder"), ITOP15.index("right_hand")
 
@@ -51,16 +51,16 @@ def test_rows_are_those_of_the_clips(store: SampleStore, walks: Path) -> None:
     assert store.teacher == "projections"
 
 
-def test_rows_hold_labels_and_truth(store: SampleStore) -> None:
+def test_rows_hold_labels_and_ground_truth(store: SampleStore) -> None:
     person = walkers.joints(1, 2)
     shoulder, wrist = person[COCO17.index("left_shoulder")], person[COCO17.index("right_wrist")]
-    assert store["truth"][6, [SHOULDER, HAND]] == pytest.approx(np.stack([shoulder, wrist]), abs=1e-6)
+    assert store["ground_truth"][6, [SHOULDER, HAND]] == pytest.approx(np.stack([shoulder, wrist]), abs=1e-6)
     assert store["pixels"][6, SHOULDER] == pytest.approx(project(walkers.CAMERA, shoulder), abs=1e-3)
     assert store["lifted"][6, SHOULDER] == pytest.approx(shoulder, abs=0.06)
     assert np.isnan(store["pixels"][6, ITOP15.index("torso")]).all()
     # People are cut out at the distance of their trunk's joints, not of the skin before them.
     assert store["distance"][6] == pytest.approx(person[COCO17.index("left_hip"), 2], abs=0.04)
-    assert store["trust"][6, SHOULDER] == pytest.approx(0.9)
+    assert store["confidence"][6, SHOULDER] == pytest.approx(0.9)
 
 
 def test_a_broken_build_goes_on_to_the_same_bytes(store: SampleStore, walks: Path,
@@ -82,21 +82,21 @@ def test_the_number_of_workers_changes_nothing(store: SampleStore, walks: Path,
 
 def test_a_shortened_file_is_named(store: SampleStore, tmp_path: Path) -> None:
     shutil.copytree(store.folder, tmp_path / "store")
-    with (tmp_path / "store" / "truth.bin").open("r+b") as stream:
+    with (tmp_path / "store" / "ground_truth.bin").open("r+b") as stream:
         stream.truncate(100)
     broken = SampleStore(tmp_path / "store")
     assert len(broken["points"]) == 12
-    with pytest.raises(DataError, match=r"truth\.bin: shorter.*build the store again"):
-        broken["truth"]
+    with pytest.raises(DataError, match=r"ground_truth\.bin: shorter.*build the store again"):
+        broken["ground_truth"]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [('{"version": 7}', "version 7"), ("{", "cannot be read"), (None, "no samples.json")]
+    ("text", "message"), [('{"version": 7}', "version 7"), ("{", "cannot be read"), (None, "no samples.json")]
 )
-def test_an_index_that_does_not_fit_is_refused(tmp_path: Path, text: str | None, said: str) -> None:
+def test_an_index_that_does_not_fit_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
     if text is not None:
         (tmp_path / "samples.json").write_text(text)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         SampleStore(tmp_path)
 
 
@@ -190,17 +190,17 @@ def test_keypoints_and_images_of_a_bent_lens_are_straightened(tmp_path: Path) ->
     assert np.linalg.norm(points - wrist, axis=1).min() < 0.09  # its skin is 6 cm away
 
 
-def test_people_of_the_truth_are_marked(walks: Path, tmp_path: Path, store: SampleStore) -> None:
+def test_people_of_the_ground_truth_are_marked(walks: Path, tmp_path: Path, store: SampleStore) -> None:
     found = build_store(open_clips(walks / "clips"), None, tmp_path, walkers.SETTINGS, progress=False)
-    assert found.teacher == TRUTH
+    assert found.teacher == GROUND_TRUTH
     assert len(found) == 12
-    assert found["truth"] == pytest.approx(store["truth"], abs=1e-6, nan_ok=True)
+    assert found["ground_truth"] == pytest.approx(store["ground_truth"], abs=1e-6, nan_ok=True)
     assert found["pixels"] == pytest.approx(store["pixels"], abs=0.01, nan_ok=True)
     assert found["previous"].tolist() == store["previous"].tolist()
     assert found["distance"] == pytest.approx(store["distance"], abs=0.05)
     assert np.isnan(found["lifted"]).all()
     assert found["size"] == pytest.approx(np.ones(12), abs=0.15)
-    with pytest.raises(DataError, match="projected 3D truth"):
+    with pytest.raises(DataError, match="projected 3D ground truth"):
         require_labels(found)
     assert require_labels(store) is store
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from unipose_training.samples.command import main
-from unipose_training.samples.store import TRUTH, SampleStore
+from unipose_training.samples.store import GROUND_TRUTH, SampleStore
 
 SMALL = ["--set", "points.points=256", "--set", "points.centers=32", "--set", "points.cell=0.03",
          "--set", "with_color=false", "--set", "depth.size=48"]  # fmt: skip
@@ -29,9 +29,9 @@ def test_recordings_and_labels_become_a_store(
     assert len(SampleStore(tmp_path)) == 12
 
 
-def test_people_may_be_those_of_the_truth(walks: Path, tmp_path: Path) -> None:
+def test_people_may_be_those_of_the_ground_truth(walks: Path, tmp_path: Path) -> None:
     assert main([str(walks / "clips"), "--boxes", "ground-truth", "--output", str(tmp_path), *SMALL]) == 0
-    assert SampleStore(tmp_path).teacher == TRUTH
+    assert SampleStore(tmp_path).teacher == GROUND_TRUTH
 
 
 def test_damaged_clips_are_reported(walks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,14 +41,14 @@ def test_damaged_clips_are_reported(walks: Path, tmp_path: Path, capsys: pytest.
     (tmp_path / "labels" / "walk2.keypoints.npz").unlink()
     output = ["--output", str(tmp_path / "store"), *SMALL]
     assert main([str(tmp_path / "clips"), "--labels", str(tmp_path / "labels"), *output]) == 1
-    said = capsys.readouterr().out
-    assert "4 people in 4 frames of 1 clips; 0 people were left out, 2 clips are damaged" in said
-    assert "walk0.npz" in said
-    assert "walk2: " in said
+    message = capsys.readouterr().out
+    assert "4 people in 4 frames of 1 clips; 0 people were left out, 2 clips are damaged" in message
+    assert "walk0.npz" in message
+    assert "walk2: " in message
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--boxes", "ground-truth"], "name recordings, or a data set"),
         (["--boxes", "ground-truth", "--dataset", "itop"], "name recordings, or a data set"),
@@ -58,13 +58,13 @@ def test_damaged_clips_are_reported(walks: Path, tmp_path: Path, capsys: pytest.
     ],
 )
 def test_what_cannot_be_used_is_named(
-    walks: Path, tmp_path: Path, options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    walks: Path, tmp_path: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clips = str(walks / "clips")
     assert main([clips if each == "CLIPS" else each for each in options] + ["--output", str(tmp_path)]) == 1
     error = capsys.readouterr().err
     assert error.startswith("unipose crops: ")
-    assert said in error
+    assert message in error
 
 
 def test_a_store_of_other_settings_is_left_alone(walks: Path, tmp_path: Path) -> None:

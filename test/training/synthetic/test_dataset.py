@@ -30,10 +30,10 @@ def fake_frames(plan: ClipPlan, sources: Sources, advance=lambda count: None) ->
         people = number % 3
         depth = (rng.integers(500, 4000, (24, 32)) / 1000).astype(np.float32)
         frame = RgbdFrame(10**9 * (number + 1), "camera", CAMERA, depth, np.full((24, 32, 3), 99, np.uint8))
-        truth = Skeletons(
+        ground_truth = Skeletons(
             stamp_ns=10**9 * (number + 1),
             frame_id="camera",
-            modality="truth",
+            modality="ground_truth",
             positions=rng.random((people, 23, 3), np.float32),
             confidences=np.ones((people, 23), np.float32),
             status=rng.choice([JointStatus.MEASURED, JointStatus.INFERRED], (people, 23)).astype(np.uint8),
@@ -44,7 +44,7 @@ def fake_frames(plan: ClipPlan, sources: Sources, advance=lambda count: None) ->
             joint_set=COCO23,
         )
         boxes = rng.random((people, 4), np.float32)
-        yield LabeledFrame(frame, truth, boxes, np.array([0.0, number, 1.0]), np.eye(3))
+        yield LabeledFrame(frame, ground_truth, boxes, np.array([0.0, number, 1.0]), np.eye(3))
         advance(1)
 
 
@@ -83,11 +83,13 @@ def test_what_is_recorded_is_read_again(tmp_path: Path, rendering: list[str], ki
     assert sorted(clip.subset for clip in clips) == sorted(plan.subset for plan in todo)
     for plan in todo:
         clip = next(clip for clip in clips if clip.name.endswith(plan.name))
-        for was, frame, truth in zip(fake_frames(plan, NOWHERE), clip.frames(), clip.truth(), strict=True):
-            assert frame.stamp_ns == truth.stamp_ns == was.frame.stamp_ns
+        for was, frame, ground_truth in zip(
+            fake_frames(plan, NOWHERE), clip.frames(), clip.ground_truth(), strict=True
+        ):
+            assert frame.stamp_ns == ground_truth.stamp_ns == was.frame.stamp_ns
             assert frame.camera == CAMERA
             np.testing.assert_allclose(frame.depth, was.frame.depth, atol=5e-4)
-            assert truth.ids == was.truth.ids
+            assert ground_truth.ids == was.ground_truth.ids
 
 
 def test_a_shard_keeps_everything(tmp_path: Path, rendering: list[str]) -> None:
@@ -98,8 +100,8 @@ def test_a_shard_keeps_everything(tmp_path: Path, rendering: list[str]) -> None:
     for number, was in enumerate(fake_frames(plan, NOWHERE)):
         got = shard[number]
         for name in ("positions", "status", "ages_ns", "states"):
-            np.testing.assert_array_equal(getattr(got.truth, name), getattr(was.truth, name))
-        assert got.truth.joint_set == COCO23
+            np.testing.assert_array_equal(getattr(got.ground_truth, name), getattr(was.ground_truth, name))
+        assert got.ground_truth.joint_set == COCO23
         np.testing.assert_array_equal(got.boxes, was.boxes)
         np.testing.assert_array_equal(got.camera_position, was.camera_position)
         np.testing.assert_array_equal(got.camera_rotation, was.camera_rotation)
@@ -156,15 +158,15 @@ def test_the_command_renders_people_on_chairs(tmp_path: Path, walking_clips: Pat
         out = ["--out", str(tmp_path / name), "--motions", str(walking_clips), "--seed", "2", "--workers", "1"]
         assert main([*arguments, *out]) == 0
     for clip in open_clips(tmp_path / "a"):
-        for frame, truth in zip(clip.frames(), clip.truth(), strict=True):
+        for frame, ground_truth in zip(clip.frames(), clip.ground_truth(), strict=True):
             assert frame.depth is not None
-            assert len(truth) >= 1
-            ears = truth.positions[:, 3:5].mean(axis=1)
-            ankles = truth.positions[:, 15:17].mean(axis=1)
+            assert len(ground_truth) >= 1
+            ears = ground_truth.positions[:, 3:5].mean(axis=1)
+            ankles = ground_truth.positions[:, 15:17].mean(axis=1)
             # A meter tall or a little more, head up: seated, upright, on the floor.
             assert (np.linalg.norm(ears - ankles, axis=1) < 1.5).all()
             assert (ears[:, 1] < ankles[:, 1]).all()
-            assert (truth.status == JointStatus.MEASURED).mean() > 0.2
+            assert (ground_truth.status == JointStatus.MEASURED).mean() > 0.2
     once, again = (sorted((tmp_path / name).rglob("*.npz")) for name in "ab")
     assert [file.read_bytes() for file in once] == [file.read_bytes() for file in again]
 

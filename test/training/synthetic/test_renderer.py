@@ -160,13 +160,13 @@ class TestSensor:
     def test_noise_grows_with_the_square_of_the_distance(self) -> None:
         camera = Camera(525, 525, 319.5, 239.5, 640, 480)
         sensor = replace(SHARP, noise=0.01, noise_size=1.0)
-        spread = {}
+        noise_std = {}
         for meters in (1.0, 3.0):
             depth = np.full((480, 640), meters, np.float32)
-            spread[meters] = measure(depth, camera, sensor, np.random.default_rng(0)).std()
+            noise_std[meters] = measure(depth, camera, sensor, np.random.default_rng(0)).std()
         # dz = z^2 / (f b) * dd
-        assert spread[1.0] == pytest.approx(0.01 / (525 * 0.05), rel=0.05)
-        assert spread[3.0] / spread[1.0] == pytest.approx(9, rel=0.05)
+        assert noise_std[1.0] == pytest.approx(0.01 / (525 * 0.05), rel=0.05)
+        assert noise_std[3.0] / noise_std[1.0] == pytest.approx(9, rel=0.05)
 
     def test_steps_are_steps_of_disparity(self) -> None:
         camera = Camera(525, 525, 319.5, 239.5, 640, 480)

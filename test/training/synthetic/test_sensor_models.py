@@ -41,7 +41,7 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(3)
 
 
-def spread(measured: np.ndarray) -> float:
+def noise_std(measured: np.ndarray) -> float:
     known = measured[MIDDLE]
     return float(known[known > 0].std())
 
@@ -49,7 +49,7 @@ def spread(measured: np.ndarray) -> float:
 @pytest.mark.parametrize("meters", [1.0, 2.0, 3.5])
 def test_structured_light_spreads_as_nguyen_measured(meters: float) -> None:
     measured = measure_structured_light(wall(meters), replace(CLEAN_EDGES, step=1e-4), rng())
-    assert spread(measured) == pytest.approx(0.0012 + 0.0019 * (meters - 0.4) ** 2, rel=0.15)
+    assert noise_std(measured) == pytest.approx(0.0012 + 0.0019 * (meters - 0.4) ** 2, rel=0.15)
 
 
 @pytest.mark.parametrize("meters", [2.0, 4.0])
@@ -62,7 +62,7 @@ def test_structured_light_comes_in_steps_that_grow_with_the_square(meters: float
 
 def test_stereo_spreads_with_the_square_of_the_distance() -> None:
     sensor = ActiveStereo(step=1e-4)
-    near, far = (spread(measure_active_stereo(wall(meters), sensor, rng())) for meters in (1.5, 3.0))
+    near, far = (noise_std(measure_active_stereo(wall(meters), sensor, rng())) for meters in (1.5, 3.0))
     assert far / near == pytest.approx(4, rel=0.2)
     expected = 1.5**2 * sensor.noise / (CAMERA.fx * sensor.focal_ratio * sensor.baseline)
     assert near == pytest.approx(expected, rel=0.2)
@@ -70,7 +70,7 @@ def test_stereo_spreads_with_the_square_of_the_distance() -> None:
 
 def test_time_of_flight_spreads_with_less_light() -> None:
     sensor = TimeOfFlight(wiggle=0.0, multipath=0.0)
-    bright, dark = (spread(measure_time_of_flight(wall(2.0, r), sensor, rng())) for r in (0.8, 0.2))
+    bright, dark = (noise_std(measure_time_of_flight(wall(2.0, r), sensor, rng())) for r in (0.8, 0.2))
     assert dark / bright == pytest.approx(2, rel=0.1)
     assert bright == pytest.approx(sensor.noise * 2 / np.sqrt(0.8), rel=0.1)
 

@@ -13,26 +13,26 @@ from unipose_ros.frame import JointStatus
 from unipose_ros.joint_sets import COCO23, ITOP15
 from unipose_ros.recordings import BagReader, RgbdRecording
 from unipose_training.datasets.joint_sets import in_joint_set
+from unipose_training.synthetic.ground_truth import true_skeletons
 from unipose_training.synthetic.lighting import Lighting
 from unipose_training.synthetic.record import main
-from unipose_training.synthetic.truth import true_skeletons
 from unipose_training.synthetic.walk import CAMERA, SyntheticFrame, WalkSettings, render_walk
 
 QUICK = WalkSettings(seconds=2.0, rate_hz=2.0, lighting=Lighting(samples=1))
 INDEX = COCO23.index
 
 
-class TestTruth:
+class TestGroundTruth:
     """Visibility, without any body."""
 
-    def truth(self, joint: tuple[float, float, float], surface: float, owner: int) -> int:
+    def ground_truth(self, joint: tuple[float, float, float], surface: float, owner: int) -> int:
         joints = np.tile(np.asarray(joint, float), (1, 23, 1))
         depth = np.full((480, 640), surface, np.float32)
         owners = np.full((480, 640), owner)
         return int(true_skeletons(1, "optical", joints, ["a"], CAMERA, depth, owners).status[0, 0])
 
     def test_under_the_own_skin_is_seen(self) -> None:
-        assert self.truth((0, 0, 3.0), surface=2.92, owner=1) == JointStatus.MEASURED
+        assert self.ground_truth((0, 0, 3.0), surface=2.92, owner=1) == JointStatus.MEASURED
 
     @pytest.mark.parametrize(
         ("joint", "surface", "owner"),
@@ -46,19 +46,19 @@ class TestTruth:
         ids=["own limb in front", "another person", "furniture", "outside", "behind"],
     )
     def test_hidden_joints_are_inferred(self, joint: tuple[float, float, float], surface: float, owner: int) -> None:
-        assert self.truth(joint, surface, owner) == JointStatus.INFERRED
+        assert self.ground_truth(joint, surface, owner) == JointStatus.INFERRED
 
     def test_a_mixed_joint_is_seen_when_all_its_parts_are(self) -> None:
         joints = np.random.default_rng(0).normal([0, 0, 3], 0.01, (1, 23, 3))
-        truth = true_skeletons(
+        ground_truth = true_skeletons(
             1, "optical", joints, ["a"], CAMERA, np.full((480, 640), 2.95, np.float32), np.ones((480, 640), np.int64)
         )
-        truth.status[0, INDEX("left_shoulder")] = JointStatus.INFERRED
-        itop = in_joint_set(truth, ITOP15)
+        ground_truth.status[0, INDEX("left_shoulder")] = JointStatus.INFERRED
+        itop = in_joint_set(ground_truth, ITOP15)
         status = dict(zip(ITOP15.joints, itop.status[0], strict=True))
         assert status["left_shoulder"] == status["neck"] == status["torso"] == JointStatus.INFERRED
         assert status["right_shoulder"] == status["left_hip"] == status["head"] == JointStatus.MEASURED
-        shoulders = truth.positions[0, [INDEX("left_shoulder"), INDEX("right_shoulder")]]
+        shoulders = ground_truth.positions[0, [INDEX("left_shoulder"), INDEX("right_shoulder")]]
         np.testing.assert_allclose(itop.positions[0, ITOP15.index("neck")], shoulders.mean(axis=0), atol=1e-6)
 
 
@@ -71,13 +71,13 @@ def frames(body: object, walking_clips: Path) -> list[SyntheticFrame]:
 class TestPeople:
     def test_two_people_with_stable_ids_and_stamps(self, frames: list[SyntheticFrame]) -> None:
         assert len(frames) == 4
-        assert {frame.truth.ids for frame in frames} == {("annab", "berto")}
+        assert {frame.ground_truth.ids for frame in frames} == {("annab", "berto")}
         stamps = np.array([frame.frame.stamp_ns for frame in frames])
         np.testing.assert_array_equal(np.diff(stamps), 500_000_000)
 
     def test_they_stand_upright_at_human_size(self, frames: list[SyntheticFrame]) -> None:
         for frame in frames:
-            for person in frame.truth.positions:
+            for person in frame.ground_truth.positions:
                 # The camera looks slightly down, so y is nearly the vertical.
                 assert person[INDEX("nose"), 1] < person[INDEX("left_hip"), 1] < person[INDEX("left_ankle"), 1]
                 height = np.linalg.norm(
@@ -88,7 +88,7 @@ class TestPeople:
     def test_left_is_left(self, frames: list[SyntheticFrame]) -> None:
         """Seen from the person, who looks where the toes point, left is left."""
         for frame in frames:
-            for person in frame.truth.positions.astype(float):
+            for person in frame.ground_truth.positions.astype(float):
                 toes = person[[INDEX("left_big_toe"), INDEX("right_big_toe")]].mean(0)
                 forward = toes - person[[INDEX("left_heel"), INDEX("right_heel")]].mean(0)
                 up = person[INDEX("nose")] - person[[INDEX("left_hip"), INDEX("right_hip")]].mean(0)
@@ -96,7 +96,7 @@ class TestPeople:
                 assert np.cross(up, forward) @ left > 0
 
     def test_limbs_keep_their_length(self, frames: list[SyntheticFrame]) -> None:
-        people = np.stack([frame.truth.positions for frame in frames])
+        people = np.stack([frame.ground_truth.positions for frame in frames])
         for one, other in (("left_hip", "left_knee"), ("right_knee", "right_ankle"), ("left_shoulder", "left_elbow")):
             length = np.linalg.norm(people[:, :, INDEX(one)] - people[:, :, INDEX(other)], axis=-1)
             assert (np.ptp(length, axis=0) < 0.02).all()
@@ -108,22 +108,24 @@ class TestPeople:
         from unipose_training.synthetic.walk import VIEW
 
         for frame in frames:
-            feet = frame.truth.positions[:, INDEX("left_big_toe") :].astype(float)
+            feet = frame.ground_truth.positions[:, INDEX("left_big_toe") :].astype(float)
             heights = (feet @ VIEW.rotation)[..., 2] + VIEW.position[2]
             assert (heights.min(axis=1) > -0.02).all()
             assert (heights.min(axis=1) < 0.08).all()
 
     def test_seen_joints_lie_in_their_silhouette_just_under_the_surface(self, frames: list[SyntheticFrame]) -> None:
         for frame in frames:
-            pixels = np.rint(project(CAMERA, frame.truth.positions)).astype(int)
-            for number, status in enumerate(frame.truth.status):
-                for (u, v), seen, z in zip(pixels[number], status, frame.truth.positions[number, :, 2], strict=True):
+            pixels = np.rint(project(CAMERA, frame.ground_truth.positions)).astype(int)
+            for number, status in enumerate(frame.ground_truth.status):
+                for (u, v), seen, z in zip(
+                    pixels[number], status, frame.ground_truth.positions[number, :, 2], strict=True
+                ):
                     if seen == JointStatus.MEASURED:
                         assert frame.owners[v, u] == number + 1
                         assert -0.03 < z - frame.ideal_depth[v, u] < 0.18
 
     def test_most_joints_are_seen_and_hidden_ones_exist(self, frames: list[SyntheticFrame]) -> None:
-        seen = np.stack([frame.truth.status for frame in frames]) == JointStatus.MEASURED
+        seen = np.stack([frame.ground_truth.status for frame in frames]) == JointStatus.MEASURED
         assert 0.5 < seen.mean() < 1.0
 
     def test_measured_depth_is_near_the_ideal(self, frames: list[SyntheticFrame]) -> None:
@@ -138,11 +140,11 @@ class TestPeople:
         again = next(iter(render_walk(walking_clips, settings=QUICK)))
         np.testing.assert_array_equal(again.frame.color, frames[0].frame.color)
         np.testing.assert_array_equal(again.frame.depth, frames[0].frame.depth)
-        np.testing.assert_array_equal(again.truth.positions, frames[0].truth.positions)
+        np.testing.assert_array_equal(again.ground_truth.positions, frames[0].ground_truth.positions)
 
     def test_the_walk_closes(self, frames: list[SyntheticFrame], walking_clips: Path) -> None:
         """The last step is no longer than the others, so the recording can be looped."""
-        hips = np.stack([frame.truth.positions[:, INDEX("left_hip")] for frame in frames])
+        hips = np.stack([frame.ground_truth.positions[:, INDEX("left_hip")] for frame in frames])
         step = np.linalg.norm(np.diff(hips, axis=0), axis=-1)
         closing = np.linalg.norm(hips[0] - hips[-1], axis=-1)
         assert (closing < 1.5 * step.max(axis=0)).all()
@@ -153,10 +155,10 @@ class TestPeople:
         with BagReader(output) as reader:
             recording = RgbdRecording(reader)
             frames = list(recording.frames())
-            truth = list(recording.truth())
-        assert len(frames) == len(truth) == 2
-        assert truth[0].joint_set is ITOP15
-        assert [frame.stamp_ns for frame in frames] == [people.stamp_ns for people in truth]
+            ground_truth = list(recording.ground_truth())
+        assert len(frames) == len(ground_truth) == 2
+        assert ground_truth[0].joint_set is ITOP15
+        assert [frame.stamp_ns for frame in frames] == [people.stamp_ns for people in ground_truth]
 
 
 @pytest.mark.parametrize("arguments", [lambda p: ["--motions", str(p / "nothing.whl")]], ids=["no motions"])

@@ -1,4 +1,4 @@
-"""The terms of stage A: nothing to say against the truth, something against anything else."""
+"""The terms of stage A: nothing to say against the ground truth, something against anything else."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LABELLED = ("ray", "pixel", "surface", "scale")
 
 
 def body() -> np.ndarray:
-    """(15, 3) somebody with bones of ITOP's lengths, neck and torso in the middle, 2.6 m away."""
+    """(15, 3) a person with bones of ITOP's lengths, neck and torso in the middle, 2.6 m away."""
     length = {ITOP15.joints[bone.child].rpartition("_")[2]: bone.length for bone in ITOP15.bones}
     at = {"torso": np.zeros(3), "neck": np.array([0, -length["neck"], 0])}
     at["head"] = at["neck"] + [0, -length["head"], 0]
@@ -59,10 +59,10 @@ def skin(joints: np.ndarray) -> np.ndarray:
 
 
 def scene() -> tuple[Tensor, PersonBatch]:
-    """The true joints of one person who stands still, and what a camera and a faultless 2D network say."""
+    """The true joints of one person who stands still, and what a camera and a faultless 2D network predict."""
     joints = body()
     surface = skin(joints)
-    truth = torch.tensor(joints, dtype=torch.float32).expand(1, FRAMES, JOINTS, 3).clone()
+    ground_truth = torch.tensor(joints, dtype=torch.float32).expand(1, FRAMES, JOINTS, 3).clone()
     center = torch.tensor([[0.0, -0.3, 2.6]])
     points = torch.tensor(surface[:: len(surface) // 512], dtype=torch.float32)[:512] - center
     depth = torch.tensor(points_to_depth(CAMERA, surface.astype(np.float32)))
@@ -71,7 +71,7 @@ def scene() -> tuple[Tensor, PersonBatch]:
     pixels = torch.tensor(project(CAMERA, joints), dtype=torch.float32).expand(1, FRAMES, JOINTS, 2)
     batch = PersonBatch(
         rows=torch.zeros(1, dtype=torch.long),
-        given=torch.ones(1, FRAMES, dtype=torch.bool),
+        valid=torch.ones(1, FRAMES, dtype=torch.bool),
         points=points.expand(1, FRAMES, -1, 3),
         centers=center,
         depth=depth.expand(1, FRAMES, -1, -1),
@@ -81,17 +81,17 @@ def scene() -> tuple[Tensor, PersonBatch]:
         distances=torch.full((1, FRAMES), 2.57),
         camera=camera,
         pixels=pixels.clone(),
-        trust=0.8 * ones,
+        confidence=0.8 * ones,
         keypoints=torch.zeros(1, FRAMES, 17, 3),
-        lifted=truth.clone(),
+        lifted=ground_truth.clone(),
         lifted_variance=0.01 * ones,
         lifted_confidence=0.8 * ones,
         lifted_status=torch.full((1, FRAMES, JOINTS), int(JointStatus.MEASURED), dtype=torch.uint8),
         size=torch.ones(1, FRAMES),
-        truth=truth.clone(),
+        ground_truth=ground_truth.clone(),
         visible=ones.bool(),
     )
-    return truth, batch
+    return ground_truth, batch
 
 
 def terms_of(joints: Tensor, batch: PersonBatch, settings: WeakLossSettings = EVERY,
@@ -103,7 +103,7 @@ def terms_of(joints: Tensor, batch: PersonBatch, settings: WeakLossSettings = EV
 def without_keypoints(batch: PersonBatch) -> PersonBatch:
     return batch._replace(
         pixels=torch.full_like(batch.pixels, torch.nan),
-        trust=torch.zeros_like(batch.trust),
+        confidence=torch.zeros_like(batch.confidence),
         lifted=torch.full_like(batch.lifted, torch.nan),
         lifted_confidence=torch.zeros_like(batch.lifted_confidence),
         lifted_status=torch.full_like(batch.lifted_status, int(JointStatus.MISSING)),
@@ -111,22 +111,22 @@ def without_keypoints(batch: PersonBatch) -> PersonBatch:
 
 
 @pytest.mark.parametrize("name", [each.name for each in fields(LossWeights)])
-def test_the_truth_is_without_fault(name: str) -> None:
-    truth, batch = scene()
-    assert terms_of(truth, batch)[name] == pytest.approx(0, abs=2e-5)
+def test_the_ground_truth_is_without_fault(name: str) -> None:
+    ground_truth, batch = scene()
+    assert terms_of(ground_truth, batch)[name] == pytest.approx(0, abs=2e-5)
 
 
 @pytest.mark.parametrize("name", [each.name for each in fields(LossWeights) if each.name != "scale"])
 def test_other_joints_are_at_fault(name: str) -> None:
-    truth, batch = scene()
-    wrong = truth + 0.3 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
+    ground_truth, batch = scene()
+    wrong = ground_truth + 0.3 * torch.randn(ground_truth.shape, generator=torch.Generator().manual_seed(0))
     assert terms_of(wrong, batch)[name] > 1e-3
 
 
 @pytest.mark.parametrize("name", [each.name for each in fields(LossWeights)])
 def test_weights_scale_their_terms_and_0_leaves_one_out(name: str) -> None:
-    truth, batch = scene()
-    wrong = truth + 0.1
+    ground_truth, batch = scene()
+    wrong = ground_truth + 0.1
     usual = terms_of(wrong, batch)
     doubled = terms_of(wrong, batch, replace(EVERY, terms=replace(EVERY.terms, **{name: 2.0})))
     left_out = terms_of(wrong, batch, replace(EVERY, terms=replace(EVERY.terms, **{name: 0.0})))
@@ -137,18 +137,23 @@ def test_weights_scale_their_terms_and_0_leaves_one_out(name: str) -> None:
 
 
 def test_one_frame_has_no_terms_over_time() -> None:
-    truth, batch = scene()
+    ground_truth, batch = scene()
     first = PersonBatch(*(part[:, :1] if part.dim() > 2 and part.numel() else part for part in batch))
-    first = first._replace(given=batch.given[:, :1], distances=batch.distances[:, :1], size=batch.size[:, :1])
-    assert terms_of(truth[:, :1], first).keys() == terms_of(truth, batch).keys() - {"constancy", "motion"}
+    first = first._replace(valid=batch.valid[:, :1], distances=batch.distances[:, :1], size=batch.size[:, :1])
+    assert terms_of(ground_truth[:, :1], first).keys() == terms_of(ground_truth, batch).keys() - {"constancy", "motion"}
 
 
 def test_gradients_are_finite_whatever_is_missing() -> None:
-    truth, batch = scene()
+    ground_truth, batch = scene()
     batch.pixels[:, :, 3:6] = torch.nan
     batch.lifted[:, 1, 5:] = torch.nan
     batch = batch._replace(depth=torch.where(batch.depth > 2.55, batch.depth, torch.nan))
-    for joints in (truth, truth + 0.2, torch.zeros_like(truth), truth - torch.tensor([0.0, 0.0, 5.0])):
+    for joints in (
+        ground_truth,
+        ground_truth + 0.2,
+        torch.zeros_like(ground_truth),
+        ground_truth - torch.tensor([0.0, 0.0, 5.0]),
+    ):
         joints = joints.clone().requires_grad_()
         scales = torch.zeros(joints.shape[:-1], requires_grad=True)
         loss = sum(terms_of(joints, batch, log_scales=scales).values())
@@ -159,8 +164,8 @@ def test_gradients_are_finite_whatever_is_missing() -> None:
 
 
 def test_without_keypoints_labels_teach_nothing() -> None:
-    truth, batch = scene()
-    joints = (truth + 0.2).requires_grad_()
+    ground_truth, batch = scene()
+    joints = (ground_truth + 0.2).requires_grad_()
     scales = torch.ones(joints.shape[:-1], requires_grad=True)
     terms = terms_of(joints, without_keypoints(batch), log_scales=scales)
     labeled = sum(terms[name] for name in LABELLED)
@@ -172,26 +177,28 @@ def test_without_keypoints_labels_teach_nothing() -> None:
     assert torch.isfinite(joints.grad).all()
 
 
-def test_the_truth_is_not_read() -> None:
-    truth, batch = scene()
-    blind = batch._replace(truth=torch.full_like(truth, torch.nan), visible=torch.zeros_like(batch.visible))
-    wrong = truth + 0.1
+def test_the_ground_truth_is_not_read() -> None:
+    ground_truth, batch = scene()
+    blind = batch._replace(
+        ground_truth=torch.full_like(ground_truth, torch.nan), visible=torch.zeros_like(batch.visible)
+    )
+    wrong = ground_truth + 0.1
     usual, without = terms_of(wrong, batch), terms_of(wrong, blind)
     assert all(usual[name] == without[name] for name in usual)
 
 
 def test_frames_that_are_not_there_teach_nothing_by_labels() -> None:
-    truth, batch = scene()
-    batch = batch._replace(given=torch.tensor([[False, False, True, True]]))
-    wrong = truth.clone()
+    ground_truth, batch = scene()
+    batch = batch._replace(valid=torch.tensor([[False, False, True, True]]))
+    wrong = ground_truth.clone()
     wrong[:, :2] += 0.5
     terms = terms_of(wrong, batch)
     assert all(terms[name] == pytest.approx(0, abs=2e-5) for name in (*LABELLED, "constancy", "motion"))
 
 
 def test_the_scale_does_not_move_the_joints() -> None:
-    truth, batch = scene()
-    joints = (truth + 0.2).requires_grad_()
+    ground_truth, batch = scene()
+    joints = (ground_truth + 0.2).requires_grad_()
     scales = torch.zeros(joints.shape[:-1], requires_grad=True)
     terms_of(joints, batch, log_scales=scales)["scale"].backward()
     assert joints.grad is None or not joints.grad.any()
@@ -201,20 +208,21 @@ def test_the_scale_does_not_move_the_joints() -> None:
 def test_depths_that_only_follow_from_bones_count_less() -> None:
     _, batch = scene()
     batch.lifted_status[:, :, 4] = int(JointStatus.INFERRED)
-    trust = depth_weights(batch, LabelWeights(inferred=0.25))
-    assert trust[0, 0, 4] == pytest.approx(0.2)
-    assert trust[0, 0, 5] == pytest.approx(0.8)
+    weights = depth_weights(batch, LabelWeights(inferred=0.25))
+    assert weights[0, 0, 4] == pytest.approx(0.2)
+    assert weights[0, 0, 5] == pytest.approx(0.8)
 
 
 def test_more_power_believes_the_sure_ones() -> None:
-    truth, batch = scene()
-    wrong = truth + torch.tensor([0.1, 0.0, 0.0])
-    usual, strict = (terms_of(wrong, batch, WeakLossSettings(trust=LabelWeights(power=p)))["ray"] for p in (1, 3))
+    ground_truth, batch = scene()
+    wrong = ground_truth + torch.tensor([0.1, 0.0, 0.0])
+    settings = [WeakLossSettings(label_weights=LabelWeights(confidence_exponent=power)) for power in (1, 3)]
+    usual, strict = (terms_of(wrong, batch, each)["ray"] for each in settings)
     assert strict == pytest.approx(0.8**2 * float(usual))
 
 
 def test_noise_displaces_keypoints_by_meters_and_always_alike() -> None:
-    truth, batch = scene()
+    ground_truth, batch = scene()
     many = PersonBatch(*(value.expand(200, *value.shape[1:]) if len(value) else value for value in batch))
     many = many._replace(rows=torch.arange(200))
     noisy = with_noise(many, 0.1)
@@ -222,30 +230,30 @@ def test_noise_displaces_keypoints_by_meters_and_always_alike() -> None:
     assert float(meters.std()) == pytest.approx(0.1, rel=0.05)
     assert torch.equal(noisy.pixels, with_noise(many, 0.1).pixels)
     assert not torch.equal(noisy.pixels[0], noisy.pixels[1])
-    loud = terms_of(truth, batch, WeakLossSettings(trust=LabelWeights(noise=0.1)))["ray"]
+    loud = terms_of(ground_truth, batch, WeakLossSettings(label_weights=LabelWeights(noise_std=0.1)))["ray"]
     assert loud > 0.02
-    assert terms_of(truth, batch)["ray"] < 1e-4
+    assert terms_of(ground_truth, batch)["ray"] < 1e-4
 
 
 def test_priors_of_keypoints_differ_from_those_of_itop() -> None:
     ours, theirs = keypoint_priors(), itop_priors()
     hip = next(n for n, bone in enumerate(ITOP15.bones) if ITOP15.joints[bone.child] == "left_hip")
     assert not torch.allclose(ours.bone_means, theirs.bone_means)
-    assert torch.allclose(ours.bone_spreads, 0.05 * ours.bone_means)
+    assert torch.allclose(ours.bone_stds, 0.05 * ours.bone_means)
     assert 0.2 < ours.bone_means[hip] < 0.35
     assert torch.equal(ours.pairs, theirs.pairs)
 
 
 @pytest.mark.parametrize(
-    ("kind", "values", "said"),
+    ("kind", "values", "message"),
     [
         (LossWeights, {"ray": -1.0}, "ray = -1.0"),
         (LossWeights, {"ray": 0.0, "pixel": 0.0}, "ray and pixel are both 0"),
         (LabelWeights, {"inferred": 2.0}, "inferred = 2.0"),
-        (LabelWeights, {"power": float("nan")}, "power"),
-        (LabelWeights, {"noise": -0.1}, "noise"),
+        (LabelWeights, {"confidence_exponent": float("nan")}, "power"),
+        (LabelWeights, {"noise_std": -0.1}, "noise"),
     ],
 )
-def test_wrong_numbers_are_named(kind: type, values: dict[str, float], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_wrong_numbers_are_named(kind: type, values: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         kind(**values)

@@ -1,4 +1,4 @@
-"""The demo maps anybody's topics to the node's."""
+"""The demo maps any person's topics to the node's."""
 
 from __future__ import annotations
 

@@ -53,11 +53,11 @@ def test_shipped_weights_are_told_with_their_records(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(
         build, "_shipped", lambda name: path if (path := tmp_path / f"{name}.safetensors").exists() else None
     )
-    told = {finding.what: finding for finding in doctor.check_shipped_weights()}
-    assert told.pop("weights depth").detail == "trained on rendered people; synth MPJPE (mm) 71.25"
-    assert {f"weights {name}" for name in [*NETWORKS, "rgbd"] if name != "depth"} == set(told)
-    assert {finding.level for finding in told.values()} == {"warn"}
-    assert "rgb.safetensors is no complete" in told["weights rgb"].detail
+    findings_by_name = {finding.what: finding for finding in doctor.check_shipped_weights()}
+    assert findings_by_name.pop("weights depth").detail == "trained on rendered people; synth MPJPE (mm) 71.25"
+    assert {f"weights {name}" for name in [*NETWORKS, "rgbd"] if name != "depth"} == set(findings_by_name)
+    assert {finding.level for finding in findings_by_name.values()} == {"warn"}
+    assert "rgb.safetensors is no complete" in findings_by_name["weights rgb"].detail
 
 
 def test_no_network_runtime_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ def raising(error: BaseException) -> Callable[[list[str]], int]:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x/y"), ("/x/y", "make room")),
         (OSError(errno.EROFS, os.strerror(errno.EROFS), "/x/y"), ("/x/y", "read-only")),
@@ -75,13 +75,13 @@ def raising(error: BaseException) -> Callable[[list[str]], int]:
     ],
 )
 def test_what_the_system_refuses_is_one_clear_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, said: tuple[str, ...]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, message: tuple[str, ...]
 ) -> None:
     assert run(monkeypatch, raising(error)) == 1
     printed = capsys.readouterr().err
     assert printed.startswith("unipose job: ")
     assert printed.count("\n") == 1
-    assert all(text in printed for text in said)
+    assert all(text in printed for text in message)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -33,7 +33,7 @@ def test_delivery_counts_frames_not_messages() -> None:
     assert summary["latency_ms"]["p50"] == 9.0
     assert summary["latency_ms"]["stages"] == {"network": {"p50": 5.0}}
     assert summary["latency_ms"]["received"] == {"p50": 10.0, "p95": 10.0}
-    assert "against_truth" not in summary
+    assert "against_ground_truth" not in summary
 
 
 def test_nothing_received_is_no_crash() -> None:

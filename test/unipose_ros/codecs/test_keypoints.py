@@ -64,9 +64,9 @@ def test_unseen_keypoints_have_no_influence():
     absurd = pixels.copy()
     absurd[0, 9] = np.nan
     first, second = (view_keypoints(CAMERA, p, seen) for p in (pixels, absurd))
-    trust = np.full((1, 17), 0.7)
-    np.testing.assert_array_equal(lifter_input(first, trust, seen), lifter_input(second, trust, seen))
-    table = refiner_input(first, trust, seen).reshape(17, 3)
+    confidence = np.full((1, 17), 0.7)
+    np.testing.assert_array_equal(lifter_input(first, confidence, seen), lifter_input(second, confidence, seen))
+    table = refiner_input(first, confidence, seen).reshape(17, 3)
     np.testing.assert_array_equal(table[9], 0)
 
 

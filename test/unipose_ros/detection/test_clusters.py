@@ -1,4 +1,4 @@
-"""Clusters: who is there by size and shape."""
+"""Clusters: which people are present by size and shape."""
 
 from __future__ import annotations
 

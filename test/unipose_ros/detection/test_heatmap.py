@@ -31,7 +31,7 @@ def maps_of(*people: tuple[int, int, float, float], shape: tuple[int, int] = (24
     return maps
 
 
-class Says:
+class FixedMaps:
     """A network that says the same of every image, and remembers what it was shown."""
 
     description = "says the same"
@@ -88,7 +88,7 @@ def test_distance_is_what_depth_shows_near_what_the_network_says() -> None:
 
 def test_a_frame_goes_through_and_boxes_come_back_in_its_pixels(room: Callable[..., RgbdFrame]) -> None:
     frame = room(people=[(0.0, 2.5)])
-    run = Says(maps_of((11, 14, 0.9, 2.3)))
+    run = FixedMaps(maps_of((11, 14, 0.9, 2.3)))
     found = CenterNetDetector(run, FOCAL)(frame)
     assert run.shown.shape == (1, 2, 96, 128)
     assert np.isfinite(run.shown).all()
@@ -99,12 +99,12 @@ def test_a_frame_goes_through_and_boxes_come_back_in_its_pixels(room: Callable[.
 
 
 def test_two_peaks_on_one_person_are_one(room: Callable[..., RgbdFrame]) -> None:
-    run = Says(maps_of((11, 14, 0.9, 2.4), (13, 14, 0.8, 2.4)))
+    run = FixedMaps(maps_of((11, 14, 0.9, 2.4), (13, 14, 0.8, 2.4)))
     assert len(CenterNetDetector(run, FOCAL)(room(people=[(0.0, 2.5)]))) == 1
 
 
 def test_what_cannot_be_looked_at_is_refused(camera: Camera, room: Callable[..., RgbdFrame]) -> None:
-    person_detector = CenterNetDetector(Says(maps_of()), FOCAL)
+    person_detector = CenterNetDetector(FixedMaps(maps_of()), FOCAL)
     assert len(person_detector(room())) == 0
     color = np.zeros((camera.height, camera.width, 3), np.uint8)
     with pytest.raises(EstimatorError, match="no depth"):

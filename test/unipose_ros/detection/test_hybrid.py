@@ -24,17 +24,17 @@ def proposals(*people: Person) -> Proposals:
     )
 
 
-class Says:
+class FixedDetector:
     """A person detector that says the same of every frame, and counts."""
 
     def __init__(self, name: str, *people: Person) -> None:
-        self.runtime, self.said = name, proposals(*people)
+        self.runtime, self.found_before = name, proposals(*people)
         self.asked = self.resets = self.closed = 0
         self.on_planes = 0.6
 
     def __call__(self, frame: RgbdFrame) -> Proposals:
         self.asked += 1
-        return self.said
+        return self.found_before
 
     def look(self, frame: RgbdFrame) -> tuple[Proposals, float]:
         return self(frame), self.on_planes
@@ -63,8 +63,8 @@ def test_who_covers_whom() -> None:
 
 
 def test_shapes_are_added_where_the_network_sees_nobody() -> None:
-    network = Says("network", (100, 2.0, 0.5), (200, 3.0, 0.1), (30, 2.0, 0.2))
-    shapes = Says("shapes", (250, 2.0, 0.9), (104, 2.1, 0.6), (205, 3.1, 0.4))
+    network = FixedDetector("network", (100, 2.0, 0.5), (200, 3.0, 0.1), (30, 2.0, 0.2))
+    shapes = FixedDetector("shapes", (250, 2.0, 0.9), (104, 2.1, 0.6), (205, 3.1, 0.4))
     person_detector = HybridDetector(network, shapes)
     found = person_detector(frame(1.0))
     # What the network hardly believes in is proposed only where there is a shape, whose score it then is.
@@ -86,8 +86,8 @@ def test_shapes_are_added_where_the_network_sees_nobody() -> None:
     ],
 )
 def test_a_fraction_of_the_frames_pays_for_shapes(rate: float, frames: int, asked: int) -> None:
-    shapes = Says("shapes", (250, 2.0, 0.9))
-    person_detector = HybridDetector(Says("network"), shapes)
+    shapes = FixedDetector("shapes", (250, 2.0, 0.9))
+    person_detector = HybridDetector(FixedDetector("network"), shapes)
     for number in range(frames):
         person_detector(frame(1 + number / rate))
     assert shapes.asked == asked
@@ -95,7 +95,7 @@ def test_a_fraction_of_the_frames_pays_for_shapes(rate: float, frames: int, aske
 
 @pytest.mark.parametrize(("seconds", "asked"), [([1.0, 1.1, 1.29], 1), ([1.0, 0.5], 1), ([1.0, *range(2, 8)], 2)])
 def test_shapes_are_looked_for_now_and_then(seconds: list[float], asked: int) -> None:
-    network, shapes = Says("network"), Says("shapes", (250, 2.0, 0.9))
+    network, shapes = FixedDetector("network"), FixedDetector("shapes", (250, 2.0, 0.9))
     person_detector = HybridDetector(network, shapes)
     found = [len(person_detector(frame(each))) for each in seconds]
     assert network.asked == len(seconds)
@@ -103,7 +103,7 @@ def test_shapes_are_looked_for_now_and_then(seconds: list[float], asked: int) ->
 
 
 def test_reset_and_close_reach_both() -> None:
-    network, shapes = Says("network"), Says("shapes")
+    network, shapes = FixedDetector("network"), FixedDetector("shapes")
     person_detector = HybridDetector(network, shapes)
     person_detector(frame(1.0))
     person_detector.reset()

@@ -16,7 +16,7 @@ from unipose_ros.frame import RgbdFrame
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.keypoints import Keypoints2D
 
-#: (u, v) of the 17 keypoints of somebody 100 pixels tall, from the middle of the hips.
+#: (u, v) of the 17 keypoints of a person 100 pixels tall, from the middle of the hips.
 SHAPE = np.array([
     [0, -42], [2, -44], [-2, -44], [4, -43], [-4, -43], [10, -32], [-10, -32], [14, -16], [-14, -16], [15, 0],
     [-15, 0], [7, 0], [-7, 0], [7, 25], [-7, 25], [7, 50], [-7, 50],

@@ -50,7 +50,7 @@ class Brightest(nn.Module):
         return tuple(row[:, None].repeat_interleave(2, dim=-1).expand(-1, self.joints, -1) for row in rows)
 
 
-class Told(nn.Module):
+class FixedOutputs(nn.Module):
     """A table, whatever the image."""
 
     def __init__(self, *tables: np.ndarray) -> None:
@@ -59,8 +59,8 @@ class Told(nn.Module):
 
     def forward(self, images: Tensor) -> Any:
         nothing = 0 * images.mean()
-        said = tuple(table[None] + nothing for table in self.tables)
-        return said[0] if len(said) == 1 else said
+        result = tuple(table[None] + nothing for table in self.tables)
+        return result[0] if len(result) == 1 else result
 
 
 def write(path: Path, network: nn.Module, free: bool = True, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Path:
@@ -150,7 +150,7 @@ def _rows(*people: tuple[float, float, float, float, float]) -> np.ndarray:
 @pytest.mark.parametrize("columns", [True, False])
 def test_a_yolo_table_in_pixels_of_the_image_without_duplicates(columns: bool, tmp_path: Path) -> None:
     table = _rows((40, 20, 20, 30, 0.9), (41, 20, 20, 30, 0.6), (80, 40, 10, 20, 0.5), (20, 60, 10, 10, 0.05))
-    path = write(tmp_path / "yolo.onnx", Told(table.T if columns else table), free=False, size=(96, 96))
+    path = write(tmp_path / "yolo.onnx", FixedOutputs(table.T if columns else table), free=False, size=(96, 96))
     found = load_onnx_keypoints(path, "cpu", 1)(np.zeros((96, 192, 3), np.uint8))  # half as large in the network
     np.testing.assert_allclose(found.scores, [0.9, 0.5])
     # Its coordinates count from the edge: 40 there is 80 here, which is the edge between pixels 79 and 80.
@@ -164,7 +164,7 @@ def test_boxes_and_keypoints_apart(tmp_path: Path) -> None:
     corners = np.concatenate(
         [table[:, :2] - table[:, 2:4] / 2, table[:, :2] + table[:, 2:4] / 2, table[:, 4:5]], axis=1
     )
-    network = Told(corners, table[:, 5:].reshape(-1, JOINTS, 3))
+    network = FixedOutputs(corners, table[:, 5:].reshape(-1, JOINTS, 3))
     found = load_onnx_keypoints(write(tmp_path / "rtmo.onnx", network, False, (96, 96)), "cpu", 1)(
         np.zeros((96, 96, 3), np.uint8)
     )
@@ -213,7 +213,7 @@ def test_a_wrong_yaml_is_named(text: str, named: str, tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match=r"absent\.onnx"):
         load_onnx_keypoints(tmp_path / "absent.onnx", "cpu", 1)
-    unknown = write(tmp_path / "one.onnx", Told(np.zeros(4)), free=False)
+    unknown = write(tmp_path / "one.onnx", FixedOutputs(np.zeros(4)), free=False)
     with pytest.raises(BackendError, match="decode"):
         load_onnx_keypoints(unknown, "cpu", 1)
     top_down = write(tmp_path / "pose.onnx", Brightest("simcc"))

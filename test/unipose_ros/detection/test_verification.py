@@ -1,4 +1,4 @@
-"""Which poses are people's: evidence, probability, and one skeleton for everybody."""
+"""Which poses are people's: evidence, probability, and one skeleton for all people."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FINDER, SURE, HELD, FREE, BONES = range(5)
 
 
 def pose(x: float = 0.0, z: float = 3.1, confidence: float = 0.9, score: float = 0.5) -> Skeletons:
-    """Somebody who stands with hanging arms; the slab of the same column is 10 cm before the joints."""
+    """A person who stands with hanging arms; the slab of the same column is 10 cm before the joints."""
     places = {
         "neck": (0, -0.62), "head": (0, -0.87), "torso": (0, -0.37), "shoulder": (0.16, -0.6), "elbow": (0.19, -0.3),
         "hand": (0.2, -0.02), "hip": (0.09, -0.1), "knee": (0.1, 0.35), "foot": (0.1, 0.7),
@@ -117,9 +117,9 @@ def test_the_finders_score_counts() -> None:
 
 
 def test_nobody_has_no_evidence() -> None:
-    nobody = Skeletons.empty(1, "camera", "points")
-    assert pose_features(standing(80), nobody).columns.shape == (0, len(POSE_FEATURES))
-    assert DEFAULT_VERIFIER(standing(80), nobody, 0.5)[0].size == 0
+    no_people = Skeletons.empty(1, "camera", "points")
+    assert pose_features(standing(80), no_people).columns.shape == (0, len(POSE_FEATURES))
+    assert DEFAULT_VERIFIER(standing(80), no_people, 0.5)[0].size == 0
 
 
 def test_a_logistic_regression() -> None:
@@ -208,7 +208,7 @@ def test_a_judge_with_a_part_too_few_or_too_many_is_refused(name: str) -> None:
     metrics = DEFAULT_VERIFIER.metrics()
     if metrics.pop(name, None) is None:
         metrics[name] = 1.0
-    with pytest.raises(WeightsError, match="fit the judge again"):
+    with pytest.raises(WeightsError, match="fit the verifier again"):
         card_verifier(record("points", metrics=metrics))
 
 

@@ -16,7 +16,7 @@ LIMBS = [joint for joint, name in enumerate(ITOP15.joints) if name not in ("neck
 
 
 def person(x: float = 0.0, z: float = 3.0, size: float = 1.0) -> np.ndarray:
-    """(15, 3) somebody of average bones who faces the camera, arms a little away from the body, knees bent."""
+    """(15, 3) a person of average bones who faces the camera, arms a little away from the body, knees bent."""
     half_shoulders, half_hips = body.SHOULDER_WIDTH / 2, body.HIP_WIDTH / 2
     down = float(np.sqrt(body.FLANK_LENGTH**2 - (half_shoulders - half_hips) ** 2))
     places: dict[str, Any] = {"neck": (0, 0, 0), "head": (0, -body.NECK_LENGTH, 0)}
@@ -43,7 +43,7 @@ def evidence(
     lifter: float = 0.08,
     bodies: Body | None = None,
 ) -> Evidence:
-    """Everybody says the truth with these standard deviations in meters; 0 says nothing.
+    """All people says the ground truth with these standard deviations in meters; 0 says nothing.
 
     Args:
         joints: (N, 15, 3).

@@ -27,7 +27,7 @@ HIPS = [ITOP15.index("left_hip"), ITOP15.index("right_hip")]
 
 
 def standing(place=(0.2, 0.1, 3.0)) -> np.ndarray:
-    """(17, 3) COCO joints of somebody who stands and looks at the camera, meters in the optical frame."""
+    """(17, 3) COCO joints of a person who stands and looks at the camera, meters in the optical frame."""
     half = {"nose": (0, -0.62, -0.1), "left_eye": (0.03, -0.65, -0.08), "left_ear": (0.07, -0.63, 0),
             "left_shoulder": (0.18, -0.45, 0), "left_elbow": (0.24, -0.2, 0.05), "left_wrist": (0.26, 0.05, -0.1),
             "left_hip": (0.1, 0, 0), "left_knee": (0.11, 0.42, -0.05), "left_ankle": (0.12, 0.84, 0.03)}  # fmt: skip
@@ -77,8 +77,8 @@ def depth_of(coco: np.ndarray, wall=6.0) -> np.ndarray:
 def test_a_known_pose_is_put_exactly_where_it_is():
     coco = standing()
     skeletons = Lifter(run(Oracle(coco))).lift(keypoints_of(coco), CAMERA, stamp_ns=5, frame_id="cam", modality="rgb")
-    truth, _ = convert_joints(np.concatenate([coco, np.full((6, 3), np.nan)])[None], COCO23, ITOP15)
-    np.testing.assert_allclose(skeletons.positions, truth, atol=5e-3)
+    ground_truth, _ = convert_joints(np.concatenate([coco, np.full((6, 3), np.nan)])[None], COCO23, ITOP15)
+    np.testing.assert_allclose(skeletons.positions, ground_truth, atol=5e-3)
     assert (skeletons.stamp_ns, skeletons.frame_id, skeletons.modality) == (5, "cam", "rgb")
     assert (skeletons.status == JointStatus.INFERRED).all()
     np.testing.assert_allclose(skeletons.scores, 0.8)
@@ -255,11 +255,11 @@ def shipped(name: str) -> bool:
 @pytest.mark.parametrize("place", [(0.0, 0.1, 2.5), (0.8, 0.2, 4.0)])
 def test_the_shipped_lifter_sees_a_standing_person_stand(place):
     coco = standing(place)
-    truth, _ = convert_joints(np.concatenate([coco, np.full((6, 3), np.nan)])[None], COCO23, ITOP15)
+    ground_truth, _ = convert_joints(np.concatenate([coco, np.full((6, 3), np.nan)])[None], COCO23, ITOP15)
     skeletons = load_lifter().lift(keypoints_of(coco), CAMERA)
-    relative = [poses[0] - poses[0, HIPS].mean(axis=0) for poses in (skeletons.positions, truth)]
+    relative = [poses[0] - poses[0, HIPS].mean(axis=0) for poses in (skeletons.positions, ground_truth)]
     assert np.linalg.norm(relative[0] - relative[1], axis=-1).mean() < 0.12
     # Distance is as uncertain as the person's size, and the covariance says so.
-    off = skeletons.positions[0, 8] - truth[0, 8]
+    off = skeletons.positions[0, 8] - ground_truth[0, 8]
     assert abs(off[2]) < 3.5 * np.sqrt(skeletons.covariances[0, 8, 5])
     assert np.abs(off[:2]).max() < 0.15

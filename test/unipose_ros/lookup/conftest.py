@@ -39,12 +39,12 @@ _BONES = (
 
 @dataclass(frozen=True)
 class Scene:
-    """An image of one person: what goes in, and the truth."""
+    """An image of one person: what goes in, and the ground truth."""
 
     camera: Camera
     depth: NDArray[np.float32]
     keypoints: Keypoints2D
-    truth: NDArray[np.float64]
+    ground_truth: NDArray[np.float64]
 
     @property
     def seen(self) -> NDArray[np.bool_]:
@@ -56,7 +56,7 @@ class Scene:
     def patch(self, joint: str, meters: float) -> tuple[slice, slice]:
         """Rows and columns around a joint's keypoint."""
         u, v = self.keypoints.pixels[0, COCO17.index(joint)]
-        radius = meters * self.camera.fx / self.truth[BODY13.index(joint), 2]
+        radius = meters * self.camera.fx / self.ground_truth[BODY13.index(joint), 2]
         return (
             slice(max(int(v - radius), 0), int(v + radius) + 1),
             slice(max(int(u - radius), 0), int(u + radius) + 1),
@@ -94,13 +94,15 @@ def make_scene(
 
 def _spheres(joints: NDArray[np.float64], size: float) -> list[tuple[NDArray[np.float64], float]]:
     """Each bone as a row of spheres whose radius goes from one joint's flesh to the other's."""
-    truth = body13(joints)
+    ground_truth = body13(joints)
     radii = np.maximum(SURFACE_OFFSETS, 0.04) * size
-    spheres = [(truth[0], radii[0])]
+    spheres = [(ground_truth[0], radii[0])]
     for start, end in _BONES:
         a, b = BODY13.index(start), BODY13.index(end)
         for part in np.linspace(0, 1, 12):
-            spheres.append((truth[a] * (1 - part) + truth[b] * part, radii[a] * (1 - part) + radii[b] * part))
+            spheres.append(
+                (ground_truth[a] * (1 - part) + ground_truth[b] * part, radii[a] * (1 - part) + radii[b] * part)
+            )
     return spheres
 
 

@@ -1,4 +1,4 @@
-"""Lifting a person whose truth is known."""
+"""Lifting a person whose ground truth is known."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def lift(view: Any, **changes: Any) -> LiftedPeople:
 
 
 def errors(view: Any, people: LiftedPeople) -> np.ndarray:
-    return np.asarray(np.linalg.norm(people.positions[0] - view.truth, axis=1))
+    return np.asarray(np.linalg.norm(people.positions[0] - view.ground_truth, axis=1))
 
 
 def test_a_person_from_the_front_is_measured_everywhere(scene: MakeScene) -> None:
@@ -45,7 +45,7 @@ def test_a_plane_is_lifted_exactly(scene: MakeScene) -> None:
     view = scene()
     flat = view.with_depth(np.full_like(view.depth, 2.5))
     people = lift(flat)
-    directions = rays(view.camera, project(view.camera, view.truth))
+    directions = rays(view.camera, project(view.camera, view.ground_truth))
     expected = directions * (2.5 + SURFACE_OFFSETS / np.linalg.norm(directions, axis=1))[:, None]
     measured = people.status[0] == JointStatus.MEASURED
     assert measured.sum() >= 11
@@ -123,7 +123,7 @@ def test_half_a_patch_of_wall_does_not_pull_the_joint_back(scene: MakeScene) -> 
     pixels[0, COCO17.index("left_wrist"), 0] += 4
     index = BODY13.index("left_wrist")
     people = lift(replace(view, keypoints=replace(view.keypoints, pixels=pixels)))
-    assert people.positions[0, index, 2] == pytest.approx(view.truth[index, 2], abs=0.04)
+    assert people.positions[0, index, 2] == pytest.approx(view.ground_truth[index, 2], abs=0.04)
 
 
 def test_an_unseen_keypoint_stays_missing(scene: MakeScene) -> None:
@@ -148,8 +148,8 @@ def test_nobody_is_made_of_holes(scene: MakeScene) -> None:
 
 def test_no_keypoints_no_people(scene: MakeScene) -> None:
     view = scene()
-    nobody = replace(view, keypoints=Keypoints2D.empty())
-    assert lift(nobody).positions.shape == (0, 13, 3)
+    no_people = replace(view, keypoints=Keypoints2D.empty())
+    assert lift(no_people).positions.shape == (0, 13, 3)
 
 
 def test_dolls_are_dropped(scene: MakeScene) -> None:

@@ -26,8 +26,8 @@ def flat(value: float) -> np.ndarray:
 def test_a_plane_is_one_surface_at_its_depth() -> None:
     surfaces = look(flat(2.5))
     assert surfaces.depths[0, 0, 0] == pytest.approx(2.5)
-    assert surfaces.shares[0, 0] == pytest.approx([1, 0, 0])
-    assert surfaces.spreads[0, 0, 0] == pytest.approx(0, abs=1e-6)
+    assert surfaces.fractions[0, 0] == pytest.approx([1, 0, 0])
+    assert surfaces.stds[0, 0, 0] == pytest.approx(0, abs=1e-6)
     assert np.isnan(surfaces.depths[0, 0, 1:]).all()
 
 
@@ -36,9 +36,9 @@ def test_two_surfaces_are_told_apart_and_never_averaged(edge: int, behind: float
     depth = flat(2.0)
     depth[:, edge:] = 2.0 + behind
     surfaces = look(depth)
-    found = surfaces.depths[0, 0][surfaces.shares[0, 0] > 0]
+    found = surfaces.depths[0, 0][surfaces.fractions[0, 0] > 0]
     assert np.abs(found[:, None] - [2.0, 2.0 + behind]).min(axis=1) == pytest.approx(0, abs=1e-5)
-    assert surfaces.shares[0, 0].sum() == pytest.approx(1)
+    assert surfaces.fractions[0, 0].sum() == pytest.approx(1)
 
 
 def test_the_surface_at_the_center_comes_first() -> None:
@@ -53,18 +53,18 @@ def test_pixels_without_a_reading_do_not_count(nothing: float) -> None:
     depth[::2] = nothing
     surfaces = look(depth)
     assert surfaces.depths[0, 0, 0] == pytest.approx(2.5)
-    assert 0 < surfaces.shares[0, 0, 0] < 1
+    assert 0 < surfaces.fractions[0, 0, 0] < 1
 
 
 @pytest.mark.parametrize("nothing", NOTHING)
 def test_a_hole_has_no_surface(nothing: float) -> None:
     surfaces = look(flat(nothing))
     assert np.isnan(surfaces.depths).all()
-    assert (surfaces.shares == 0).all()
+    assert (surfaces.fractions == 0).all()
 
 
 def test_depth_out_of_reach_is_scenery() -> None:
-    assert (look(flat(6.0)).shares == 0).all()
+    assert (look(flat(6.0)).fractions == 0).all()
 
 
 def test_flying_pixels_pull_neither_surface() -> None:
@@ -73,7 +73,7 @@ def test_flying_pixels_pull_neither_surface() -> None:
     depth[:, 22] = np.linspace(2.2, 2.8, 41)
     surfaces = look(depth)
     assert surfaces.depths[0, 0, :2] == pytest.approx([2.0, 3.0], abs=0.01)
-    assert surfaces.shares[0, 0, 2] < 0.2
+    assert surfaces.fractions[0, 0, 2] < 0.2
 
 
 @given(u=st.floats(-1e3, 1e3) | st.just(np.nan), v=st.floats(-1e3, 1e3) | st.just(np.nan))

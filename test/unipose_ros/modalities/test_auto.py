@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_networks import CAMERA, Finder, box, standing, write_weights
+from tiny_networks import CAMERA, FixedDetector, box, standing, write_weights
 
 from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator, WeightsConfig
 from unipose_ros.keypoints import Keypoints2D
@@ -16,7 +16,7 @@ from unipose_ros.networks.weights import WeightsError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Tiny = Callable[..., EstimatorConfig]
-#: (17, 2) pixels of somebody 3 m away from the camera of these tests who faces it, in COCO's order.
+#: (17, 2) pixels of a person 3 m away from the camera of these tests who faces it, in COCO's order.
 PIXELS = np.array(
     [
         (80, 33), (81, 32), (79, 32), (83, 33), (77, 33), (87, 42), (73, 42), (90, 53), (70, 53),
@@ -34,7 +34,7 @@ def detector(image: np.ndarray) -> Keypoints2D:
 
 @pytest.fixture
 def machine(tiny: Tiny) -> PoseEstimator:
-    made = PoseEstimator(tiny("auto"), detector, Finder(box(80)))
+    made = PoseEstimator(tiny("auto"), detector, FixedDetector(box(80)))
     made.warm_up(CAMERA)
     return made
 
@@ -95,7 +95,7 @@ def nothing_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("nothing_shipped")
 def test_nothing_to_look_at_is_an_error(tmp_path: Path) -> None:
     files = WeightsConfig(points=str(write_weights(tmp_path, "points")))
-    machine = PoseEstimator(EstimatorConfig("auto", "torch", "cpu", 1, files), person_detector=Finder(box(80)))
+    machine = PoseEstimator(EstimatorConfig("auto", "torch", "cpu", 1, files), person_detector=FixedDetector(box(80)))
     assert "no rgb: no weights of 'rgb'" in machine.runtime
     with pytest.raises(EstimatorError, match="no depth"):
         machine.estimate(replace(standing(80), depth=None))
@@ -117,7 +117,7 @@ def test_rgb_alone_is_better_than_nothing(tmp_path: Path) -> None:
 def test_without_movenet_points_go_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNIPOSE_CACHE", str(tmp_path / "empty"))
     files = WeightsConfig(**{name: str(write_weights(tmp_path, name)) for name in ("points", "rgb")})
-    machine = PoseEstimator(EstimatorConfig("auto", "torch", "cpu", 1, files), person_detector=Finder(box(80)))
+    machine = PoseEstimator(EstimatorConfig("auto", "torch", "cpu", 1, files), person_detector=FixedDetector(box(80)))
     assert "no rgb: MoveNet's weights are absent" in machine.runtime
     assert machine.estimate(standing(80)).modality == "points"
     assert "unipose download movenet" in machine.notice
@@ -134,4 +134,4 @@ def test_weights_that_were_named_must_be_usable(tmp_path: Path, bad: str) -> Non
     files = {name: str(write_weights(tmp_path, name)) for name in ("points", "rgb")}
     Path(files[bad]).write_bytes(b"no weights")
     with pytest.raises(WeightsError, match=f"{bad}.safetensors is no complete"):
-        PoseEstimator(EstimatorConfig("auto", "torch", "cpu", 1, WeightsConfig(**files)), detector, Finder())
+        PoseEstimator(EstimatorConfig("auto", "torch", "cpu", 1, WeightsConfig(**files)), detector, FixedDetector())

@@ -20,7 +20,7 @@ from unipose_ros.timing import StageClock
 CAMERA = Camera(525.0, 525.0, 319.5, 239.5, 640, 480)
 #: The modality that takes keypoints that are brought along.
 LOOKUP = EstimatorConfig(modality="lookup")
-#: (17, 2) pixels of somebody who faces a camera at 2.5 m: COCO order, the left side at larger u.
+#: (17, 2) pixels of a person who faces a camera at 2.5 m: COCO order, the left side at larger u.
 PIXELS = np.array(
     [
         (320, 110), (326, 104), (314, 104), (334, 108), (306, 108), (356, 155), (284, 155), (372, 212), (268, 212),

@@ -65,12 +65,12 @@ def test_bones_keep_their_length_while_a_person_turns(estimator: PoseEstimator, 
     camera = Camera(525.0, 525.0, 320.0, 240.0, 640, 480)
     images = sorted((shared_data / "uva_person").glob("*[0-9].jpg"))[::8]
     frames = [read(image, image.with_name(f"{image.stem}_depth.png"), camera) for image in images]
-    everyone = [estimator.estimate(frame) for frame in frames]
-    assert [len(skeletons) for skeletons in everyone] == [1] * len(frames)
+    results = [estimator.estimate(frame) for frame in frames]
+    assert [len(skeletons) for skeletons in results] == [1] * len(frames)
     for child in ("head", "left_shoulder", "left_elbow", "right_elbow"):
-        meters = np.array([length(skeletons, 0, child) for skeletons in everyone])
+        meters = np.array([length(skeletons, 0, child) for skeletons in results])
         assert np.nanstd(meters) < 0.2 * np.nanmedian(meters)
-    for skeletons in everyone:
+    for skeletons in results:
         # Only head, shoulders and arms are in the image.
         legs = [ITOP15.index(f"{side}_{part}") for side in ("left", "right") for part in ("knee", "foot")]
         assert (skeletons.status[0, legs] == JointStatus.MISSING).all()

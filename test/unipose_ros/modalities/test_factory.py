@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_networks import TINY, Finder, box, record, standing, write_weights
+from tiny_networks import TINY, FixedDetector, box, record, standing, write_weights
 
 from unipose_ros.backends import BackendError
 from unipose_ros.backends import inference as trained
@@ -36,7 +36,7 @@ Tiny = Callable[..., EstimatorConfig]
 
 def build(path: Path, modality: str = "points") -> PoseEstimator:
     files = WeightsConfig(**{modality: str(path)})
-    return PoseEstimator(EstimatorConfig(modality, "torch", "cpu", 1, files), person_detector=Finder(box(80)))
+    return PoseEstimator(EstimatorConfig(modality, "torch", "cpu", 1, files), person_detector=FixedDetector(box(80)))
 
 
 def test_what_is_no_weights_file_is_refused(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_cuda_that_is_not_there_is_never_the_cpu(tiny: Tiny) -> None:
     for device in ("cuda", "cuda:0", "cuda:7"):
         for modality in ("points", "auto"):
             with pytest.raises(BackendError, match=f"on device '{device}' cannot be had.*or use cpu"):
-                PoseEstimator(tiny(modality, device=device, backend="auto"), person_detector=Finder())
+                PoseEstimator(tiny(modality, device=device, backend="auto"), person_detector=FixedDetector())
 
 
 @pytest.mark.parametrize("modality", ["points", "depth"])
@@ -79,7 +79,7 @@ def test_onnx_runtime_agrees_and_the_export_is_kept(
     tiny: Tiny, modality: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UNIPOSE_CACHE", str(tmp_path / "cache"))
-    person_detector, frame = Finder(box(40), box(110)), standing(40, 110)
+    person_detector, frame = FixedDetector(box(40), box(110)), standing(40, 110)
     by_torch = PoseEstimator(tiny(modality), person_detector=person_detector).estimate(frame)
     machine = PoseEstimator(tiny(modality, backend="onnx"), person_detector=person_detector)
     assert "onnxruntime" in machine.runtime

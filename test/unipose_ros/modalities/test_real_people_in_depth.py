@@ -1,4 +1,4 @@
-"""The shipped networks and the default person_detector on depth images of real people: everybody, and nobody else."""
+"""The shipped networks and the default person_detector on depth images of real people: all people, and no one else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unipose_training.datasets.real_frames import read_dih, read_lmb, read_uva
 from unipose_training.datasets.real_sets import open_real_frames
 
 Reader = Callable[[Path, float, int], Iterator[RgbdFrame]]
-#: Reader, place, and who is there.
+#: Reader, place, and which people are present.
 SCENES = {
     "outdoors": (read_lmb, "lmb_rgbd_pose3d", 4),
     "sparse": (read_dih, "depth_frames/dih_kinect2_3people.npy", 3),
@@ -43,12 +43,12 @@ def test_who_is_half_hidden_behind_another_is_found_and_stays_found(
 ) -> None:
     (clip,) = (each for each in open_real_frames(shared_data, "human4d") if each.name == f"human4d/{view}")
     found = clip.seen_by(color=False).real_frame(0)
-    frame, truth = replace(found.frame, color=None), found.truth
-    assert truth is not None
+    frame, ground_truth = replace(found.frame, color=None), found.ground_truth
+    assert ground_truth is not None
     machine = build_estimator(EstimatorConfig(modality, threads=1))
     for shown in range(4):  # people are searched for behind others in the first and in the last of these
         people = machine.estimate(replace(frame, stamp_ns=frame.stamp_ns + shown * 70_000_000))
         assert len(people) == 2, shown
-        apart = np.linalg.norm(people.positions[:, None] - truth.positions[None], axis=-1).mean(axis=-1)
+        apart = np.linalg.norm(people.positions[:, None] - ground_truth.positions[None], axis=-1).mean(axis=-1)
         assert sorted(apart.argmin(axis=0)) == [0, 1]
         assert apart.min(axis=0).max() < 0.2

@@ -1,4 +1,4 @@
-"""Who judges a person in color: the image network where the window is good, else the lifter."""
+"""Who evaluates a person in color: the image network where the window is good, else the lifter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from unipose_ros.resources import resource_path
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Tiny = Callable[..., EstimatorConfig]
-#: (17, 2) pixels of somebody who faces the camera of these tests at 3 m, in COCO's order, from the middle.
+#: (17, 2) pixels of a person who faces the camera of these tests at 3 m, in COCO's order, from the middle.
 SHAPE = np.array(
     [
         (0, -33), (1, -34), (-1, -34), (3, -33), (-3, -33), (7, -24), (-7, -24), (10, -13), (-10, -13),
@@ -44,11 +44,11 @@ class Detector:
         confidences = np.tile(np.where(seen, 0.9, 0.0).astype(np.float32), (len(people), 1))
         boxes = np.concatenate([pixels.min(axis=1), pixels.max(axis=1)], axis=1)
         scores = np.linspace(0.9, 0.5, len(people), dtype=np.float32)
-        self.said = Keypoints2D(pixels, confidences, scores, boxes)
+        self.proposals = Keypoints2D(pixels, confidences, scores, boxes)
 
     def __call__(self, image: np.ndarray) -> Keypoints2D:
         self.asked += 1
-        return self.said
+        return self.proposals
 
 
 def blind(stamp_ns: int = 1_000_000_000) -> RgbdFrame:
@@ -56,7 +56,7 @@ def blind(stamp_ns: int = 1_000_000_000) -> RgbdFrame:
 
 
 def ways(machine: PoseEstimator, frame: RgbdFrame | None = None) -> list[str]:
-    """Who judged each person: without depth, the lifter's joints are INFERRED, the network's seen ones MEASURED."""
+    """Who evaluated each person: without depth, the lifter's joints are INFERRED, the network's seen ones MEASURED."""
     found = machine.estimate(frame or blind())
     measured = (found.status == JointStatus.MEASURED).any(axis=1)
     return ["network" if seen else "lifter" for seen in measured]
@@ -189,8 +189,8 @@ def test_the_few_readings_of_dying_depth_say_how_far_somebody_is(tiny: Tiny, rgb
 )
 def test_windows_are_good_when_large_and_inside(box: tuple[float, ...], good: bool) -> None:
     people = Proposals(np.array([box], np.float32), np.ones(1, np.float32), np.ones(1, np.float32))
-    said = good_crops(CAMERA, people, RgbConfig(min_pixels=30, min_inside=0.6), DetectionConfig())
-    assert said.tolist() == [good]
+    proposals = good_crops(CAMERA, people, RgbConfig(min_pixels=30, min_inside=0.6), DetectionConfig())
+    assert proposals.tolist() == [good]
 
 
 def test_nobody_has_no_windows() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_networks import CAMERA, TINY, Finder, box, standing, write_weights
+from tiny_networks import CAMERA, TINY, FixedDetector, box, standing, write_weights
 
 from unipose_ros.camera import project
 from unipose_ros.codecs.points import PointsCodec
@@ -33,7 +33,7 @@ Tiny = Callable[..., EstimatorConfig]
 @pytest.mark.parametrize("modality", ["points", "depth", "rgb"])
 def test_everybody_comes_out_where_the_finder_says(tiny: Tiny, modality: str, device: str) -> None:
     # The shipped calibrations are those of trained networks.
-    people = Finder(box(40), box(110))
+    people = FixedDetector(box(40), box(110))
     machine = PoseEstimator(tiny(modality, device=device), person_detector=people, calibrations={})
     machine.warm_up(CAMERA)
     clock = StageClock()
@@ -44,21 +44,21 @@ def test_everybody_comes_out_where_the_finder_says(tiny: Tiny, modality: str, de
     middles = project(CAMERA, found.positions.mean(axis=1))
     np.testing.assert_allclose(middles[:, 0], [40, 110], atol=8)
     np.testing.assert_allclose(found.positions[..., 2], 3.0, atol=0.5)
-    # What was found in depth alone is as sure as the judge of poses is, who believes everybody here.
-    said = [0.9, 0.5] if modality == "rgb" else [1 / (1 + np.exp(-9))] * 2
-    np.testing.assert_allclose(found.scores, said, rtol=1e-6)
+    # What was found in depth alone is as sure as the verifier of poses is, who believes all people here.
+    proposals = [0.9, 0.5] if modality == "rgb" else [1 / (1 + np.exp(-9))] * 2
+    np.testing.assert_allclose(found.scores, proposals, rtol=1e-6)
     assert ((found.confidences > 0) & (found.confidences < 1)).all()
     assert (found.status == JointStatus.MEASURED).all()
     assert found.covariances is not None
     variances = found.covariances[..., [0, 3, 5]]
-    # Untrained networks say a scale of 10 cm: Laplace's variance is 2 s^2 in each coordinate.
+    # Untrained networks predict a scale of 10 cm: Laplace's variance is 2 s^2 in each coordinate.
     np.testing.assert_allclose(variances.mean(axis=-1), 0.02, rtol=0.4)
 
 
 @CUDA
 @pytest.mark.parametrize("modality", ["points", "depth", "rgb"])
 def test_half_precision_on_cuda_agrees_within_a_centimeter(tiny: Tiny, modality: str) -> None:
-    person_detector, frame = Finder(box(40), box(110)), standing(40, 110)
+    person_detector, frame = FixedDetector(box(40), box(110)), standing(40, 110)
     found = [
         PoseEstimator(tiny(modality, device=device), person_detector=person_detector).estimate(frame).positions
         for device in ("cpu", "cuda")
@@ -73,8 +73,8 @@ def test_the_cameras_k_is_not_baked_in(tiny: Tiny) -> None:
     large = RgbdFrame(1, "camera", CAMERA.scaled(320, 240), depth=frame.depth.repeat(2, axis=0).repeat(2, axis=1))
     there = (80 - 10.0, 30.0, 80 + 9.0, 89.0)
     doubled = tuple(2 * value + 0.5 for value in there)  # pixel centers are at whole numbers
-    near = PoseEstimator(tiny("points"), person_detector=Finder(there)).estimate(frame)  # type: ignore[arg-type]
-    same = PoseEstimator(tiny("points"), person_detector=Finder(doubled)).estimate(large)  # type: ignore[arg-type]
+    near = PoseEstimator(tiny("points"), person_detector=FixedDetector(there)).estimate(frame)  # type: ignore[arg-type]
+    same = PoseEstimator(tiny("points"), person_detector=FixedDetector(doubled)).estimate(large)  # type: ignore[arg-type]
     np.testing.assert_allclose(near.positions.mean(axis=1), same.positions.mean(axis=1), atol=0.07)
 
 
@@ -84,7 +84,7 @@ def test_a_joint_behind_something_is_inferred(tiny: Tiny) -> None:
     frame.depth[60:90] = 1.0  # a table in front of the legs
     # Untrained depth networks put every joint into the middle of the window: half of them here, half behind.
     upper, lower = (80 - 10.0, 30.0, 80 + 9.0, 58.0), (80 - 10.0, 62.0, 80 + 9.0, 89.0)
-    person_detector = Finder(upper, lower)
+    person_detector = FixedDetector(upper, lower)
     found = PoseEstimator(tiny("depth", detection=DetectionConfig()), person_detector=person_detector).estimate(frame)
     assert len(found) == 2
     assert (found.status[0] == JointStatus.MEASURED).all()
@@ -92,7 +92,7 @@ def test_a_joint_behind_something_is_inferred(tiny: Tiny) -> None:
 
 
 def test_joints_out_of_the_image_are_inferred_not_missing(tiny: Tiny) -> None:
-    found = PoseEstimator(tiny("depth"), person_detector=Finder((-40.0, 30.0, 20.0, 89.0))).estimate(standing(5))
+    found = PoseEstimator(tiny("depth"), person_detector=FixedDetector((-40.0, 30.0, 20.0, 89.0))).estimate(standing(5))
     assert (found.status == JointStatus.INFERRED).all()
     assert np.isfinite(found.positions).all()
 
@@ -106,7 +106,7 @@ def test_joints_out_of_the_image_are_inferred_not_missing(tiny: Tiny) -> None:
     ],
 )  # fmt: skip
 def test_boxes_that_show_nothing_are_left_out_and_counted(tiny: Tiny, modality: str, nowhere: tuple) -> None:
-    machine = PoseEstimator(tiny(modality), person_detector=Finder(nowhere, box(80)))
+    machine = PoseEstimator(tiny(modality), person_detector=FixedDetector(nowhere, box(80)))
     found = machine.estimate(standing(80))
     assert len(found) == 1
     assert machine.counters == {"too_few_measurements": 1}
@@ -115,7 +115,7 @@ def test_boxes_that_show_nothing_are_left_out_and_counted(tiny: Tiny, modality: 
 @pytest.mark.parametrize("distance", [np.nan, 0.0, -1.0, np.inf])
 def test_a_person_at_no_distance_is_left_out(tiny: Tiny, distance: float) -> None:
     for modality in ("points", "depth"):
-        person_detector = Finder(box(80), distance=distance)
+        person_detector = FixedDetector(box(80), distance=distance)
         assert len(PoseEstimator(tiny(modality), person_detector=person_detector).estimate(standing(80))) == 0
 
 
@@ -123,26 +123,26 @@ def test_a_person_at_no_distance_is_left_out(tiny: Tiny, distance: float) -> Non
 @pytest.mark.parametrize("modality", ["points", "depth"])
 def test_depth_without_readings_is_nobody(tiny: Tiny, modality: str, nothing: float) -> None:
     frame = replace(standing(80), depth=np.full((120, 160), nothing, np.float32))
-    assert len(PoseEstimator(tiny(modality), person_detector=Finder(box(80))).estimate(frame)) == 0
+    assert len(PoseEstimator(tiny(modality), person_detector=FixedDetector(box(80))).estimate(frame)) == 0
 
 
 def test_nobody_is_an_empty_answer(tiny: Tiny) -> None:
-    found = PoseEstimator(tiny("points"), person_detector=Finder()).estimate(standing())
+    found = PoseEstimator(tiny("points"), person_detector=FixedDetector()).estimate(standing())
     assert found.positions.shape == (0, 15, 3)
 
 
 def test_more_people_than_allowed_are_left_out(tiny: Tiny) -> None:
-    person_detector = Finder(box(20), box(60), box(100), box(140))  # scores 0.9 to 0.5
+    person_detector = FixedDetector(box(20), box(60), box(100), box(140))  # scores 0.9 to 0.5
     config = tiny("points", detection=DetectionConfig(max_people=2))
     best = PoseEstimator(config, person_detector=person_detector).estimate(standing(20, 60, 100, 140))
     np.testing.assert_allclose(project(CAMERA, best.positions.mean(axis=1))[:, 0], [20, 60], atol=8)
 
 
 def test_low_scores_of_the_2d_network_are_left_out(tiny: Tiny) -> None:
-    person_detector = Finder(box(20), box(60), box(100), box(140))  # scores 0.9 to 0.5
+    person_detector = FixedDetector(box(20), box(60), box(100), box(140))  # scores 0.9 to 0.5
     pixels, sure = np.full((4, 17, 2), (40, 60), np.float32), np.ones((4, 17), np.float32)
-    person_detector.said = replace(
-        person_detector.said, keypoints=Keypoints2D(pixels, sure, sure[:, 0], person_detector.said.boxes)
+    person_detector.proposals = replace(
+        person_detector.proposals, keypoints=Keypoints2D(pixels, sure, sure[:, 0], person_detector.proposals.boxes)
     )
     config = tiny("points", detection=DetectionConfig(min_score=0.6))
     assert len(PoseEstimator(config, person_detector=person_detector).estimate(standing(20, 60, 100, 140))) == 3
@@ -150,7 +150,7 @@ def test_low_scores_of_the_2d_network_are_left_out(tiny: Tiny) -> None:
 
 @pytest.mark.parametrize(("modality", "absent"), [("points", "depth"), ("depth", "depth"), ("rgb", "color")])
 def test_a_frame_without_the_image_is_refused(tiny: Tiny, modality: str, absent: str) -> None:
-    machine = PoseEstimator(tiny(modality), person_detector=Finder(box(80)))
+    machine = PoseEstimator(tiny(modality), person_detector=FixedDetector(box(80)))
     with pytest.raises(EstimatorError, match=f"no {absent}; modality '{modality}'"):
         machine.estimate(replace(standing(80), **{absent: None}))
 
@@ -164,7 +164,7 @@ def test_needs_are_known_before_anything_is_loaded() -> None:
 
 
 def test_a_joint_that_is_no_number_is_missing_and_counted(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = PoseEstimator(tiny("points"), person_detector=Finder(box(80)))
+    machine = PoseEstimator(tiny("points"), person_detector=FixedDetector(box(80)))
     trained = machine._modality._trained.get()  # type: ignore[attr-defined]
     run = trained.run
 
@@ -186,7 +186,7 @@ def test_a_temperature_in_the_record_makes_it_less_sure(tmp_path: Path) -> None:
     def confidence(temperature: float) -> float:
         path = write_weights(tmp_path, "points", metrics={"temperature": temperature})
         config = EstimatorConfig("points", "torch", "cpu", 1, WeightsConfig(points=str(path)))
-        machine = PoseEstimator(config, person_detector=Finder(box(80)), calibrations={})
+        machine = PoseEstimator(config, person_detector=FixedDetector(box(80)), calibrations={})
         return float(machine.estimate(standing(80)).confidences.mean())
 
     assert confidence(0.3) > 0.8 > confidence(1.0) > confidence(3.0)
@@ -197,18 +197,21 @@ def test_a_temperature_in_the_record_makes_it_less_sure(tmp_path: Path) -> None:
 def test_painted_networks_take_people_with_and_without_keypoints(tmp_path: Path) -> None:
     path = write_weights(tmp_path, "points", replace(TINY["points"], paint=17))
     config = EstimatorConfig("points", "torch", "cpu", 1, WeightsConfig(points=str(path)))
-    person_detector = Finder(box(80))
+    person_detector = FixedDetector(box(80))
     assert len(PoseEstimator(config, person_detector=person_detector).estimate(standing(80))) == 1
     pixels = np.tile(np.array([80.0, 60.0], np.float32), (1, 17, 1))
     keypoints = Keypoints2D(pixels, np.ones((1, 17), np.float32), np.ones(1, np.float32), np.zeros((1, 4), np.float32))
-    person_detector.said = Proposals(
-        person_detector.said.boxes, person_detector.said.distances, person_detector.said.scores, keypoints
+    person_detector.proposals = Proposals(
+        person_detector.proposals.boxes,
+        person_detector.proposals.distances,
+        person_detector.proposals.scores,
+        keypoints,
     )
     assert len(PoseEstimator(config, person_detector=person_detector).estimate(standing(80))) == 1
 
 
 def test_between_searches_people_are_where_they_were(tiny: Tiny) -> None:
-    person_detector = Finder(box(80))
+    person_detector = FixedDetector(box(80))
     machine = PoseEstimator(
         tiny("points", detection=DetectionConfig(detection_interval=3)), person_detector=person_detector
     )
@@ -218,12 +221,12 @@ def test_between_searches_people_are_where_they_were(tiny: Tiny) -> None:
 
 
 def test_somebody_lost_makes_it_search_at_once(tiny: Tiny) -> None:
-    person_detector = Finder(box(80))
+    person_detector = FixedDetector(box(80))
     machine = PoseEstimator(
         tiny("points", detection=DetectionConfig(detection_interval=100)), person_detector=person_detector
     )
     machine.estimate(standing(80))
-    person_detector.said = Finder(box(30)).said
+    person_detector.proposals = FixedDetector(box(30)).proposals
     jumped = machine.estimate(standing(30, stamp_ns=1_033_000_000, distance=4.5))
     assert person_detector.asked == 2
     assert len(jumped) == 0 or project(CAMERA, jumped.positions.mean(axis=1))[0, 0] < 50
@@ -231,7 +234,7 @@ def test_somebody_lost_makes_it_search_at_once(tiny: Tiny) -> None:
 
 @pytest.mark.parametrize("later", [2_000_000_000, 900_000_000, 1_000_000_000])
 def test_a_gap_or_a_jump_of_time_makes_it_search(tiny: Tiny, later: int) -> None:
-    person_detector = Finder(box(80))
+    person_detector = FixedDetector(box(80))
     machine = PoseEstimator(
         tiny("points", detection=DetectionConfig(detection_interval=100)), person_detector=person_detector
     )
@@ -241,7 +244,7 @@ def test_a_gap_or_a_jump_of_time_makes_it_search(tiny: Tiny, later: int) -> None
 
 
 def test_reset_forgets_and_close_refuses(tiny: Tiny) -> None:
-    person_detector = Finder(box(80))
+    person_detector = FixedDetector(box(80))
     machine = PoseEstimator(
         tiny("points", detection=DetectionConfig(detection_interval=100)), person_detector=person_detector
     )
@@ -256,7 +259,7 @@ def test_reset_forgets_and_close_refuses(tiny: Tiny) -> None:
 
 
 def test_runtime_names_network_and_finder(tiny: Tiny) -> None:
-    runtime = PoseEstimator(tiny("depth"), person_detector=Finder()).runtime
+    runtime = PoseEstimator(tiny("depth"), person_detector=FixedDetector()).runtime
     assert "torch" in runtime
     assert "cpu" in runtime
     assert "people by a list" in runtime
@@ -266,11 +269,11 @@ def test_runtime_names_network_and_finder(tiny: Tiny) -> None:
 def test_whom_depth_alone_has_found_is_looked_at_more_closely(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch, by_keypoints: bool, looks: int
 ) -> None:
-    person_detector = Finder(box(40))
+    person_detector = FixedDetector(box(40))
     if by_keypoints:
         pixels, sure = np.full((1, 17, 2), (40, 60), np.float32), np.ones((1, 17), np.float32)
-        person_detector.said = replace(
-            person_detector.said, keypoints=Keypoints2D(pixels, sure, sure[:, 0], person_detector.said.boxes)
+        person_detector.proposals = replace(
+            person_detector.proposals, keypoints=Keypoints2D(pixels, sure, sure[:, 0], person_detector.proposals.boxes)
         )
     machine = PoseEstimator(tiny("points"), person_detector=person_detector)
     cut_out = PointsCodec.encode
@@ -287,12 +290,12 @@ def test_whom_depth_alone_has_found_is_looked_at_more_closely(
     np.testing.assert_array_equal(boxes[0], box(40))
     if looks == 2:
         first = project(CAMERA, found.positions[0])
-        # An untrained network says the same joints again, so the second box is around them.
+        # An untrained network predicts the same joints again, so the second box is around them.
         np.testing.assert_allclose(boxes[1], [*first.min(axis=0), *first.max(axis=0)], atol=6)
 
 
 def test_whoever_was_there_is_looked_at_once_where_they_were(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    person_detector = Finder(box(40))
+    person_detector = FixedDetector(box(40))
     machine = PoseEstimator(tiny("points"), person_detector=person_detector)
     before = machine.estimate(standing(40))
     boxes: list[np.ndarray] = []
@@ -304,12 +307,14 @@ def test_whoever_was_there_is_looked_at_once_where_they_were(tiny: Tiny, monkeyp
 
     monkeypatch.setattr(PointsCodec, "encode", noted)
     remembered = boxes_around_joints(CAMERA, before, grown=0.05)
-    person_detector.said = replace(person_detector.said, boxes=remembered.boxes + 1, distances=remembered.distances)
+    person_detector.proposals = replace(
+        person_detector.proposals, boxes=remembered.boxes + 1, distances=remembered.distances
+    )
     machine.estimate(standing(40, stamp_ns=1_033_000_000))
     assert len(boxes) == 1
     np.testing.assert_allclose(boxes[0], remembered.boxes[0], atol=1e-3)
-    # Somebody else in the image is new, and looked at twice; after a pause so is everybody.
-    person_detector.said = Finder(box(110)).said
+    # Another person in the image is new, and looked at twice; after a pause so is all people.
+    person_detector.proposals = FixedDetector(box(110)).proposals
     boxes.clear()
     machine.estimate(standing(40, 110, stamp_ns=1_066_000_000))
     assert sum(abs(each[0] + each[2] - 220) < 20 for each in boxes) == 2
@@ -320,8 +325,8 @@ def test_whoever_was_there_is_looked_at_once_where_they_were(tiny: Tiny, monkeyp
 
 def test_of_two_proposals_for_one_place_one_is_recognized(tiny: Tiny) -> None:
     frame = standing(40)
-    people = PoseEstimator(tiny("points"), person_detector=Finder(box(40))).estimate(frame)
-    cache = ProposalCache(Finder(), DetectionConfig())
+    people = PoseEstimator(tiny("points"), person_detector=FixedDetector(box(40))).estimate(frame)
+    cache = ProposalCache(FixedDetector(), DetectionConfig())
     here = boxes_around_joints(CAMERA, people, grown=0.05)
     near = np.concatenate([here.boxes + 2, here.boxes + 1, here.boxes + 60])
     scores = np.array([0.9, 0.5, 0.4], np.float32)
@@ -337,10 +342,10 @@ def test_of_two_proposals_for_one_place_one_is_recognized(tiny: Tiny) -> None:
 
 
 def test_whom_the_finder_overlooks_is_looked_for_where_they_were(tiny: Tiny) -> None:
-    person_detector = Finder(box(40), box(110))
+    person_detector = FixedDetector(box(40), box(110))
     machine = PoseEstimator(tiny("points"), person_detector=person_detector)
     assert len(machine.estimate(standing(40, 110))) == 2
-    person_detector.said = Finder(box(110)).said
+    person_detector.proposals = FixedDetector(box(110)).proposals
     there = machine.estimate(standing(40, 110, stamp_ns=1_033_000_000))
     middles = np.sort(project(CAMERA, there.positions.mean(axis=1))[:, 0])
     np.testing.assert_allclose(middles, [40, 110], atol=8)
@@ -348,7 +353,7 @@ def test_whom_the_finder_overlooks_is_looked_for_where_they_were(tiny: Tiny) -> 
 
 
 def test_who_is_unlikely_is_dropped_and_counted(tmp_path: Path) -> None:
-    doubts = PoseVerifier(
+    ignore_regions = PoseVerifier(
         {
             "detector_logit": 0.0,
             "confidence_logit": 0.0,
@@ -358,29 +363,31 @@ def test_who_is_unlikely_is_dropped_and_counted(tmp_path: Path) -> None:
         },
         -4.0,
     )
-    path = write_weights(tmp_path, "points", metrics=doubts.metrics())
+    path = write_weights(tmp_path, "points", metrics=ignore_regions.metrics())
     config = EstimatorConfig("points", "torch", "cpu", 1, WeightsConfig(points=str(path)))
     frame = standing(40)
-    machine = PoseEstimator(config, person_detector=Finder(box(40)))
+    machine = PoseEstimator(config, person_detector=FixedDetector(box(40)))
     (score,) = machine.estimate(frame).scores
     assert 0.9 < score < 1
     assert not machine.counters
-    nobody = PoseEstimator(
-        replace(config, detection=DetectionConfig(min_person_probability=0.999)), person_detector=Finder(box(40))
+    strict = PoseEstimator(
+        replace(config, detection=DetectionConfig(min_person_probability=0.999)), person_detector=FixedDetector(box(40))
     )
-    assert len(nobody.estimate(frame)) == 0
-    assert nobody.counters == {"rejected_low_probability": 1}
+    assert len(strict.estimate(frame)) == 0
+    assert strict.counters == {"rejected_low_probability": 1}
 
 
 def test_a_detector_that_sees_one_of_two_who_overlap_does_not_drop_the_other(tiny: Tiny) -> None:
-    person_detector = Finder(box(40))
+    person_detector = FixedDetector(box(40))
     frame = standing(40)
     one = PoseEstimator(tiny("points"), person_detector=person_detector).estimate(frame)
     behind = replace(one, positions=one.positions + np.array([0.1, 0.0, 0.3], np.float32))
     cache = ProposalCache(person_detector, DetectionConfig())
     cache.update(frame, Skeletons.concat([one, behind]))
-    person_detector.said = replace(boxes_around_joints(CAMERA, one), joints=None)
+    person_detector.proposals = replace(boxes_around_joints(CAMERA, one), joints=None)
     found = cache.detect(standing(40, stamp_ns=frame.stamp_ns + 33_000_000))
     assert len(found) == 2
-    person_detector.said = person_detector.said.joined(replace(boxes_around_joints(CAMERA, behind), joints=None))
+    person_detector.proposals = person_detector.proposals.joined(
+        replace(boxes_around_joints(CAMERA, behind), joints=None)
+    )
     assert len(cache.detect(standing(40, stamp_ns=frame.stamp_ns + 33_000_000))) == 2

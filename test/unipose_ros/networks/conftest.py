@@ -43,12 +43,12 @@ def published_model() -> dict[str, bytes]:
     entries, shards = [], []
     for name, tensor in MoveNetNetwork().state_dict().items():
         shape = tuple(tensor.shape)
-        spread = max(tensor[0].numel(), 4) ** -0.5  # keeps the values' size from layer to layer
+        std = max(tensor[0].numel(), 4) ** -0.5  # keeps the values' size from layer to layer
         if len(shape) == 4:
             out, each, height, width = shape
             # A 3x3 filter with one input is per channel here: its channels are the third axis.
             shape = (height, width, out, 1) if each == 1 and height == 3 else (height, width, each, out)
-        values = (spread * random.standard_normal(shape)).astype("<f2")
+        values = (std * random.standard_normal(shape)).astype("<f2")
         entries.append(
             {
                 "name": published_names()[name],

@@ -57,16 +57,16 @@ def test_one_hot_logits_return_anchor_and_offset() -> None:
     assert torch.equal(votes.pixels[0], anchors[chosen] + offsets[0, chosen, range(15)])
     assert torch.equal(votes.depths[0], depths[0, chosen, range(15)])
     assert torch.equal(votes.log_scales[0], 2 * votes.depths[0])
-    assert torch.equal(votes.surround[0], anchors[chosen])
+    assert torch.equal(votes.anchor[0], anchors[chosen])
     assert votes.covariances.abs().max() == 0
 
 
 def test_answers_of_the_feature_map_meet_their_anchors() -> None:
     rows, columns, joints = 3, 4, 2
-    answers = torch.zeros(1, 16 * joints, rows, columns)
+    outputs = torch.zeros(1, 16 * joints, rows, columns)
     anchor, joint, row, column = 7, 1, 1, 3
-    answers[0, anchor * joints + joint, row, column] = 5
-    sorted_out = _by_anchor(answers, joints, 1)
+    outputs[0, anchor * joints + joint, row, column] = 5
+    sorted_out = _by_anchor(outputs, joints, 1)
     assert sorted_out.nonzero().tolist() == [[0, (row * columns + column) * 16 + anchor, joint, 0]]
 
 
@@ -96,7 +96,7 @@ def test_what_moves_in_the_window_moves_the_answer() -> None:
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
     for _ in range(30):
         votes = network(windows)
-        loss = (votes.pixels - targets).abs().mean() + (votes.surround - targets).abs().mean()
+        loss = (votes.pixels - targets).abs().mean() + (votes.anchor - targets).abs().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -31,7 +31,7 @@ def test_untrained_a_sure_keypoint_counts_as_much_as_the_whole_window() -> None:
     with torch.no_grad():
         votes = lifting()(torch.zeros(1, 1, 64, 64), keypoints((50.0, 20.0), 1.0))
     assert votes.pixels[0, 0].tolist() == pytest.approx([41, 26], abs=0.5)
-    assert votes.surround[0, 0].tolist() == pytest.approx([41, 26], abs=0.5)
+    assert votes.anchor[0, 0].tolist() == pytest.approx([41, 26], abs=0.5)
 
 
 def test_the_surer_the_keypoint_the_more_it_counts() -> None:
@@ -92,27 +92,27 @@ def test_a_record_from_before_the_variant_builds_the_plain_network() -> None:
 def test_gradients_reach_everything_that_speaks() -> None:
     torch.manual_seed(0)
     local = LocalAnchors(joints=2, count=4, width=8, hidden=8, others=16)
-    answers = local(torch.randn(3, 8, 4, 4), torch.rand(3, 2, 3), 64)
-    sum(value.square().sum() for value in answers).backward()
+    outputs = local(torch.randn(3, 8, 4, 4), torch.rand(3, 2, 3), 64)
+    sum(value.square().sum() for value in outputs).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in local.parameters())
 
 
 def _blobs(count: int) -> tuple[Tensor, Tensor]:
     """Windows with a wide blob for the first joint and a narrow one for the second, and their places."""
-    places = 12 + 40 * torch.rand(count, 2, 2)
+    points = 12 + 40 * torch.rand(count, 2, 2)
     ticks = torch.arange(64.0)
     windows = torch.zeros(count, 1, 64, 64)
     for joint, width in enumerate((5.0, 2.5)):
-        u, v = places[:, joint, :1, None], places[:, joint, 1:, None]
+        u, v = points[:, joint, :1, None], points[:, joint, 1:, None]
         windows[:, 0] += torch.exp(-((ticks - u) ** 2 + (ticks[:, None] - v) ** 2) / 2 / width**2)
-    return windows, places
+    return windows, points
 
 
-def _two_d(places: Tensor, wrong: float) -> Tensor:
+def _two_d(points: Tensor, wrong: float) -> Tensor:
     """Keypoints on the places; some of them anywhere, and just as sure."""
-    anywhere = torch.rand(places.shape[:2]) < wrong
-    said = torch.where(anywhere[..., None], 64 * torch.rand_like(places), places + torch.randn_like(places))
-    return torch.cat([said, 0.5 + 0.5 * torch.rand(*places.shape[:2], 1)], dim=-1)
+    anywhere = torch.rand(points.shape[:2]) < wrong
+    near = torch.where(anywhere[..., None], 64 * torch.rand_like(points), points + torch.randn_like(points))
+    return torch.cat([near, 0.5 + 0.5 * torch.rand(*points.shape[:2], 1)], dim=-1)
 
 
 @pytest.mark.slow
@@ -122,16 +122,16 @@ def test_the_image_outvotes_a_wrong_keypoint() -> None:
     network = AnchorNetwork(LIFTING)
     optimizer = torch.optim.Adam(network.parameters(), lr=4e-3)
     for _ in range(150):
-        windows, places = _blobs(32)
-        votes = network(windows, _two_d(places, wrong=0.3))
-        loss = (votes.pixels - places).abs().mean() + (votes.surround - places).abs().mean()
+        windows, points = _blobs(32)
+        votes = network(windows, _two_d(points, wrong=0.3))
+        loss = (votes.pixels - points).abs().mean() + (votes.anchor - points).abs().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    windows, places = _blobs(64)
-    right = _two_d(places, wrong=0.0)
+    windows, points = _blobs(64)
+    right = _two_d(points, wrong=0.0)
     displaced = right.clone()
-    shift = torch.where(places[:, 0] > 32, -30.0, 30.0)
+    shift = torch.where(points[:, 0] > 32, -30.0, 30.0)
     displaced[:, 0, :2] += shift
     network.eval()
     with torch.no_grad():

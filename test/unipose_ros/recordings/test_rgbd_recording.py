@@ -84,7 +84,7 @@ OURS = topics(
                 color_info="/color/camera_info",
                 depth="/depth/image/compressedDepth",
                 depth_info="/depth/camera_info",
-                truth="/truth/skeletons",
+                ground_truth="/truth/skeletons",
             ),
         ),
         (topics(("/chatter", "std_msgs/msg/String")), RgbdTopics()),

@@ -197,11 +197,11 @@ def test_ground_truth_of_an_unknown_joint_set_is_a_fault_of_the_recording(tmp_pa
         for name, message in view(PERIOD, named("/camera")):
             writer.write(name, message, PERIOD)
         skeletons = make.message_class("unipose_ros/msg/SkeletonArray")(
-            make.header(PERIOD, "optical"), "tails", "truth", []
+            make.header(PERIOD, "optical"), "tails", "ground_truth", []
         )
         writer.write("/truth/skeletons", skeletons, PERIOD)
     with BagReader(tmp_path / "bag") as reader, pytest.raises(RecordingError, match="tails"):
-        list(RgbdRecording(reader).truth())
+        list(RgbdRecording(reader).ground_truth())
 
 
 @pytest.mark.parametrize("backwards", [False, True])

@@ -55,8 +55,8 @@ def test_distance_without_common_joints_is_that_of_the_middles() -> None:
 
 
 def test_distance_to_nobody_is_infinite() -> None:
-    nobody = np.full((1, 5, 3), NAN)
-    assert skeleton_distances(nobody, body()[None])[0, 0] == np.inf
+    no_people = np.full((1, 5, 3), NAN)
+    assert skeleton_distances(no_people, body()[None])[0, 0] == np.inf
     assert skeleton_distances(np.zeros((0, 5, 3)), body()[None]).shape == (0, 1)
 
 

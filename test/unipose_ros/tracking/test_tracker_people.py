@@ -17,11 +17,11 @@ NEW, TRACKED, OCCLUDED = TrackState
 # Several people
 
 
-def ids_by_truth(answer: Skeletons, truth: dict[str, np.ndarray]) -> dict[str, str]:
+def ids_by_ground_truth(answer: Skeletons, ground_truth: dict[str, np.ndarray]) -> dict[str, str]:
     """Who is nearest to each of the true people."""
     return {
         name: answer.ids[int(np.argmin(np.linalg.norm(answer.positions[:, 8] - person[8], axis=-1)))]
-        for name, person in truth.items()
+        for name, person in ground_truth.items()
     }
 
 
@@ -34,17 +34,17 @@ def test_crossing_people_keep_their_ids(world: Any, separation: float, hidden_fr
     meeting = 20.5
     for k in range(41):
         offset = (k - meeting) * 0.1
-        truth = {"near": world.at(offset, 2.5), "far": world.at(-offset, 2.5 + separation)}
-        visible = dict(truth)
+        ground_truth = {"near": world.at(offset, 2.5), "far": world.at(-offset, 2.5 + separation)}
+        visible = dict(ground_truth)
         if abs(k - meeting) < hidden_frames / 2:
             del visible["far"]
         order = rng.permutation(list(visible))
         people = [visible[name] + rng.normal(0, 0.01, (15, 3)) for name in order]
         answer = follower.update(world.seen(k, *people))
         if k == 5:
-            before = ids_by_truth(answer, truth)
+            before = ids_by_ground_truth(answer, ground_truth)
     assert len(set(before.values())) == 2
-    assert ids_by_truth(answer, truth) == before
+    assert ids_by_ground_truth(answer, ground_truth) == before
     assert len(answer) == 2
 
 
@@ -59,9 +59,9 @@ def test_ids_survive_a_second_behind_somebody_who_comes_the_other_way(world: Any
         people = [person + rng.normal(0, 0.02, (15, 3)) for name, person in truth.items() if name not in hidden]
         answer = follower.update(world.seen(k * world.HZ / rate, *people))
         if time == -1:
-            before = ids_by_truth(answer, truth)
+            before = ids_by_ground_truth(answer, truth)
     assert len(set(before.values())) == 2
-    assert ids_by_truth(answer, truth) == before
+    assert ids_by_ground_truth(answer, truth) == before
 
 
 def test_who_stands_in_front_is_not_taken_for_who_is_hidden_behind(world: Any) -> None:

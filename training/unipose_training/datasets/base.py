@@ -102,7 +102,7 @@ class IndexedClip(ABC):
             DataError: it cannot be read; the text names file and remedy.
         """
 
-    def truth_at(self, index: int) -> Skeletons | None:
+    def ground_truth_at(self, index: int) -> Skeletons | None:
         """True skeletons of that frame; ``None`` when they are not known."""
         del index
         return None
@@ -116,9 +116,9 @@ class IndexedClip(ABC):
         """See :meth:`Clip.frames`."""
         return (self.frame_at(index) for index in range(len(self)))
 
-    def truth(self) -> Iterator[Skeletons]:
-        """See :meth:`Clip.truth`."""
-        found = (self.truth_at(index) for index in range(len(self)))
+    def ground_truth(self) -> Iterator[Skeletons]:
+        """See :meth:`Clip.ground_truth`."""
+        found = (self.ground_truth_at(index) for index in range(len(self)))
         return (skeletons for skeletons in found if skeletons is not None)
 
     def losses(self) -> Mapping[str, int]:
@@ -165,7 +165,7 @@ def true_skeletons(
     return Skeletons(
         stamp_ns=stamp_ns,
         frame_id=frame_id,
-        modality="truth",
+        modality="ground_truth",
         positions=np.where(labeled[..., None], positions, np.nan).astype(np.float32),
         confidences=labeled.astype(np.float32),
         status=joint_status(labeled, visible),
@@ -180,7 +180,7 @@ _SHARD_SUFFIX = ".npz"
 
 
 class Clip(Protocol):
-    """Successive frames of one camera, with the truth where it is known. It can be read again and again."""
+    """Successive frames of one camera, with the ground truth where it is known. It can be read again and again."""
 
     @property
     def name(self) -> str:
@@ -200,7 +200,7 @@ class Clip(Protocol):
         """The frames in the order of time."""
         ...
 
-    def truth(self) -> Iterator[Skeletons]:
+    def ground_truth(self) -> Iterator[Skeletons]:
         """True skeletons; they belong to the frames of the same stamp. Nothing when none are known.
 
         A joint is MEASURED when the camera can see it, INFERRED when it is hidden or outside
@@ -236,7 +236,7 @@ class RecordingClip:
             found = RgbdRecording(reader, topics).topics
             lead = found.depth or found.points or found.color
             self._length = reader.topics[str(lead)].count
-            self._has_truth = found.truth is not None
+            self._has_ground_truth = found.ground_truth is not None
 
     @property
     def name(self) -> str:
@@ -260,12 +260,12 @@ class RecordingClip:
             finally:  # also when the reader stops early
                 self._losses = _losses(recording, reader)
 
-    def truth(self) -> Iterator[Skeletons]:
-        """See :meth:`Clip.truth`; taken from a SkeletonArray topic with ``truth`` in its name."""
-        if not self._has_truth:
+    def ground_truth(self) -> Iterator[Skeletons]:
+        """See :meth:`Clip.ground_truth`; taken from a SkeletonArray topic with ``ground_truth`` in its name."""
+        if not self._has_ground_truth:
             return
         with BagReader(self._path) as reader:
-            yield from RgbdRecording(reader, self._topics).truth()
+            yield from RgbdRecording(reader, self._topics).ground_truth()
 
     def losses(self) -> Mapping[str, int]:
         """See :meth:`Clip.losses`."""

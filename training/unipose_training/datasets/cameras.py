@@ -13,7 +13,7 @@ from unipose_ros.camera import Camera
 from unipose_ros.joint_sets import JointSet
 from unipose_training.datasets.errors import DataError
 
-# Data sets of poses without images: what lifting from 2D to 3D is trained and judged on.
+# Data sets of poses without images: what lifting from 2D to 3D is trained and evaluated on.
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class PoseSequence:
         joint_set: J joints of both arrays.
         camera: of the pixels; ``None`` where it is not known.
         rate_hz: of the frames.
-        positions: (N, J, 3) float32 meters in the optical frame; NaN where there is no truth.
+        positions: (N, J, 3) float32 meters in the optical frame; NaN where there is no ground truth.
         pixels: (N, J, 2) float32; NaN where there is none.
         valid: (N,) the publishers let this frame count.
 
@@ -71,8 +71,8 @@ def registered_color(image: NDArray[np.uint8], pixels: NDArray[np.floating]) -> 
         (h, w, 3), black where the color camera does not look.
     """
     smooth = cv2.blur(image, (_FINER, _FINER))  # or two pixels of three would not be looked at
-    places = np.nan_to_num(pixels, nan=-1e4).astype(np.float32)
-    return np.asarray(cv2.remap(smooth, places[..., 0], places[..., 1], cv2.INTER_LINEAR), np.uint8)
+    pixel_map = np.nan_to_num(pixels, nan=-1e4).astype(np.float32)
+    return np.asarray(cv2.remap(smooth, pixel_map[..., 0], pixel_map[..., 1], cv2.INTER_LINEAR), np.uint8)
 
 
 #: Rounds of fitting and leaving out points that are farther off than three robust deviations.

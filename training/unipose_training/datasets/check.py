@@ -77,7 +77,7 @@ class Inventory:
     panels: tuple[Panel, ...] = ()
 
 
-def spread(total: int, count: int) -> list[int]:
+def evenly_spaced(total: int, count: int) -> list[int]:
     """At most ``count`` indices below ``total``, evenly spread, always the same."""
     if total <= count:
         return list(range(total))
@@ -86,25 +86,25 @@ def spread(total: int, count: int) -> list[int]:
 
 def sample_clips(clips: Sequence[IndexedClip], count: int) -> list[Panel]:
     """Samples from clips that are spread over all of them, each from the middle of its clip."""
-    return [clip_panel(clips[n], _middle(clips[n])) for n in spread(len(clips), count) if len(clips[n])]
+    return [clip_panel(clips[n], _middle(clips[n])) for n in evenly_spaced(len(clips), count) if len(clips[n])]
 
 
 def _middle(clip: IndexedClip) -> int:
     """The labeled frame nearest to the middle; the middle where none is labeled."""
     middle = len(clip) // 2
     order = sorted(range(len(clip)), key=lambda index: abs(index - middle))
-    return next((index for index in order if clip.truth_at(index) is not None), middle)
+    return next((index for index in order if clip.ground_truth_at(index) is not None), middle)
 
 
 def clip_panel(clip: IndexedClip, index: int) -> Panel:
     """A frame with its labels drawn and measured against its image."""
-    frame, truth, labels = clip.frame_at(index), clip.truth_at(index), clip.labels_at(index)
+    frame, ground_truth, labels = clip.frame_at(index), clip.ground_truth_at(index), clip.labels_at(index)
     image = background(frame)
     remarks = []
-    if truth is not None:
-        draw_skeletons(image, truth, frame.camera, _thickness(image))
-        remarks += _depth_remark(frame, truth)
-        remarks += _label_remark(frame, truth, labels)
+    if ground_truth is not None:
+        draw_skeletons(image, ground_truth, frame.camera, _thickness(image))
+        remarks += _depth_remark(frame, ground_truth)
+        remarks += _label_remark(frame, ground_truth, labels)
     return Panel(f"{clip.name} #{index}", image, ", ".join(remarks))
 
 
@@ -135,10 +135,10 @@ def pose_panel(sequence: PoseSequence) -> Panel:
     return Panel(panel.caption, panel.image, f"3D to 2D {np.nanmedian(off):.2f} px")
 
 
-def _depth_remark(frame: RgbdFrame, truth: Skeletons) -> list[str]:
+def _depth_remark(frame: RgbdFrame, ground_truth: Skeletons) -> list[str]:
     if frame.depth is None:
         return []
-    seen = truth.positions[truth.status == JointStatus.MEASURED]
+    seen = ground_truth.positions[ground_truth.status == JointStatus.MEASURED]
     pixels = np.rint(np.nan_to_num(project(frame.camera, seen), nan=-1)).astype(int)
     inside = (pixels >= 0).all(axis=1) & (pixels < [frame.camera.width, frame.camera.height]).all(axis=1)
     surface = frame.depth[pixels[inside, 1], pixels[inside, 0]]
@@ -146,10 +146,10 @@ def _depth_remark(frame: RgbdFrame, truth: Skeletons) -> list[str]:
     return [f"joints {100 * np.median(gaps):+.1f} cm behind the surface"] if len(gaps) else ["no joint has depth"]
 
 
-def _label_remark(frame: RgbdFrame, truth: Skeletons, labels: Labels2D | None) -> list[str]:
-    if labels is None or labels.joint_set != truth.joint_set or labels.ids != truth.ids:
+def _label_remark(frame: RgbdFrame, ground_truth: Skeletons, labels: Labels2D | None) -> list[str]:
+    if labels is None or labels.joint_set != ground_truth.joint_set or labels.ids != ground_truth.ids:
         return []
-    off = np.linalg.norm(project(frame.camera, truth.positions) - labels.pixels, axis=-1)
+    off = np.linalg.norm(project(frame.camera, ground_truth.positions) - labels.pixels, axis=-1)
     known = off[np.isfinite(off)]
     return [f"3D to 2D {np.median(known):.1f} px"] if len(known) else []
 
@@ -209,7 +209,7 @@ def inventory_itop(root: Path, samples: int) -> Inventory:
 
 def _valid_itop(clips: list[itop.ItopClip], samples: int) -> list[Panel]:
     labeled = [(clip, n) for clip in clips for n in range(len(clip)) if clip.is_valid(n)]
-    return [clip_panel(*labeled[k]) for k in spread(len(labeled), samples)]
+    return [clip_panel(*labeled[k]) for k in evenly_spaced(len(labeled), samples)]
 
 
 def inventory_panoptic(root: Path, samples: int) -> Inventory:
@@ -237,7 +237,7 @@ def inventory_ntu(root: Path, samples: int) -> Inventory:
         Count("skeleton files", skeletons),
         Count("samples listed as without skeletons", len(missing), ntu.PUBLISHED_MISSING),
     )
-    chosen = [clips[n] for n in spread(len(clips), samples)]
+    chosen = [clips[n] for n in evenly_spaced(len(clips), samples)]
     cameras = {clip.subset: clip.camera for clip in chosen}
     remarks = tuple(
         f"{name}: fitted f {c.camera.fx:.1f}, {c.camera.fy:.1f}, c {c.camera.cx:.1f}, {c.camera.cy:.1f} px, "
@@ -272,7 +272,7 @@ def inventory_coco(root: Path, samples: int) -> Inventory:
         found = (len(images), sum(people), labeled)
         counts += [Count(*row) for row in zip(names, found, totals, strict=True)]
         inhabited = [n for n, count in enumerate(people) if count]
-        for k in spread(len(inhabited), max(1, samples // len(splits))):
+        for k in evenly_spaced(len(inhabited), max(1, samples // len(splits))):
             image = images[inhabited[k]]
             panels.append(labels_panel(image.path.name, image.read(), image.people))
     return Inventory(tuple(counts), panels=tuple(panels))
@@ -286,7 +286,7 @@ def inventory_human36m(root: Path, samples: int) -> Inventory:
         sequences = list(human36m.open_human36m(root, split))
         counts += [Count(f"{split} sequences, all cameras", len(sequences))]
         counts += [Count(f"{split} frames, all cameras", sum(len(sequence) for sequence in sequences))]
-        panels += [pose_panel(sequences[n]) for n in spread(len(sequences), max(1, samples // 2))]
+        panels += [pose_panel(sequences[n]) for n in evenly_spaced(len(sequences), max(1, samples // 2))]
     return Inventory(tuple(counts), panels=tuple(panels))
 
 
@@ -298,10 +298,10 @@ def inventory_3dhp(root: Path, samples: int) -> Inventory:
         sequences = list(mpi_inf_3dhp.open_train(root))
         names = {sequence.name.rpartition("/")[0] for sequence in sequences}
         counts.append(Count("training sequences", len(names), len(mpi_inf_3dhp.TRAIN_FRAMES)))
-        panels += [pose_panel(sequences[n]) for n in spread(len(sequences), max(1, samples // 2))]
+        panels += [pose_panel(sequences[n]) for n in evenly_spaced(len(sequences), max(1, samples // 2))]
     if not counts or (root / "mpi_inf_3dhp_test_set").is_dir():
         clips = mpi_inf_3dhp.open_test(root)
-        valid = sum(len(list(clip.truth())) for clip in clips)
+        valid = sum(len(list(clip.ground_truth())) for clip in clips)
         counts.append(Count("test sequences", len(clips), len(mpi_inf_3dhp.TEST_LENSES)))
         counts.append(Count("test frames that count", valid, mpi_inf_3dhp.PUBLISHED_TEST_FRAMES))
         panels += sample_clips(clips, max(1, samples // 2))

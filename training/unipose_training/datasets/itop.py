@@ -108,7 +108,7 @@ class ItopFile:
 
 
 class ItopClip(IndexedClip):
-    """Consecutive frames of one person. Frames without valid labels are there, without truth.
+    """Consecutive frames of one person. Frames without valid labels are there, without ground truth.
 
     Args:
         rows: of the frames in the labels.
@@ -126,7 +126,7 @@ class ItopClip(IndexedClip):
         depth = self._file.depth(self.id_at(index))
         return RgbdFrame(self._stamp(index), self._frame_id, CAMERA, depth)
 
-    def truth_at(self, index: int) -> Skeletons | None:
+    def ground_truth_at(self, index: int) -> Skeletons | None:
         """``None`` unless the labels are valid."""
         row, name = self._rows[index], self.id_at(index)
         if not self.is_valid(index):

@@ -14,7 +14,7 @@ import numpy as np
 from unipose_ros.frame import JointStatus, Skeletons
 from unipose_ros.joint_sets import JointSet, convert_joints
 
-# Skeletons in the joint set in which they are judged.
+# Skeletons in the joint set in which they are evaluated.
 
 
 def in_joint_set(skeletons: Skeletons, joint_set: JointSet) -> Skeletons:

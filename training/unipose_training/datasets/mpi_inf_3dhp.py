@@ -61,7 +61,7 @@ class _Labels:
 
 
 class TestClip(IndexedClip):
-    """One test sequence ``TS{number}``. Frames that do not count are there, without truth.
+    """One test sequence ``TS{number}``. Frames that do not count are there, without ground truth.
 
     Args:
         universal: joints of the skeleton scaled to one height, which the published figures are of.
@@ -92,7 +92,7 @@ class TestClip(IndexedClip):
             raise DataError(f"{path}: {size} pixels, expected {self._camera.width}x{self._camera.height}")
         return RgbdFrame(self._stamp(index), self._frame_id, self._camera, None, image)
 
-    def truth_at(self, index: int) -> Skeletons | None:
+    def ground_truth_at(self, index: int) -> Skeletons | None:
         """``None`` where the frame does not count. What is hidden is not known: all in the image is MEASURED."""
         if not self._labels.valid[index]:
             return None

@@ -4,7 +4,7 @@ ROOT/nturgb+d_depth_masked/NAME/MDepth-%08d.png (or nturgb+d_depth/NAME/Depth-%0
 uint16 millimeters, ROOT/nturgb+d_skeletons/NAME.skeleton and, for color, ROOT/nturgb+d_rgb/NAME_rgb.avi,
 frame for frame; NAME is SsssCcccPpppRrrrAaaa.
 
-The skeletons are the Kinect's estimates, not truth: a clip's ``truth()`` is empty, and they are to
+The skeletons are the Kinect's estimates, not ground truth: a clip's ``ground_truth()`` is empty, and they are to
 be had under their own name. No calibration is published; intrinsics are fitted to the skeletons'
 own projections, for each depth and color camera of each setup.
 

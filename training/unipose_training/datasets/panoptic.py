@@ -231,7 +231,7 @@ class PanopticClip(IndexedClip):
         color = self._color(index, depth) if self._with_color else None
         return RgbdFrame(self._stamp(index), self._frame_id, self._calibration.depth, depth, color)
 
-    def truth_at(self, index: int) -> Skeletons:
+    def ground_truth_at(self, index: int) -> Skeletons:
         """Joints above the confidence limit; seen where no nearer surface hides them."""
         joints, ids = read_bodies(self._moments[index].labels)
         positions = self._calibration.world_to_depth(joints, self._convention)

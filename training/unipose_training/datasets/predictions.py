@@ -81,7 +81,7 @@ def read_predictions(path: Path, coordinates: str = "") -> Predictions:
 
 
 def align_predictions(predictions: Predictions, file: ItopFile) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Predictions beside the truth, for the frames with valid labels.
+    """Predictions beside the ground truth, for the frames with valid labels.
 
     Returns:
         Two (N, 15, 3) in meters in the optical frame; a frame that is not in a file by name is NaN.
@@ -90,14 +90,14 @@ def align_predictions(predictions: Predictions, file: ItopFile) -> tuple[NDArray
         DataError: the number of frames fits neither the valid nor all labels, or a name is unknown.
     """
     valid = np.flatnonzero(file.valid)
-    truth = (file.positions(slice(None)) * AXES)[valid]
+    ground_truth = (file.positions(slice(None)) * AXES)[valid]
     found = predictions.optical()
     if predictions.names is not None:
-        return _by_name(predictions.names, found, file, valid), truth
+        return _by_name(predictions.names, found, file, valid), ground_truth
     if len(found) == len(valid):
-        return found, truth
+        return found, ground_truth
     if len(found) == len(file.ids):
-        return found[valid], truth
+        return found[valid], ground_truth
     raise DataError(
         f"the predictions have {len(found)} frames; {file.labels_path.name} has {len(valid)} with valid labels "
         f"and {len(file.ids)} in all. Predict one of these, or name the frames in a .json"

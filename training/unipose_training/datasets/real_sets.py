@@ -1,13 +1,13 @@
 """Data set ``real-frames``: RGB-D frames of real people in the layouts in which small sets are published.
 
 A folder holds any of the sets of :data:`FOLDERS`, each in a folder of its own; whatever frames lie there are read.
-They are for judging and calibrating: nothing is to be trained on them. What is known of a frame differs: joints of a
+They are for evaluation and calibration: nothing is to be trained on them. What is known of a frame differs: joints of a
 motion capture system (``human4d``), masks of the people (``uc3m_kinect``, ``uva_person``), a number of people, nothing.
 
 | folder | files |
 |---|---|
 | ``human4d`` | ``NAME_depth.png`` (uint16 mm), ``NAME_colour.jpg``, ``NAME.json`` with both cameras, the pose between them and ``people`` (``itop15_in_depth_frame``, ``itop15_in_colour_frame``, meters) |
-| ``uc3m_kinect`` | ``NAME_depth.png``, ``NAME.jpg``, ``NAME_mask.png`` (a number for each person, or 255 for everybody) |
+| ``uc3m_kinect`` | ``NAME_depth.png``, ``NAME.jpg``, ``NAME_mask.png`` (a number for each person, or 255 for all people) |
 | ``tue_robot`` | ``NAME_depth.png``, ``NAME.jpg``, one ``camera.json`` |
 | ``lmb_rgbd_pose3d`` | ``color.png``, ``depth.png`` |
 | ``uva_person`` | a sequence: ``N_depth.png``, ``N.jpg``, ``N_mask.jpg`` |
@@ -49,7 +49,7 @@ _COLOR_SHRINK = 2
 _KINECT2_DEPTH_CAMERA = Camera(fx=365.5, fy=365.5, cx=254.9, cy=205.4, width=512, height=424)
 #: A mask that says only where people are has this value.
 _SOMEBODY = 255
-#: With fewer visible joints than this a person would not be judged (:mod:`unipose_training.evaluation.matching`).
+#: With fewer visible joints than this a person would not be evaluated (:mod:`unipose_training.evaluation.matching`).
 _MIN_VISIBLE = 3
 
 
@@ -59,13 +59,13 @@ class RealFrame:
 
     Attributes:
         frame: registered images.
-        truth: ground truth; ``None`` without.
+        ground_truth: ground truth; ``None`` without.
         mask: (H, W) uint8, 0 for no person, else the person's number; ``None`` where it is not known who is where.
         people: how many there are; ``None`` where it is unknown.
     """
 
     frame: RgbdFrame
-    truth: Skeletons | None = None
+    ground_truth: Skeletons | None = None
     mask: NDArray[np.uint8] | None = None
     people: int | None = None
 
@@ -126,9 +126,9 @@ class RealClip(IndexedClip):
         """See :meth:`IndexedClip.frame_at`."""
         return self.real_frame(index).frame
 
-    def truth_at(self, index: int) -> Skeletons | None:
-        """See :meth:`IndexedClip.truth_at`."""
-        return self.real_frame(index).truth
+    def ground_truth_at(self, index: int) -> Skeletons | None:
+        """See :meth:`IndexedClip.ground_truth_at`."""
+        return self.real_frame(index).ground_truth
 
 
 def open_real_frames(root: Path, subset: str = "") -> Sequence[RealClip]:
@@ -174,7 +174,7 @@ def _beside(file: Path, ending: str) -> Path:
 
 
 def load_human4d(file: Path, stamp_ns: int, on_color: bool) -> RealFrame:
-    """A view of HUMAN4D: two cameras, and everybody's joints in both.
+    """A view of HUMAN4D: two cameras, and all people's joints in both.
 
     Raises:
         DataError: a file cannot be read or lacks something.
@@ -188,7 +188,7 @@ def load_human4d(file: Path, stamp_ns: int, on_color: bool) -> RealFrame:
         key = "itop15_in_colour_frame" if on_color else "itop15_in_depth_frame"
         joints = np.array([person[key] for person in record["people"]], np.float64).reshape(-1, len(ITOP15), 3)
     except (KeyError, TypeError, ValueError, CameraError) as error:
-        raise DataError(f"{record_file}: {error!r}; it must have depth, colour, depth_from_colour, people") from error
+        raise DataError(f"{record_file}: {error!r}; it must have depth, color, depth_from_colour, people") from error
     depth, color = to_meters(read_depth_file(file)), read_color_file(_beside(file, "_colour.jpg"))
     _check_size(file, depth, depth_camera)
     _check_size(_beside(file, "_colour.jpg"), color, color_camera)
@@ -201,12 +201,12 @@ def load_human4d(file: Path, stamp_ns: int, on_color: bool) -> RealFrame:
         color = color_on_depth(color, color_camera, depth, camera, rotation, translation)
     frame = RgbdFrame(stamp_ns, FRAME_ID, camera, depth, color)
     names = [f"person{number}" for number in range(len(joints))]
-    truth = true_skeletons(stamp_ns, FRAME_ID, joints, _visible(camera, depth, joints), names, ITOP15)
-    return RealFrame(frame, truth, people=len(joints))
+    ground_truth = true_skeletons(stamp_ns, FRAME_ID, joints, _visible(camera, depth, joints), names, ITOP15)
+    return RealFrame(frame, ground_truth, people=len(joints))
 
 
 def _visible(camera: Camera, depth: NDArray[np.float32], joints: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(N, J) joints that the camera sees. Of somebody of whom depth shows next to nothing all joints in the image
+    """(N, J) joints that the camera sees. Of a person of whom depth shows next to nothing all joints in the image
     count as such: whoever the motion capture system says is there is to be found."""
     seen = seen_in_depth(camera, depth, joints)
     enough = seen.sum(axis=1, keepdims=True) >= _MIN_VISIBLE

@@ -39,7 +39,7 @@ def clips_for(name: str, root: Path, split: str) -> Sequence[IndexedClip]:
     """Clips of ``train``, ``validation`` or ``test``, as results are published for the data set.
 
     Raises:
-        DataError: as :func:`open_data_set`; or nobody trains on, validates on or tests on it.
+        DataError: as :func:`open_data_set`; or no one trains on, validates on or tests on it.
     """
     if name in DATA_SETS and split not in _SPLITS[name]:
         raise DataError(f"{name} has no split '{split}', but {', '.join(_SPLITS[name])}; a part can be named by subset")

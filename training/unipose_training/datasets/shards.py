@@ -1,4 +1,4 @@
-"""Clips as single files for training: one ``.npz`` holds JPEG color, PNG depth and the 3D truth of a clip.
+"""Clips as single files for training: one ``.npz`` holds JPEG color, PNG depth and the 3D ground truth of a clip.
 
 A shard is small, is read with NumPy alone and gives frames in any order. Poses are kept as COCO-23, from
 which every other joint set is made.
@@ -37,14 +37,14 @@ class LabeledFrame:
 
     Attributes:
         frame: with depth and color.
-        truth: COCO-23, in the camera's optical frame.
+        ground_truth: COCO-23, in the camera's optical frame.
         boxes: (N, 4) pixels u0, v0, u1, v1 around what is seen of each person.
         camera_position: (3,) meters, world.
         camera_rotation: (3, 3) world -> optical frame.
     """
 
     frame: RgbdFrame
-    truth: Skeletons
+    ground_truth: Skeletons
     boxes: NDArray[np.float32]
     camera_position: NDArray[np.float64]
     camera_rotation: NDArray[np.float64]
@@ -92,14 +92,14 @@ def _packed(name: str, blobs: Sequence[bytes]) -> dict[str, NDArray[Any]]:
 
 def _labels(frames: Sequence[LabeledFrame]) -> dict[str, NDArray[Any]]:
     """People of all frames one after the other, and where each frame's begin."""
-    truths = [labeled.truth for labeled in frames]
+    ground_truths = [labeled.ground_truth for labeled in frames]
     return {
-        "stamps_ns": np.array([truth.stamp_ns for truth in truths], np.int64),
-        "people_starts": np.cumsum([0] + [len(truth) for truth in truths]),
-        "joints": np.concatenate([truth.positions for truth in truths]),
-        "status": np.concatenate([truth.status for truth in truths]),
-        "ids": np.array([person for truth in truths for person in truth.ids], "U5"),
-        "ages_ns": np.concatenate([truth.ages_ns for truth in truths]),
+        "stamps_ns": np.array([ground_truth.stamp_ns for ground_truth in ground_truths], np.int64),
+        "people_starts": np.cumsum([0] + [len(ground_truth) for ground_truth in ground_truths]),
+        "joints": np.concatenate([ground_truth.positions for ground_truth in ground_truths]),
+        "status": np.concatenate([ground_truth.status for ground_truth in ground_truths]),
+        "ids": np.array([person for ground_truth in ground_truths for person in ground_truth.ids], "U5"),
+        "ages_ns": np.concatenate([ground_truth.ages_ns for ground_truth in ground_truths]),
         "boxes": np.concatenate([labeled.boxes for labeled in frames]),
         "camera_positions": np.stack([labeled.camera_position for labeled in frames]),
         "camera_rotations": np.stack([labeled.camera_rotation for labeled in frames]),
@@ -152,10 +152,10 @@ class ShardClip:
         shard = self.load()
         return (shard.frame(number) for number in range(len(self)))
 
-    def truth(self) -> Iterator[Skeletons]:
+    def ground_truth(self) -> Iterator[Skeletons]:
         """True skeletons of all frames."""
         shard = self.load()
-        return (shard.truth(number) for number in range(len(self)))
+        return (shard.ground_truth(number) for number in range(len(self)))
 
     def losses(self) -> Mapping[str, int]:
         """Nothing is ever lost."""
@@ -187,7 +187,7 @@ class Shard:
         with self._guarded(number):
             return LabeledFrame(
                 self.frame(number),
-                self.truth(number),
+                self.ground_truth(number),
                 self.arrays["boxes"][self._people(number)],
                 self.arrays["camera_positions"][number],
                 self.arrays["camera_rotations"][number],
@@ -204,18 +204,18 @@ class Shard:
                 color=decode_compressed_color(self._blob("color", number)),
             )
 
-    def truth(self, number: int) -> Skeletons:
-        """COCO-23 joints of everybody who is seen."""
+    def ground_truth(self, number: int) -> Skeletons:
+        """COCO-23 joints of all people who are seen."""
         with self._guarded(number):
-            return self._truth(number)
+            return self._ground_truth(number)
 
-    def _truth(self, number: int) -> Skeletons:
+    def _ground_truth(self, number: int) -> Skeletons:
         people = self._people(number)
         positions = self.arrays["joints"][people]
         return Skeletons(
             stamp_ns=int(self.arrays["stamps_ns"][number]),
             frame_id=self.frame_id,
-            modality="truth",
+            modality="ground_truth",
             positions=positions,
             confidences=np.ones(positions.shape[:2], np.float32),
             status=self.arrays["status"][people],

@@ -74,7 +74,7 @@ class ThreeDpwClip(IndexedClip):
             raise DataError(f"{self._image(index)}: another size than the first image; download it again")
         return RgbdFrame(self._stamp(index), self._frame_id, camera, None, image)
 
-    def truth_at(self, index: int) -> Skeletons | None:
+    def ground_truth_at(self, index: int) -> Skeletons | None:
         """The actors that count; ``None`` where none does."""
         actors = np.flatnonzero(self._valid[:, index])
         if not len(actors):

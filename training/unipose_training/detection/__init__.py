@@ -1,1 +1,1 @@
-"""Teaching the network that finds people in depth."""
+"""Training the network that finds people in depth."""

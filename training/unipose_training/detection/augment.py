@@ -22,7 +22,7 @@ _LEAST_KEYPOINTS = 6
 
 @dataclass(frozen=True, eq=False)
 class TrainingView:
-    """What the network sees, and who is there; pixels of the window.
+    """What the network sees, and which people are present; pixels of the window.
 
     Attributes:
         image: (2, h, w) float32 meters, 0 without reading, and the part of the pixel with readings.
@@ -30,14 +30,14 @@ class TrainingView:
             are hidden; within the boxes, also where the trunk is cut by the window's border.
         boxes: (N, 4) float32 u0, v0, u1, v1 around the keypoints seen.
         distances: (N,) float32 meters.
-        doubts: (M, 4) float32 boxes in which nothing is taught.
+        ignore_regions: (M, 4) float32 boxes that the loss ignores.
     """
 
     image: FloatArray
     centers: FloatArray
     boxes: FloatArray
     distances: FloatArray
-    doubts: FloatArray
+    ignore_regions: FloatArray
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,14 @@ def _label(scene: Scene, matrix: NDArray[np.float64], image: FloatArray, zoom: f
     seen = scene.seen & ((pixels >= 0) & (pixels <= size - 1)).all(axis=2)
     there = seen.sum(axis=1) >= _LEAST_KEYPOINTS
     boxes = _bounds(pixels[there], seen[there])
-    corners = _moved(_corners(scene.doubts), matrix)
-    doubts = _bounds(corners, np.ones(corners.shape[:2], np.bool_))
+    corners = _moved(_corners(scene.ignore_regions), matrix)
+    ignore_regions = _bounds(corners, np.ones(corners.shape[:2], np.bool_))
     return TrainingView(
         image=image,
         centers=np.clip(pixels[there][:, _TRUNK].mean(axis=1), boxes[:, :2], boxes[:, 2:]),
         boxes=boxes,
         distances=scene.distances[there] / np.float32(zoom),
-        doubts=np.concatenate([doubts, _bounds(pixels[~there], scene.seen[~there])]),
+        ignore_regions=np.concatenate([ignore_regions, _bounds(pixels[~there], scene.seen[~there])]),
     )
 
 
@@ -142,7 +142,7 @@ def _bounds(pixels: FloatArray, seen: NDArray[np.bool_]) -> FloatArray:
 
 #: A person's surface lies within this many meters of the trunk's.
 _THICKNESS = 0.45
-#: Of a person's surface that was seen, less than this part is left: somebody else would not see the person.
+#: Of a person's surface that was seen, less than this part is left: another person would not see the person.
 _LEAST_LEFT = 0.4
 
 
@@ -157,7 +157,7 @@ def paste(view: TrainingView, other: TrainingView) -> TrainingView:
         centers=np.concatenate([view.centers, other.centers]),
         boxes=np.concatenate([view.boxes, other.boxes]),
         distances=np.concatenate([view.distances, other.distances]),
-        doubts=view.doubts,
+        ignore_regions=view.ignore_regions,
     )
     before = np.concatenate([visible_area(view.image, view), visible_area(other.image, other)])
     return occlude(joined, before)
@@ -184,14 +184,14 @@ def visible_area(image: FloatArray, view: TrainingView) -> FloatArray:
 
 
 def occlude(view: TrainingView, before: FloatArray) -> TrainingView:
-    """People of whom little is left become doubts.
+    """People of whom little is left become ignored regions.
 
     Args:
         before: (N,) visible area before things were put in front.
     """
     left = visible_area(view.image, view) >= _LEAST_LEFT * before
-    doubts = np.concatenate([view.doubts, view.boxes[~left]])
-    return TrainingView(view.image, view.centers[left], view.boxes[left], view.distances[left], doubts)
+    ignore_regions = np.concatenate([view.ignore_regions, view.boxes[~left]])
+    return TrainingView(view.image, view.centers[left], view.boxes[left], view.distances[left], ignore_regions)
 
 
 def paste_objects(view: TrainingView, rng: np.random.Generator) -> TrainingView:

@@ -31,17 +31,17 @@ class MapTargets(NamedTuple):
 
     Attributes:
         heat: (h, w) in [0, 1]; 1 in the cell of a trunk's center, falling off around it.
-        asked: (h, w) 1 where the heat is taught, 0 in doubt.
+        loss_mask: (h, w) 1 where the heat map has a target, 0 in ignored regions.
         sides: (4, h, w) meters from the cell's center to the sides of the box.
         log_distances: (h, w) log meters.
-        answering: (h, w) weight of sides and distance, 0 away from people.
+        positive_mask: (h, w) weight of sides and distance, 0 away from people.
     """
 
     heat: FloatArray
-    asked: FloatArray
+    loss_mask: FloatArray
     sides: FloatArray
     log_distances: FloatArray
-    answering: FloatArray
+    positive_mask: FloatArray
 
 
 def draw_targets(view: TrainingView, focal: float) -> MapTargets:
@@ -52,25 +52,25 @@ def draw_targets(view: TrainingView, focal: float) -> MapTargets:
     """
     height, width = (side // STRIDE for side in view.image.shape[1:])
     columns, rows = (np.arange(count) * STRIDE + (STRIDE - 1) / 2 for count in (width, height))
-    heat, answering, log_distances = (np.zeros((height, width), np.float32) for _ in range(3))
-    sides, asked = np.zeros((4, height, width), np.float32), np.ones((height, width), np.float32)
-    for left, top, right, bottom in view.doubts:
-        asked[np.ix_((rows > top) & (rows < bottom), (columns > left) & (columns < right))] = 0
+    heat, positive_mask, log_distances = (np.zeros((height, width), np.float32) for _ in range(3))
+    sides, loss_mask = np.zeros((4, height, width), np.float32), np.ones((height, width), np.float32)
+    for left, top, right, bottom in view.ignore_regions:
+        loss_mask[np.ix_((rows > top) & (rows < bottom), (columns > left) & (columns < right))] = 0
     for person in range(len(view.boxes)):
         distance = view.distances[person]
         bump = _bump(columns, rows, view.centers[person], focal * _SPREAD / distance / STRIDE)
-        own = (bump > _ANSWERING) & (bump > answering)
-        log_distances[own], answering[own] = np.log(distance), bump[own]
+        own = (bump > _ANSWERING) & (bump > positive_mask)
+        log_distances[own], positive_mask[own] = np.log(distance), bump[own]
         sides[:, own] = _sides(columns, rows, view.boxes[person], float(distance) / focal)[:, own]
         heat = np.maximum(heat, bump)
-    asked[heat > _ANSWERING] = 1
-    return MapTargets(heat, asked, sides, log_distances, answering)
+    loss_mask[heat > _ANSWERING] = 1
+    return MapTargets(heat, loss_mask, sides, log_distances, positive_mask)
 
 
-def _bump(columns: NDArray[np.float64], rows: NDArray[np.float64], center: FloatArray, spread: float) -> FloatArray:
+def _bump(columns: NDArray[np.float64], rows: NDArray[np.float64], center: FloatArray, radius: float) -> FloatArray:
     """(h, w) a Gaussian that is 1 in the center's own cell."""
     cell = (np.rint((center - (STRIDE - 1) / 2) / STRIDE)).clip(0, [len(columns) - 1, len(rows) - 1]).astype(int)
-    sigma = STRIDE * float(np.clip(spread, _LEAST, _MOST))
+    sigma = STRIDE * float(np.clip(radius, _LEAST, _MOST))
     across, down = columns - columns[cell[0]], rows - rows[cell[1]]
     return np.asarray(np.exp(-(across[None] ** 2 + down[:, None] ** 2) / (2 * sigma**2)), np.float32)
 
@@ -91,16 +91,16 @@ class DetectorBatch(NamedTuple):
 
     Attributes:
         images: (B, 2, H, W) as the network takes them.
-        heat, asked, log_distances, answering: (B, h, w).
+        heat, loss_mask, log_distances, positive_mask: (B, h, w).
         sides: (B, 4, h, w).
     """
 
     images: Tensor
     heat: Tensor
-    asked: Tensor
+    loss_mask: Tensor
     sides: Tensor
     log_distances: Tensor
-    answering: Tensor
+    positive_mask: Tensor
 
 
 class DetectorDataset(Dataset[Any]):

@@ -41,7 +41,7 @@ class DetectionCounts:
     Attributes:
         people: who can be seen.
         hits: of them, who was found.
-        wrong: proposals where nobody is.
+        wrong: proposals where there is no person.
         seconds: spent in the person detector.
         frames: how many there were.
     """
@@ -64,13 +64,13 @@ class DetectionCounts:
         return f"{self.people:6d} {recall:8.3f} {precision:10.3f} {milliseconds:8.1f}"
 
 
-def count_matches(found: Proposals, truth: Skeletons, camera: Camera, seconds: float = 0.0) -> DetectionCounts:
-    """Compare a frame's proposals with who is there, one to one.
+def count_matches(found: Proposals, ground_truth: Skeletons, camera: Camera, seconds: float = 0.0) -> DetectionCounts:
+    """Compare a frame's proposals with the people in it, one to one.
 
     A proposal is where its box's middle is at its distance; a person is where the middle of the box
     around the joints in view is at the trunk's distance.
     """
-    middles, seen = _true_middles(truth, camera)
+    middles, seen = _true_middles(ground_truth, camera)
     if not len(found) or not len(middles):
         return DetectionCounts(int(seen.sum()), 0, len(found), seconds, 1)
     proposed = unproject(camera, (found.boxes[:, :2] + found.boxes[:, 2:]) / 2, found.distances)
@@ -79,45 +79,45 @@ def count_matches(found: Proposals, truth: Skeletons, camera: Camera, seconds: f
     return DetectionCounts(int(seen.sum()), int(seen[people].sum()), len(found) - len(people), seconds, 1)
 
 
-def _true_middles(truth: Skeletons, camera: Camera) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """(N, 3) meters of everybody with a joint in view, and (N,) whether enough of them is."""
-    pixels = project(camera, truth.positions)
+def _true_middles(ground_truth: Skeletons, camera: Camera) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(N, 3) meters of all people with a joint in view, and (N,) whether enough of them is."""
+    pixels = project(camera, ground_truth.positions)
     size = (camera.width, camera.height)
-    inside = ((pixels >= 0) & (pixels < size)).all(axis=-1) & (truth.status == JointStatus.MEASURED)
+    inside = ((pixels >= 0) & (pixels < size)).all(axis=-1) & (ground_truth.status == JointStatus.MEASURED)
     there = inside.any(axis=1)
     low = np.where(inside[..., None], pixels, np.inf).min(axis=1)[there]
     high = np.where(inside[..., None], pixels, -np.inf).max(axis=1)[there]
-    trunk = [truth.joint_set.index(name) for name in _TRUNK]
-    distances = truth.positions[there][:, trunk, 2].mean(axis=1)
+    trunk = [ground_truth.joint_set.index(name) for name in _TRUNK]
+    distances = ground_truth.positions[there][:, trunk, 2].mean(axis=1)
     return unproject(camera, (low + high) / 2, distances), inside[there].mean(axis=1) >= _LEAST_SEEN
 
 
 def measure(person_detector: PersonDetector, clips: Iterable[Clip], every: int) -> dict[str, DetectionCounts]:
-    """Judge a person detector, by subset; it sees every so many frames of each clip."""
+    """Evaluate a person detector, by subset; it sees every so many frames of each clip."""
     results: dict[str, DetectionCounts] = defaultdict(DetectionCounts)
     for clip in clips:
         person_detector.reset()
-        for frame, truth in _pairs(clip, every):
+        for frame, ground_truth in _pairs(clip, every):
             began = time.thread_time()
             found = person_detector(frame)
-            results[clip.subset] += count_matches(found, truth, frame.camera, time.thread_time() - began)
+            results[clip.subset] += count_matches(found, ground_truth, frame.camera, time.thread_time() - began)
     return dict(results)
 
 
 def _pairs(clip: Clip, every: int) -> Iterator[tuple[RgbdFrame, Skeletons]]:
     if isinstance(clip, ShardClip):  # need not decode the frames in between
         shard = clip.load()
-        yield from ((shard.frame(number), shard.truth(number)) for number in range(0, len(shard), every))
+        yield from ((shard.frame(number), shard.ground_truth(number)) for number in range(0, len(shard), every))
         return
-    truths = {truth.stamp_ns: truth for truth in clip.truth()}
-    known = ((frame, truths[frame.stamp_ns]) for frame in clip.frames() if frame.stamp_ns in truths)
+    ground_truths = {ground_truth.stamp_ns: ground_truth for ground_truth in clip.ground_truth()}
+    known = ((frame, ground_truths[frame.stamp_ns]) for frame in clip.frames() if frame.stamp_ns in ground_truths)
     yield from islice(known, 0, None, every)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a table by subset; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("clips", type=Path, help="recordings with truth")
+    parser.add_argument("clips", type=Path, help="recordings with ground truth")
     parser.add_argument("--detector", choices=PERSON_DETECTORS[1:], default="centernet")
     parser.add_argument("--weights", default="", help="of the person detector (default: the shipped ones)")
     parser.add_argument("--every", type=int, default=5, help="frames; one of so many is looked at")

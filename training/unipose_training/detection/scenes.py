@@ -1,4 +1,4 @@
-"""Depth images with the people that a 2D network saw in the color beside them."""
+"""Depth images with the people that a 2D network detected in the color beside them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Scene:
         pixels: (N, 17, 2) float32 keypoints of N people, COCO-17.
         seen: (N, 17) keypoints that are believed.
         distances: (N,) float32 meters along z of the trunk's surface.
-        doubts: (M, 4) float32 boxes u0, v0, u1, v1 in which people may be: nothing is taught there.
+        ignore_regions: (M, 4) float32 boxes u0, v0, u1, v1 in which people may be: the loss ignores them.
         source: clip the image is from.
     """
 
@@ -45,7 +45,7 @@ class Scene:
     pixels: NDArray[np.float32]
     seen: NDArray[np.bool_]
     distances: NDArray[np.float32]
-    doubts: NDArray[np.float32]
+    ignore_regions: NDArray[np.float32]
     source: str = ""
 
     def __len__(self) -> int:
@@ -56,10 +56,10 @@ class Scene:
 def label_scene(
     frame: RgbdFrame, keypoints: Keypoints2D, config: DetectionConfig, focal: float, source: str = ""
 ) -> Scene:
-    """A frame with depth, and what a 2D network saw in its color.
+    """A frame with depth, and what a 2D network detected in its color.
 
     People are those that ``config`` believes and that have depth under them. Whoever the network
-    was less sure of is a doubt: to teach that nobody is there would be wrong as often as right.
+    was less sure of is ignored: to train that there is no person would be wrong as often as right.
 
     Raises:
         ValueError: the frame has no depth.
@@ -78,7 +78,7 @@ def label_scene(
         pixels=view.to_padded(people.pixels),
         seen=seen,
         distances=found.distances[there],
-        doubts=_ignore_regions(keypoints, people, view),
+        ignore_regions=_ignore_regions(keypoints, people, view),
         source=source,
     )
 

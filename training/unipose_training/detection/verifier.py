@@ -1,4 +1,4 @@
-"""What a judge of poses is fitted on: poses found in rendered clips, and whether somebody is there."""
+"""What a pose verifier is fitted on: poses found in rendered clips, and whether there is a person."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from unipose_training.synthetic.stream.settings import StreamSettings
 
 FloatArray = NDArray[np.float64]
 
-#: A pose whose joints are farther than this from everybody's on average is nobody's, in meters.
+#: A pose whose joints are farther than this from all people's on average is no person's, in meters.
 _NOBODY = 0.8
 #: Without a background, readings end so far behind the farthest person, in meters.
 _BEYOND = (0.2, 1.2)
@@ -49,7 +49,7 @@ class Poses:
 
     Attributes:
         columns: (N, 5) evidence.
-        people: (N,) whether somebody is there.
+        people: (N,) whether there is a person.
     """
 
     columns: FloatArray
@@ -67,7 +67,7 @@ class Poses:
 
 
 class AcceptAll:
-    """A judge who believes everybody, and remembers the last poses with the person detector's scores."""
+    """A verifier that accepts all poses, and remembers the last poses with the person detector's scores."""
 
     def __init__(self) -> None:
         self.shown: Skeletons | None = None
@@ -82,22 +82,22 @@ class AcceptAll:
 
 @dataclass(frozen=True, eq=False)
 class PoseSource:
-    """A modality that drops nobody.
+    """A modality that drops no one.
 
     Attributes:
-        modality: built with the judge.
-        judge: gets what it finds.
+        modality: built with the verifier.
+        verifier: gets what it finds.
     """
 
     modality: Modality
-    judge: AcceptAll
+    verifier: AcceptAll
 
     def __call__(self, frame: RgbdFrame) -> Skeletons:
-        """Everybody who is proposed in a frame, with the person detector's scores."""
+        """All people who are proposed in a frame, with the person detector's scores."""
         self.modality.reset()
-        self.judge.shown = None
+        self.verifier.shown = None
         found = self.modality.estimate(frame, StageClock())
-        return found if self.judge.shown is None else self.judge.shown
+        return found if self.verifier.shown is None else self.verifier.shown
 
 
 Labeled = tuple[RgbdFrame, Skeletons]
@@ -107,26 +107,28 @@ def frames_of(clip: ShardClip, every: int, rng: np.random.Generator) -> Iterator
     """Every so many frames of a clip with their ground truth."""
     shard = clip.load()
     numbers = range(int(rng.integers(every)) % len(shard), len(shard), every)
-    return ((shard.frame(number), shard.truth(number)) for number in numbers)
+    return ((shard.frame(number), shard.ground_truth(number)) for number in numbers)
 
 
-def poses_of(frames: Iterable[Labeled], look: PoseSource, rng: np.random.Generator) -> Poses:
+def poses_of(frames: Iterable[Labeled], source: PoseSource, rng: np.random.Generator) -> Poses:
     """What is found in frames, and in what becomes of them without background or when a part of the image is cut
     off."""
     return Poses.together(
-        _judged(frame, truth, look) for whole, truth in frames for frame in _variants(whole, truth, rng)
+        _label(frame, ground_truth, source)
+        for whole, ground_truth in frames
+        for frame in _variants(whole, ground_truth, rng)
     )
 
 
-def _variants(frame: RgbdFrame, truth: Skeletons, rng: np.random.Generator) -> Iterator[RgbdFrame]:
+def _variants(frame: RgbdFrame, ground_truth: Skeletons, rng: np.random.Generator) -> Iterator[RgbdFrame]:
     yield frame
-    yield without_background(frame, truth, rng) if rng.random() < 0.5 else cut(frame, rng)
+    yield without_background(frame, ground_truth, rng) if rng.random() < 0.5 else cut(frame, rng)
 
 
-def without_background(frame: RgbdFrame, truth: Skeletons, rng: np.random.Generator) -> RgbdFrame:
+def without_background(frame: RgbdFrame, ground_truth: Skeletons, rng: np.random.Generator) -> RgbdFrame:
     """No readings far behind the people, as outdoors or where a sensor's range ends."""
     assert frame.depth is not None
-    farthest = float(truth.positions[..., 2].max(initial=1.0)) + rng.uniform(*_BEYOND)
+    farthest = float(ground_truth.positions[..., 2].max(initial=1.0)) + rng.uniform(*_BEYOND)
     return replace(frame, depth=np.where(frame.depth < farthest, frame.depth, np.float32(0)))
 
 
@@ -141,22 +143,24 @@ def cut(frame: RgbdFrame, rng: np.random.Generator) -> RgbdFrame:
     return replace(frame, camera=moved, depth=depth, color=None)
 
 
-def _judged(frame: RgbdFrame, truth: Skeletons, look: PoseSource) -> Poses:
-    found = look(frame)
-    somebody, known = somebody_there(frame, found, truth)
-    return Poses(pose_features(frame, found).columns[known], somebody[known])
+def _label(frame: RgbdFrame, ground_truth: Skeletons, source: PoseSource) -> Poses:
+    found = source(frame)
+    is_person, known = label_poses(frame, found, ground_truth)
+    return Poses(pose_features(frame, found).columns[known], is_person[known])
 
 
-def somebody_there(frame: RgbdFrame, found: Skeletons, truth: Skeletons) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(N,) whether a pose is a person's, and (N,) whether that can be said: not of one that is near somebody, nor of
-    one of somebody of whom hardly anything is in view."""
-    positions, _ = convert_joints(truth.positions, truth.joint_set, found.joint_set)
+def label_poses(
+    frame: RgbdFrame, found: Skeletons, ground_truth: Skeletons
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(N,) whether a pose is a person's, and (N,) whether that can be said: not of one that is near a person, nor of
+    one of a person of whom hardly anything is in view."""
+    positions, _ = convert_joints(ground_truth.positions, ground_truth.joint_set, found.joint_set)
     apart = mean_distances(found.positions, positions)
-    seen = (truth.status == JointStatus.MEASURED) & in_image(frame.camera, truth.positions)
+    seen = (ground_truth.status == JointStatus.MEASURED) & in_image(frame.camera, ground_truth.positions)
     enough = seen.sum(axis=1) >= MIN_VISIBLE_JOINTS
     nearest = apart.min(axis=1, initial=np.inf)
-    somebody = np.asarray((apart[:, enough] < MATCH_GATE).any(axis=1))
-    return somebody, somebody | (nearest > _NOBODY)
+    is_person = np.asarray((apart[:, enough] < MATCH_GATE).any(axis=1))
+    return is_person, is_person | (nearest > _NOBODY)
 
 
 def fit_verifier(poses: Poses, names: tuple[str, ...] = POSE_FEATURES) -> PoseVerifier:
@@ -166,22 +170,22 @@ def fit_verifier(poses: Poses, names: tuple[str, ...] = POSE_FEATURES) -> PoseVe
         names: of the evidence to use; the rest gets no weight.
 
     Raises:
-        ValueError: there are no poses of people, or none of nobody.
+        ValueError: all poses are of people, or none is.
     """
     if not 0 < poses.people.sum() < len(poses):
-        raise ValueError(f"{int(poses.people.sum())} of {len(poses)} poses are people's: a judge needs both kinds")
+        raise ValueError(f"{int(poses.people.sum())} of {len(poses)} poses are people's: a verifier needs both kinds")
     used = [POSE_FEATURES.index(name) for name in names]
     columns = poses.columns[:, used]
-    middle, spread = columns.mean(axis=0), np.maximum(columns.std(axis=0), 1e-6)
-    design = np.concatenate([(columns - middle) / spread, np.ones((len(poses), 1))], axis=1)
+    middle, deviation = columns.mean(axis=0), np.maximum(columns.std(axis=0), 1e-6)
+    design = np.concatenate([(columns - middle) / deviation, np.ones((len(poses), 1))], axis=1)
     ridge = np.diag([_RIDGE] * len(used) + [0.0])
     found = np.zeros(len(used) + 1)
     for _ in range(30):
         likely = 1 / (1 + np.exp(-design @ found))
         slope = design.T @ (likely - poses.people) + ridge @ found
         found = found - np.linalg.solve((design * (likely * (1 - likely))[:, None]).T @ design + ridge, slope)
-    weights = dict.fromkeys(POSE_FEATURES, 0.0) | dict(zip(names, (found[:-1] / spread).tolist(), strict=True))
-    return PoseVerifier(weights, float(found[-1] - found[:-1] @ (middle / spread)))
+    weights = dict.fromkeys(POSE_FEATURES, 0.0) | dict(zip(names, (found[:-1] / deviation).tolist(), strict=True))
+    return PoseVerifier(weights, float(found[-1] - found[:-1] @ (middle / deviation)))
 
 
 # Fits the pose verifier of a network on rendered training clips and writes it into the network's model card.
@@ -192,7 +196,7 @@ def fit_verifier(poses: Poses, names: tuple[str, ...] = POSE_FEATURES) -> PoseVe
 # belongs to a person. The network's confidence weighs most and differs between networks: fit again after training.
 
 
-#: One clip of so many tells how good the judge is and does not teach it.
+#: One clip of so many tells how good the verifier is and does not train it.
 _KEPT = 5
 #: All who are proposed are looked at.
 _PEOPLE = DetectionConfig(max_people=20)
@@ -204,40 +208,40 @@ def main_fit(arguments: Sequence[str] | None = None) -> int:
     config = EstimatorConfig(given.modality, threads=1, detection=_PEOPLE)
     path = given.weights or weights_file(config, given.modality)
     named = WeightsConfig(**{given.modality: str(path)})
-    judge_all = AcceptAll()
+    accept_all = AcceptAll()
     built = MODALITIES[given.modality].build(
-        given.modality, replace(config, weights=named), Components(verifier=judge_all)
+        given.modality, replace(config, weights=named), Components(verifier=accept_all)
     )
-    look = PoseSource(built, judge_all)
+    source = PoseSource(built, accept_all)
     rng = np.random.default_rng(given.seed)
     if given.clips is None:
         rendered = rendered_frames(StreamSettings(), given.seed, given.stream)
         found = [
-            poses_of([(without_color(each), each.truth)], look, rng)
+            poses_of([(without_color(each), each.ground_truth)], source, rng)
             for each in tqdm(rendered, unit="frame", total=given.stream)
         ]
     else:
         clips = [clip for clip in open_clips(given.clips)[:: given.clips_every] if isinstance(clip, ShardClip)]
-        found = [poses_of(frames_of(clip, given.every, rng), look, rng) for clip in tqdm(clips, unit="clip")]
+        found = [poses_of(frames_of(clip, given.every, rng), source, rng) for clip in tqdm(clips, unit="clip")]
     built.close()
     kept = Poses.together(found[::_KEPT])
-    teaching = Poses.together(poses for number, poses in enumerate(found) if number % _KEPT)
-    judge, other = (
-        fit_verifier(teaching),
-        fit_verifier(teaching, tuple(name for name in POSE_FEATURES if name != "confidence_logit")),
+    training = Poses.together(poses for number, poses in enumerate(found) if number % _KEPT)
+    fitted, other = (
+        fit_verifier(training),
+        fit_verifier(training, tuple(name for name in POSE_FEATURES if name != "confidence_logit")),
     )
-    for name, each in (("judge", judge), ("without 'confidence_logit'", other)):
+    for name, each in (("fitted", fitted), ("without 'confidence_logit'", other)):
         print(f"{name}: {_shown(each)}; {quality(each, kept)}")
     if not given.dry_run:
         tensors, record = load_weights(path, given.modality)
-        save_weights(path, tensors, replace(record, metrics={**record.metrics, **judge.metrics()}))
+        save_weights(path, tensors, replace(record, metrics={**record.metrics, **fitted.metrics()}))
         print(f"written into the record of {path}")
     return 0
 
 
-def quality(judge: PoseVerifier, poses: Poses) -> str:
-    """What a judge is worth on poses that did not teach it, in words."""
-    likely = judge.probabilities(poses.columns)
+def quality(verifier: PoseVerifier, poses: Poses) -> str:
+    """What a verifier is worth on poses that did not train it, in words."""
+    likely = verifier.probabilities(poses.columns)
     called = likely >= 0.5
     wrong = called & ~poses.people
     parts = [
@@ -250,8 +254,8 @@ def quality(judge: PoseVerifier, poses: Poses) -> str:
     return ", ".join(parts)
 
 
-def _shown(judge: PoseVerifier) -> str:
-    return ", ".join(f"{name} {value:.4f}" for name, value in {**judge.weights, "bias": judge.bias}.items())
+def _shown(verifier: PoseVerifier) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in {**verifier.weights, "bias": verifier.bias}.items())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -266,7 +270,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--every", type=int, default=6, help="frames of a clip; one of so many is looked at")
     parser.add_argument("--clips-every", type=int, default=3, help="clips; one of so many is looked at")
     parser.add_argument("--seed", type=int, default=0, help="of which frames, and what is cut off")
-    parser.add_argument("--dry-run", action="store_true", help="show the judge, write nothing")
+    parser.add_argument("--dry-run", action="store_true", help="show the verifier, write nothing")
     return parser
 
 

@@ -23,7 +23,7 @@ class ConfigError(TrainingError):
     """A configuration is wrong; the text names file, key, value and what is allowed."""
 
 
-# How a run is driven, whatever it teaches.
+# How a run is driven, whatever it trains.
 
 
 #: Marks a field of a configuration that does not change what is learned: a run may go on with another value.

@@ -73,10 +73,10 @@ class StepBatches(Sampler[list[SampleIndex]]):
     def __iter__(self) -> Iterator[list[SampleIndex]]:
         orders: dict[int, NDArray[np.intp]] = {}
         for step in range(self._first, self.steps):
-            places = range(step * self.batch + self._part, (step + 1) * self.batch, self._parts)
-            passes = {place // self.size for place in places}
+            indices = range(step * self.batch + self._part, (step + 1) * self.batch, self._parts)
+            passes = {index // self.size for index in indices}
             orders = {number: self._order(number, orders) for number in passes}
-            yield [SampleIndex(int(orders[p // self.size][p % self.size]), seed_of(self.seed, 1, p)) for p in places]
+            yield [SampleIndex(int(orders[p // self.size][p % self.size]), seed_of(self.seed, 1, p)) for p in indices]
 
     def _order(self, number: int, known: dict[int, NDArray[np.intp]]) -> NDArray[np.intp]:
         """The order of one pass over the data; made anew only when it is not known."""

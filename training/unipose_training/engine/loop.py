@@ -66,7 +66,7 @@ class Outcome:
 
     @property
     def to_be_saved(self) -> bool:
-        """The run is finished, and this process writes what it taught."""
+        """The run is finished, and this process writes what it trained."""
         return self.finished and self.first
 
     @property
@@ -186,7 +186,7 @@ _log = logging.getLogger(__name__)
 def train(
     task: Task, training: DataLoader[Any], validation: DataLoader[Any] | None, settings: RunSettings, output: Path
 ) -> Outcome:
-    """Teach a task until its last step, the end of its time, or a signal.
+    """Train a task until its last step, the end of its time, or a signal.
 
     ``output`` gets ``checkpoint.pt``, ``metrics.csv`` and ``tensorboard/``. When it holds a checkpoint
     the run goes on from there, and ends with the weights that it would have had in one piece (on the
@@ -218,7 +218,7 @@ class _Run:
         self._optimizer = make_optimizer(task, settings)
         self._stepper = Stepper(fabric, task, self._optimizer, settings)
         self._progress = load_checkpoint(output, fabric, task, self._optimizer)
-        self._tally = MetricAverager()
+        self._averager = MetricAverager()
         self._quiet = not fabric.is_global_zero
 
     def go(
@@ -253,7 +253,7 @@ class _Run:
         result = self._stepper.step(self._fabric.to_device(batch), progress.step)
         progress.step += 1
         progress.seconds += time.monotonic() - began
-        self._tally.add(result)
+        self._averager.add(result)
         self._count(result)
 
     def _count(self, result: StepResult) -> None:
@@ -263,13 +263,13 @@ class _Run:
         if result.good:
             return
         progress.skipped += 1
-        said = f"step {progress.step - 1}: {result}"
+        failure = f"step {progress.step - 1}: {result}"
         if progress.in_row >= self._settings.max_consecutive_nonfinite:
             raise TrainingError(
-                f"{said}; so were {progress.in_row} batches in a row. Lower the learning rate, or look at the samples"
+                f"{failure}; so were {progress.in_row} batches in a row. Lower the learning rate, or check the samples"
             )
         if progress.skipped.bit_count() == 1:  # the 1st, 2nd, 4th, 8th ...: said, but no flood
-            _log.warning("%s; the batch is left out, the %d. of this run", said, progress.skipped)
+            _log.warning("%s; the batch is left out, the %d. of this run", failure, progress.skipped)
 
     def _keep(
         self, log: RunLog | None, bar: tqdm[Any], validation: DataLoader[Any] | None, reason: EndedBy | None
@@ -292,7 +292,7 @@ class _Run:
     def _write(self, log: RunLog | None, bar: tqdm[Any]) -> None:
         """The figures of the steps since the last entry; the losses are those of the first process."""
         step, settings = self._progress.step, self._settings
-        means, speed = self._tally.take()
+        means, speed = self._averager.take()
         if log is None:
             return
         log.write(step, "training", means)
@@ -305,7 +305,7 @@ class _Run:
             _log.info("step %d of %d: loss %s, %.1f samples/s", step, settings.steps, loss, speed * settings.batch)
 
     def _bar(self) -> tqdm[Any]:
-        # disable=None: no bar where nobody looks, in a file or a pipe.
+        # disable=None: no bar where no one looks, in a file or a pipe.
         steps, done = self._settings.steps, self._progress.step
         return tqdm(total=steps, initial=done, desc="teaching", unit="step", disable=True if self._quiet else None)
 

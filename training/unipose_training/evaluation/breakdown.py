@@ -27,7 +27,7 @@ class Summary:
 
     Attributes:
         name: of the group.
-        joints: joints of the truth that count.
+        joints: joints of the ground truth that count.
         found: share of them for which there is a prediction; the mean errors are over these.
         mpjpe_mm, median_mm: where the people stand.
         root_aligned_mm: mean with both torsos at the origin.
@@ -81,12 +81,12 @@ def speeds(pairs: PosePairs) -> NDArray[np.float64]:
     """(N, J) true joint speeds, meters per second; NaN where a person was alone in time."""
     periods = frame_periods(pairs.clips, pairs.stamps_ns)
     steps = runs(pairs.clips, pairs.true_ids, pairs.stamps_ns, periods)
-    return joint_speeds(pairs.truth, pairs.stamps_ns, steps)
+    return joint_speeds(pairs.ground_truth, pairs.stamps_ns, steps)
 
 
 def _distances(pairs: PosePairs) -> NDArray[np.float64]:
     """(N, J): how far the person's torso is from the camera."""
-    away = np.linalg.norm(torsos(pairs.truth, pairs.joint_set), axis=-1)
+    away = np.linalg.norm(torsos(pairs.ground_truth, pairs.joint_set), axis=-1)
     return np.repeat(away[:, None], pairs.counted.shape[1], axis=1)
 
 
@@ -109,7 +109,7 @@ def _range_masks(values: NDArray[np.float64], edges: Sequence[float], unit: str)
 
 
 def _facing_masks(pairs: PosePairs) -> dict[str, NDArray[np.bool_]]:
-    angles = np.abs(facing_angles(pairs.truth, pairs.joint_set))[:, None]
+    angles = np.abs(facing_angles(pairs.ground_truth, pairs.joint_set))[:, None]
     shape = pairs.counted.shape
     masks = {name: np.broadcast_to((angles >= low) & (angles < high), shape) for name, (low, high) in FACING.items()}
     return masks | {"unknown": np.broadcast_to(~np.isfinite(angles), shape)}

@@ -1,8 +1,8 @@
 """``unipose calibrate``: make covariances and confidences as large as errors are on real people and on renders.
 
-Errors are taken where a set has 3D ground truth, and across the ray where a 2D network sees the same people (not of
-modalities that place their joints on its keypoints). Every set counts alike. The table that is printed judges each set
-by a calibration that has not seen it. With ``--write`` the calibration on all sets goes into
+Errors are taken where a set has 3D ground truth, and across the ray where a 2D network detects the same people (not of
+modalities that place their joints on its keypoints). Every set counts alike. The printed table evaluates each set by a
+calibration fitted without it. With ``--write`` the calibration on all sets goes into
 ``config/calibration.yaml``, with ``--write-weights`` into the model card of the weights that are named.
 """
 
@@ -49,7 +49,7 @@ _REFUSALS = (BackendError, DataError, EstimatorError, EvaluationError, OSError, 
 
 
 def main(argv: Sequence[str]) -> int:
-    """Fit, judge and write; 1 with one line on stderr when something given cannot be used."""
+    """Fit, evaluate and write; 1 with one line on stderr when something given cannot be used."""
     options = _parser().parse_args(argv)
     try:
         print(_calibrate(options))
@@ -90,7 +90,7 @@ def _calibrate(options: argparse.Namespace) -> str:
     for setting in settings:
         residuals = collect(setting, clips, renders, keypoints, options.every, options.clip_frames, options.stream)
         calibration = fit(residuals)
-        parts.append(f"### {setting.name}\n\n{report_table(judge_sets(residuals))}\n\n{_shown(calibration)}")
+        parts.append(f"### {setting.name}\n\n{report_table(evaluate_sets(residuals))}\n\n{_shown(calibration)}")
         if options.write:
             write_config(resource_path("config") / "calibration.yaml", setting.config.modality, calibration)
         if options.write_weights:
@@ -112,10 +112,10 @@ def _of_stream(setting: Setting, frames: int) -> Iterator[Residuals]:
         for each in tqdm(rendered_frames(StreamSettings(), 0, frames), desc=f"{setting.name}, stream", total=frames):
             shown.seen = each.keypoints
             frame = each.frame if setting.config.needs.color else without_color(each)
-            yield from _of_truth(frame, each.truth, estimator)
+            yield from _of_ground_truth(frame, each.ground_truth, estimator)
 
 
-def judge_sets(residuals: Residuals) -> list[SetReport]:
+def evaluate_sets(residuals: Residuals) -> list[SetReport]:
     """Each folder left out; and of a folder with several instants each instant."""
     by_folder = leave_one_out(residuals, lambda name: name.partition("/")[0])
     by_set = leave_one_out(residuals)
@@ -166,10 +166,10 @@ def _estimate(estimator: PoseEstimator, frame: RgbdFrame) -> Skeletons | None:
 def _of_real(
     clip: RealClip, real: RealFrame, found: Skeletons, keypoints: ReferenceKeypoints, modality: str
 ) -> Residuals:
-    if real.truth is not None:
+    if real.ground_truth is not None:
         # Instants of one recording are sets of their own: other poses, and often other people.
         name = clip.name.partition("_")[0] if "/" in clip.name else clip.subset
-        return residuals_in_3d(name, found, in_joint_set(real.truth, found.joint_set))
+        return residuals_in_3d(name, found, in_joint_set(real.ground_truth, found.joint_set))
     seen = None if modality in _ON_KEYPOINTS else keypoints.of(clip.name, real)
     if seen is None:
         return Residuals.together([])
@@ -177,17 +177,17 @@ def _of_real(
 
 
 def _of_render(clip: Clip, estimator: PoseEstimator, count: int) -> Iterator[Residuals]:
-    known = {skeletons.stamp_ns: skeletons for skeletons in clip.truth()}
+    known = {skeletons.stamp_ns: skeletons for skeletons in clip.ground_truth()}
     step = max(1, len(clip) // count)
     for frame in islice(clip.frames(), 0, step * count, step):
         if frame.stamp_ns in known:
-            yield from _of_truth(frame, known[frame.stamp_ns], estimator)
+            yield from _of_ground_truth(frame, known[frame.stamp_ns], estimator)
 
 
-def _of_truth(frame: RgbdFrame, truth: Skeletons, estimator: PoseEstimator) -> Iterator[Residuals]:
+def _of_ground_truth(frame: RgbdFrame, ground_truth: Skeletons, estimator: PoseEstimator) -> Iterator[Residuals]:
     found = _estimate(estimator, frame)
     if found is not None:
-        yield residuals_in_3d(_RENDERS, found, in_joint_set(truth, found.joint_set))
+        yield residuals_in_3d(_RENDERS, found, in_joint_set(ground_truth, found.joint_set))
 
 
 def write_config(path: Path, modality: str, calibration: Calibration) -> None:

@@ -1,4 +1,4 @@
-"""Fits what :mod:`unipose_ros.modalities.calibration` applies, and judges it on sets that were left out."""
+"""Fits what :mod:`unipose_ros.modalities.calibration` applies, and evaluates it on sets that were left out."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DOF = (3.0, 30.0)
 _MOST = 150
 #: Sets with fewer joints of a status do not say how large its ellipsoids have to be.
 _LEAST = 20
-#: Joints farther off than this belong to somebody else, meters.
+#: Joints farther off than this belong to another person, meters.
 _GROSS = 1.0
 #: What the published ellipsoid is to hold.
 LEVEL = 0.95
@@ -165,7 +165,7 @@ class SetReport:
 
 
 def leave_one_out(residuals: Residuals, group: Callable[[str], str] = str) -> list[SetReport]:
-    """Each group of sets judged by a calibration that has not seen it.
+    """Each group of sets evaluated by a calibration that has not seen it.
 
     Args:
         group: name of a set -> that of the group which is left out together.
@@ -177,11 +177,11 @@ def leave_one_out(residuals: Residuals, group: Callable[[str], str] = str) -> li
         inside = groups == name
         if inside.all():
             continue
-        reports += judge(name, residuals.select(inside), fit(residuals.select(~inside)), together)
+        reports += evaluate(name, residuals.select(inside), fit(residuals.select(~inside)), together)
     return reports
 
 
-def judge(name: str, residuals: Residuals, left_out: Calibration, together: Calibration) -> list[SetReport]:
+def evaluate(name: str, residuals: Residuals, left_out: Calibration, together: Calibration) -> list[SetReport]:
     """Of all joints, and of those of each status."""
     every = np.ones(len(residuals), np.bool_)
     masks = {"all": every, "measured": residuals.measured, "inferred": ~residuals.measured}

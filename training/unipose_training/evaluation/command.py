@@ -1,4 +1,4 @@
-"""``unipose evaluate``: judge a modality on recordings or on a data set.
+"""``unipose evaluate``: evaluate a modality on recordings or on a data set.
 
 Every frame goes through the estimator and the tracker that the node uses, without ROS and
 without a clock. Leaves in the output folder: ``metrics.json``, ``report.html`` and
@@ -50,9 +50,9 @@ from unipose_training.datasets.registry import DATA_SETS, open_data_set
 from unipose_training.evaluation.errors import EvaluationError
 from unipose_training.evaluation.metrics.cross_view import read_camera_poses
 from unipose_training.evaluation.protocols.coco import RESULTS as COCO_RESULTS
-from unipose_training.evaluation.protocols.coco import judge_coco
+from unipose_training.evaluation.protocols.coco import evaluate_coco
 from unipose_training.evaluation.protocols.human36m import NAME as _HUMAN36M
-from unipose_training.evaluation.protocols.human36m import judge_human36m
+from unipose_training.evaluation.protocols.human36m import evaluate_human36m
 from unipose_training.evaluation.protocols.itop import ItopScore, protocol_report, score_itop
 from unipose_training.evaluation.real_run import evaluate_real_frames, output_files, settings_of
 from unipose_training.evaluation.replay import ReplayedFrame
@@ -65,7 +65,7 @@ from unipose_training.evaluation.units import require_units
 # Data sets and files of predictions in ``unipose evaluate``.
 
 
-#: Images without depth or camera: judged in 2D.
+#: Images without depth or camera: evaluated in 2D.
 _COCO = "coco"
 _VIDEO = "comparison.mp4"
 
@@ -82,24 +82,24 @@ def add_data_set_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--coordinates", choices=COORDINATES, default="", help="of the predictions; default by suffix")
 
 
-def has_own_judge(options: argparse.Namespace) -> bool:
-    """Whether :func:`judge_alone` judges what the options name, without replaying clips."""
+def has_own_protocol(options: argparse.Namespace) -> bool:
+    """Whether :func:`run_protocol` evaluates what the options name, without replaying clips."""
     return options.predictions is not None or options.dataset in (_COCO, _HUMAN36M)
 
 
-def judge_alone(options: argparse.Namespace) -> str:
+def run_protocol(options: argparse.Namespace) -> str:
     """The data set's own tables for COCO's images, Human3.6M's poses or a file of predictions.
 
     Raises:
         EvaluationError: the options do not go together.
         DataError: a file cannot be read, or the files do not belong together.
-        WeightsError: MoveNet or the lifter is judged, and its weights are absent.
+        WeightsError: MoveNet or the lifter is evaluated, and its weights are absent.
     """
     if options.dataset is None or options.root is None or options.recordings:
         raise EvaluationError("--dataset and --root go together, and without recordings")
     if options.dataset == _HUMAN36M:
-        return judge_human36m(options)
-    return judge_coco(options) if options.dataset == _COCO else judge_predictions(options)
+        return evaluate_human36m(options)
+    return evaluate_coco(options) if options.dataset == _COCO else evaluate_predictions(options)
 
 
 def data_set_clips(options: argparse.Namespace) -> Sequence[IndexedClip]:
@@ -111,14 +111,14 @@ def data_set_clips(options: argparse.Namespace) -> Sequence[IndexedClip]:
     """
     if options.dataset is None and options.root is None:
         if not options.recordings:
-            raise EvaluationError("there is nothing to judge; name recordings, or --dataset and --root")
+            raise EvaluationError("there is nothing to evaluate; name recordings, or --dataset and --root")
         return []
     if options.dataset is None or options.root is None or options.recordings:
         raise EvaluationError("--dataset and --root go together, and without recordings")
     return open_data_set(options.dataset, options.root, options.subset)
 
 
-def judge_predictions(options: argparse.Namespace) -> str:
+def evaluate_predictions(options: argparse.Namespace) -> str:
     """ITOP's tables for a file of predictions; also written to ``itop.md`` in the output folder.
 
     Raises:
@@ -135,13 +135,13 @@ def judge_predictions(options: argparse.Namespace) -> str:
     return _write(options.output, score, view, split, options.predictions.name)
 
 
-def judge_itop_frames(options: argparse.Namespace, frames: Sequence[ReplayedFrame], name: str) -> str:
+def evaluate_itop_frames(options: argparse.Namespace, frames: Sequence[ReplayedFrame], name: str) -> str:
     """ITOP's tables for a run, from the frames with valid labels; also written to ``itop.md``."""
-    pairs = [(_single(f.predicted), _single(f.truth)) for f in frames if f.truth is not None]
+    pairs = [(_single(f.predicted), _single(f.ground_truth)) for f in frames if f.ground_truth is not None]
     if not pairs:
-        raise EvaluationError("no frame with valid labels was judged; raise --limit")
-    predicted, truth = (np.stack(side) for side in zip(*pairs, strict=True))
-    return _write(options.output, score_itop(predicted, truth), *_view_and_split(options.subset), name)
+        raise EvaluationError("no frame with valid labels was evaluated; raise --limit")
+    predicted, ground_truth = (np.stack(side) for side in zip(*pairs, strict=True))
+    return _write(options.output, score_itop(predicted, ground_truth), *_view_and_split(options.subset), name)
 
 
 def _single(people: Skeletons) -> NDArray[np.float64]:
@@ -180,14 +180,14 @@ def main(argv: Sequence[str], estimator: PoseEstimator | None = None) -> int:
     """Run the evaluation; 1 with one line on stderr when something given cannot be used.
 
     Args:
-        estimator: to judge instead of the one that the arguments name.
+        estimator: to evaluate instead of the one that the arguments name.
     """
     options = _parser().parse_args(argv)
     command = shlex.join(["unipose", "evaluate", *argv])
     try:
-        if has_own_judge(options):
+        if has_own_protocol(options):
             with _output(options, _tables(options)):
-                print(judge_alone(options))
+                print(run_protocol(options))
             return 0
         if options.dataset == REAL_FRAMES:
             with _logged_once("unipose_training"):
@@ -203,12 +203,12 @@ def main(argv: Sequence[str], estimator: PoseEstimator | None = None) -> int:
 @contextmanager
 def _logged_once(package: str) -> Iterator[None]:
     """Recordings are read several times; what their readers warn of is said the first time only."""
-    said: set[str] = set()
+    reported: set[str] = set()
 
     def is_new(record: logging.LogRecord) -> bool:
         text = record.getMessage()
-        new = text not in said
-        said.add(text)
+        new = text not in reported
+        reported.add(text)
         return new
 
     handler = logging.StreamHandler()
@@ -241,13 +241,13 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="MODALITY",
-        help=f"what to judge: {', '.join(sorted(MODALITIES))} (default: {EstimatorConfig.modality}); for real-frames "
+        help=f"modality: {', '.join(sorted(MODALITIES))} (default: {EstimatorConfig.modality}); for real-frames "
         "several with commas between, also MODALITY/DETECTOR, MODALITY/no-depth and all",
     )
     add("--output", type=Path, default=Path("evaluation"), help="folder for the results (default: %(default)s)")
-    add("--no-tracking", action="store_true", help="judge each frame for itself: no ids, no smoothing")
+    add("--no-tracking", action="store_true", help="evaluate each frame for itself: no ids, no smoothing")
     add("--limit", type=positive, metavar="N", help="at most the first N frames of each recording")
-    add("--joint-set", choices=sorted(JOINT_SETS), help="to judge in (default: that of the predictions)")
+    add("--joint-set", choices=sorted(JOINT_SETS), help="to evaluate in (default: that of the predictions)")
     add(
         "--camera-poses",
         type=Path,
@@ -292,18 +292,18 @@ def _evaluate(options: argparse.Namespace, estimator: PoseEstimator | None, comm
     total = sum(min(len(clip), options.limit or len(clip)) for clip in clips)
     with _output(options, names) as owned:
         with (
-            closing(estimator or build_estimator(config)) as judged,
+            closing(estimator or build_estimator(config)) as estimator_in_use,
             tqdm(total=total, desc="judging", unit="frame") as bar,
         ):
             results, frames = evaluate_clips(
-                clips, judged, not options.no_tracking, joint_set, options.limit, poses, advance=bar.update
+                clips, estimator_in_use, not options.no_tracking, joint_set, options.limit, poses, advance=bar.update
             )
         write_atomic(options.output / "metrics.json", results.to_json())
         owned.remove_earlier(_VIDEO)  # one of an earlier evaluation would not fit these figures
         _write_report(options.output, clips, results, frames, not options.no_video, command)
         print(_summary(results))
         if options.dataset == "itop":
-            print(judge_itop_frames(options, frames, results.modality))
+            print(evaluate_itop_frames(options, frames, results.modality))
     print(f"report, metrics and video are in {options.output}")
 
 
@@ -345,7 +345,7 @@ def estimator_config(options: argparse.Namespace, modality: str = "") -> Estimat
     """
     named = [modality] if modality else _modalities(options)
     if len(named) > 1:
-        raise EstimatorError(f"--modality {','.join(named)}: several are judged with --dataset {REAL_FRAMES} only")
+        raise EstimatorError(f"--modality {','.join(named)}: several are evaluated with --dataset {REAL_FRAMES} only")
     files = dict(text.partition("=")[::2] for text in options.weights)
     known = [field.name for field in fields(WeightsConfig)]
     for name, file in files.items():
@@ -378,9 +378,9 @@ def _write_report(
 
 def _summary(results: Results) -> str:
     if results.accuracy is None:
-        return f"{results.frames} frames without truth, {results.label_free.people} people"
+        return f"{results.frames} frames without ground truth, {results.label_free.people} people"
     if not results.accuracy.overall.joints:
-        return f"{results.frames} frames in which nobody is to be seen, {results.accuracy.people.extra} people invented"
+        return f"{results.frames} frames without visible people, {results.accuracy.people.extra} false people"
     overall, people = results.accuracy.overall, results.accuracy.people
     return (
         f"{results.frames} frames: MPJPE {overall.mpjpe_mm:.1f} mm (median {overall.median_mm:.1f}), "

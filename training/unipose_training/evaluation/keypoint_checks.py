@@ -1,4 +1,4 @@
-"""Predictions against what a 2D network sees of the same people, for frames without 3D ground truth.
+"""Predictions against what a 2D network detects of the same people, for frames without 3D ground truth.
 
 A 2D network errs too: these figures find faults and compare methods; they prove nothing about a single person.
 """
@@ -57,7 +57,7 @@ def pair_with_keypoints(
 ) -> KeypointPairs:
     """Pair predictions with a 2D network's people by the mean distance in the image, one to one.
 
-    Somebody with left and right exchanged is the same person: of both ways the nearer one counts.
+    A person with left and right swapped is the same person: of both ways the nearer one counts.
     """
     known = keypoints.confidences >= min_confidence
     pixels, _ = convert_joints(
@@ -86,14 +86,14 @@ def relative_errors(pairs: KeypointPairs) -> NDArray[np.float64]:
 
 
 def keypoint_swaps(pairs: KeypointPairs) -> Swaps:
-    """Poses that fit the 2D network's better with left and right exchanged."""
+    """Poses that fit the 2D network's better with left and right swapped."""
     scale = pairs.heights[:, None, None]
     return count_swaps(pairs.projected / scale, pairs.seen / scale, pairs.joint_set, _MIN_APART)
 
 
 @dataclass(frozen=True, eq=False)
 class StretchedArms:
-    """A arms that the 2D network sees straight.
+    """Arms that the 2D network detects straight.
 
     Attributes:
         ratios: (A,) predicted over seen length.
@@ -114,7 +114,7 @@ def arm_stretch(pairs: KeypointPairs) -> StretchedArms:
     An arm is taken where the 2D network is certain (0.3) of shoulder, elbow and wrist, the arm looks straight
     (shoulder to wrist at least 0.95 of the way over the elbow) and is at least 0.15 of the person's height long.
     Both lengths are from shoulder to wrist, of the predicted joints as they are projected into the image; an arm that
-    is predicted folded, shortened or turned to the camera gives a ratio below 1. Of somebody with left and right
+    is predicted folded, shortened or turned to the camera gives a ratio below 1. Of a person with left and right
     exchanged the other arm is compared, so that the exchange does not count here.
     """
     seen, projected = (
@@ -132,8 +132,8 @@ def arm_stretch(pairs: KeypointPairs) -> StretchedArms:
 
 def _parts(values: NDArray[np.float64], joint_set: JointSet, parts: tuple[str, ...]) -> NDArray[np.float64]:
     """(K, J, 2) -> (K, 2, P, 2): these landmarks of the left and of the right side."""
-    places = joint_set.landmarks
-    return values[:, [[places.index(f"{side}_{part}") for part in parts] for side in ("left", "right")]]
+    names = joint_set.landmarks
+    return values[:, [[names.index(f"{side}_{part}") for part in parts] for side in ("left", "right")]]
 
 
 def _away(arms: NDArray[np.float64], pairs: KeypointPairs) -> NDArray[np.bool_]:

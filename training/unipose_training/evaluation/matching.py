@@ -15,7 +15,7 @@ from unipose_ros.joint_sets import ITOP15, JointSet, convert_joints
 from unipose_ros.tracking.assignment import match, mean_distances
 from unipose_training.evaluation.metrics.pose import joint_errors, procrustes_aligned
 
-#: A prediction whose joints are further than this from a true person's on average is somebody else, meters.
+#: A prediction whose joints are further than this from a true person's on average is another person, meters.
 MATCH_GATE = 0.5
 #: With fewer visible joints than this a true person can be neither demanded nor denied.
 MIN_VISIBLE_JOINTS = 3
@@ -28,7 +28,7 @@ class Matches:
     Attributes:
         predicted, true: (M,) the pairs, among those true people who count.
         missed: true people who count and have no prediction.
-        extra: predictions of nobody (false positives).
+        extra: predictions without a person (false positives).
         ignored: true people who do not count, because almost nothing of them can be seen.
         excused: predictions of those who do not count.
     """
@@ -41,15 +41,15 @@ class Matches:
     excused: NDArray[np.intp]
 
 
-def match_people(predicted: Skeletons, truth: Skeletons, gate: float = MATCH_GATE) -> Matches:
+def match_people(predicted: Skeletons, ground_truth: Skeletons, gate: float = MATCH_GATE) -> Matches:
     """Pair predictions with true people at the least total of mean joint distances, within the gate.
 
     True people of whom fewer than :data:`MIN_VISIBLE_JOINTS` joints are visible take part, so
     that a prediction of them is no false positive, but they do not count.
     """
-    distances = mean_distances(truth.positions, predicted.positions)
-    true, found = match(distances, np.full(len(truth), gate))
-    demanded = (truth.status == JointStatus.MEASURED).sum(axis=1) >= MIN_VISIBLE_JOINTS
+    distances = mean_distances(ground_truth.positions, predicted.positions)
+    true, found = match(distances, np.full(len(ground_truth), gate))
+    demanded = (ground_truth.status == JointStatus.MEASURED).sum(axis=1) >= MIN_VISIBLE_JOINTS
     counts = demanded[true]
     return Matches(
         predicted=found[counts],
@@ -66,7 +66,7 @@ class Detection:
     """How many of the people were found.
 
     Attributes:
-        frames: frames with truth.
+        frames: frames with ground truth.
         people: true people who count, over all frames.
         matched, missed, extra: of the true and the predicted people.
         ignored: true people who did not count.
@@ -113,16 +113,16 @@ _TORSO = ITOP15.index("torso")
 
 @dataclass(frozen=True, eq=False)
 class ScoredFrame:
-    """One frame with truth: what was predicted, what is true, and who is who.
+    """One frame with ground truth: what was predicted, what is true, and who is who.
 
     Attributes:
         clip: number of the recording.
-        predicted, truth: in the same joint set and the camera's optical frame.
+        predicted, ground_truth: in the same joint set and the camera's optical frame.
     """
 
     clip: int
     predicted: Skeletons
-    truth: Skeletons
+    ground_truth: Skeletons
     matches: Matches
 
 
@@ -135,7 +135,7 @@ class PosePairs:
         clips: (N,) number of the recording.
         stamps_ns: (N,) of the frame.
         true_ids, predicted_ids: (N,) track ids; "" where there is none.
-        truth, predicted: (N, J, 3) meters, NaN for a missing joint; a person who was not found has no joint.
+        ground_truth, predicted: (N, J, 3) meters, NaN for a missing joint; a person who was not found has no joint.
         visible: (N, J) the camera sees this joint's place on the person.
         measured: (N, J) the prediction claims to have measured the joint.
         confidences: (N, J) of the prediction, NaN where it has no joint.
@@ -147,7 +147,7 @@ class PosePairs:
     stamps_ns: NDArray[np.int64]
     true_ids: NDArray[np.str_]
     predicted_ids: NDArray[np.str_]
-    truth: NDArray[np.float64]
+    ground_truth: NDArray[np.float64]
     predicted: NDArray[np.float64]
     visible: NDArray[np.bool_]
     measured: NDArray[np.bool_]
@@ -159,8 +159,8 @@ class PosePairs:
 
     @cached_property
     def counted(self) -> NDArray[np.bool_]:
-        """(N, J) the truth has this joint; a prediction without it is wrong."""
-        return np.asarray(np.isfinite(self.truth).all(axis=-1))
+        """(N, J) the ground truth has this joint; a prediction without it is wrong."""
+        return np.asarray(np.isfinite(self.ground_truth).all(axis=-1))
 
     @cached_property
     def found(self) -> NDArray[np.bool_]:
@@ -169,19 +169,21 @@ class PosePairs:
 
     @cached_property
     def errors(self) -> NDArray[np.float64]:
-        """(N, J) meters where the people stand; NaN without prediction or truth."""
-        return joint_errors(self.predicted, self.truth)
+        """(N, J) meters where the people stand; NaN without prediction or ground truth."""
+        return joint_errors(self.predicted, self.ground_truth)
 
     @cached_property
     def root_aligned_errors(self) -> NDArray[np.float64]:
         """(N, J) meters after moving both torsos to the origin."""
-        predicted, truth = (values - torsos(values, self.joint_set)[:, None] for values in (self.predicted, self.truth))
-        return joint_errors(predicted, truth)
+        predicted, ground_truth = (
+            values - torsos(values, self.joint_set)[:, None] for values in (self.predicted, self.ground_truth)
+        )
+        return joint_errors(predicted, ground_truth)
 
     @cached_property
     def procrustes_errors(self) -> NDArray[np.float64]:
         """(N, J) meters after the best similarity of each pose."""
-        return joint_errors(procrustes_aligned(self.predicted, self.truth), self.truth)
+        return joint_errors(procrustes_aligned(self.predicted, self.ground_truth), self.ground_truth)
 
 
 def torsos(positions: NDArray[np.floating], joint_set: JointSet) -> NDArray[np.float64]:
@@ -202,17 +204,17 @@ def pose_pairs(frames: Sequence[ScoredFrame], joint_set: JointSet) -> PosePairs:
 
 
 def _frame_rows(frame: ScoredFrame) -> dict[str, NDArray[Any]]:
-    matches, truth, predicted = frame.matches, frame.truth, frame.predicted
+    matches, ground_truth, predicted = frame.matches, frame.ground_truth, frame.predicted
     people = np.concatenate([matches.true, matches.missed])
-    found, joints = len(matches.true), truth.positions.shape[1]
+    found, joints = len(matches.true), ground_truth.positions.shape[1]
     rows: dict[str, NDArray[Any]] = {
         "clips": np.full(len(people), frame.clip, np.int64),
-        "stamps_ns": np.full(len(people), truth.stamp_ns, np.int64),
-        "true_ids": np.array([truth.ids[i] for i in people], np.str_),
+        "stamps_ns": np.full(len(people), ground_truth.stamp_ns, np.int64),
+        "true_ids": np.array([ground_truth.ids[i] for i in people], np.str_),
         "predicted_ids": np.array([predicted.ids[i] for i in matches.predicted] + [""] * len(matches.missed), np.str_),
-        "truth": truth.positions[people].astype(np.float64),
+        "ground_truth": ground_truth.positions[people].astype(np.float64),
         "predicted": np.full((len(people), joints, 3), np.nan),
-        "visible": truth.status[people] == JointStatus.MEASURED,
+        "visible": ground_truth.status[people] == JointStatus.MEASURED,
         "measured": np.zeros((len(people), joints), np.bool_),
         "confidences": np.full((len(people), joints), np.nan),
         "covariances": np.full((len(people), joints, 6), np.nan),
@@ -232,7 +234,7 @@ def _no_rows(joints: int) -> dict[str, NDArray[Any]]:
         "stamps_ns": np.zeros(0, np.int64),
         "true_ids": np.zeros(0, np.str_),
         "predicted_ids": np.zeros(0, np.str_),
-        "truth": np.zeros((0, joints, 3)),
+        "ground_truth": np.zeros((0, joints, 3)),
         "predicted": np.zeros((0, joints, 3)),
         "visible": np.zeros((0, joints), np.bool_),
         "measured": np.zeros((0, joints), np.bool_),

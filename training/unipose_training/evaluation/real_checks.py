@@ -24,7 +24,7 @@ from unipose_training.evaluation.keypoint_checks import (
 from unipose_training.evaluation.masks import match_masks
 from unipose_training.evaluation.matching import match_people
 from unipose_training.evaluation.metrics.reference_free import IN_FRONT
-from unipose_training.evaluation.metrics.tracking import places
+from unipose_training.evaluation.metrics.tracking import person_positions
 from unipose_training.evaluation.replay import ReplayedFrame
 
 #: A keypoint of a joint of this fraction of the height or less away is near.
@@ -40,8 +40,8 @@ class FalsePerson:
         stamp_ns: of the frame.
         place: meters in the camera's optical frame.
         score: what the estimator says of the person.
-        why: what it was judged by.
-        confirmed: the 2D network sees somebody there, too; ``None`` without color.
+        why: what it was evaluated by.
+        confirmed: the 2D network detects a person there, too; ``None`` without color.
     """
 
     clip: str
@@ -58,17 +58,17 @@ class RealChecks:
 
     Attributes:
         subset: the set that it is of.
-        judged_by: what tells who is there: ``joints``, ``masks``, ``keypoints``, ``number`` or ``""``.
+        reference: what tells which people are present: ``joints``, ``masks``, ``keypoints``, ``number`` or ``""``.
         predicted, people, found, duplicates: how many were predicted, are there, were found, were found twice.
-        false_people: predictions where no person is, or whom the 2D network does not see where it has to judge.
+        false_people: predictions where no person is, or whom the 2D network does not see where it has to evaluate.
         keypoint_errors: (K,) distances to the 2D network's keypoints, as fractions of the person's height.
         swaps: poses whose sides can be compared with the 2D network's, and how many have them exchanged.
-        arms: of those that the 2D network sees stretched.
+        arms: of those that the 2D network detects stretched.
         gaps: (G,) meters by which the measured surface is behind a joint.
     """
 
     subset: str
-    judged_by: str
+    reference: str
     predicted: int
     people: int
     found: int
@@ -81,7 +81,7 @@ class RealChecks:
 
 
 class ReferenceKeypoints:
-    """What a 2D network sees in each frame, looked at once for all modalities.
+    """What a 2D network detects in each frame, looked at once for all modalities.
 
     Args:
         detector: the network; ``None`` for none, and nothing is seen.
@@ -108,21 +108,21 @@ def check_real_frame(
 ) -> RealChecks:
     """All checks of one frame.
 
-    Who is there is told by the best that is known: ground truth joints (within 50 cm on average), else masks (most
-    joints inside), else the 2D network's people, else a number, of which at most so many are found.
+    The people present are taken from the best source: ground truth joints (within 50 cm on average), else masks
+    (most joints inside), else the 2D network's people, else a number, of which at most so many are found.
     """
     predicted, camera = replayed.predicted, real.frame.camera
     pairs = None if keypoints is None else pair_with_keypoints(camera, predicted, keypoints)
-    judged_by, people, found, duplicates, extra = _who_is_there(real, predicted, keypoints, pairs)
+    reference, people, found, duplicates, extra = _who_is_there(real, predicted, keypoints, pairs)
     seen = _swaps(pairs)
     return RealChecks(
         subset=subset,
-        judged_by=judged_by,
+        reference=reference,
         predicted=len(predicted),
         people=people,
         found=found,
         duplicates=duplicates,
-        false_people=tuple(_false_people(clip, predicted, extra, judged_by, pairs)),
+        false_people=tuple(_false_people(clip, predicted, extra, reference, pairs)),
         keypoint_errors=np.zeros(0) if pairs is None else relative_errors(pairs),
         swaps=seen,
         arms=NO_ARMS if pairs is None else arm_stretch(pairs),
@@ -133,9 +133,9 @@ def check_real_frame(
 def _who_is_there(
     real: RealFrame, predicted: Skeletons, keypoints: Keypoints2D | None, pairs: KeypointPairs | None
 ) -> tuple[str, int, int, int, NDArray[np.intp]]:
-    """What it is judged by; people there, found and found twice; and the false predictions."""
-    if real.truth is not None:
-        matches = match_people(predicted, real.truth)
+    """What it is evaluated by; people there, found and found twice; and the false predictions."""
+    if real.ground_truth is not None:
+        matches = match_people(predicted, real.ground_truth)
         return "joints", len(matches.true) + len(matches.missed), len(matches.true), 0, matches.extra
     if real.mask is not None:
         masked = match_masks(real.frame.camera, predicted.positions, real.mask)
@@ -151,13 +151,13 @@ def _who_is_there(
 
 
 def _false_people(
-    clip: str, predicted: Skeletons, extra: NDArray[np.intp], judged_by: str, pairs: KeypointPairs | None
+    clip: str, predicted: Skeletons, extra: NDArray[np.intp], reference: str, pairs: KeypointPairs | None
 ) -> Iterator[FalsePerson]:
-    where = places(predicted)
+    where = person_positions(predicted)
     for person in extra:
         x, y, z = (float(value) for value in where[person])
         confirmed = None if pairs is None else bool(np.isin(person, pairs.predicted))
-        yield FalsePerson(clip, predicted.stamp_ns, (x, y, z), float(predicted.scores[person]), judged_by, confirmed)
+        yield FalsePerson(clip, predicted.stamp_ns, (x, y, z), float(predicted.scores[person]), reference, confirmed)
 
 
 def _swaps(pairs: KeypointPairs | None) -> tuple[int, int]:
@@ -189,11 +189,11 @@ class RealSubset:
 
     Attributes:
         name: of the set; a sequence that was tracked is called so.
-        judged_by: what tells who is there (:class:`RealChecks`), most frames' first.
-        frames: how many were judged.
+        reference: what tells which people are present (:class:`RealChecks`), most frames' first.
+        frames: how many were evaluated.
         predicted, people, found, duplicates, false_people: sums over the frames.
-        confirmed: false people whom the 2D network sees, too: the masks may lack them.
-        unconfirmed: predictions that the 2D network does not see, where nothing else says who is there: they may be
+        confirmed: false people whom the 2D network detects, too: the masks may lack them.
+        unconfirmed: predictions that the 2D network does not confirm, where there is no other reference: they may be
             people whom it overlooks.
         false_per_frame: false people per frame.
         keypoint_median: median distance to the 2D network's keypoints, as a fraction of the person's height.
@@ -206,7 +206,7 @@ class RealSubset:
     """
 
     name: str
-    judged_by: str
+    reference: str
     frames: int
     predicted: int
     people: int
@@ -240,7 +240,7 @@ class RealResults:
     false_people: tuple[FalsePerson, ...]
 
     def of(self, name: str) -> RealSubset | None:
-        """A set by its name; ``None`` when it was not judged."""
+        """A set by its name; ``None`` when it was not evaluated."""
         return next((subset for subset in self.subsets if subset.name == name), None)
 
 
@@ -262,13 +262,13 @@ def _summary(name: str, checks: Sequence[RealChecks]) -> RealSubset:
         np.concatenate([getattr(check, field) for check in checks]) for field in ("keypoint_errors", "gaps")
     )
     arms, away = (np.concatenate([getattr(check.arms, field) for check in checks]) for field in ("ratios", "away"))
-    judges = [check.judged_by for check in checks if check.judged_by]
+    references = [check.reference for check in checks if check.reference]
     extra = [person for check in checks for person in check.false_people]
     false = [person for person in extra if person.why != "keypoints"]
     nan = float("nan")
     return RealSubset(
         name=name,
-        judged_by=", ".join(sorted(set(judges), key=lambda judge: -judges.count(judge))),
+        reference=", ".join(sorted(set(references), key=lambda reference: -references.count(reference))),
         frames=len(checks),
         predicted=sum(check.predicted for check in checks),
         people=sum(check.people for check in checks),

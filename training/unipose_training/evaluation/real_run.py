@@ -50,7 +50,7 @@ _TRACKED = ", tracked"
 
 @dataclass(frozen=True)
 class Setting:
-    """What is judged.
+    """What is evaluated.
 
     Attributes:
         name: as it was asked for: ``points``, ``points/keypoints``, ``rgb/no-depth``.
@@ -120,7 +120,7 @@ class _FrameByFrame:
 
 
 @dataclass(frozen=True, eq=False)
-class JudgedFrames:
+class EvaluatedFrames:
     """What a setting made of the frames.
 
     Attributes:
@@ -135,7 +135,7 @@ class JudgedFrames:
     checks: Sequence[RealChecks]
 
 
-def judge_setting(
+def evaluate_setting(
     setting: Setting,
     clips: Sequence[RealClip],
     keypoints: ReferenceKeypoints,
@@ -143,7 +143,7 @@ def judge_setting(
     limit: int | None = None,
     tracking: bool = True,
     advance: Callable[[], object] = lambda: None,
-) -> JudgedFrames:
+) -> EvaluatedFrames:
     """Run one setting over all clips frame by frame, and over sequences with tracking, too.
 
     Raises:
@@ -167,7 +167,7 @@ def judge_setting(
             tracked, followed = evaluate_clips(sequences, estimator, True, joint_set, limit)
             real_tracked = renamed(summarize_real(list(check_real_clips(sequences, followed, keypoints))), _TRACKED)
     evaluation = RealEvaluation(setting.name, results, summarize_real(checks), tracked, real_tracked)
-    return JudgedFrames(usable, evaluation, frames, checks)
+    return EvaluatedFrames(usable, evaluation, frames, checks)
 
 
 def _can_see(setting: Setting, needs: RequiredInputs, clip: RealClip) -> bool:
@@ -186,7 +186,7 @@ def evaluate_real_frames(
     joint_set: JointSet | None,
     command: str,
 ) -> str:
-    """Judge what the options name, write it to the output folder, and return the table.
+    """Evaluate what the options name, write it to the output folder, and return the table.
 
     Of each setting there are ``metrics.json``, ``report.html`` and ``overlays/``; of several in a folder each.
     ``table.md`` compares them.
@@ -201,7 +201,7 @@ def evaluate_real_frames(
         total = sum(min(len(clip), options.limit or len(clip)) for clip in clips)
         try:
             with tqdm(total=total, desc=setting.name, unit="frame") as bar:
-                judged = judge_setting(
+                evaluated = evaluate_setting(
                     setting, clips, keypoints, joint_set, options.limit, not options.no_tracking, bar.update
                 )
         except WeightsError as error:
@@ -209,8 +209,8 @@ def evaluate_real_frames(
                 raise
             _log.warning("%s: left out, %s", setting.name, error)
             continue
-        _write(folder, judged, command)
-        done.append(judged.evaluation)
+        _write(folder, evaluated, command)
+        done.append(evaluated.evaluation)
     if not done:
         raise EvaluationError(f"--modality {', '.join(setting.name for setting in settings)}: there are no weights")
     table = comparison(done)
@@ -220,8 +220,8 @@ def evaluate_real_frames(
 
 def output_files(settings: Sequence[Setting]) -> list[str]:
     """Names of the files that are written, relative to the output folder, but for the overlays."""
-    places = [_folder(setting, settings) for setting in settings]
-    return ["table.md", *(str(place / name) for place in places for name in ("metrics.json", "report.html"))]
+    folders = [_folder(setting, settings) for setting in settings]
+    return ["table.md", *(str(place / name) for place in folders for name in ("metrics.json", "report.html"))]
 
 
 def _folder(setting: Setting, settings: Sequence[Setting]) -> Path:
@@ -236,9 +236,9 @@ def _reference(options: argparse.Namespace) -> KeypointDetector | None:
         return None
 
 
-def _write(folder: Path, judged: JudgedFrames, command: str) -> None:
+def _write(folder: Path, evaluated: EvaluatedFrames, command: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    evaluation = judged.evaluation
+    evaluation = evaluated.evaluation
     content = {
         **asdict(evaluation.results),
         "setting": evaluation.name,
@@ -247,6 +247,6 @@ def _write(folder: Path, judged: JudgedFrames, command: str) -> None:
         "real_tracked": None if evaluation.real_tracked is None else asdict(evaluation.real_tracked),
     }
     write_atomic(folder / "metrics.json", json.dumps(plain(content), indent=2, allow_nan=False) + "\n")
-    images = draw_real(judged.clips, judged.frames, judged.checks, folder / "overlays")
+    images = draw_real(evaluated.clips, evaluated.frames, evaluated.checks, folder / "overlays")
     page = real_page(evaluation, images, f"{evaluation.name} on {NAME}", command)
     write_atomic(folder / "report.html", page)

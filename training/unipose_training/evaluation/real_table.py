@@ -37,12 +37,12 @@ Column = Callable[[RealEvaluation, Accuracy], str]
 
 def comparison(evaluations: Sequence[RealEvaluation]) -> str:
     """All tables: with 3D ground truth, what kinds of joints it is sure of, limbs, then each set without."""
-    judged = [(each, each.results.accuracy) for each in evaluations]
-    true = [(each, accuracy) for each, accuracy in judged if accuracy is not None and accuracy.overall.joints]
+    evaluated = [(each, each.results.accuracy) for each in evaluations]
+    true = [(each, accuracy) for each, accuracy in evaluated if accuracy is not None and accuracy.overall.joints]
     parts = []
     if true:
         names = ", ".join(
-            dict.fromkeys(s.name for each, _ in true for s in each.real.subsets if s.judged_by == "joints")
+            dict.fromkeys(s.name for each, _ in true for s in each.real.subsets if s.reference == "joints")
         )
         parts += [f"### With 3D ground truth: {names}", _table(ACCURACY, true)]
         parts += ["Limb lengths, predicted / true", _table(_limb_columns(true[0][1]), true)]
@@ -60,8 +60,8 @@ def _subsets(evaluation: RealEvaluation) -> tuple[RealSubset, ...]:
 
 def _title(name: str, rows: Sequence[tuple[str, RealSubset]]) -> str:
     frames = max(subset.frames for _, subset in rows)
-    judges = max((subset.judged_by for _, subset in rows), key=len)
-    return f"{name}: {frames} frame{'' if frames == 1 else 's'}" + (f", people by {judges}" if judges else "")
+    references = max((subset.reference for _, subset in rows), key=len)
+    return f"{name}: {frames} frame{'' if frames == 1 else 's'}" + (f", people by {references}" if references else "")
 
 
 def _table(columns: Mapping[str, Column], rows: Sequence[tuple[RealEvaluation, Accuracy]]) -> str:
@@ -98,14 +98,14 @@ def _hands(accuracy: Accuracy) -> str:
     return _NOTHING if hands is None else f"{number(hands.median_mm)} ({number(hands.mpjpe_mm)})"
 
 
-def _false_with_truth(evaluation: RealEvaluation) -> str:
-    return str(sum(s.false_people for s in evaluation.real.subsets if s.judged_by == "joints"))
+def _false_with_ground_truth(evaluation: RealEvaluation) -> str:
+    return str(sum(s.false_people for s in evaluation.real.subsets if s.reference == "joints"))
 
 
 #: Figures that need 3D ground truth.
 ACCURACY: dict[str, Column] = {
     "found": lambda each, a: f"{a.people.matched} of {a.people.people}",
-    "false": lambda each, a: _false_with_truth(each),
+    "false": lambda each, a: _false_with_ground_truth(each),
     "MPJPE, mm": lambda each, a: number(a.overall.mpjpe_mm),
     "median": lambda each, a: number(a.overall.median_mm),
     "root-aligned": lambda each, a: number(a.overall.root_aligned_mm),
@@ -114,14 +114,14 @@ ACCURACY: dict[str, Column] = {
     "people wholly < 10 cm": lambda each, a: percent(a.people_within_10cm),
     "hands, median (mean)": lambda each, a: _hands(a),
     "left-right swaps": lambda each, a: f"{a.swaps.swapped} of {a.swaps.poses}",
-    "in front of the surface (truth)": lambda each, a: (
+    "in front of the surface (ground truth)": lambda each, a: (
         f"{percent(_in_front(each))} ({percent(a.label_free_true.in_front)})"
     ),
 }
 
 
 def _in_front(evaluation: RealEvaluation) -> float:
-    return next((s.in_front for s in evaluation.real.subsets if s.judged_by == "joints"), float("nan"))
+    return next((s.in_front for s in evaluation.real.subsets if s.reference == "joints"), float("nan"))
 
 
 def _limb_columns(accuracy: Accuracy) -> dict[str, Column]:
@@ -160,7 +160,7 @@ UNCERTAINTY: dict[str, Column] = {
 
 #: Figures of any set.
 SUBSET: dict[str, Callable[[RealSubset], str]] = {
-    "found": lambda s: f"{s.found} of {s.people}" if s.judged_by else f"{s.predicted} predicted",
+    "found": lambda s: f"{s.found} of {s.people}" if s.reference else f"{s.predicted} predicted",
     "false (seen in 2D, too)": lambda s: f"{s.false_people} ({s.confirmed})",
     "unconfirmed": lambda s: str(s.unconfirmed),
     "false per frame": lambda s: number(s.false_per_frame, 2),

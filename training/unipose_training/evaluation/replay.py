@@ -21,7 +21,7 @@ from unipose_training.evaluation.metrics.reference_free import FrameChecks, chec
 
 
 class Estimator(Protocol):
-    """What is judged; :class:`unipose_ros.estimator.PoseEstimator` is one."""
+    """What is evaluated; :class:`unipose_ros.estimator.PoseEstimator` is one."""
 
     @property
     def modality(self) -> str:
@@ -30,11 +30,11 @@ class Estimator(Protocol):
 
     @property
     def last_keypoints(self) -> Keypoints2D | None:
-        """What the 2D network saw in the last frame."""
+        """What the 2D network detected in the last frame."""
         ...
 
     def estimate(self, frame: RgbdFrame, clock: StageClock | None = None) -> Skeletons:
-        """Everybody in the frame, without ids."""
+        """All people in the frame, without ids."""
         ...
 
 
@@ -45,15 +45,15 @@ class ReplayedFrame:
     Attributes:
         clip: number of the recording.
         predicted: people as they would be published.
-        truth: ``None`` where it is not known.
-        checks: what can be said of the predictions without truth.
-        true_checks: the same of the truth.
+        ground_truth: ``None`` where it is not known.
+        checks: what can be said of the predictions without ground truth.
+        true_checks: the same of the ground truth.
         milliseconds: duration of each stage.
     """
 
     clip: int
     predicted: Skeletons
-    truth: Skeletons | None
+    ground_truth: Skeletons | None
     checks: FrameChecks
     true_checks: FrameChecks | None
     milliseconds: Mapping[str, float]
@@ -72,16 +72,16 @@ def replay(
 
     Args:
         number: of the recording.
-        tracker: follows people and smooths; ``None`` judges each frame for itself.
-        joint_set: to judge in; that of the predictions when ``None``.
+        tracker: follows people and smooths; ``None`` evaluates each frame for itself.
+        joint_set: to evaluate in; that of the predictions when ``None``.
         limit: at most this many frames.
         advance: called after every frame.
 
     Raises:
-        EvaluationError: the frames lack an image that the modality needs, or the truth is in
+        EvaluationError: the frames lack an image that the modality needs, or the ground truth is in
             another coordinate frame than the images.
     """
-    truth = {skeletons.stamp_ns: skeletons for skeletons in clip.truth()}
+    ground_truth = {skeletons.stamp_ns: skeletons for skeletons in clip.ground_truth()}
     for frame in islice(clip.frames(), limit):
         clock = StageClock()
         found = _estimated(estimator, frame, clock, clip.name)
@@ -92,12 +92,12 @@ def replay(
                     estimator.follow(found)
         target = joint_set or found.joint_set
         predicted, keypoints = in_joint_set(found, target), estimator.last_keypoints
-        known = truth.get(frame.stamp_ns)
+        known = ground_truth.get(frame.stamp_ns)
         true = None if known is None else in_joint_set(_checked(known, frame, clip.name), target)
         yield ReplayedFrame(
             clip=number,
             predicted=predicted,
-            truth=true,
+            ground_truth=true,
             checks=check_frame(frame, predicted, keypoints),
             true_checks=None if true is None else check_frame(frame, true, keypoints),
             milliseconds=clock.milliseconds,
@@ -112,10 +112,10 @@ def _estimated(estimator: Estimator, frame: RgbdFrame, clock: StageClock, name: 
         raise EvaluationError(f"{name}: {error}") from error
 
 
-def _checked(truth: Skeletons, frame: RgbdFrame, name: str) -> Skeletons:
-    if truth.frame_id != frame.frame_id:
+def _checked(ground_truth: Skeletons, frame: RgbdFrame, name: str) -> Skeletons:
+    if ground_truth.frame_id != frame.frame_id:
         raise EvaluationError(
-            f"{name}: the truth is in frame '{truth.frame_id}', the images in '{frame.frame_id}'; "
-            "record the truth in the camera's optical frame"
+            f"{name}: the ground truth is in frame '{ground_truth.frame_id}', the images in '{frame.frame_id}'; "
+            "record the ground truth in the camera's optical frame"
         )
-    return truth
+    return ground_truth

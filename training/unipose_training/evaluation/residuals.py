@@ -70,13 +70,13 @@ def _none() -> Residuals:
     )
 
 
-def residuals_in_3d(name: str, predicted: Skeletons, truth: Skeletons) -> Residuals:
-    """Of everybody who is found, the joints that both sides have."""
-    matches = match_people(predicted, truth)
+def residuals_in_3d(name: str, predicted: Skeletons, ground_truth: Skeletons) -> Residuals:
+    """Of all people who are found, the joints that both sides have."""
+    matches = match_people(predicted, ground_truth)
     if predicted.covariances is None:
         return _none()
     people, true = matches.predicted, matches.true
-    errors = truth.positions[true].astype(np.float64) - predicted.positions[people]
+    errors = ground_truth.positions[true].astype(np.float64) - predicted.positions[people]
     matrices = expand(predicted.covariances[people])
     known = np.isfinite(errors).all(axis=-1) & np.isfinite(matrices).all(axis=(-2, -1))
     count = int(known.sum())
@@ -93,7 +93,7 @@ def residuals_in_3d(name: str, predicted: Skeletons, truth: Skeletons) -> Residu
 
 
 def residuals_in_2d(name: str, camera: Camera, predicted: Skeletons, keypoints: Keypoints2D) -> Residuals:
-    """Of everybody whom a 2D network sees, the joints of whose keypoints it is certain.
+    """Of all people whom a 2D network detects, the joints of whose keypoints it is certain.
 
     Joints with a keypoint of their own only: what is a mixture of keypoints is no observation.
     """
@@ -105,22 +105,22 @@ def residuals_in_2d(name: str, camera: Camera, predicted: Skeletons, keypoints: 
     matrices = expand(predicted.covariances[pairs.predicted])
     known = own & np.isfinite(pairs.seen).all(axis=-1) & np.isfinite(matrices).all(axis=(-2, -1))
     known &= np.isfinite(pairs.projected).all(axis=-1)
-    places, depth = positions[known], positions[known][:, 2]
-    across = np.zeros((len(places), 3, 3))
+    points, depth = positions[known], positions[known][:, 2]
+    across = np.zeros((len(points), 3, 3))
     across[:, 0, 0] = across[:, 1, 1] = 1
-    across[:, :2, 2] = -places[:, :2] / depth[:, None]
-    errors = np.zeros((len(places), 3))
+    across[:, :2, 2] = -points[:, :2] / depth[:, None]
+    errors = np.zeros((len(points), 3))
     focal = np.array([camera.fx, camera.fy])
     errors[:, :2] = (pairs.seen[known] - pairs.projected[known]) / focal * depth[:, None]
-    sure = pairs.confidences[known][:, None]
-    noise = lateral_std(sure, depth[:, None], np.ones(len(places)), _KEYPOINT_NOISE, camera.fx)
+    keypoint_confidences = pairs.confidences[known][:, None]
+    noise = lateral_std(keypoint_confidences, depth[:, None], np.ones(len(points)), _KEYPOINT_NOISE, camera.fx)
     return Residuals(
         errors=errors,
         covariances=across @ matrices[known] @ across.transpose(0, 2, 1),
         units=across @ across.transpose(0, 2, 1),
         noise=noise[:, 0],
-        dimensions=np.full(len(places), 2, np.intp),
+        dimensions=np.full(len(points), 2, np.intp),
         measured=(predicted.status[pairs.predicted] == JointStatus.MEASURED)[known],
         confidences=predicted.confidences[pairs.predicted][known].astype(np.float64),
-        sets=np.full(len(places), name),
+        sets=np.full(len(points), name),
     )

@@ -27,7 +27,7 @@ class ClipRecord:
 
     Attributes:
         name, subset: of the recording; subset "" for none.
-        frames, frames_with_truth: how many were judged.
+        frames, frames_with_ground_truth: how many were evaluated.
         rate_hz: median frame rate; NaN of a single frame.
         people_max: most people predicted in a frame.
         losses: what could not be read, by reason.
@@ -36,7 +36,7 @@ class ClipRecord:
     name: str
     subset: str
     frames: int
-    frames_with_truth: int
+    frames_with_ground_truth: int
     rate_hz: float
     people_max: int
     losses: Mapping[str, int]
@@ -44,7 +44,7 @@ class ClipRecord:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Everything that needs truth; see the classes of the parts.
+    """Everything that needs ground truth; see the classes of the parts.
 
     Attributes:
         people: who was found.
@@ -52,15 +52,15 @@ class Accuracy:
         intervals: how sure these are.
         pck: shares of joints within distances.
         groups: errors by kind of group, then by group.
-        jitter_true: of the truth on the same frames, what is real motion.
+        jitter_true: of the ground truth on the same frames, what is real motion.
         swaps: left taken for right.
         reliability: covariances against errors, of joints by what the prediction says of them.
         confidence: confidences against errors, of joints by what the prediction says of them.
         limbs: predicted and true lengths by kind of limb.
         people_within_10cm: fraction of the people who count with all joints within 10 cm.
         sparsification: by the source of uncertainty.
-        identity: ``None`` without tracking or without anybody.
-        label_free_true: what the checks without truth say of the truth itself.
+        identity: ``None`` without tracking or without any person.
+        label_free_true: what the checks without ground truth say of the ground truth itself.
         worst: the worst frames, worst first.
     """
 
@@ -87,14 +87,14 @@ class Results:
 
     Attributes:
         version: of the package.
-        modality, joint_set: of the predictions as they were judged.
+        modality, joint_set: of the predictions as they were evaluated.
         tracking: whether people were followed and smoothed.
         clips: the recordings, in the order given.
-        accuracy: ``None`` when no frame had truth.
+        accuracy: ``None`` when no frame had ground truth.
         jitter: of the predictions.
         bones: lengths over the tracks of the predictions.
         latency: of this machine, the one part that differs from run to run.
-        label_free: what can be said without truth.
+        label_free: what can be said without ground truth.
         agreement: between calibrated views.
     """
 
@@ -112,7 +112,7 @@ class Results:
 
     @property
     def frames(self) -> int:
-        """Frames judged, over all recordings."""
+        """Frames evaluated, over all recordings."""
         return sum(clip.frames for clip in self.clips)
 
     def to_json(self) -> str:

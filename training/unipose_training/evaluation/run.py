@@ -29,7 +29,7 @@ def evaluate_clips(
 
     Args:
         tracking: follow people and smooth them with the tracker that the node uses.
-        joint_set: to judge in; that of the predictions when ``None``.
+        joint_set: to evaluate in; that of the predictions when ``None``.
         limit: at most this many frames of each clip.
         poses: of calibrated cameras by clip, see
             :func:`unipose_training.evaluation.metrics.cross_view.read_camera_poses`.
@@ -37,7 +37,7 @@ def evaluate_clips(
 
     Raises:
         EvaluationError: there is no usable frame at all, the frames lack an image that the
-            estimator needs, or the truth does not belong to the images.
+            estimator needs, or the ground truth does not belong to the images.
     """
     frames: list[ReplayedFrame] = []
     for number, clip in enumerate(clips):

@@ -61,9 +61,9 @@ def score(
     """
     joint_set = frames[0].predicted.joint_set if frames else ITOP15
     scored = [
-        ScoredFrame(f.clip, f.predicted, f.truth, match_people(f.predicted, f.truth))
+        ScoredFrame(f.clip, f.predicted, f.ground_truth, match_people(f.predicted, f.ground_truth))
         for f in frames
-        if f.truth is not None
+        if f.ground_truth is not None
     ]
     pairs = pose_pairs(scored, joint_set)
     periods = _periods(frames)
@@ -99,11 +99,11 @@ def _accuracy(
         intervals=bootstrap(pairs),
         pck=pck_curve(pairs.errors, pairs.counted),
         groups=breakdowns(pairs, [clip.name for clip in clips], [clip.subset for clip in clips]),
-        jitter_true=jitter(second_differences(pairs.truth, followed)),
-        swaps=count_swaps(pairs.predicted, pairs.truth, pairs.joint_set),
+        jitter_true=jitter(second_differences(pairs.ground_truth, followed)),
+        swaps=count_swaps(pairs.predicted, pairs.ground_truth, pairs.joint_set),
         reliability=_reliabilities(pairs),
         confidence=_confidences(pairs),
-        limbs=limb_lengths(pairs.predicted, pairs.truth, pairs.joint_set),
+        limbs=limb_lengths(pairs.predicted, pairs.ground_truth, pairs.joint_set),
         people_within_10cm=people_within(pairs.errors, pairs.counted, 0.10),
         sparsification=_sparsifications(pairs),
         identity=identity(scored) if tracking else None,
@@ -114,7 +114,7 @@ def _accuracy(
 
 def _reliabilities(pairs: PosePairs) -> dict[str, Reliability]:
     """Of all joints, and of those that the prediction calls measured and inferred; without covariances none."""
-    squared = squared_mahalanobis(pairs.predicted - pairs.truth, pairs.covariances)
+    squared = squared_mahalanobis(pairs.predicted - pairs.ground_truth, pairs.covariances)
     found = {name: reliability(squared[mask]) for name, mask in _by_status(pairs).items()}
     return {name: value for name, value in found.items() if value.count}
 
@@ -131,19 +131,19 @@ def _by_status(pairs: PosePairs) -> dict[str, NDArray[np.bool_]]:
 
 
 def _sparsifications(pairs: PosePairs) -> dict[str, Sparsification]:
-    doubts = {"covariance": variances(pairs.covariances).sum(axis=-1), "confidence": 1 - pairs.confidences}
-    found = {name: sparsification(pairs.errors, doubt) for name, doubt in doubts.items()}
+    uncertainties = {"covariance": variances(pairs.covariances).sum(axis=-1), "confidence": 1 - pairs.confidences}
+    found = {name: sparsification(pairs.errors, values) for name, values in uncertainties.items()}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def _judged_motion(pairs: PosePairs, periods: dict[int, float]) -> tuple[Jitter, list[BoneLength]]:
-    """Of predictions paired with the truth: a series ends where a person's predicted id changes."""
+    """Of predictions paired with the ground truth: a series ends where a person's predicted id changes."""
     both = np.char.add(np.char.add(pairs.true_ids, "/"), pairs.predicted_ids)
     ids = np.where(pairs.found, both, "")
     steps = runs(pairs.clips, ids, pairs.stamps_ns, periods)
     tracks = rows_by_person(pairs.clips, ids, pairs.stamps_ns).values()
     trembling = jitter(second_differences(pairs.predicted, steps))
-    return trembling, bone_consistency(pairs.predicted, pairs.truth, tracks, pairs.joint_set)
+    return trembling, bone_consistency(pairs.predicted, pairs.ground_truth, tracks, pairs.joint_set)
 
 
 def _own_motion(
@@ -173,7 +173,7 @@ def _clip_record(clip: Clip, frames: Sequence[ReplayedFrame]) -> ClipRecord:
         name=clip.name,
         subset=clip.subset,
         frames=len(frames),
-        frames_with_truth=sum(f.truth is not None for f in frames),
+        frames_with_ground_truth=sum(f.ground_truth is not None for f in frames),
         rate_hz=1e9 / period,
         people_max=max((len(f.predicted) for f in frames), default=0),
         losses=dict(clip.losses()),

@@ -70,9 +70,9 @@ def require_units(predictions: Predictions, file: ItopFile) -> None:
 
 def _median_error(predictions: Predictions, file: ItopFile, relative: bool = False) -> float:
     """Meters, over all joints that are predicted; NaN for none."""
-    found, truth = align_predictions(predictions, file)
+    found, ground_truth = align_predictions(predictions, file)
     with np.errstate(all="ignore"):
-        apart = found - truth
+        apart = found - ground_truth
         if relative:
             apart = apart - np.nanmean(apart, axis=1, keepdims=True)
         errors = np.linalg.norm(apart, axis=-1)

@@ -114,7 +114,7 @@ class KeypointLabels:
         return len(self.stamps_ns)
 
     def keypoints_at(self, frame: int) -> Keypoints2D:
-        """Everybody in the frame of that number, from 0.
+        """All people in the frame of that number, from 0.
 
         Raises:
             IndexError: there is no such frame.
@@ -124,7 +124,7 @@ class KeypointLabels:
         return self.people.select(np.arange(*self.people_starts[frame : frame + 2]))
 
     def keypoints_of(self, stamp_ns: int) -> Keypoints2D | None:
-        """Everybody in the frame of that stamp; ``None`` when it was not looked at."""
+        """All people in the frame of that stamp; ``None`` when it was not looked at."""
         frame = self._frames.get(stamp_ns)
         return None if frame is None else self.keypoints_at(frame)
 

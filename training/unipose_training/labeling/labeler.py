@@ -200,7 +200,7 @@ class Labeler:
         self._detector = plan.teacher.build()
 
     def __call__(self, job: Job) -> Outcome:
-        """Label a clip and write the file. Never raises: a clip can be damaged in ways nobody foresaw."""
+        """Label a clip and write the file. Never raises: a clip can be damaged in ways no one foresaw."""
         try:
             labels = self._labels(job.clip)
             write_keypoints(job.path, labels)

@@ -1,4 +1,4 @@
-"""What teaches a network without 3D labels: one pure torch function per term.
+"""What trains a network without 3D labels: one pure torch function per term.
 
 Joints are (..., J, 3) meters in the camera's optical frame (x right, y down, z forward). Whoever
 moved a crop about (augmentation) maps the predictions back first, so that one camera serves all

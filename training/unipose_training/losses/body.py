@@ -1,4 +1,4 @@
-"""What is known of bones: left is as long as right, and nobody's change."""
+"""What is known of bones: left is as long as right, and no person's change."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def kinematic_chain(joints: Tensor, bones: Tensor) -> Tensor:
     return products[..., rows, columns] / mean.clamp_min(1e-6)
 
 
-def bone_ratio_loss(joints: Tensor, bones: Tensor, means: Tensor, spreads: Tensor, weights: Tensor) -> Tensor:
+def bone_ratio_loss(joints: Tensor, bones: Tensor, means: Tensor, stds: Tensor, weights: Tensor) -> Tensor:
     """``mean_b rho((r_b - mean_b) / spread_b)``, r_b being a bone's part of the length of all bones.
 
     Args:
         joints: (B, J, 3).
         bones: (K, 2) pairs of joint indices.
-        means, spreads: (K,) of the ratio over the population.
+        means, stds: (K,) of the ratio over the population.
         weights: (B,).
     """
     lengths = bone_lengths(joints, bones)
     ratios = lengths / lengths.sum(-1, keepdim=True).clamp_min(1e-6)
-    apart = ((ratios - means) / spreads).abs()
-    # A parabola up to three spreads, then a line: one impossible bone must not drown the others.
+    apart = ((ratios - means) / stds).abs()
+    # A parabola up to three standard deviations, then a line: one impossible bone must not drown the others.
     terms = torch.where(apart < 3, apart**2 / 2, 3 * apart - 4.5)
     return weighted_mean(terms, weights[:, None])
 
@@ -52,7 +52,7 @@ def bone_ratio_loss(joints: Tensor, bones: Tensor, means: Tensor, spreads: Tenso
 class PoseCritic(nn.Module):
     """Says how much a pose looks like one from motion capture: large for real ones.
 
-    It judges the kinematic chain space, and the bones as they stand in the upright frame: a camera that
+    It evaluates the kinematic chain space, and the bones as they stand in the upright frame: a camera that
     looks down is told from a person who leans back by what people seldom do.
 
     Args:
@@ -78,7 +78,7 @@ class PoseCritic(nn.Module):
 
 
 def adversarial_loss(critic: PoseCritic, predicted: Tensor, real: Tensor, strength: float) -> Tensor:
-    """Teaches the critic to tell predicted from real poses, and at the same time the lifter to deceive it.
+    """Trains the critic to tell predicted from real poses, and at the same time the lifter to deceive it.
 
     One loss for both: the gradient is reversed on its way to the predictions (Ganin and Lempitsky,
     ICML 2015). The classifier's loss is the logistic one.
@@ -88,8 +88,8 @@ def adversarial_loss(critic: PoseCritic, predicted: Tensor, real: Tensor, streng
         strength: of the gradient that reaches ``predicted``.
     """
     reverse: Callable[[Tensor, float], Tensor] = _Reverse.apply
-    judged = critic(reverse(predicted, strength))
-    return softplus(judged).mean() + softplus(-critic(real)).mean()
+    scores = critic(reverse(predicted, strength))
+    return softplus(scores).mean() + softplus(-critic(real)).mean()
 
 
 class _Reverse(torch.autograd.Function):
@@ -161,19 +161,19 @@ def bone_constancy_loss(joints: Tensor, bones: Tensor, given: Tensor, knee: floa
 
 
 def bone_prior_loss(
-    joints: Tensor, bones: Tensor, means: Tensor, spreads: Tensor, size: Tensor, tolerance: float = 3.0
+    joints: Tensor, bones: Tensor, means: Tensor, stds: Tensor, size: Tensor, tolerance: float = 3.0
 ) -> Tensor:
     """``mean_b max(0, |len_b - size mean_b| - tolerance size spread_b)``: no bone unlike all people's.
 
     Args:
         joints: (..., J, 3).
         bones: (K, 2) pairs of joint indices.
-        means, spreads: (K,) meters over the population.
+        means, stds: (K,) meters over the population.
         size: (...,) the person's size as a part of an average adult.
-        tolerance: in spreads.
+        tolerance: in standard deviations.
     """
     scale = size[..., None]
-    beyond = (bone_lengths(joints, bones) - scale * means).abs() - tolerance * scale * spreads
+    beyond = (bone_lengths(joints, bones) - scale * means).abs() - tolerance * scale * stds
     return weighted_mean(torch.clamp_min(beyond, 0))
 
 

@@ -1,4 +1,4 @@
-"""What the losses know about the body of ITOP's 15 joints before they see anybody."""
+"""What the losses know about the body of ITOP's 15 joints before they see any person."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ class BodyPriors:
     Attributes:
         surface_offsets: (J,) meters from the surface seen at a joint's pixel back to the joint.
         support_radii: (J,) meters that a joint may lie from the nearest point of the cloud.
-        unrest: (J,) meters by which a joint's motion changes between two frames.
+        acceleration_std: (J,) meters by which a joint's motion changes between two frames.
         stillness: (J,) weight of the motion term, 1 on average.
         bones: (K, 2) parent and child.
-        bone_means, bone_spreads: (K,) meters over the population.
+        bone_means, bone_stds: (K,) meters over the population.
         bone_radii: (K,) meters from the bone to the skin, at most.
         pairs: (P, 2, 2) bones that are each other's mirror images.
     """
 
     surface_offsets: Tensor
     support_radii: Tensor
-    unrest: Tensor
+    acceleration_std: Tensor
     stillness: Tensor
     bones: Tensor
     bone_means: Tensor
-    bone_spreads: Tensor
+    bone_stds: Tensor
     bone_radii: Tensor
     pairs: Tensor
 
@@ -62,16 +62,16 @@ _PARTS = {
 
 def itop_priors(device: torch.device | str = "cpu") -> BodyPriors:
     """The priors of :data:`unipose_ros.joint_sets.ITOP15`."""
-    offsets, support, unrest, thickness = _per_joint().unbind(1)
-    stillness = 1 / unrest
+    offsets, support, acceleration_std, thickness = _per_joint().unbind(1)
+    stillness = 1 / acceleration_std
     priors = BodyPriors(
         surface_offsets=offsets,
         support_radii=support,
-        unrest=unrest,
+        acceleration_std=acceleration_std,
         stillness=stillness / stillness.mean(),
         bones=torch.tensor([(bone.parent, bone.child) for bone in ITOP15.bones]),
         bone_means=torch.tensor([bone.length for bone in ITOP15.bones]),
-        bone_spreads=torch.tensor([bone.spread for bone in ITOP15.bones]),
+        bone_stds=torch.tensor([bone.std for bone in ITOP15.bones]),
         bone_radii=thickness[[bone.child for bone in ITOP15.bones]],
         pairs=mirror_pairs(ITOP15),
     )
@@ -98,7 +98,7 @@ def keypoint_priors(device: torch.device | str = "cpu") -> BodyPriors:
     ends = [ITOP15.joints[bone.child].rpartition("_")[2] for bone in ITOP15.bones]
     # ITOP's tree hangs on the torso: the bone between torso and neck ends in the neck.
     means = torch.tensor([lengths["torso" if end == "neck" else end] for end in ends], dtype=torch.float32)
-    priors = replace(itop_priors(), bone_means=means, bone_spreads=0.05 * means)
+    priors = replace(itop_priors(), bone_means=means, bone_stds=0.05 * means)
     return priors.to(device)
 
 

@@ -1,4 +1,4 @@
-"""The modalities teach each other: each follows what a slow average of another says."""
+"""The modalities train each other: each follows what a slow average of another says."""
 
 from __future__ import annotations
 

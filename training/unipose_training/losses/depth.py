@@ -1,4 +1,4 @@
-"""Depth teaches how far a joint is: near behind the surface it is seen through, never before it."""
+"""Depth trains how far a joint is: near behind the surface it is seen through, never before it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def cloud_support_loss(joints: Tensor, points: Tensor, given: Tensor, radii: Ten
 def limb_cover_loss(joints: Tensor, points: Tensor, given: Tensor, bones: Tensor, radii: Tensor) -> Tensor:
     """``mean_i max(0, min_b (dist(x_i, bone_b) - r_b))``: no point far from every limb.
 
-    One-way: a limb that nobody sees is not asked for points. Ours.
+    One-way: a limb that no person sees is not asked for points. Ours.
 
     Args:
         joints: (B, J, 3).
@@ -82,7 +82,7 @@ def surface_loss(
 ) -> Tensor:  # fmt: skip
     """``mean_j w_j rho(P_j.z - S_j - o_j)``: a joint lies a known way behind the surface at its keypoint.
 
-    A surface more than ``reach`` from the person is an occluder or the background and teaches
+    A surface more than ``reach`` from the person is an occluder or the background and trains
     nothing. Source: the offsets are those of Residual Pose (Martinez-Gonzalez et al., IROS 2020);
     knee and reach are ours.
 

@@ -1,4 +1,4 @@
-"""2D keypoints teach where a joint is across its viewing ray: back-projection, or reprojection."""
+"""2D keypoints train where a joint is across its viewing ray: back-projection, or reprojection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from unipose_training.losses.robust import huber, length, split_valid, weighted_
 # What 2D keypoints say about a pose and a camera that were both predicted, and about other keypoints.
 #
 # The plane is that of a camera turned to the person, in units of the person's size there (see
-# :mod:`unipose_ros.codecs.keypoints`), so that near and far people teach alike.
+# :mod:`unipose_ros.codecs.keypoints`), so that near and far people train alike.
 
 
 #: No joint is nearer to the camera than this part of the distance of the middle of the hips.
@@ -53,16 +53,16 @@ def reprojection_loss(projected: Tensor, labels: Tensor, weights: Tensor, knee: 
     return weighted_mean(huber(length(projected - labels), knee), weights * seen.all(-1))
 
 
-def tilt_loss(rotation: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
+def tilt_loss(rotation: Tensor, ground_truth: Tensor, weights: Tensor) -> Tensor:
     """Mean angle in radians between rotations (B, 3, 3); weights (B,)."""
-    cosine = ((rotation * truth).sum((-1, -2)) - 1) / 2
+    cosine = ((rotation * ground_truth).sum((-1, -2)) - 1) / 2
     return weighted_mean(torch.acos(cosine.clamp(-1 + _MARGIN, 1 - _MARGIN)), weights)
 
 
 def confidence_guided_loss(
     refined: Tensor, given: Tensor, labels: Tensor, confidences: Tensor, labeled: Tensor
 ) -> Tensor:
-    """``mean_j (1 - c_j) |r_j - q_j|^2 + c_j |r_j - g_j|^2``: repair what the detector doubts, leave the rest.
+    """``mean_j (1 - c_j) |r_j - q_j|^2 + c_j |r_j - g_j|^2``: repair what the detector uncertainties, leave the rest.
 
     The idea is that of CameraPose's refinement (Yang et al., WACV 2023), which publishes no formula;
     this one is ours.

@@ -28,7 +28,7 @@ def weighted_mean(terms: Tensor, weights: Tensor | None = None) -> Tensor:
     """``mean(w * t)`` over all elements, a scalar; 0 of nothing.
 
     It is divided by the number of terms, not by the sum of the weights: a sample that saw little
-    teaches little.
+    trains little.
     """
     if terms.numel() == 0:
         return terms.sum()
@@ -51,7 +51,7 @@ def bone_lengths(joints: Tensor, bones: Tensor) -> Tensor:
     return length(joints[..., bones[:, 1], :] - joints[..., bones[:, 0], :])
 
 
-# Joints are to be where somebody says they are.
+# Joints are to be where a person says they are.
 
 
 def joint_loss(joints: Tensor, targets: Tensor, weights: Tensor, knee: float = 0.05) -> Tensor:
@@ -84,7 +84,7 @@ def laplace_loss(residuals: Tensor, log_scales: Tensor, weights: Tensor) -> Tens
     return weighted_mean(terms, weights * measured)
 
 
-# The order of two points in depth teaches where the network says less than meters.
+# The order of two points in depth trains where the network predicts less than meters.
 
 
 def ordinal_loss(first: Tensor, second: Tensor, order: Tensor, weights: Tensor, margin: float = 0.05) -> Tensor:

@@ -30,14 +30,14 @@ class PartNoise:
     """One kind of keypoint.
 
     Attributes:
-        logit, spread, doubt: of the confidence's logit: median, standard deviation above and below it.
+        logit, std, wrong_confidence: of the confidence's logit: median, standard deviation above and below it.
         level, slope: the error's median is ``exp(level + slope confidence)``.
         scatter: standard deviation of the error's logarithm.
     """
 
     logit: float
-    spread: float
-    doubt: float
+    std: float
+    wrong_confidence: float
     level: float
     slope: float
     scatter: float
@@ -63,7 +63,7 @@ class DetectorNoise:
         parts: by kind of keypoint.
         together: correlation of the confidences of one person.
         swapped_people, swapped_limbs: shares of people with sides exchanged: all of it, and of arms or of legs.
-        swap_doubt: what the confidences of exchanged limbs are multiplied with.
+        swap_confidence: what the confidences of exchanged limbs are multiplied with.
         largest: no error is larger than this part of the person.
 
     Raises:
@@ -74,11 +74,11 @@ class DetectorNoise:
     together: float = 0.42
     swapped_people: float = 0.028
     swapped_limbs: float = 0.045
-    swap_doubt: float = 0.7
+    swap_confidence: float = 0.7
     largest: float = 0.6
 
     def __post_init__(self) -> None:
-        for name in ("together", "swapped_people", "swapped_limbs", "swap_doubt"):
+        for name in ("together", "swapped_people", "swapped_limbs", "swap_confidence"):
             if not 0 <= getattr(self, name) <= 1:
                 raise DataError(f"detector noise: {name} = {getattr(self, name)} must be within [0, 1]")
 
@@ -87,8 +87,8 @@ class DetectorNoise:
         table = self._table()
         shared = np.sqrt(self.together) * rng.standard_normal((people, 1))
         normal = shared + np.sqrt(1 - self.together) * rng.standard_normal((people, len(COCO17)))
-        spread = np.where(normal < 0, table[:, 2], table[:, 1])
-        result: Array = 1 / (1 + np.exp(-(table[:, 0] + spread * normal)))
+        std = np.where(normal < 0, table[:, 2], table[:, 1])
+        result: Array = 1 / (1 + np.exp(-(table[:, 0] + std * normal)))
         return result
 
     def errors(self, rng: np.random.Generator, confidences: Array) -> Array:
@@ -111,11 +111,11 @@ class DetectorNoise:
         return np.where(wrong, mirror, joints), wrong & (mirror != joints)
 
     def detect(self, rng: np.random.Generator, pixels: Array) -> tuple[Array, Array]:
-        """True pixels (N, 17, 2) -> what the detector says, and its (N, 17) confidences."""
+        """True pixels (N, 17, 2) -> what the detector predicts, and its (N, 17) confidences."""
         box = np.ptp(pixels, axis=1)
         size = np.linalg.norm(box, axis=-1)
         sources, wrong = self.swaps(rng, len(pixels))
-        confidences = self.confidences(rng, len(pixels)) * np.where(wrong, self.swap_doubt, 1.0)
+        confidences = self.confidences(rng, len(pixels)) * np.where(wrong, self.swap_confidence, 1.0)
         reported = np.take_along_axis(pixels, sources[..., None], axis=1)
         return reported + self.errors(rng, confidences) * size[:, None, None], confidences
 

@@ -1,4 +1,4 @@
-"""A detector's own answers about people of known pose: to learn from, and to judge by."""
+"""A detector's own answers about people of known pose: to learn from, and to evaluate by."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Detections:
 
     Attributes:
         people: as they are.
-        pixels: (N, 17, 2) as the detector says.
+        pixels: (N, 17, 2) as the detector predicts.
         confidences: (N, 17).
     """
 
@@ -47,9 +47,11 @@ def load_detections(path: Path) -> Detections:
     """
     remedy, what = "make it again", "no detections of benchmarks/detector_noise.py"
     with reading(path, remedy, what, missing="check its name"):
-        names = ("truth_px", "truth", "px", "conf", "cam", "rot")
+        names = ("ground_truth_px", "ground_truth", "px", "conf", "cam", "rot")
         stored = read_npz(path, names, remedy, what)
-        true, joints, said, sure, camera, turn = (np.asarray(stored[name], np.float64) for name in names)
+        true, joints, detected, found_confidences, camera, turn = (
+            np.asarray(stored[name], np.float64) for name in names
+        )
         image = camera[:, 4:]
         people = Sightings(
             joints=joints,
@@ -59,13 +61,13 @@ def load_detections(path: Path) -> Detections:
             image=image,
             gravity=-turn[:, :, 2],
         )
-        return Detections(people, said, sure)
+        return Detections(people, detected, found_confidences)
 
 
 class EmpiricalErrors:
-    """Errs about a person as the detector did about somebody else in a like pose.
+    """Errs about a person as the detector did about another person in a like pose.
 
-    Sides exchanged, doubt and errors that go together are those of the detector, where figures for each
+    Sides exchanged, uncertainty and errors that go together are those of the detector, where figures for each
     keypoint (:class:`unipose_training.mocap.detector_noise.DetectorNoise`) know only what was put into
     them. People are alike when their true keypoints are, in the image, whatever their place and size.
 
@@ -88,9 +90,9 @@ class EmpiricalErrors:
         true, size = _scaled(pixels)
         many = len(self._poses)
         drawn = np.arange(many) if many <= _COMPARED else rng.integers(many, size=_COMPARED)
-        asked = true.reshape(len(true), -1).astype(np.float32)
+        wanted = true.reshape(len(true), -1).astype(np.float32)
         # Least |a - b|^2, without |a|^2, which is the same for all.
-        like = drawn[(self._squares[drawn] - 2 * asked @ self._poses[drawn].T).argmin(axis=1)]
+        like = drawn[(self._squares[drawn] - 2 * wanted @ self._poses[drawn].T).argmin(axis=1)]
         return pixels + size * self._errors[like], self._confidences[like]
 
 

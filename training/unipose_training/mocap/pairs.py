@@ -32,8 +32,8 @@ Mask = NDArray[np.bool_]
 
 #: A labeled person of a data set is of use with so many keypoints.
 _LEAST_LABELS = 8
-#: Nobody's keypoints are farther from the middle of those that are seen, in sizes of these: a detector that saw
-#: one point of somebody, or all of them elsewhere, gives no scale that the others could be told on.
+#: No person's keypoints are farther from the middle of those that are seen, in sizes of these: a detector that saw
+#: one point of a person, or all of them elsewhere, gives no scale that the others could be told on.
 _FARTHEST = 6.0
 #: Cosine of the angle to the axis beyond which nothing is on the plane.
 _NEARLY_BESIDE = 0.1
@@ -76,7 +76,7 @@ class Detector(Protocol):
 
 @dataclass(frozen=True)
 class Observation:
-    """What the lifter gets to see of the truth.
+    """What the lifter gets to see of the ground truth.
 
     Attributes:
         noise: the detector; ``None`` for true keypoints.
@@ -84,7 +84,7 @@ class Observation:
         clean: share of people whose keypoints are true all the same, with confidence 1.
         threshold: keypoints of lower confidence are not seen; drawn from this range for every person.
         unknown: share of people of whom K is not told.
-        trusting: the lifter is told that every keypoint is sure, as one that was taught with true keypoints
+        trusting: the lifter is told that every keypoint is sure, as one that was trained with true keypoints
             expects; those that a refiner has filled in count too.
     """
 
@@ -110,7 +110,7 @@ def observe(rng: np.random.Generator, people: Sightings, observation: Observatio
         seen = seen | observation.trusting
         view = view_rays(repaired / repaired[..., 2:], seen, known)
     confidences = np.where(observation.trusting, 1.0, confidences)
-    truth, told = _on_plane(_directions(people.pixels, focal, center), view)
+    ground_truth, on_plane = _on_plane(_directions(people.pixels, focal, center), view)
     turns = _true_turns(view, people, focal, center)
     joints = _joints15(people.joints) @ turns.transpose(0, 2, 1)
     gravity = np.einsum("nij,nj->ni", turns, people.gravity)
@@ -119,8 +119,8 @@ def observe(rng: np.random.Generator, people: Sightings, observation: Observatio
         inputs=tensor(lifter_input(view, confidences, seen)),
         seen=tensor(seen),
         confidences=tensor(np.where(seen, confidences, 0.0).astype(np.float32)),
-        keypoints=tensor(truth.astype(np.float32)),
-        labeled=tensor(people.inside & told),
+        keypoints=tensor(ground_truth.astype(np.float32)),
+        labeled=tensor(people.inside & on_plane),
         joints=tensor(joints.astype(np.float32)),
         rotation=tensor(upright_rotations(gravity).astype(np.float32)),
         sizes=tensor(view.sizes.astype(np.float32)),
@@ -197,7 +197,7 @@ class MotionSource:
 
     Attributes:
         poses: from :func:`unipose_training.mocap.virtual_cameras.posed_joints`.
-        paired: ``False`` hides the 3D truth.
+        paired: ``False`` hides the 3D ground truth.
     """
 
     poses: NDArray[np.float32]
@@ -217,7 +217,7 @@ class LabelSource:
         root, split: see :class:`unipose_training.datasets.coco.CocoImages`. The images are not read.
 
     Raises:
-        DataError: the labels cannot be read, or nobody has enough keypoints.
+        DataError: the labels cannot be read, or no person has enough keypoints.
     """
 
     def __init__(self, root: Path, split: str) -> None:
@@ -228,7 +228,7 @@ class LabelSource:
                     pixels.append(person)
                     images.append((image.width, image.height))
         if not pixels:
-            raise DataError(f"{root}: nobody in {split} has {_LEAST_LABELS} labeled keypoints")
+            raise DataError(f"{root}: no person in {split} has {_LEAST_LABELS} labeled keypoints")
         self._people = _unknown_cameras(np.array(pixels, np.float64), np.array(images, np.float64))
 
     def __len__(self) -> int:

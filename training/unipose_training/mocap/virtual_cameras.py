@@ -21,7 +21,7 @@ from unipose_training.synthetic.variety.cameras import KINDS
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-#: Nobody is nearer than this to the camera plane with any joint (meters), or has fewer keypoints in the image.
+#: No person is nearer than this to the camera plane with any joint (meters), or has fewer keypoints in the image.
 _NEAREST, _LEAST_KEYPOINTS = 0.3, 8
 #: Meters above the floor that cameras look at.
 _AIM = 0.9
@@ -35,8 +35,8 @@ class Viewpoints:
         kinds: of :data:`unipose_training.synthetic.variety.cameras.KINDS`.
         height: meters above the floor, lowest and highest.
         distance: meters to the person, nearest and farthest.
-        aim_spread: radians by which they look past the person's middle, up or down.
-        roll_spread: radians.
+        aim_std: radians by which they look past the person's middle, up or down.
+        roll_std: radians.
 
     Raises:
         DataError: an unknown camera, or an empty range.
@@ -45,8 +45,8 @@ class Viewpoints:
     kinds: tuple[str, ...]
     height: tuple[float, float]
     distance: tuple[float, float] = (1.5, 6.0)
-    aim_spread: float = 0.08
-    roll_spread: float = 0.02
+    aim_std: float = 0.08
+    roll_std: float = 0.02
 
     def __post_init__(self) -> None:
         if not self.kinds or not set(self.kinds) <= set(KINDS):
@@ -109,12 +109,12 @@ def _draw(rng: np.random.Generator, poses: NDArray[np.float32], views: Viewpoint
     focal = np.array([kind.focal for kind in kinds]) * rng.uniform(0.98, 1.02, count)
     center = (image - 1) / 2 + rng.uniform(-8, 8, (count, 2))
     height, distance = (rng.uniform(*limits, count) for limits in (views.height, views.distance))
-    tilt = np.arctan2(height - _AIM, distance) + rng.normal(0, views.aim_spread, count)
+    tilt = np.arctan2(height - _AIM, distance) + rng.normal(0, views.aim_std, count)
     bearing = rng.uniform(-0.8, 0.8, count) * np.arctan(image[:, 0] / 2 / focal)
     place = distance[:, None] * np.stack([np.sin(bearing), np.cos(bearing)], axis=1)
     world = _turned(rng, poses[rng.integers(len(poses), size=count)].astype(np.float64))
     world += np.concatenate([place, -height[:, None]], axis=1)[:, None]
-    looking = _looking(tilt, rng.normal(0, views.roll_spread, count))
+    looking = _looking(tilt, rng.normal(0, views.roll_std, count))
     joints = world @ looking.transpose(0, 2, 1)
     depth = np.where(joints[:, :17, 2:] > _NEAREST, joints[:, :17, 2:], np.nan)
     pixels = joints[:, :17, :2] / depth * focal[:, None, None] + center[:, None]

@@ -70,6 +70,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _table(assembly: Assembly) -> str:
     lines = [f"{'source':<16}{'images':>10}{'used':>10}{'people':>10}{'within':>10}{'across':>10}"]
-    for name, tally in assembly.tallies.items():
-        lines.append(f"{name:<16}" + "".join(f"{value:>10}" for value in vars(tally).values()))
+    for name, counts in assembly.tallies.items():
+        lines.append(f"{name:<16}" + "".join(f"{value:>10}" for value in vars(counts).values()))
     return "\n".join(lines)

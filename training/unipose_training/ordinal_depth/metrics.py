@@ -36,7 +36,7 @@ class OrderAccuracy:
 def evaluate_orders(
     orders: NDArray[np.integer], farther: NDArray[np.floating], edges: Sequence[float] = EDGES
 ) -> OrderAccuracy:
-    """Compare with the truth.
+    """Compare with the ground truth.
 
     Args:
         orders: (M,) 1, -1 or 0.

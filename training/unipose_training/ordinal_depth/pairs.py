@@ -64,15 +64,15 @@ class DepthPairs:
         return cls(*(np.concatenate([getattr(part, name) for part in (cls.empty(), *parts)]) for name in names))
 
 
-def pairs_of_people(ends: NDArray[np.intp], orders: FloatArray, trust: NDArray[np.floating]) -> DepthPairs:
+def pairs_of_people(ends: NDArray[np.intp], orders: FloatArray, confidence: NDArray[np.floating]) -> DepthPairs:
     """Pairs within people.
 
     Args:
         ends: (K, 2) keypoints.
         orders: (N, K) 1, -1 or 0; NaN where nothing is known.
-        trust: (N, J) in the keypoints; pairs of no trust are left out.
+        confidence: (N, J) in the keypoints; pairs without confidence are left out.
     """
-    weights = trust[:, ends[:, 0]] * trust[:, ends[:, 1]]
+    weights = confidence[:, ends[:, 0]] * confidence[:, ends[:, 1]]
     person, pair = np.nonzero(np.isfinite(orders) & (weights > 0))
     return DepthPairs(
         first=np.stack([person, ends[pair, 0]], axis=1).astype(np.int32),
@@ -114,7 +114,7 @@ class MeasuredSettings:
 def measured_pairs(
     depths: NDArray[np.floating],
     variances: NDArray[np.floating],
-    trust: NDArray[np.floating],
+    confidence: NDArray[np.floating],
     settings: MeasuredSettings,
     across: bool = True,
 ) -> DepthPairs:
@@ -123,21 +123,21 @@ def measured_pairs(
     Args:
         depths: (N, J) meters along z of N people's joints; NaN where nothing was measured.
         variances: (N, J) of them, square meters.
-        trust: (N, J) in [0, 1]; a joint of no trust is left out.
+        confidence: (N, J) in [0, 1]; a joint without confidence is left out.
         across: also pairs of two people.
     """
     people, joints = depths.shape
     place = np.stack(np.meshgrid(np.arange(people), np.arange(joints), indexing="ij"), axis=-1).reshape(-1, 2)
-    known = (np.isfinite(depths) & np.isfinite(variances) & (trust > 0)).ravel()
+    known = (np.isfinite(depths) & np.isfinite(variances) & (confidence > 0)).ravel()
     place = place[known]
     first, second = np.triu_indices(len(place), k=1)
     if not across:
         same = place[first, 0] == place[second, 0]
         first, second = first[same], second[same]
-    z, variance, weight = (np.asarray(values, np.float64).ravel()[known] for values in (depths, variances, trust))
+    z, variance, weight = (np.asarray(values, np.float64).ravel()[known] for values in (depths, variances, confidence))
     order = order_of_depths(z[second] - z[first], np.sqrt(variance[first] + variance[second]), settings)
-    sure = np.isfinite(order)
-    first, second, order = first[sure], second[sure], order[sure]
+    certain = np.isfinite(order)
+    first, second, order = first[certain], second[certain], order[certain]
     return DepthPairs(
         place[first].astype(np.int32),
         place[second].astype(np.int32),

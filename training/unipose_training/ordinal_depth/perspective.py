@@ -39,15 +39,15 @@ def order_of_people(scales: FloatArray, settings: PerspectiveSettings) -> FloatA
     return np.asarray(np.where(ratios < 1, -result, result) + 0.0)  # -0.0 is 0
 
 
-def pairs_across(orders: FloatArray, trust: NDArray[np.floating], settings: PerspectiveSettings) -> DepthPairs:
+def pairs_across(orders: FloatArray, confidence: NDArray[np.floating], settings: PerspectiveSettings) -> DepthPairs:
     """The same trunk keypoint of every two people.
 
     Args:
         orders: from :func:`order_of_people`.
-        trust: (N, 17) in the keypoints; 0 without one.
+        confidence: (N, 17) in the keypoints; 0 without one.
     """
     first, second = np.triu_indices(len(orders), k=1)
-    weights = trust[first][:, TRUNK] * trust[second][:, TRUNK]
+    weights = confidence[first][:, TRUNK] * confidence[second][:, TRUNK]
     couple, joint = np.nonzero(np.isfinite(orders[first, second])[:, None] & (weights > 0))
     order = orders[first[couple], second[couple]]
     share = np.where(order == 0, settings.alike_weight, 1.0)
@@ -60,20 +60,20 @@ def pairs_across(orders: FloatArray, trust: NDArray[np.floating], settings: Pers
 
 
 #: Trust in a keypoint that was labeled although it is hidden; in others it is 1.
-HIDDEN_TRUST = 0.5
+OCCLUDED_WEIGHT = 0.5
 
 
 def perspective_pairs(
     people: Labels2D,
     settings: PerspectiveSettings,
-    trust: NDArray[np.floating] | None = None,
+    confidence: NDArray[np.floating] | None = None,
     certain: NDArray[np.bool_] | None = None,
 ) -> DepthPairs:
     """Which keypoints are nearer than which, without any 3D.
 
     Args:
         people: COCO-17 in one image.
-        trust: (N, 17) in [0, 1], such as a 2D network's confidences; by default that of people who label.
+        confidence: (N, 17) in [0, 1], such as a 2D network's confidences; by default that of people who label.
         certain: (N, 17) whether a keypoint is seen or hidden is known; all are by default. Of others,
             nothing is concluded from their status.
 
@@ -83,13 +83,13 @@ def perspective_pairs(
     if people.joint_set is not COCO17:
         raise ValueError(f"joint set '{people.joint_set.name}': perspective is read off {COCO17.name}")
     labeled = people.status != JointStatus.MISSING
-    given = np.where(people.status == JointStatus.MEASURED, 1.0, HIDDEN_TRUST) if trust is None else trust
+    given = np.where(people.status == JointStatus.MEASURED, 1.0, OCCLUDED_WEIGHT) if confidence is None else confidence
     given = np.where(labeled & np.isfinite(people.pixels).all(axis=-1), given, 0.0)
     scales = person_scales(apparent_scales(people.pixels), settings.segments)
     orders = order_of_people(scales, settings)
     parts = [pairs_across(orders, given, settings)]
-    sure = np.ones_like(labeled) if certain is None else certain
-    visible, hidden = (sure & (people.status == kind) for kind in (JointStatus.MEASURED, JointStatus.INFERRED))
+    certain = np.ones_like(labeled) if certain is None else certain
+    visible, hidden = (certain & (people.status == kind) for kind in (JointStatus.MEASURED, JointStatus.INFERRED))
     with np.errstate(invalid="ignore"):  # what is not known compares false
         within_people = rules(np.asarray(people.pixels, np.float64), visible, hidden, settings)
     parts += [pairs_of_people(ends, found, given) for ends, found in within_people.values()]
@@ -103,7 +103,7 @@ def rules(
 
     Args:
         pixels: (N, 17, 2); NaN without a label.
-        visible, hidden: (N, 17); a keypoint may be neither, if nobody knows.
+        visible, hidden: (N, 17); a keypoint may be neither, if it is unknown.
     """
     apparent = apparent_scales(pixels)
     scales = person_scales(apparent, settings.segments)

@@ -234,7 +234,7 @@ def bent_limbs(lengths: FloatArray, fronts: FloatArray, settings: PerspectiveSet
 
     Elbows and hips bend forwards and knees backwards. From the front a foreshortened forearm or thigh
     therefore points at the camera and a shin away from it, and from behind the other way round; but
-    a camera that looks down sees the shins of everybody foreshortened, so theirs count from the front only.
+    a camera that looks down sees the shins of all people foreshortened, so theirs count from the front only.
 
     Args:
         fronts: (N,) 1 from the front, -1 from behind, NaN not known.

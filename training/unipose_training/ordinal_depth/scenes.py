@@ -17,8 +17,8 @@ from unipose_training.ordinal_depth.rules import PerspectiveSettings
 from unipose_training.samples.rows import POINTED
 from unipose_training.samples.store import SampleStore
 
-#: What says the order: a depth camera, perspective, or the truth (for judging only).
-Kind = Literal["measured", "perspective", "truth"]
+#: What says the order: a depth camera, perspective, or the ground truth (for evaluation only).
+Kind = Literal["measured", "perspective", "ground_truth"]
 
 #: ITOP joint of every COCO keypoint, -1 for the face.
 _ITOP_OF = np.array([ITOP15.landmarks.index(mark) if mark in ITOP15.landmarks else -1 for mark in COCO17.landmarks])
@@ -56,13 +56,13 @@ class OrderSettings:
 
     Attributes:
         kind: measured by the depth camera, or read off the 2D keypoints by perspective.
-        measured, perspective, trust: limits of both.
+        measured, perspective, confidence: limits of both.
     """
 
     kind: Literal["measured", "perspective"] = "measured"
     measured: MeasuredSettings = field(default_factory=MeasuredSettings)
     perspective: PerspectiveSettings = field(default_factory=PerspectiveSettings)
-    trust: KeypointWeights = field(default_factory=KeypointWeights)
+    confidence: KeypointWeights = field(default_factory=KeypointWeights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +71,13 @@ class OrderedScene:
 
     Attributes:
         pixels: (P, 15, 2) float32 of the image; NaN where nothing points at a joint.
-        trust: (P, 15) float32 in them.
+        confidence: (P, 15) float32 in them.
         pairs: of their joints.
         farther: (M,) float32 meters by which the second of each pair truly is farther; NaN not known.
     """
 
     pixels: NDArray[np.float32]
-    trust: NDArray[np.float32]
+    confidence: NDArray[np.float32]
     pairs: DepthPairs
     farther: NDArray[np.float32]
 
@@ -86,24 +86,26 @@ def scene_of_rows(
     store: SampleStore, rows: NDArray[np.integer[Any]], kind: Kind, settings: OrderSettings
 ) -> OrderedScene:
     """The people of some rows, all of one frame."""
-    pixels, trust = store["pixels"][rows].astype(np.float32), store["trust"][rows].astype(np.float32)
+    pixels, confidence = store["pixels"][rows].astype(np.float32), store["confidence"][rows].astype(np.float32)
     pairs = _pairs(store, rows, kind, settings)
     known = np.isfinite(pixels).all(axis=-1)
     pairs = pairs.select(known[tuple(pairs.first.T)] & known[tuple(pairs.second.T)])
-    z = store["truth"][rows][..., 2]
-    return OrderedScene(pixels, trust, pairs, (z[tuple(pairs.second.T)] - z[tuple(pairs.first.T)]).astype(np.float32))
+    z = store["ground_truth"][rows][..., 2]
+    return OrderedScene(
+        pixels, confidence, pairs, (z[tuple(pairs.second.T)] - z[tuple(pairs.first.T)]).astype(np.float32)
+    )
 
 
 def _pairs(store: SampleStore, rows: NDArray[np.integer[Any]], kind: Kind, settings: OrderSettings) -> DepthPairs:
     if kind == "perspective":
         return itop_pairs(perspective_of_rows(store, rows, settings))
     if kind == "measured":
-        trust = store["lifted_confidence"][rows] * (store["lifted_status"][rows] == JointStatus.MEASURED)
+        confidence = store["lifted_confidence"][rows] * (store["lifted_status"][rows] == JointStatus.MEASURED)
         return measured_pairs(
-            store["lifted"][rows][..., 2], store["lifted_variance"][rows], trust * _pointed(), settings.measured
+            store["lifted"][rows][..., 2], store["lifted_variance"][rows], confidence * _pointed(), settings.measured
         )
-    # Every pair that there is: what the truth says is judged by, not taught.
-    z = store["truth"][rows][..., 2]
+    # Every pair that there is: what the ground truth says is evaluated by, not trained.
+    z = store["ground_truth"][rows][..., 2]
     return measured_pairs(z, np.zeros_like(z), np.ones_like(z) * _pointed(), MeasuredSettings(0.0, 0.0, 0.0))
 
 
@@ -116,11 +118,11 @@ def perspective_of_rows(store: SampleStore, rows: NDArray[np.integer[Any]], sett
     """What perspective says about the 2D network's keypoints (COCO-17)."""
     keypoints = store["keypoints"][rows]
     confidences = keypoints[..., 2]
-    labeled = confidences >= settings.trust.labeled
+    labeled = confidences >= settings.confidence.labeled
     pixels = np.where(labeled[..., None], keypoints[..., :2], np.nan).astype(np.float32)
-    status = joint_status(labeled, confidences >= settings.trust.visible)
+    status = joint_status(labeled, confidences >= settings.confidence.visible)
     people = Labels2D(pixels, status, ("",) * len(rows), COCO17)
-    certain = (confidences < settings.trust.hidden) | (confidences >= settings.trust.visible)
+    certain = (confidences < settings.confidence.hidden) | (confidences >= settings.confidence.visible)
     return perspective_pairs(people, settings.perspective, np.clip(confidences, 0, 1), certain)
 
 
@@ -128,9 +130,9 @@ def scene_of_labels(people: Labels2D, pairs: DepthPairs) -> OrderedScene:
     """People of a label file."""
     pixels, _ = convert_joints(people.pixels, COCO17, ITOP15)
     pixels[:, ~_pointed().astype(np.bool_)] = np.nan
-    trust = np.isfinite(pixels).all(axis=-1).astype(np.float32)
+    confidence = np.isfinite(pixels).all(axis=-1).astype(np.float32)
     pairs = itop_pairs(pairs)
-    return OrderedScene(pixels.astype(np.float32), trust, pairs, np.full(len(pairs), np.nan, np.float32))
+    return OrderedScene(pixels.astype(np.float32), confidence, pairs, np.full(len(pairs), np.nan, np.float32))
 
 
 def itop_pairs(pairs: DepthPairs) -> DepthPairs:

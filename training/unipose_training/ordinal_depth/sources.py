@@ -193,16 +193,16 @@ class Assembly:
             DataError: a source cannot be read.
         """
         for source in self.sources:
-            tally = self.tallies[source.name] = SourceCounts()
+            counts = self.tallies[source.name] = SourceCounts()
             for image in read_keypoint_images(source.labels, source.images):
                 certain = np.full(image.people.status.shape, image.visibility)
                 pairs = perspective_pairs(image.people, self.settings, certain=certain)
-                tally.images += 1
+                counts.images += 1
                 if not len(pairs):
                     continue
-                tally.used += 1
-                tally.people += len(image.people)
-                tally.across += int(pairs.across.sum())
-                tally.within += int((~pairs.across).sum())
+                counts.used += 1
+                counts.people += len(image.people)
+                counts.across += int(pairs.across.sum())
+                counts.within += int((~pairs.across).sum())
                 origin = (source.name, image.source_id)
                 yield OrderedImage(image.path, image.size, image.people, pairs, origin)

@@ -23,15 +23,15 @@ _MARGIN = 1.25
 
 
 class OrderBatch(NamedTuple):
-    """B windows with M ordered pairs; a pair may be of anybody in its window.
+    """B windows with M ordered pairs; a pair may be of any person in its window.
 
     Attributes:
         image: (B, 3, S, S) uint8.
         pixels: (B, 15, 2) joints of the person whom the window is about, in its pixels; NaN not known.
-        trust: (B, 15).
+        confidence: (B, 15).
         window: (M,) int64 which window a pair belongs to.
         joints: (M, 2) int64 of the first and the second point.
-        places: (M, 2, 2) their pixels in the window.
+        points: (M, 2, 2) their pixels in the window.
         own: (M,) bool: both are of the person whom the window is about.
         order: (M,) 1 the first is nearer, -1 farther, 0 equally far.
         weights: (M,).
@@ -40,10 +40,10 @@ class OrderBatch(NamedTuple):
 
     image: Tensor
     pixels: Tensor
-    trust: Tensor
+    confidence: Tensor
     window: Tensor
     joints: Tensor
-    places: Tensor
+    points: Tensor
     own: Tensor
     order: Tensor
     weights: Tensor
@@ -66,10 +66,10 @@ def window_of(image: NDArray[np.uint8], window: Crop, person: int, scene: Ordere
     return OrderBatch(
         image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None],
         pixels=torch.from_numpy(pixels[person].astype(np.float32))[None],
-        trust=torch.from_numpy(scene.trust[person])[None],
+        confidence=torch.from_numpy(scene.confidence[person])[None],
         window=torch.zeros(len(kept), dtype=torch.int64),
         joints=torch.from_numpy(ends[..., 1].astype(np.int64)),
-        places=torch.from_numpy(pixels[ends[..., 0], ends[..., 1]].astype(np.float32)),
+        points=torch.from_numpy(pixels[ends[..., 0], ends[..., 1]].astype(np.float32)),
         own=torch.from_numpy((ends[..., 0] == person).all(axis=1)),
         order=torch.from_numpy(pairs.order[kept].astype(np.float32)),
         weights=torch.from_numpy(pairs.weights[kept]),
@@ -87,7 +87,7 @@ def joined(batches: Sequence[OrderBatch]) -> OrderBatch:
 
 
 class StoreOrders(Dataset[OrderBatch]):
-    """People of a store, ordered by a depth camera, by perspective, or, for judging, by the truth.
+    """People of a store, ordered by a depth camera, by perspective, or, for evaluation, by the ground truth.
 
     Args:
         rows: which rows.
@@ -125,7 +125,7 @@ class ImageOrders(Dataset[OrderBatch]):
         size: pixels of the window's side.
 
     Raises:
-        DataError: nobody of them shows two joints.
+        DataError: no person of them shows two joints.
     """
 
     def __init__(self, images: Sequence[OrderedImage], size: int) -> None:
@@ -138,7 +138,7 @@ class ImageOrders(Dataset[OrderBatch]):
             if np.isfinite(pixels).all(axis=-1).sum() >= 2 and np.nanmax(np.ptp(_known(pixels), axis=0)) > 0
         ]
         if not self._people:
-            raise DataError("the label files show nobody with two joints; make them: unipose ordinal-depth")
+            raise DataError("the label files show no person with two joints; make them: unipose ordinal-depth")
 
     def __len__(self) -> int:
         return len(self._people)

@@ -1,1 +1,1 @@
-"""Joints over time that agree best with everyone who says something about them."""
+"""Joints over time that agree best with all sources: robust MAP trajectory fusion."""

@@ -1,7 +1,7 @@
-"""Which answers of a teacher are believed: rules that need no label, and the weights that follow.
+"""Filtering of pseudo-labels: rules that need no label, and the weights that follow.
 
 The rules and their limits are ours. They say how good the answers are; by default they change no
-weight, for whoever is hard to judge is then never learned: with a fifth of the weight for answers that
+weight, for whoever is hard to evaluate is then never learned: with a fifth of the weight for answers that
 break a rule a student was 166 mm off where all alike gave 144, and with joints weighted by their scales 176
 (1,200 steps of size ``nano``, validation clips).
 """
@@ -33,10 +33,10 @@ class FilterConfig:
         ray_pixels: mean distance to the keypoints, in pixels of ITOP's camera, below this.
         unsupported: joints without a point near them, fewer than this.
         leg_asymmetry: difference of left and right thigh or shin, below this, in meters.
-        bone_deviation: of any bone from the usual one, below this, in spreads of the population.
+        bone_deviation: of any bone from the usual one, below this, in standard deviations of the population.
         scale_quantile: the learned scale is below that of this part of all answers.
-        doubted: what an answer counts that breaks a rule, in [0, 1].
-        power: joints count as how sure the teacher is of them, to this power; 0: all alike.
+        rejected_weight: what an answer counts that breaks a rule, in [0, 1].
+        confidence_exponent: joints count as how sure the teacher is of them, to this power; 0: all alike.
 
     Raises:
         ValueError: a value is out of range.
@@ -47,18 +47,18 @@ class FilterConfig:
     leg_asymmetry: float = 0.08
     bone_deviation: float = 3.0
     scale_quantile: float = 0.8
-    doubted: float = 1.0
-    power: float = 0.0
+    rejected_weight: float = 1.0
+    confidence_exponent: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("ray_pixels", "unsupported", "leg_asymmetry", "bone_deviation"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"rules.{name} = {getattr(self, name)}: must be positive")
-        for name in ("scale_quantile", "doubted"):
+                raise ValueError(f"filter.{name} = {getattr(self, name)}: must be positive")
+        for name in ("scale_quantile", "rejected_weight"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"rules.{name} = {getattr(self, name)}: must be within [0, 1]")
-        if not self.power >= 0:
-            raise ValueError(f"rules.power = {self.power}: must be at least 0")
+                raise ValueError(f"filter.{name} = {getattr(self, name)}: must be within [0, 1]")
+        if not self.confidence_exponent >= 0:
+            raise ValueError(f"filter.confidence_exponent = {self.confidence_exponent}: must be at least 0")
 
 
 class LabelQuality(NamedTuple):
@@ -76,22 +76,22 @@ class LabelQuality(NamedTuple):
     scale: Tensor
 
 
-def ray_residuals(joints: Tensor, pixels: Tensor, trust: Tensor, camera: Tensor) -> Tensor:
-    """Mean distance between joints and keypoints, weighted by trust, as in an image of ITOP's camera.
+def ray_residuals(joints: Tensor, pixels: Tensor, confidences: Tensor, camera: Tensor) -> Tensor:
+    """Mean distance between joints and keypoints, weighted by confidence, as in an image of ITOP's camera.
 
     Args:
         joints: (N, J, 3) meters.
         pixels: (N, J, 2); NaN without a keypoint.
-        trust: (N, J).
+        confidences: (N, J).
         camera: (N, 4) fx, fy, cx, cy.
 
     Returns:
         (N,); infinite where there is nothing to compare.
     """
-    joints, said = split_valid(joints)
-    pixels, seen = split_valid(pixels)
+    joints, valid = split_valid(joints)
+    pixels, visible = split_valid(pixels)
     apart = length((project(joints, camera) - pixels) / camera[:, None, :2]) * ITOP_FOCAL
-    weights = trust * said.all(-1) * seen.all(-1)
+    weights = confidences * valid.all(-1) * visible.all(-1)
     total = weights.sum(-1)
     return torch.where(total > 0, (weights * apart).sum(-1) / total.clamp_min(1e-9), torch.inf)
 
@@ -107,8 +107,8 @@ def unsupported_joints(joints: Tensor, points: Tensor, radii: Tensor) -> Tensor:
     Returns:
         (N,) whole numbers.
     """
-    joints, said = split_valid(joints)
-    return ((distances(joints, points).amin(-1) > radii) & said.all(-1)).sum(-1)
+    joints, valid = split_valid(joints)
+    return ((distances(joints, points).amin(-1) > radii) & valid.all(-1)).sum(-1)
 
 
 def leg_asymmetry(joints: Tensor, pairs: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ def leg_asymmetry(joints: Tensor, pairs: Tensor) -> Tensor:
 
 
 def bone_deviations(joints: Tensor, bones: Tensor, size: Tensor) -> Tensor:
-    """(N,) the largest deviation of a bone from the usual one, in spreads of these N answers.
+    """(N,) the largest deviation of a bone from the usual one, in standard deviations of these N answers.
 
     Median and median deviation of the population (Rousseeuw and Croux, JASA 1993) are those of bones
     relative to the person's size: a teacher that makes all arms long is consistent, one long arm is not.
@@ -136,23 +136,23 @@ def bone_deviations(joints: Tensor, bones: Tensor, size: Tensor) -> Tensor:
     relative = bone_lengths(joints, bones) / size[:, None]
     usual = relative.nanmedian(0).values
     apart = (relative - usual).abs()
-    spread = 1.4826 * apart.nanmedian(0).values
-    return (apart / spread.clamp_min(_MIN_STD)).nan_to_num().amax(-1)
+    std = 1.4826 * apart.nanmedian(0).values
+    return (apart / std.clamp_min(_MIN_STD)).nan_to_num().amax(-1)
 
 
-def passed_by_rule(evidence: LabelQuality, rules: FilterConfig) -> dict[str, Tensor]:
+def passed_by_rule(quality: LabelQuality, config: FilterConfig) -> dict[str, Tensor]:
     """(N,) bool for every rule: the answer fulfils it."""
-    limit = evidence.scale.quantile(rules.scale_quantile)
+    limit = quality.scale.quantile(config.scale_quantile)
     return {
-        "ray_pixels": evidence.ray_pixels < rules.ray_pixels,
-        "unsupported": evidence.unsupported < rules.unsupported,
-        "leg_asymmetry": evidence.leg_asymmetry < rules.leg_asymmetry,
-        "bone_deviation": evidence.bone_deviation < rules.bone_deviation,
-        "scale_quantile": evidence.scale <= limit,
+        "ray_pixels": quality.ray_pixels < config.ray_pixels,
+        "unsupported": quality.unsupported < config.unsupported,
+        "leg_asymmetry": quality.leg_asymmetry < config.leg_asymmetry,
+        "bone_deviation": quality.bone_deviation < config.bone_deviation,
+        "scale_quantile": quality.scale <= limit,
     }
 
 
-def label_weights(kept: dict[str, Tensor], log_scales: Tensor, rules: FilterConfig) -> Tensor:
+def label_weights(kept: dict[str, Tensor], log_scales: Tensor, config: FilterConfig) -> Tensor:
     """What each joint of each answer counts.
 
     Args:
@@ -160,8 +160,9 @@ def label_weights(kept: dict[str, Tensor], log_scales: Tensor, rules: FilterConf
         log_scales: (N, J) of the teacher.
 
     Returns:
-        (N, J): ``(s / s_j)^power`` with the median scale s, times ``rules.doubted`` where a rule is broken.
+        (N, J): ``(s / s_j)^confidence_exponent`` with the median scale s, times
+        ``rejected_weight`` where a rule is broken.
     """
-    whole = torch.stack(list(kept.values())).all(0)
-    sure = (rules.power * (log_scales.nanmedian() - log_scales)).exp().clamp_max(_MAX_WEIGHT)
-    return sure.nan_to_num() * torch.where(whole, 1.0, rules.doubted)[:, None]
+    passed = torch.stack(list(kept.values())).all(0)
+    relative = (config.confidence_exponent * (log_scales.nanmedian() - log_scales)).exp().clamp_max(_MAX_WEIGHT)
+    return relative.nan_to_num() * torch.where(passed, 1.0, config.rejected_weight)[:, None]

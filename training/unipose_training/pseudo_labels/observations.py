@@ -1,4 +1,4 @@
-"""What is said about people in successive frames, by those who never saw a 3D label of them."""
+"""Observations of people in successive frames, by sources without 3D labels."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class RootRelativePoses(NamedTuple):
 
     Attributes:
         joints: (N, J, 3) meters, axes of the camera, from any origin; NaN where nothing could be lifted.
-        spreads: (N, J) standard deviation of a coordinate in meters.
+        stds: (N, J) standard deviation of a coordinate in meters.
     """
 
     joints: Tensor
-    spreads: Tensor
+    stds: Tensor
 
 
 class Observations(NamedTuple):
-    """What is said about N rows; spreads are standard deviations of a coordinate in meters.
+    """Observations of N rows; all stds are standard deviations of a coordinate in meters.
 
     Attributes:
-        joints, spreads: (N, J, 3) and (N, J), a network's; NaN where it says nothing.
-        lifted, lifted_spreads: (N, J, 3) and (N, J), what modality ``lookup`` has; NaN where that is nothing.
+        joints, stds: (N, J, 3) and (N, J), a network's; NaN where it says nothing.
+        lifted, lifted_stds: (N, J, 3) and (N, J), what modality ``lookup`` has; NaN where that is nothing.
         shapes: a lifter's.
         size: (N,) of the person as a part of an average adult.
         before: (N,) the row of the same person one frame before, or -1.
@@ -45,9 +45,9 @@ class Observations(NamedTuple):
     """
 
     joints: Tensor
-    spreads: Tensor
+    stds: Tensor
     lifted: Tensor
-    lifted_spreads: Tensor
+    lifted_stds: Tensor
     shapes: RootRelativePoses
     size: Tensor
     before: Tensor
@@ -57,7 +57,7 @@ class Observations(NamedTuple):
 def observations_of_store(
     store: SampleStore, joints: Tensor, log_scales: Tensor, shapes: RootRelativePoses
 ) -> Observations:
-    """Everything that is said about the rows of a store.
+    """All observations of the rows of a store.
 
     Args:
         joints, log_scales: (N, J, 3) and (N, J) of a network; Laplace's log scales of a coordinate.
@@ -68,9 +68,9 @@ def observations_of_store(
     return Observations(
         joints=joints,
         # Laplace's variance is 2 s^2.
-        spreads=2**0.5 * log_scales.exp(),
+        stds=2**0.5 * log_scales.exp(),
         lifted=_tensor(store, "lifted"),
-        lifted_spreads=lifted_spreads(_tensor(store, "lifted_variance"), _tensor(store, "lifted_confidence")),
+        lifted_stds=lifted_stds(_tensor(store, "lifted_variance"), _tensor(store, "lifted_confidence")),
         shapes=shapes,
         size=_tensor(store, "size"),
         before=torch.from_numpy(before.astype(np.int64)),
@@ -78,17 +78,17 @@ def observations_of_store(
     )
 
 
-def lifted_spreads(variance: Tensor, confidence: Tensor) -> Tensor:
-    """(...) meters, from the variance along z and the keypoint's confidence. A doubtful keypoint may be anywhere."""
+def lifted_stds(variance: Tensor, confidence: Tensor) -> Tensor:
+    """(...) meters, from the variance along z and the keypoint's confidence. An uncertain keypoint may be anywhere."""
     return (variance + _ACROSS**2).sqrt() / confidence.clamp(_LEAST, 1)
 
 
-def slice_observations(claims: Observations, first: int, end: int) -> Observations:
+def slice_observations(observations: Observations, first: int, end: int) -> Observations:
     """Rows ``first`` to ``end``, whose earlier rows are among them."""
-    cut = {name: value[first:end] for name, value in claims._asdict().items() if name != "shapes"}
+    cut = {name: value[first:end] for name, value in observations._asdict().items() if name != "shapes"}
     before = torch.where(cut["before"] >= 0, cut["before"] - first, -1)
     return Observations(
-        **cut | {"before": before}, shapes=RootRelativePoses(*(value[first:end] for value in claims.shapes))
+        **cut | {"before": before}, shapes=RootRelativePoses(*(value[first:end] for value in observations.shapes))
     )
 
 
@@ -103,8 +103,8 @@ def _tensor(store: SampleStore, name: str) -> Tensor:
 def root_relative_poses_of_store(store: SampleStore, lifter: Lifter) -> RootRelativePoses:
     """Poses of all rows; NaN for those who show too few keypoints."""
     rows, joints = len(store), len(ITOP15)
-    said = np.full((rows, joints, 3), np.nan, np.float32)
-    spreads = np.full((rows, joints), np.nan, np.float32)
+    positions = np.full((rows, joints, 3), np.nan, np.float32)
+    stds = np.full((rows, joints), np.nan, np.float32)
     views = np.concatenate([store["camera"], store["image_size"]], axis=1)
     for view in np.unique(views, axis=0):
         chosen = np.flatnonzero((views == view).all(axis=1))
@@ -115,12 +115,12 @@ def root_relative_poses_of_store(store: SampleStore, lifter: Lifter) -> RootRela
         if enough.any():
             chosen, keypoints = chosen[enough], keypoints.select(enough)
             poses = lifter.relative(keypoints, camera, lifter.seen(keypoints, camera))
-            said[chosen] = poses.joints
-            spreads[chosen] = np.sqrt((poses.spreads**2).mean(axis=-1))
-    return RootRelativePoses(torch.from_numpy(said), torch.from_numpy(spreads))
+            positions[chosen] = poses.joints
+            stds[chosen] = np.sqrt((poses.stds**2).mean(axis=-1))
+    return RootRelativePoses(torch.from_numpy(positions), torch.from_numpy(stds))
 
 
 def no_root_relative_poses(rows: int) -> RootRelativePoses:
-    """Nobody was lifted."""
+    """No person was lifted."""
     joints = len(ITOP15)
     return RootRelativePoses(torch.full((rows, joints, 3), torch.nan), torch.full((rows, joints), torch.nan))

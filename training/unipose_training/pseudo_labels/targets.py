@@ -1,4 +1,4 @@
-"""What a student is taught: the teacher's answers, brought to agree with all else, and what each counts."""
+"""Targets of a student: the teacher's predictions, brought to agree with all else, and what each counts."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _log = logging.getLogger(__name__)
 
 
 def build_targets(
-    store: SampleStore, answers: TeacherPredictions, fit: FusionSettings, rules: FilterConfig
+    store: SampleStore, predictions: TeacherPredictions, fusion: FusionSettings, config: FilterConfig
 ) -> tuple[DistillationTargets, dict[str, Tensor]]:
     """The targets of all rows, none of them labeled, and (N,) bool for every rule: the target fulfils it."""
-    targets = _distillation_targets(store, answers, fit)
-    kept = passed_by_rule(measure_quality(store, targets), rules)
-    weights = label_weights(kept, targets.log_scales, rules)
+    targets = _distillation_targets(store, predictions, fusion)
+    kept = passed_by_rule(measure_quality(store, targets), config)
+    weights = label_weights(kept, targets.log_scales, config)
     return DistillationTargets(*targets, weights, torch.zeros(len(store), dtype=torch.bool)), kept
 
 
@@ -42,14 +42,14 @@ def kept_fractions(kept: dict[str, Tensor], rows: Rows) -> dict[str, float]:
 
 
 def _distillation_targets(
-    store: SampleStore, answers: TeacherPredictions, settings: FusionSettings
+    store: SampleStore, predictions: TeacherPredictions, settings: FusionSettings
 ) -> TeacherPredictions:
     if not settings.steps:
-        return answers
+        return predictions
     shapes = (
         root_relative_poses_of_store(store, load_lifter(refine=False))
-        if settings.shapes
+        if settings.lifter_scale
         else no_root_relative_poses(len(store))
     )
-    claims = observations_of_store(store, answers.joints, answers.log_scales, shapes)
-    return TeacherPredictions(*fuse_trajectories(claims, keypoint_priors(), settings))
+    observations = observations_of_store(store, predictions.joints, predictions.log_scales, shapes)
+    return TeacherPredictions(*fuse_trajectories(observations, keypoint_priors(), settings))

@@ -1,4 +1,4 @@
-"""What a point network says about every row of a store: asked once, kept beside the rows."""
+"""What a point network predicts about every row of a store: asked once, kept beside the rows."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _SUPPORT_POINTS = 512
 
 
 class TeacherPredictions(NamedTuple):
-    """What a teacher says about the N rows of a store, on the CPU.
+    """What a teacher predicts about the N rows of a store, on the CPU.
 
     Attributes:
         joints: (N, J, 3) meters in the camera's frame; NaN where it says nothing.
@@ -113,9 +113,10 @@ def measure_quality(store: SampleStore, answers: TeacherPredictions) -> LabelQua
     joints, priors = answers.joints, itop_priors()
     legs = {ITOP15.index(f"{side}_{end}") for side in ("left", "right") for end in ("knee", "foot")}
     pairs = torch.stack([pair for pair in priors.pairs if int(pair[0, 1]) in legs])
-    pixels, trust, camera, size = (torch.from_numpy(np.array(store[n])) for n in ("pixels", "trust", "camera", "size"))
+    names = ("pixels", "confidence", "camera", "size")
+    pixels, confidences, camera, size = (torch.from_numpy(np.array(store[name])) for name in names)
     return LabelQuality(
-        ray_pixels=ray_residuals(joints, pixels, trust, camera),
+        ray_pixels=ray_residuals(joints, pixels, confidences, camera),
         unsupported=_unsupported(store, joints),
         leg_asymmetry=leg_asymmetry(joints, pairs),
         bone_deviation=bone_deviations(joints, priors.bones, size),
@@ -168,7 +169,7 @@ def _predict_all(
 
 def _prediction(teacher: TeacherNetwork, batch: PersonBatch, stored_centers: int) -> tuple[Tensor, Tensor]:
     if teacher.network:
-        said = predict(teacher.network, batch, NO_AUGMENTATION, stored_centers)
-        return said.joints[:, -1], said.log_scales[:, -1]
+        prediction = predict(teacher.network, batch, NO_AUGMENTATION, stored_centers)
+        return prediction.joints[:, -1], prediction.log_scales[:, -1]
     # Of Laplace's distribution the variance is 2 s^2.
     return batch.lifted[:, -1], 0.5 * (batch.lifted_variance[:, -1] / 2).log()

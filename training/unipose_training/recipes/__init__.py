@@ -1,4 +1,4 @@
-"""What can be taught, by name. A recipe is a module with ``run(config, output) -> Outcome``.
+"""What can be trained, by name. A recipe is a module with ``run(config, output) -> Outcome``.
 
 ``config`` is a frozen dataclass that checks itself; ``config/training/<recipe>.yaml`` has its fields.
 """
@@ -35,11 +35,13 @@ RECIPES: dict[str, Recipe] = {
     "camerapose": Recipe("unipose_training.recipes.camerapose", "lift keypoints to 3D, or refine them"),
     "depth": Recipe("unipose_training.recipes.supervised", "depth network with ground truth of rendered people"),
     "detector": Recipe("unipose_training.recipes.detector", "person detector for depth images"),
-    "distill": Recipe("unipose_training.recipes.distill", "depth, rgb or points network from pseudo truth"),
+    "distill": Recipe("unipose_training.recipes.distill", "depth, rgb or points network from pseudo ground_truth"),
     "weak_points": Recipe("unipose_training.recipes.weak_points", "points network from 2D keypoints and depth"),
     "points": Recipe("unipose_training.recipes.supervised", "points network with ground truth of rendered people"),
-    "supervised": Recipe("unipose_training.recipes.supervised", "points, depth or rgb network with 3D truth"),
-    "wsp": Recipe("unipose_training.recipes.wsp", "rgb network's first lesson: which of two points is nearer"),
+    "supervised": Recipe("unipose_training.recipes.supervised", "points, depth or rgb network with 3D ground_truth"),
+    "wsp": Recipe(
+        "unipose_training.recipes.wsp", "rgb network: pre-training by ordinal depth (which of two points is nearer)"
+    ),
 }
 
 

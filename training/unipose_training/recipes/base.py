@@ -11,16 +11,16 @@ from unipose_ros.networks.registry import get_network
 from unipose_ros.networks.weights import ModelCard, fill_module, load_weights
 from unipose_training.engine.loop import Outcome
 
-# Networks before they are taught.
+# Networks before they are trained.
 
 
-def init_anchor_network(name: str, size: str, initial: str, local: int = 0) -> AnchorNetwork:
-    """A network that looks at windows; see ``point_task.init_point_network`` for one that looks at points.
+def init_anchor_network(name: str, size: str, init_weights: str, local: int = 0) -> AnchorNetwork:
+    """A network on windows; see ``point_task.init_point_network`` for one that looks at points.
 
     Args:
         name: ``depth`` or ``rgb``.
         size: one of its sizes.
-        initial: weights to begin with; "" begins anew.
+        init_weights: weights to start from; "" begins anew.
         local: anchors on each keypoint (the lifting variant).
 
     Raises:
@@ -29,8 +29,8 @@ def init_anchor_network(name: str, size: str, initial: str, local: int = 0) -> A
     kind = get_network(name)
     network = kind.module(replace(kind.sizes[size], local=local))
     assert isinstance(network, AnchorNetwork)
-    if initial:
-        tensors, _ = load_weights(Path(initial), name)
+    if init_weights:
+        tensors, _ = load_weights(Path(init_weights), name)
         fill_module(network, tensors)
     return network
 

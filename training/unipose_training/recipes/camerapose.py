@@ -1,7 +1,7 @@
 """Recipe ``camerapose``: the lifter, or the refiner in front of it, from motion capture and 2D labels.
 
-No images: people of a body bank stand before virtual cameras. Sources without 3D truth (the same
-before other cameras, or images that people have labeled) teach by reprojection.
+No images: people of a body bank stand before virtual cameras. Sources without 3D ground truth (the same
+before other cameras, or images that people have labeled) train by reprojection.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from unipose_training.tasks.lifter import LifterTask, LifterWeights, RefinerTask
 
 @dataclass(frozen=True)
 class CameraPoseRecipe:
-    """What is taught on, and how.
+    """What is trained on, and how.
 
     Attributes:
         bank: body bank for training (``python -m unipose_training.synthetic.bank``).
         heldout: another one, of other people and motions, for validation; ``None`` for no validation.
-        teaches: the lifter, or the refiner.
-        paired: cameras before which 3D truth is known; ``None`` for none.
+        trains: the lifter, or the refiner.
+        paired: cameras before which 3D ground truth is known; ``None`` for none.
         unpaired: cameras before which only keypoints are.
         labels, split: data set in COCO's format with keypoints only, see
             :class:`unipose_training.datasets.coco.CocoImages`.
@@ -53,7 +53,7 @@ class CameraPoseRecipe:
             people in like poses, and not drawn by the figures measured on them. Only 2D is used of it.
         unknown: share of people of whom K is not told.
         validation_people: how many are validated on.
-        initial: weights to begin with; "" begins anew.
+        init_weights: weights to start from; "" begins anew.
         lifter, refiner: sizes.
         weights: of the lifter's losses.
         run: how the run is driven; its batch counts people.
@@ -64,7 +64,7 @@ class CameraPoseRecipe:
 
     bank: Path
     heldout: Path | None = None
-    teaches: Literal["lifter", "refiner"] = "lifter"
+    target: Literal["lifter", "refiner"] = "lifter"
     paired: Viewpoints | None = None
     unpaired: Viewpoints | None = None
     labels: Path | None = None
@@ -76,7 +76,7 @@ class CameraPoseRecipe:
     clean: float = 0.2
     unknown: float = 0.15
     validation_people: int = 2048
-    initial: str = ""
+    init_weights: str = ""
     lifter: LifterConfig = field(default_factory=LifterConfig)
     refiner: RefinerConfig = field(default_factory=RefinerConfig)
     weights: LifterWeights = field(default_factory=LifterWeights)
@@ -106,7 +106,7 @@ class CameraPoseRecipe:
 
 
 def run(config: CameraPoseRecipe, output: Path) -> Outcome:
-    """Teach; ``output`` gets the engine's files and, when the run is finished, the network's weights.
+    """Train; ``output`` gets the engine's files and, when the run is finished, the network's weights.
 
     Raises:
         DataError, SyntheticError: a bank, data set or file of detections cannot be read.
@@ -127,20 +127,20 @@ def run(config: CameraPoseRecipe, output: Path) -> Outcome:
         output,
     )
     if outcome.to_be_saved:
-        sizes = config.lifter if config.teaches == "lifter" else config.refiner
+        sizes = config.lifter if config.target == "lifter" else config.refiner
         record = _record(config, bank, outcome)
-        save_network(output / f"{config.teaches}.safetensors", task.trained(), sizes, record)
+        save_network(output / f"{config.target}.safetensors", task.trained(), sizes, record)
     return outcome
 
 
 def _task(config: CameraPoseRecipe, poses: NDArray[np.float32]) -> Task:
     task: Task
-    if config.teaches == "refiner":
+    if config.target == "refiner":
         task = RefinerTask(config.refiner)
     else:
         task = LifterTask(config.lifter, config.weights, bone_ratios(poses))
-    if config.initial:
-        tensors, _ = load_weights(Path(config.initial), config.teaches)
+    if config.init_weights:
+        tensors, _ = load_weights(Path(config.init_weights), config.target)
         fill_module(task.trained(), tensors)
     return task
 
@@ -173,11 +173,11 @@ def bone_ratios(poses: NDArray[np.float32]) -> Tensor:
 
 
 def _record(config: CameraPoseRecipe, bank: BodyBank, outcome: Outcome) -> ModelCard:
-    lifts = config.teaches == "lifter"
+    lifts = config.target == "lifter"
     source = "made on rendered people" if config.detections else "by figures"
     seen = f"keypoints with MoveNet's errors, {source}," if config.noisy else "true keypoints"
     return ModelCard(
-        network=config.teaches,
+        network=config.target,
         config={},
         joint_set=ITOP15.name if lifts else COCO17.name,
         input="COCO-17 keypoints on the plane of a camera turned to the person, see unipose_ros.codecs.keypoints",

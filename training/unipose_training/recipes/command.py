@@ -1,4 +1,4 @@
-"""``unipose train RECIPE``: teach a network; the same command goes on with a run that was broken off.
+"""``unipose train RECIPE``: train a network; the same command goes on with a run that was broken off.
 
 Leaves in the output folder: the weights, ``config.yaml``, ``checkpoint.pt``, ``metrics.csv``,
 ``curves.png`` and ``tensorboard/``. Ctrl-C ends the run after the step, with a checkpoint.
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         "unipose train", description=__doc__, epilog=_recipes(), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("recipe", nargs="?", metavar="RECIPE", help="what to teach; without it, the recipes are listed")
+    add("recipe", nargs="?", metavar="RECIPE", help="what to train; without it, the recipes are listed")
     add("settings", nargs="*", metavar="KEY=VALUE", help="fields of the configuration, e.g. run.steps=20000")
     add("--config", type=Path, metavar="YAML", help="default: config/training/RECIPE.yaml of the package")
     add("--output", type=Path, metavar="DIR", help="folder of the run (default: runs/RECIPE)")

@@ -1,6 +1,6 @@
 """Recipe ``detector``: the network that finds people in depth.
 
-It is trained with ground truth of scenes that are rendered on the fly; or, with ``clips`` and ``labels``, with the
+It is trained with ground truth of scenes that are rendered on the fly; or, with ``clips`` and ``keypoint_labels``, on
 people whom a 2D network detected in the color images of clips.
 """
 
@@ -39,18 +39,18 @@ NAME = "person_detector"
 
 @dataclass(frozen=True)
 class DetectorRecipe:
-    """What the person detector is taught on, and how.
+    """What the person detector is trained on, and how.
 
     Attributes:
         clips: folder of clips with depth, in place of rendered scenes; only their depth is used.
-        labels: folder of what a 2D network detected in their color images (``unipose pseudo-label``).
+        keypoint_labels: folder of what a 2D network detected in their color images (``unipose pseudo-label``).
         stream: what rendered scenes are like.
-        initial: weights to begin with; "" begins anew.
+        init_weights: weights to start from; "" begins anew.
         val_every_nth_clip: every so many clips, one is kept for validation.
         people: which of the 2D network's people count.
         network: sizes.
         scene_focal: focal length in pixels of the depth images that are kept in memory.
-        average: part of the moving average of the weights that a step keeps.
+        ema_decay: fraction of the moving average (EMA) of the weights that a step keeps.
         run: how the run is driven.
 
     Raises:
@@ -58,31 +58,32 @@ class DetectorRecipe:
     """
 
     clips: Path | None = None
-    labels: Path | None = None
+    keypoint_labels: Path | None = None
     stream: StreamSettings = field(default_factory=StreamSettings)
-    initial: str = ""
+    init_weights: str = ""
     val_every_nth_clip: int = 20
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     network: PersonCenterNetConfig = field(default_factory=PersonCenterNetConfig)
     scene_focal: float = 144.0
-    average: float = 0.998
+    ema_decay: float = 0.998
     run: RunSettings = field(default_factory=RunSettings)
 
     def __post_init__(self) -> None:
-        if (self.clips is None) != (self.labels is None):
+        if (self.clips is None) != (self.keypoint_labels is None):
             raise ValueError(
-                f"clips = {self.clips}, labels = {self.labels}: name both, or neither to train on rendered scenes"
+                f"clips = {self.clips}, keypoint_labels = {self.keypoint_labels}: "
+                "name both, or neither to train on rendered scenes"
             )
         if self.val_every_nth_clip < 2:
             raise ValueError(f"val_every_nth_clip = {self.val_every_nth_clip}: keep one in at least 2")
         if not self.scene_focal > 0:
             raise ValueError(f"scene_focal = {self.scene_focal}: must be positive")
-        if not 0 <= self.average < 1:
-            raise ValueError(f"average = {self.average}: must be within [0, 1)")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay = {self.ema_decay}: must be within [0, 1)")
 
 
 def run(config: DetectorRecipe, output: Path) -> Outcome:
-    """Teach; ``output`` gets the engine's files and, when the run is finished, ``person_detector.safetensors``.
+    """Train; ``output`` gets the engine's files and, when the run is finished, ``person_detector.safetensors``.
 
     Raises:
         DataError: no labeled clips.
@@ -90,11 +91,11 @@ def run(config: DetectorRecipe, output: Path) -> Outcome:
     """
     seed_everything(config.run.seed)
     network = PersonCenterNet(config.network)
-    if config.initial:
-        tensors, _ = load_weights(Path(config.initial), NAME)
+    if config.init_weights:
+        tensors, _ = load_weights(Path(config.init_weights), NAME)
         fill_module(network, tensors)
     training, validation, about = _stored(config, output) if config.clips else _streamed(config)
-    task = DetectorTask(network, config.average)
+    task = DetectorTask(network, config.ema_decay)
     outcome = train(task, training, validation, config.run, output)
     if outcome.has_weights:
         record = _record(about, outcome)
@@ -126,7 +127,7 @@ def _stored(config: DetectorRecipe, output: Path) -> tuple[DataLoader[Any], Data
     return (
         training_loader(DetectorDataset(training, config.scene_focal, focal, varied=True), config.run),
         validation_loader(DetectorDataset(validation, config.scene_focal, focal, varied=False), config.run),
-        f"{len(training)} rendered depth images with {sum(map(len, training))} people that MoveNet saw in their color",
+        f"{len(training)} rendered depth images with {sum(map(len, training))} people that MoveNet detected in color",
     )
 
 
@@ -135,7 +136,8 @@ def _scenes(clips: Iterable[Clip], config: DetectorRecipe, output: Path, title: 
     scenes = [scene for clip in shown for scene in _scenes_of(clip, config, output / "scenes")]
     if not scenes:
         raise DataError(
-            f"{config.labels}: no labels of the {title} clips in {config.clips}; make them: unipose pseudo-label"
+            f"{config.keypoint_labels}: no labels of the {title} clips in {config.clips}; make them: "
+            "unipose pseudo-label"
         )
     _log.info("%s: %d images with %d people", title, len(scenes), sum(map(len, scenes)))
     return scenes
@@ -146,8 +148,8 @@ def _scenes_of(clip: Clip, config: DetectorRecipe, folder: Path) -> list[Scene]:
     path, made_with = folder / f"{clip.name}.npz", f"{config.detection} {config.scene_focal}"
     scenes = read_scene_file(path, made_with)
     if scenes is None:
-        assert config.labels is not None
-        scenes = list(read_scenes(clip, config.labels, config.detection, config.scene_focal))
+        assert config.keypoint_labels is not None
+        scenes = list(read_scenes(clip, config.keypoint_labels, config.detection, config.scene_focal))
         write_scenes(path, scenes, made_with)
     return scenes
 

@@ -1,9 +1,9 @@
-"""Recipe ``distill``: what a point network says teaches networks that look at depth or color. No 3D label is read.
+"""Recipe ``distill``: what a point network predicts trains networks on depth or color images. No 3D label is read.
 
-Stage B of UniPose (arXiv 2509.23376), re-implemented from its abstract: the answers of the point
-network are pseudo truth for anchor-to-joint networks, after they were brought to agree with keypoints,
-a lifter and time (``training/trajectories``). They may teach points once more as well. With
-``partners``, several networks learn side by side and follow each other's averages. With ``labels``,
+Stage B of UniPose (arXiv 2509.23376), re-implemented from its abstract: the predictions of the point
+network are pseudo-labels for anchor-to-joint networks, after they were brought to agree with keypoints,
+a lifter and time (``training/trajectories``). They may train points once more as well. With
+``peers``, several networks learn side by side and follow each other's averages. With ``label_fraction``,
 true joints replace the answers in a part of the clips. The numbers are ours.
 """
 
@@ -49,23 +49,23 @@ _LOCAL_ANCHORS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class DistillConfig(SampleSource):
-    """What stage B is taught on, and how. The samples have points, the student's input and a 2D network's labels.
+    """What stage B is trained on, and how. The samples have points, the student's input and a 2D network's labels.
 
     Attributes:
-        student: which network is taught.
+        student: which network is trained.
         size: of it; see ``SIZES`` in ``networks.points``, ``DEPTH_SIZES`` and ``RGB_SIZES`` in ``networks.anchors``.
         lifting: 2D keypoints vote as well (depth, rgb).
         paint: keypoints are painted on the points (points).
         teacher: weights of a points network; "" takes the joints that modality ``lookup`` lifted.
-        fit: how the teacher's joints, lifted keypoints, the lifter, the body and time are brought to agree.
-        initial: weights to begin with, such as those of a pre-training; "" begins anew.
-        partners: networks that learn beside the student, and their weights: points, depth or rgb.
-        agreement: weight of the distance to what the others' averages say; 0 with partners lets them learn alone.
-        labels: part of the training clips whose true joints replace the teacher's answers.
+        fusion: how the teacher's joints, lifted keypoints, the lifter, the body and time are brought to agree.
+        init_weights: weights to start from, such as those of a pre-training; "" begins anew.
+        peers: networks that learn beside the student, and their weights: points, depth or rgb.
+        mutual_weight: weight of the distance to what the others' averages predict; 0 with peers lets them learn alone.
+        label_fraction: fraction of the training clips whose true joints replace the teacher's predictions.
         val_every_nth_clip: every so many clips, one is kept for validation.
-        min_confidence: people whom the 2D network is less sure of teach nothing.
-        average: part of the moving average of the weights that a step keeps; the average is what is saved.
-        rules: which answers count in full.
+        min_confidence: people whom the 2D network is less sure of do not count in the loss.
+        ema_decay: fraction of the moving average (EMA) of the weights that a step keeps; the average is what is saved.
+        filter: which pseudo-labels count in full.
         loss: what counts how much.
         windows, points: how the inputs are changed at random.
         keypoints: how keypoints are made worse (lifting).
@@ -80,15 +80,15 @@ class DistillConfig(SampleSource):
     lifting: bool = False
     paint: bool = False
     teacher: str = ""
-    fit: FusionSettings = field(default_factory=FusionSettings)
-    initial: str = ""
-    partners: dict[str, str] = field(default_factory=dict)
-    agreement: float = 0.5
-    labels: float = 0.0
+    fusion: FusionSettings = field(default_factory=FusionSettings)
+    init_weights: str = ""
+    peers: dict[str, str] = field(default_factory=dict)
+    mutual_weight: float = 0.5
+    label_fraction: float = 0.0
     val_every_nth_clip: int = 20
     min_confidence: float = 0.2
-    average: float = 0.998
-    rules: FilterConfig = field(default_factory=FilterConfig)
+    ema_decay: float = 0.998
+    filter: FilterConfig = field(default_factory=FilterConfig)
     loss: StudentLossWeights = field(default_factory=StudentLossWeights)
     windows: WindowAugmentation = field(default_factory=WindowAugmentation)
     points: PointAugmentation = field(default_factory=PointAugmentation)
@@ -104,40 +104,42 @@ class DistillConfig(SampleSource):
             raise ValueError(f"paint: a {self.student} student sees no points")
         if self.lifting and self.student == "points":
             raise ValueError("lifting: a points student has paint instead")
-        for name in self.partners:
+        for name in self.peers:
             if name not in _INPUTS or name == self.student:
                 others = ", ".join(each for each in _INPUTS if each != self.student)
-                raise ValueError(f"partners.{name}: a {self.student} student learns beside {others}")
-        if not self.agreement >= 0:
-            raise ValueError(f"agreement = {self.agreement}: a weight must be at least 0")
-        for name in ("labels", "min_confidence"):
+                raise ValueError(f"peers.{name}: a {self.student} student learns beside {others}")
+        if not self.mutual_weight >= 0:
+            raise ValueError(f"mutual_weight = {self.mutual_weight}: a weight must be at least 0")
+        for name in ("label_fraction", "min_confidence"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: must be within [0, 1]")
         if self.val_every_nth_clip < 2:
             raise ValueError(f"val_every_nth_clip = {self.val_every_nth_clip}: keep one in at least 2")
-        if not 0 <= self.average < 1:
-            raise ValueError(f"average = {self.average}: must be within [0, 1)")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay = {self.ema_decay}: must be within [0, 1)")
 
 
 def run(config: DistillConfig, output: Path) -> Outcome:
-    """Teach; ``output`` gets the engine's files, ``metrics.json``, and in the end the networks' weights.
+    """Train; ``output`` gets the engine's files, ``metrics.json``, and in the end the networks' weights.
 
     Raises:
-        DataError: the samples cannot be read, lack an input, or hold projected truth.
+        DataError: the samples cannot be read, lack an input, or hold projected ground truth.
         TrainingError: see :func:`unipose_training.engine.train.train`.
         WeightsError: weights that were named cannot be used.
     """
     store = open_labeled(config, output, _samples(config), max(1, config.run.workers))
     training, validation = split_rows(store, config.val_every_nth_clip, config.min_confidence)
     answers = teacher_predictions(store, load_teacher(config.teacher), _device(config.run))
-    lesson, kept = build_targets(store, answers, config.fit, config.rules)
-    if config.labels:
-        lesson.labeled[torch.from_numpy(subsample_clips(store, training, config.labels, config.run.seed))] = True
+    lesson, kept = build_targets(store, answers, config.fusion, config.filter)
+    if config.label_fraction:
+        lesson.labeled[torch.from_numpy(subsample_clips(store, training, config.label_fraction, config.run.seed))] = (
+            True
+        )
     parts = kept_fractions(kept, training)
     seed_everything(config.run.seed)
-    task = DistillTask(_voices(store, config), lesson, config.student, config.agreement, config.average)
-    inputs = [_INPUTS[name] for name in task.voices]
-    sizes = _window_sizes(task.voices)
+    task = DistillTask(_students(store, config), lesson, config.student, config.mutual_weight, config.ema_decay)
+    inputs = [_INPUTS[name] for name in task.students]
+    sizes = _window_sizes(task.students)
     outcome = train(
         task,
         training_loader(PersonDataset(store, training, inputs, sizes=sizes), config.run, identity_collate),
@@ -154,7 +156,7 @@ def run(config: DistillConfig, output: Path) -> Outcome:
 
 def _samples(config: DistillConfig) -> SampleSettings:
     """How people are cut out where the recipe builds its samples itself."""
-    used = {config.student, *config.partners}
+    used = {config.student, *config.peers}
     if config.student == "points":
         return replace(point_samples(config.size, "depth" in used), with_color="rgb" in used)
     size = get_network(config.student).sizes[config.size].size
@@ -169,31 +171,33 @@ def _device(settings: RunSettings) -> torch.device:
     return torch.device("cuda" if wants_gpu else "cpu")
 
 
-def _voices(store: SampleStore, config: DistillConfig) -> dict[str, Student]:
+def _students(store: SampleStore, config: DistillConfig) -> dict[str, Student]:
     network = _begin(config)
     networks: dict[str, nn.Module] = {config.student: network}
-    networks |= {name: load_network(Path(weights), name)[0] for name, weights in config.partners.items()}
-    voices: dict[str, Student] = {}
+    networks |= {name: load_network(Path(weights), name)[0] for name, weights in config.peers.items()}
+    students: dict[str, Student] = {}
     for name, each in networks.items():
         if isinstance(each, PointNetwork):
-            voices[name] = PointStudent(each, config.points, store.centers, config.loss)
+            students[name] = PointStudent(each, config.points, store.centers, config.loss)
         else:
             assert isinstance(each, AnchorNetwork)
             depth = DepthImageConfig(size=each.config.size) if name == "depth" else None
-            voices[name] = WindowStudent(each, config.windows, depth, config.keypoints, config.loss)
-    return voices
+            students[name] = WindowStudent(each, config.windows, depth, config.keypoints, config.loss)
+    return students
 
 
 def _begin(config: DistillConfig) -> nn.Module:
     """The student before it learns. Answers are of single frames, and so are points that learn them."""
     if config.student == "points":
-        return init_point_network(config.size, 1, config.initial, config.paint)
-    return init_anchor_network(config.student, config.size, config.initial, _LOCAL_ANCHORS if config.lifting else 0)
+        return init_point_network(config.size, 1, config.init_weights, config.paint)
+    return init_anchor_network(
+        config.student, config.size, config.init_weights, _LOCAL_ANCHORS if config.lifting else 0
+    )
 
 
-def _window_sizes(voices: Mapping[str, Student]) -> dict[str, int]:
+def _window_sizes(students: Mapping[str, Student]) -> dict[str, int]:
     """Pixels that the networks take, by the name of the store's input."""
-    networks = {name: voice.network for name, voice in voices.items()}
+    networks = {name: student.network for name, student in students.items()}
     return {_INPUTS[name]: each.config.size for name, each in networks.items() if isinstance(each, AnchorNetwork)}
 
 
@@ -202,7 +206,7 @@ def _write_figures(output: Path, config: DistillConfig, outcome: Outcome, people
         "network": config.student,
         "size": config.size,
         "lifting": config.lifting,
-        "labels": config.labels,
+        "label_fraction": config.label_fraction,
         "training_samples": people,
         "passed_by_rule": kept,
         "steps": outcome.step,
@@ -211,19 +215,23 @@ def _write_figures(output: Path, config: DistillConfig, outcome: Outcome, people
     write_atomic(output / "metrics.json", json.dumps(figures, indent=2) + "\n")
 
 
-def _helpers(fit: FusionSettings) -> str:
-    """Whom the teacher's answers were brought to agree with, for the record."""
-    lifted = ", keypoints and depth" if fit.lifted else ""
-    shapes = ", a lifter that knows motion capture" if fit.shapes else ""
-    return f"{lifted}{shapes}, over time" if fit.steps else ""
+def _helpers(fusion: FusionSettings) -> str:
+    """Whom the teacher's predictions were brought to agree with, for the record."""
+    lifted = ", keypoints and depth" if fusion.depth_scale else ""
+    shapes = ", a lifter that knows motion capture" if fusion.lifter_scale else ""
+    return f"{lifted}{shapes}, over time" if fusion.steps else ""
 
 
 def _save(output: Path, config: DistillConfig, store: SampleStore, task: DistillTask, outcome: Outcome) -> None:
     teacher = f"a points network ({Path(config.teacher).name})" if config.teacher else "keypoints lifted by depth"
-    about = f"frames of {config.data or store.folder.name}, labeled by {teacher}{_helpers(config.fit)}"
-    about += f"; true joints in {100 * config.labels:g} % of the clips" if config.labels else "; no 3D labels"
-    for name, voice in task.voices.items():
-        network = voice.averaged
+    about = f"frames of {config.data or store.folder.name}, labeled by {teacher}{_helpers(config.fusion)}"
+    about += (
+        f"; true joints in {100 * config.label_fraction:g} % of the clips"
+        if config.label_fraction
+        else "; no 3D labels"
+    )
+    for name, student in task.students.items():
+        network = student.averaged
         metrics = validation_metrics(outcome) if name == config.student else {}
         if isinstance(network, PointNetwork):
             save_points(output, network, about, metrics)

@@ -2,8 +2,8 @@
 
 Recipes ``points`` and ``depth`` are its configurations for people who are rendered on the fly (``data=stream``).
 
-With ``labels`` only a fraction of a store's clips may be used: the fully supervised upper bound of weak labels. With
-``initial`` it goes on from weights that were trained without 3D labels.
+With ``label_fraction`` only a fraction of a store's clips may be used: the fully supervised upper bound of weak
+labels. With ``init_weights`` it goes on from weights that were trained without 3D labels.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _INPUTS = {"points": "points", "depth": "depth", "rgb": "color"}
 
 @dataclass(frozen=True, kw_only=True)
 class SupervisedConfig(SampleSource):
-    """What is taught on true joints, and how. The samples have truth and the network's input.
+    """What is trained on true joints, and how. The samples have ground truth and the network's input.
 
     Attributes:
         network: which.
@@ -63,10 +63,10 @@ class SupervisedConfig(SampleSource):
         frames: of a clip (points).
         paint: the network sees a 2D detector's keypoints on the points (points).
         stream: the people who are rendered on the fly, where ``data`` is ``stream``.
-        labels: part of the training clips whose truth may be used, in (0, 1].
-        initial: weights to begin with; "" begins anew.
+        label_fraction: fraction of the training clips whose ground truth may be used, in (0, 1].
+        init_weights: weights to start from; "" begins anew.
         val_every_nth_clip: every so many clips, one is kept for validation.
-        average: part of the moving average of the weights that a step keeps; the average is what is saved.
+        ema_decay: fraction of the moving average (EMA) of the weights that a step keeps; the average is what is saved.
         loss: what counts how much.
         points, windows: how the inputs are changed at random.
         run: how the run is driven.
@@ -82,10 +82,10 @@ class SupervisedConfig(SampleSource):
     frames: int = 1
     paint: bool = False
     stream: StreamSettings = field(default_factory=StreamSettings)
-    labels: float = 1.0
-    initial: str = ""
+    label_fraction: float = 1.0
+    init_weights: str = ""
     val_every_nth_clip: int = 20
-    average: float = 0.998
+    ema_decay: float = 0.998
     loss: SupervisedWeights = field(default_factory=SupervisedWeights)
     points: PointAugmentation = field(default_factory=PointAugmentation)
     windows: WindowAugmentation = field(default_factory=WindowAugmentation)
@@ -98,12 +98,14 @@ class SupervisedConfig(SampleSource):
             raise ValueError(f"size = {self.size}: {self.network} has {', '.join(sizes)}")
         if self.frames < 1:
             raise ValueError(f"frames = {self.frames}: give at least 1")
-        if not 0 < self.labels <= 1:
-            raise ValueError(f"labels = {self.labels}: must be within (0, 1]; without any, use recipe weak_points")
+        if not 0 < self.label_fraction <= 1:
+            raise ValueError(
+                f"label_fraction = {self.label_fraction}: must be within (0, 1]; without any, use recipe weak_points"
+            )
         if self.val_every_nth_clip < 2:
             raise ValueError(f"val_every_nth_clip = {self.val_every_nth_clip}: keep one in at least 2")
-        if not 0 <= self.average < 1:
-            raise ValueError(f"average = {self.average}: must be within [0, 1)")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay = {self.ema_decay}: must be within [0, 1)")
         if self.paint and self.network != "points":
             raise ValueError(f"paint = true: network = {self.network} has no points to paint; leave it out")
         if self.data == STREAM and (self.network == "rgb" or self.frames > 1):
@@ -113,12 +115,12 @@ class SupervisedConfig(SampleSource):
 
 
 def run(config: SupervisedConfig, output: Path) -> Outcome:
-    """Teach; ``output`` gets the engine's files, ``metrics.json``, and in the end ``<network>.safetensors``.
+    """Train; ``output`` gets the engine's files, ``metrics.json``, and in the end ``<network>.safetensors``.
 
     Raises:
-        DataError: the samples cannot be read, lack the truth, or do not fit the network.
+        DataError: the samples cannot be read, lack the ground truth, or do not fit the network.
         TrainingError: see :func:`unipose_training.engine.train.train`.
-        WeightsError: ``initial`` cannot be used.
+        WeightsError: ``init_weights`` cannot be used.
     """
     seed_everything(config.run.seed)
     network = _network(config)
@@ -162,7 +164,7 @@ def _stored(network: PointNetwork | AnchorNetwork, config: SupervisedConfig, out
         ),
         store.centers,
         len(training),
-        f"{100 * config.labels:g} % of the clips of {config.data or store.folder.name}",
+        f"{100 * config.label_fraction:g} % of the clips of {config.data or store.folder.name}",
     )
 
 
@@ -197,43 +199,45 @@ def _samples(config: SupervisedConfig) -> SampleSettings:
 
 
 def chosen_rows(store: SampleStore, config: SupervisedConfig) -> tuple[Rows, Rows]:
-    """Rows with truth, for training and for validation.
+    """Rows with ground truth, for training and for validation.
 
     Raises:
         DataError: there are none.
     """
     training, validation = split_rows(store, config.val_every_nth_clip)
-    training = subsample_clips(store, training, config.labels, config.run.seed)
+    training = subsample_clips(store, training, config.label_fraction, config.run.seed)
     training, validation = (rows[_labeled(store, rows)] for rows in (training, validation))
     if not len(training) or not len(validation):
-        raise DataError(f"{store.folder}: no sample has true joints; build the samples of clips that come with truth")
+        raise DataError(
+            f"{store.folder}: no sample has true joints; build the samples of clips that come with ground truth"
+        )
     return training, validation
 
 
 def _labeled(store: SampleStore, rows: Rows) -> NDArray[np.bool_]:
-    return np.asarray(np.isfinite(store["truth"][rows]).all(-1).any(-1))
+    return np.asarray(np.isfinite(store["ground_truth"][rows]).all(-1).any(-1))
 
 
 def _network(config: SupervisedConfig) -> PointNetwork | AnchorNetwork:
     if config.network == "points":
-        return init_point_network(config.size, config.frames, config.initial, config.paint)
-    return init_anchor_network(config.network, config.size, config.initial)
+        return init_point_network(config.size, config.frames, config.init_weights, config.paint)
+    return init_anchor_network(config.network, config.size, config.init_weights)
 
 
 def _task(
     network: PointNetwork | AnchorNetwork, config: SupervisedConfig, centers: int
 ) -> SupervisedPoints | SupervisedWindows:
     if isinstance(network, PointNetwork):
-        return SupervisedPoints(network, config.loss, config.points, centers, config.average)
+        return SupervisedPoints(network, config.loss, config.points, centers, config.ema_decay)
     depth = DepthImageConfig(size=network.config.size) if config.network == "depth" else None
-    return SupervisedWindows(network, config.loss, config.windows, depth, config.average)
+    return SupervisedWindows(network, config.loss, config.windows, depth, config.ema_decay)
 
 
 def _write_figures(output: Path, config: SupervisedConfig, outcome: Outcome, people: int) -> None:
     figures = {
         "network": config.network,
         "size": config.size,
-        "labels": config.labels,
+        "label_fraction": config.label_fraction,
         "training_samples": people,
         "steps": outcome.step,
         "validation": dict(outcome.figures),

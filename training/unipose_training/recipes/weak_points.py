@@ -1,8 +1,8 @@
-"""Recipe ``weak_points``: 2D keypoints and depth teach a network that looks at points. No 3D label is read.
+"""Recipe ``weak_points``: 2D keypoints and depth train a network on points. No 3D label is read.
 
 Stage A of UniPose (arXiv 2509.23376), re-implemented from its abstract: the terms are those of
 :mod:`unipose_training.recipes.weak_losses`, the numbers are ours. Where the samples have
-truth, validation reports the distance to it; nothing is learned or chosen from it here.
+ground truth, validation reports the distance to it; nothing is learned or chosen from it here.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from unipose_training.tasks.weak_losses import WeakLossSettings, weak_losses
 
 @dataclass(frozen=True, kw_only=True)
 class WeakPointsConfig(SampleSource):
-    """What stage A is taught on, and how. The samples have points and depth, and labels of a 2D network.
+    """What stage A is trained on, and how. The samples have points and depth, and labels of a 2D network.
 
     Attributes:
         size: of the network, one of ``networks.point_cloud.SIZES``.
         frames: of a clip; 3 or more for the terms over time.
         joints: what the 2D network's joints mean: ``keypoints`` for COCO's, ``itop`` for ITOP's.
         paint: the network sees the 2D network's keypoints on the points (cross-modality).
-        initial: weights to begin with; "" begins anew.
+        init_weights: weights to start from; "" begins anew.
         val_every_nth_clip: every so many clips, one is kept for validation.
-        min_confidence: people whom the 2D network is less sure of teach nothing.
-        average: part of the moving average of the weights that a step keeps; the average is what is saved.
+        min_confidence: people whom the 2D network is less sure of do not count in the loss.
+        ema_decay: fraction of the moving average (EMA) of the weights that a step keeps; the average is what is saved.
         loss: terms, and which labels are believed.
         augmentation: how clouds are changed.
         run: how the run is driven.
@@ -59,10 +59,10 @@ class WeakPointsConfig(SampleSource):
     frames: int = 1
     joints: Literal["keypoints", "itop"] = "keypoints"
     paint: bool = False
-    initial: str = ""
+    init_weights: str = ""
     val_every_nth_clip: int = 20
     min_confidence: float = 0.2
-    average: float = 0.998
+    ema_decay: float = 0.998
     loss: WeakLossSettings = field(default_factory=WeakLossSettings)
     augmentation: PointAugmentation = field(default_factory=PointAugmentation)
     run: RunSettings = field(default_factory=RunSettings)
@@ -77,12 +77,12 @@ class WeakPointsConfig(SampleSource):
             raise ValueError(f"val_every_nth_clip = {self.val_every_nth_clip}: keep one in at least 2")
         if not 0 <= self.min_confidence <= 1:
             raise ValueError(f"min_confidence = {self.min_confidence}: must be within [0, 1]")
-        if not 0 <= self.average < 1:
-            raise ValueError(f"average = {self.average}: must be within [0, 1)")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay = {self.ema_decay}: must be within [0, 1)")
 
 
 class WeakPointsTask(AveragedTask):
-    """A point network, its moving average, and the terms that teach it.
+    """A point network, its moving average, and the terms that train it.
 
     Args:
         stored_centers: so many of each stored cloud's first points are spread evenly.
@@ -92,32 +92,34 @@ class WeakPointsTask(AveragedTask):
     averaged: PointNetwork
 
     def __init__(self, network: PointNetwork, config: WeakPointsConfig, stored_centers: int) -> None:
-        super().__init__(network, config.average)
+        super().__init__(network, config.ema_decay)
         self._config = config
         self._centers = stored_centers
         self._priors = keypoint_priors() if config.joints == "keypoints" else itop_priors()
 
     def training_loss(self, batch: PersonBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """See :class:`Task`."""
-        said = predict(self.network, batch, self._config.augmentation, self._centers)
-        terms = weak_losses(said.joints, said.log_scales, batch, self._priors.to(batch.trust.device), self._config.loss)
-        return sum(terms.values(), said.joints.new_zeros(())), terms
+        prediction = predict(self.network, batch, self._config.augmentation, self._centers)
+        terms = weak_losses(
+            prediction.joints, prediction.log_scales, batch, self._priors.to(batch.confidence.device), self._config.loss
+        )
+        return sum(terms.values(), prediction.joints.new_zeros(())), terms
 
     def validation_metrics(self, batch: PersonBatch) -> dict[str, Tensor]:
-        """Distance to the truth where it is known, and to what was lifted from the labels."""
-        said = self._ask_average(batch)
-        lifted = (said.joints - batch.lifted)[:, -1].norm(dim=-1)
-        return {**ground_truth_metrics(said, batch), "from_lifted_mm": 1000 * lifted.nanmedian(-1).values}
+        """Distance to the ground truth where it is known, and to what was lifted from the labels."""
+        prediction = self._ask_average(batch)
+        lifted = (prediction.joints - batch.lifted)[:, -1].norm(dim=-1)
+        return {**ground_truth_metrics(prediction, batch), "from_lifted_mm": 1000 * lifted.nanmedian(-1).values}
 
     def _ask_average(self, batch: PersonBatch) -> Prediction:
         return predict(self.averaged, batch, NO_AUGMENTATION, self._centers)
 
 
 def run(config: WeakPointsConfig, output: Path) -> Outcome:
-    """Teach; ``output`` gets the engine's files and, when the run is finished, ``points.safetensors``.
+    """Train; ``output`` gets the engine's files and, when the run is finished, ``points.safetensors``.
 
     Raises:
-        DataError: the samples cannot be read, or their keypoints are projected truth.
+        DataError: the samples cannot be read, or their keypoints are projected ground truth.
         TrainingError: see :func:`unipose_training.engine.train.train`.
     """
     with_depth = config.loss.terms.free_space > 0
@@ -125,7 +127,7 @@ def run(config: WeakPointsConfig, output: Path) -> Outcome:
     store = open_labeled(config, output, settings, max(1, config.run.workers))
     training, validation = split_rows(store, config.val_every_nth_clip, config.min_confidence)
     seed_everything(config.run.seed)
-    network = init_point_network(config.size, config.frames, config.initial, config.paint)
+    network = init_point_network(config.size, config.frames, config.init_weights, config.paint)
     task = WeakPointsTask(network, config, store.centers)
     inputs = ("points", "depth") if with_depth else ("points",)
     outcome = train(

@@ -1,4 +1,4 @@
-"""Recipe ``wsp``: which of two points is nearer, as a first lesson for the color network.
+"""Recipe ``wsp``: which of two points is nearer, as a pre-training for the color network.
 
 Source of the idea: Qiu et al., Weakly-supervised pre-training for 3D human pose estimation via
 perspective knowledge (arXiv 2211.11983). Rules, loss weights and schedule are ours.
@@ -37,16 +37,16 @@ NAME = "rgb"
 
 @dataclass(frozen=True)
 class WspConfig:
-    """What the first lesson is, and how it is taught.
+    """What the pre-training is, and how it is trained.
 
     Attributes:
         samples: folder of a sample store with color, labeled by a 2D network.
         orders: JSON of ``unipose ordinal-depth``; one of the two has to be there.
         size: of the network.
         pixels: of the window's side; 0 for what the size has.
-        part: of the store's clips that teach.
+        part: of the store's clips that train.
         val_every_nth_clip: every so many clips, one is kept for validation; of the label file's people as well.
-        min_confidence: people whom the 2D network is less sure of teach nothing.
+        min_confidence: people whom the 2D network is less sure of do not count in the loss.
         order: what says the order in the store.
         loss: weights of the terms.
         augmentation: how windows are changed.
@@ -86,12 +86,12 @@ class WspConfig:
 
 
 def run(config: WspConfig, output: Path) -> Outcome:
-    """Teach; ``output`` gets the engine's files and, when the run is finished, ``rgb.safetensors``.
+    """Train; ``output`` gets the engine's files and, when the run is finished, ``rgb.safetensors``.
 
     Its depths are in order, not in meters: go on with a recipe that has 3D labels or pseudo labels.
 
     Raises:
-        DataError: samples or label file cannot be read, or the samples' keypoints are projected truth.
+        DataError: samples or label file cannot be read, or the samples' keypoints are projected ground truth.
         TrainingError: see :func:`unipose_training.engine.train.train`.
     """
     training, validation, about = data_of(config)
@@ -110,7 +110,7 @@ def run(config: WspConfig, output: Path) -> Outcome:
 
 
 class _Data(NamedTuple):
-    """What teaches, what validates, and what the former is, in words."""
+    """Training set, validation set, and the former's description."""
 
     training: Dataset[OrderBatch]
     validation: Dataset[OrderBatch]
@@ -120,7 +120,7 @@ class _Data(NamedTuple):
 def data_of(config: WspConfig) -> _Data:
     """Everything that a configuration names.
 
-    Stores validate by the truth where they have it, else by their own labels.
+    Stores validate by the ground truth where they have it, else by their own labels.
     """
     parts, size = [], config.network.size
     if config.samples:
@@ -136,10 +136,11 @@ def data_of(config: WspConfig) -> _Data:
 def _stored(store: SampleStore, config: WspConfig) -> _Data:
     rows, kept = split_rows(store, config.val_every_nth_clip, config.min_confidence)
     rows = subsample_clips(store, rows, config.part)
-    judge: Kind = "truth" if np.isfinite(store["truth"][kept]).any() else config.order.kind
+    validation_kind: Kind = "ground_truth" if np.isfinite(store["ground_truth"][kept]).any() else config.order.kind
     about = f"{len(rows)} people in frames of {store.folder.name}, {config.order.kind} order"
     training, validation = (
-        StoreOrders(store, chosen, kind, config.order) for chosen, kind in ((rows, config.order.kind), (kept, judge))
+        StoreOrders(store, chosen, kind, config.order)
+        for chosen, kind in ((rows, config.order.kind), (kept, validation_kind))
     )
     return _Data(training, validation, about)
 

@@ -1,7 +1,7 @@
 """Clouds of people seen otherwise: turned, mirrored, larger, thinner, with holes; and joints back again.
 
-Labels stay where they are: what a network says about the changed cloud is carried back into the
-camera's frame, where rays, depth and truth belong to it. So no label has to be changed along.
+Labels stay where they are: what a network predicts about the changed cloud is carried back into the
+camera's frame, where rays, depth and ground truth belong to it. So no label has to be changed along.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from unipose_training.datasets.errors import DataError
 from unipose_training.losses.projection import project
 from unipose_training.samples.dataset import PersonBatch
 
-# Points painted with what a 2D network says, as ``codecs.point_cloud`` paints them.
+# Points painted with what a 2D network predicts, as ``codecs.point_cloud`` paints them.
 
 
 #: A keypoint shines so far, in meters at the person's distance.
-_PAINT_STD = PointCloudConfig().paint_spread
+_PAINT_STD = PointCloudConfig().paint_std
 
 
 def paint_points(points: Tensor, batch: PersonBatch, shown: Tensor) -> Tensor:
@@ -30,31 +30,33 @@ def paint_points(points: Tensor, batch: PersonBatch, shown: Tensor) -> Tensor:
 
     Args:
         points: (B, T, N, 3) meters about ``batch.centers``, as the camera saw them.
-        shown: (B,) bool: whose keypoints are painted; the others get 0, as somebody without any.
+        shown: (B,) bool: whose keypoints are painted; the others get 0, as a person without any.
 
     Returns:
         (B, T, N, 17) in [0, 1].
     """
-    places = points + batch.centers[:, None, None]
-    pixels = project(places, batch.camera)
-    spread = _PAINT_STD * batch.camera[..., 1] / batch.distances
-    said = batch.keypoints
-    apart = (pixels[..., None, :] - said[:, :, None, :, :2]).square().sum(-1)
-    shine = torch.exp(-0.5 * apart / spread[..., None, None] ** 2) * said[:, :, None, :, 2]
+    points_in_camera = points + batch.centers[:, None, None]
+    pixels = project(points_in_camera, batch.camera)
+    std = _PAINT_STD * batch.camera[..., 1] / batch.distances
+    painted = batch.keypoints
+    apart = (pixels[..., None, :] - painted[:, :, None, :, :2]).square().sum(-1)
+    shine = torch.exp(-0.5 * apart / std[..., None, None] ** 2) * painted[:, :, None, :, 2]
     return torch.where(shown[:, None, None, None], shine.nan_to_num(0.0), 0.0)
 
 
 # Stored clouds have more points than small networks take.
 
 
-def subsample_points(points: Tensor, spread: int, count: int, centers: int, generator: torch.Generator) -> Tensor:
+def subsample_points(
+    points: Tensor, stored_centers: int, count: int, centers: int, generator: torch.Generator
+) -> Tensor:
     """A part of each cloud's points.
 
     Farthest-point sampling chooses one after the other, so the first of its points are spread evenly too.
 
     Args:
-        points: (B, T, N, 3); the first ``spread`` of each frame are spread evenly.
-        spread: of the points as stored.
+        points: (B, T, N, 3); the first ``stored_centers`` of each frame are spread evenly.
+        stored_centers: of the points as stored.
         count, centers: of the network.
         generator: draws the other points.
 
@@ -65,12 +67,12 @@ def subsample_points(points: Tensor, spread: int, count: int, centers: int, gene
         ValueError: there are fewer points, or fewer evenly spread ones, than the network takes.
     """
     stored = points.shape[2]
-    if count > stored or centers > spread:
+    if count > stored or centers > stored_centers:
         raise DataError(
-            f"the samples have {stored} points with {spread} centers, the network takes {count} with {centers}; "
-            "build the samples with as many"
+            f"the samples have {stored} points with {stored_centers} centers, the network takes {count} with "
+            f"{centers}; build the samples with as many"
         )
-    if count == stored and centers == spread:
+    if count == stored and centers == stored_centers:
         return points
     rest = torch.randperm(stored - centers, generator=generator)[: count - centers] + centers
     return torch.cat([points[:, :, :centers], points[:, :, rest.to(points.device)]], dim=2)
@@ -137,10 +139,10 @@ class PointTransform(NamedTuple):
     shifts: Tensor
     mirrored: Tensor
 
-    def apply(self, places: Tensor) -> Tensor:
+    def apply(self, points: Tensor) -> Tensor:
         """(B, ..., 3) meters -> as changed."""
-        shape = places.shape
-        flat = places.reshape(shape[0], -1, 3) @ self.turned.transpose(1, 2) - self.shifts[:, None]
+        shape = points.shape
+        flat = points.reshape(shape[0], -1, 3) @ self.turned.transpose(1, 2) - self.shifts[:, None]
         return flat.reshape(shape)
 
     def undo(self, joints: Tensor) -> Tensor:
@@ -151,7 +153,7 @@ class PointTransform(NamedTuple):
         return self.swap(flat)
 
     def swap(self, values: Tensor) -> Tensor:
-        """(B, ..., J, D): left and right exchanged for those who were mirrored."""
+        """(B, ..., J, D): left and right swapped for those who were mirrored."""
         order = torch.tensor(ITOP15.mirror, device=values.device)
         chosen = self.mirrored.reshape(-1, *[1] * (values.dim() - 1))
         return torch.where(chosen, values.index_select(-2, order), values)
@@ -240,7 +242,7 @@ def _cut_off(points: Tensor, probability: float, generator: torch.Generator) -> 
 def _refilled(points: Tensor, kept: Tensor, generator: torch.Generator) -> Tensor:
     """(B, T, M, 3): the places of lost points are taken by others, drawn from what is left."""
     kept = kept.clone()
-    kept[..., 0] |= ~kept.any(-1)  # never nobody
+    kept[..., 0] |= ~kept.any(-1)  # at least one
     chance = torch.rand(kept.shape, generator=generator) + kept.to(points.dtype)
     order = chance.argsort(dim=-1, descending=True)  # those who are left come first, in any order
     left = kept.sum(-1, keepdim=True)

@@ -59,13 +59,13 @@ def window_keypoints(batch: PersonBatch, windows: Windows, warp: Warp, mirror: T
     """
     camera = batch.camera[:, -1, None]
     rays = (batch.pixels[:, -1] - camera[..., 2:]) / camera[..., :2]
-    places = torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1)
-    pixels, _ = to_window(warp_joints(places, warp, mirror), windows)
+    points = torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1)
+    pixels, _ = to_window(warp_joints(points, warp, mirror), windows)
     # Confidences go with their joints: as places on the axis they are mirrored, but not moved.
-    trust = batch.trust[:, -1]
+    confidence = batch.confidence[:, -1]
     swapped = (torch.linalg.det(warp.across) < 0)[:, None]
-    trust = torch.where(swapped, trust[:, mirror], trust) * pixels.isfinite().all(-1)
-    return torch.cat([pixels.nan_to_num(), trust[..., None]], dim=-1)
+    confidence = torch.where(swapped, confidence[:, mirror], confidence) * pixels.isfinite().all(-1)
+    return torch.cat([pixels.nan_to_num(), confidence[..., None]], dim=-1)
 
 
 def corrupt_keypoints(keypoints: Tensor, noise: KeypointNoise, size: int, mirror: Tensor) -> Tensor:
@@ -83,9 +83,9 @@ def corrupt_keypoints(keypoints: Tensor, noise: KeypointNoise, size: int, mirror
     far = noise.reach * size * torch.rand(people, joints, device=device)
     far = far * (torch.rand(people, joints, device=device) < noise.wrong)
     shift = far[..., None] * torch.stack([angle.cos(), angle.sin()], dim=-1)
-    places = keypoints[..., :2] + shift + noise.jitter * torch.randn(people, joints, 2, device=device)
+    points = keypoints[..., :2] + shift + noise.jitter * torch.randn(people, joints, 2, device=device)
     found = torch.rand(people, joints, device=device) >= noise.lost
-    return torch.cat([places, (keypoints[..., 2] * found)[..., None]], dim=-1)
+    return torch.cat([points, (keypoints[..., 2] * found)[..., None]], dim=-1)
 
 
 #: Parts of the field that holes are cut from, along a side of the window.
@@ -146,24 +146,24 @@ def sample_warp(windows: Windows, settings: WindowAugmentation, by_distance: boo
 
     Args:
         by_distance: the window shows the same meters at any distance, as that of depth does. A larger
-            person is then larger in it; a color window shows everybody equally large.
+            person is then larger in it; a color window shows all people equally large.
     """
     people, device = len(windows.camera), windows.camera.device
     mirrored = torch.rand(people, device=device) < settings.mirror
     flip = torch.stack([torch.where(mirrored, -1.0, 1.0), torch.ones(people, device=device)], dim=-1)
     across = _turns(_even(people, device) * torch.pi / 180 * settings.turn) * flip[:, None]
-    growth, distances = torch.ones(people, device=device), windows.distances
+    zoom, distances = torch.ones(people, device=device), windows.distances
     focal = windows.camera[:, :2] * (1 + settings.zoom * _even(people, device))[:, None]
     if by_distance:
-        growth = 1 + settings.scale * _even(people, device)
-        distances = distances * growth * (1 + settings.distance * _even(people, device))
+        zoom = 1 + settings.scale * _even(people, device)
+        distances = distances * zoom * (1 + settings.distance * _even(people, device))
         focal = focal * (distances / windows.distances)[:, None]
     size = windows.image.shape[-1]
     middle = windows.camera.new_tensor([(size - 1) / 2] * 2)
     shift = settings.shift * size * torch.stack([_even(people, device), _even(people, device)], dim=-1)
     ray = (middle - windows.camera[:, 2:]) / windows.camera[:, :2]
     center = middle + shift - focal * (across @ ray[..., None])[..., 0]
-    return Warp(across, growth, torch.cat([focal, center], dim=-1), distances)
+    return Warp(across, zoom, torch.cat([focal, center], dim=-1), distances)
 
 
 def disturb_depth(windows: Windows, settings: WindowAugmentation) -> Windows:
@@ -171,9 +171,9 @@ def disturb_depth(windows: Windows, settings: WindowAugmentation) -> Windows:
     depth, people = windows.image, len(windows.camera)
     read = depth > 0
     constant, slope, nearest = _NOISE
-    spread = constant + slope * (depth - nearest) ** 2
+    std = constant + slope * (depth - nearest) ** 2
     much = settings.noise * torch.rand(people, 1, 1, 1, device=depth.device)
-    depth = torch.where(read, (depth + much * spread * torch.randn_like(depth)).clamp_min(0), 0.0)
+    depth = torch.where(read, (depth + much * std * torch.randn_like(depth)).clamp_min(0), 0.0)
     depth = torch.where(_holes(depth, settings.holes), 0.0, depth)
     before = windows.distances[:, None, None, None] * (0.4 + 0.5 * torch.rand(people, 1, 1, 1, device=depth.device))
     # Half of what is in the way reflects nothing.

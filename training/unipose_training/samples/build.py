@@ -25,13 +25,13 @@ from unipose_training.datasets.joint_sets import in_joint_set
 from unipose_training.labeling.keypoint_files import LabelerId, keypoint_path, read_about, read_keypoints
 from unipose_training.labeling.labeler import LabelerPlan
 from unipose_training.samples.rows import FoundPeople, Row, SampleSettings, find_rows, ground_truth_rows
-from unipose_training.samples.store import TRUTH, Arrays, SampleStore, StoredClip, StoreWriter, stacked
+from unipose_training.samples.store import GROUND_TRUTH, Arrays, SampleStore, StoredClip, StoreWriter, stacked
 from unipose_training.synthetic.dataset import use_few_threads
 
 #: Whoever moved less than this since the last frame is the same person, meters between joints on average.
 _SAME = 0.5
 
-#: The people that a 2D network saw in a frame of a clip; ``None`` where it did not look.
+#: The people that a 2D network detected in a frame of a clip; ``None`` where it did not look.
 Labels = Callable[[RgbdFrame], "Keypoints2D | None"]
 #: A clip -> its labels. It is called in the worker, and has to be picklable.
 LabelSource = Callable[[Clip], Labels]
@@ -49,13 +49,13 @@ def build_store(
     teacher: LabelerId | None = None,
     damaged: Callable[[str, str], object] | None = None,
 ) -> SampleStore:
-    """Cut everybody out of all clips.
+    """Cut all people out of all clips.
 
     Clips that are in the store already are left alone, so more of them can be added later; the same
     clips in the same order give the same bytes, whatever the number of workers.
 
     Args:
-        labels: where the people are; ``None``: where the truth says. Such a store is marked.
+        labels: where the people are; ``None``: where the ground truth says. Such a store is marked.
         teacher: who labeled; the store keeps it, and takes no labels of another.
         damaged: told of each clip that cannot be used, and why; it is left out then.
 
@@ -63,7 +63,7 @@ def build_store(
         DataError: the folder holds samples of other settings or labels, two clips have one name, a
             worker was killed, or, without ``damaged``, a clip cannot be used.
     """
-    teacher = LabelerId(TRUTH) if labels is None else teacher
+    teacher = LabelerId(GROUND_TRUTH) if labels is None else teacher
     _require_names(clips)
     with StoreWriter(folder, asdict(settings), None if teacher is None else asdict(teacher)) as writer:
         missing = [clip for clip in clips if clip.name not in writer.done]
@@ -120,7 +120,7 @@ def _encoded(
 
 
 def _try_clip(clip: Clip, labels: LabelSource | None, settings: SampleSettings) -> _Result:
-    """Never raises: a clip can be damaged in ways nobody foresaw, and the others are to be had."""
+    """Never raises: a clip can be damaged in ways no one foresaw, and the others are to be had."""
     try:
         return encode_clip(clip, labels, settings)
     except Exception as error:
@@ -137,9 +137,9 @@ def encode_clip(clip: Clip, labels: LabelSource | None, settings: SampleSettings
     lost: Counter[str] = Counter()
     look = _looker(clip, labels, settings)
     before, frames, dropped = _Before(), 0, 0
-    for index, raw, truth in _frames(clip, lost):
+    for index, raw, ground_truth in _frames(clip, lost):
         frames += 1
-        found = _found(look, raw, truth, lost)
+        found = _found(look, raw, ground_truth, lost)
         if found is None:
             continue
         links = before.links(index, found.skeletons)
@@ -155,14 +155,16 @@ def encode_clip(clip: Clip, labels: LabelSource | None, settings: SampleSettings
 def _looker(
     clip: Clip, labels: LabelSource | None, settings: SampleSettings
 ) -> Callable[[RgbdFrame, Skeletons | None], FoundPeople | None]:
-    """Finds the people of a frame of the clip; ``None`` where nobody looked."""
+    """Finds the people of a frame of the clip; ``None`` where no one looked."""
     if labels is None:
-        return lambda raw, truth: None if truth is None else ground_truth_rows(raw, truth, settings)
-    say = labels(clip)
+        return lambda raw, ground_truth: (
+            None if ground_truth is None else ground_truth_rows(raw, ground_truth, settings)
+        )
+    label = labels(clip)
 
-    def look(raw: RgbdFrame, truth: Skeletons | None) -> FoundPeople | None:
-        keypoints = say(raw)
-        true = None if truth is None else in_joint_set(truth, ITOP15)
+    def look(raw: RgbdFrame, ground_truth: Skeletons | None) -> FoundPeople | None:
+        keypoints = label(raw)
+        true = None if ground_truth is None else in_joint_set(ground_truth, ITOP15)
         return None if keypoints is None else find_rows(raw, keypoints, true, settings)
 
     return look
@@ -171,28 +173,28 @@ def _looker(
 def _found(
     look: Callable[[RgbdFrame, Skeletons | None], FoundPeople | None],
     raw: RgbdFrame,
-    truth: Skeletons | None,
+    ground_truth: Skeletons | None,
     lost: Counter[str],
 ) -> FoundPeople | None:
     if raw.depth is None:
         lost["frames without depth"] += 1
         return None
-    found = look(raw, truth)
+    found = look(raw, ground_truth)
     if found is None:
         lost["frames without labels"] += 1
     return found
 
 
 def _frames(clip: Clip, lost: Counter[str]) -> Iterator[tuple[int, RgbdFrame, Skeletons | None]]:
-    """Number, frame and truth. Where frames can be had in any order, damaged ones are passed over."""
+    """Number, frame and ground truth. Where frames can be had in any order, damaged ones are passed over."""
     if not isinstance(clip, IndexedClip):
-        truths = {skeletons.stamp_ns: skeletons for skeletons in clip.truth()}
+        ground_truths = {skeletons.stamp_ns: skeletons for skeletons in clip.ground_truth()}
         for index, raw in enumerate(clip.frames()):
-            yield index, raw, truths.get(raw.stamp_ns)
+            yield index, raw, ground_truths.get(raw.stamp_ns)
         return
     for index in range(len(clip)):
         try:
-            found = index, clip.frame_at(index), clip.truth_at(index)
+            found = index, clip.frame_at(index), clip.ground_truth_at(index)
         except DataError as error:
             lost[f"unreadable: {error}"] += 1
             continue
@@ -206,7 +208,7 @@ class _Before:
         self._index, self._skeletons, self._start = index, skeletons, start
 
     def links(self, index: int, now: Skeletons) -> list[int]:
-        """For everybody now, the row of the same person one frame before, or -1."""
+        """For all people now, the row of the same person one frame before, or -1."""
         result = [-1] * len(now)
         if self._index != index - 1 or self._skeletons is None or not len(self._skeletons) or not len(now):
             return result

@@ -96,11 +96,11 @@ def _parser() -> argparse.ArgumentParser:
     add_clip_options(parser)
     people = parser.add_mutually_exclusive_group(required=True)
     people.add_argument(
-        "--labels", type=Path, metavar="DIR", help="what a 2D network saw: folder of unipose pseudo-label"
+        "--labels", type=Path, metavar="DIR", help="what a 2D network detected: folder of unipose pseudo-label"
     )
-    people.add_argument("--keypoint-detector", choices=sorted(_TEACHERS), help="let a 2D network look at color now")
+    people.add_argument("--keypoint-detector", choices=sorted(_TEACHERS), help="run a 2D network on color now")
     people.add_argument(
-        "--boxes", choices=["ground-truth"], help="where the 3D truth says; for supervised recipes alone"
+        "--boxes", choices=["ground-truth"], help="where the 3D ground truth says; for supervised recipes alone"
     )
     add("--output", type=Path, required=True, metavar="DIR", help="folder of the samples")
     add("--workers", type=positive, default=1, metavar="N", help="processes (default: %(default)s)")

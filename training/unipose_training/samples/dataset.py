@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from unipose_training.datasets.errors import DataError
 from unipose_training.samples.store import SampleStore
 
-# Which rows of a store teach, which validate.
+# Which rows of a store train, which validate.
 
 
 Rows = NDArray[np.integer[Any]]
@@ -41,7 +41,7 @@ def split_rows(store: SampleStore, every: int, min_confidence: float = 0.0) -> t
 def subsample_clips(store: SampleStore, rows: Rows, part: float, seed: int = 0) -> Rows:
     """The rows that belong to a part of the clips; a larger part holds all of a smaller one.
 
-    Whole clips are taken, as somebody would label them: frames of one clip look alike.
+    Whole clips are taken, as a person would label them: frames of one clip look alike.
 
     Args:
         part: of the clips, in (0, 1]; at least one clip is taken.
@@ -68,7 +68,7 @@ class PersonBatch(NamedTuple):
 
     Attributes:
         rows: (B,) of the last frames in the store.
-        given: (B, T) bool: the frame is there; else it repeats the one after it.
+        valid: (B, T) bool: the frame is there; else it repeats the one after it.
         points: (B, T, N, 3) meters about ``centers``.
         centers: (B, 3) origin of the points: the last frame's.
         depth: (B, T, S, S) meters, 0 without a reading.
@@ -77,20 +77,20 @@ class PersonBatch(NamedTuple):
         color_camera: (B, T, 4) fx, fy, cx, cy of ``color``.
         distances: (B, T) of the person's surface along z.
         camera: (B, T, 4) fx, fy, cx, cy of the image.
-        pixels: (B, T, J, 2) ITOP joints in the image as the 2D network says.
-        trust: (B, T, J) its confidence, 0 where it says nothing.
+        pixels: (B, T, J, 2) ITOP joints in the image as the 2D network predicts.
+        confidence: (B, T, J) its confidence, 0 where it says nothing.
         keypoints: (B, T, 17, 3) all that it says: u, v, confidence.
         lifted: (B, T, J, 3) the joints as modality ``lookup`` has them.
         lifted_variance: (B, T, J) of their z.
         lifted_confidence: (B, T, J).
         lifted_status: (B, T, J) uint8 of ``JointStatus``.
         size: (B, T) of the person as a part of an average adult.
-        truth: (B, T, J, 3).
+        ground_truth: (B, T, J, 3).
         visible: (B, T, J) bool: the true joint is seen.
     """
 
     rows: Tensor
-    given: Tensor
+    valid: Tensor
     points: Tensor
     centers: Tensor
     depth: Tensor
@@ -100,14 +100,14 @@ class PersonBatch(NamedTuple):
     distances: Tensor
     camera: Tensor
     pixels: Tensor
-    trust: Tensor
+    confidence: Tensor
     keypoints: Tensor
     lifted: Tensor
     lifted_variance: Tensor
     lifted_confidence: Tensor
     lifted_status: Tensor
     size: Tensor
-    truth: Tensor
+    ground_truth: Tensor
     visible: Tensor
 
 
@@ -149,7 +149,7 @@ class PersonDataset(Dataset[PersonBatch]):
     def __getitems__(self, indices: Sequence[int]) -> PersonBatch:
         """Several people; this is what a DataLoader calls."""
         last = self._rows[np.asarray(indices, np.int64)]
-        rows, given = self._clips(last)
+        rows, valid = self._clips(last)
 
         def read(name: str, dtype: Any = np.float32) -> Tensor:
             return torch.from_numpy(self._store[name][rows].astype(dtype))
@@ -159,7 +159,7 @@ class PersonDataset(Dataset[PersonBatch]):
         color, color_camera = self._view("color", rows)
         return PersonBatch(
             rows=torch.from_numpy(last),
-            given=torch.from_numpy(given),
+            valid=torch.from_numpy(valid),
             points=points,
             centers=centers,
             depth=depth.to(torch.float32) / 1000,
@@ -169,25 +169,25 @@ class PersonDataset(Dataset[PersonBatch]):
             distances=read("distance"),
             camera=read("camera"),
             pixels=read("pixels"),
-            trust=read("trust"),
+            confidence=read("confidence"),
             keypoints=read("keypoints"),
             lifted=read("lifted"),
             lifted_variance=read("lifted_variance"),
             lifted_confidence=read("lifted_confidence"),
             lifted_status=read("lifted_status", np.uint8),
             size=read("size"),
-            truth=read("truth"),
+            ground_truth=read("ground_truth"),
             visible=read("visible", np.bool_),
         )
 
     def _clips(self, last: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """(B,) rows -> (B, T) rows of the same people, oldest first, and which of them are there."""
-        rows, given = [last], [np.ones(len(last), np.bool_)]
+        rows, valid = [last], [np.ones(len(last), np.bool_)]
         for _ in range(self._frames - 1):
             before = self._store["previous"][rows[-1]]
-            given.append(given[-1] & (before >= 0))
+            valid.append(valid[-1] & (before >= 0))
             rows.append(np.where(before >= 0, before, rows[-1]))
-        return np.stack(rows[::-1], axis=1), np.stack(given[::-1], axis=1)
+        return np.stack(rows[::-1], axis=1), np.stack(valid[::-1], axis=1)
 
     def _points(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         points = torch.from_numpy(self._store["points"][rows].astype(np.float32))

@@ -1,4 +1,4 @@
-"""One row of a sample store: a person in a frame, cut out, with what the 2D network and the truth say."""
+"""One row of a sample store: a person in a frame, cut out, with what the 2D network and the ground truth say."""
 
 from __future__ import annotations
 
@@ -105,13 +105,15 @@ class FoundPeople:
     dropped: int
 
 
-def find_rows(raw: RgbdFrame, keypoints: Keypoints2D, truth: Skeletons | None, settings: SampleSettings) -> FoundPeople:
+def find_rows(
+    raw: RgbdFrame, keypoints: Keypoints2D, ground_truth: Skeletons | None, settings: SampleSettings
+) -> FoundPeople:
     """The people of a frame that can be lifted, as rows.
 
     Args:
         raw: with depth, as the camera's lens shows it.
         keypoints: COCO-17 people of the frame.
-        truth: ITOP-15; a person gets that of whoever is nearest, within half a meter.
+        ground_truth: ITOP-15; a person gets that of whoever is nearest, within half a meter.
     """
     camera = raw.camera
     chosen = select_people(keypoints, camera.width, camera.height, settings.detection)
@@ -125,7 +127,7 @@ def find_rows(raw: RgbdFrame, keypoints: Keypoints2D, truth: Skeletons | None, s
             rows.append(row_and_lift[0])
             lifted.append(row_and_lift[1])
     skeletons = Skeletons.concat([Skeletons.empty(frame.stamp_ns, frame.frame_id, "lookup"), *lifted])
-    _add_truth(rows, skeletons, truth)
+    _add_ground_truth(rows, skeletons, ground_truth)
     return FoundPeople(rows, skeletons, len(chosen) - len(rows))
 
 
@@ -173,12 +175,12 @@ def trunk_distance(positions: NDArray[np.floating], status: NDArray[np.uint8]) -
 
 
 def cut_out(frame: RgbdFrame, box: NDArray[np.float32], distance: float, settings: SampleSettings) -> Row | None:
-    """The networks' inputs for a person, and how they were cut; ``None`` when nobody can be cut out.
+    """The networks' inputs for a person, and how they were cut; ``None`` when no person can be cut out.
 
     Args:
         frame: rectified, with depth.
         box: (4,) u0, v0, u1, v1 in pixels.
-        distance: meters along z; NaN is nobody.
+        distance: meters along z; NaN is no person.
     """
     if not distance > 0:
         return None
@@ -217,13 +219,13 @@ def _four(window: Crop) -> NDArray[np.float32]:
 def _two_d(
     keypoints: Keypoints2D, pixels: NDArray[np.float64], confidences: NDArray[np.float64], there: NDArray[np.bool_]
 ) -> Row:
-    """Keypoints as the 2D network said them, and those of ITOP's joints that it points at."""
+    """Keypoints as the 2D network predicted them, and those of ITOP's joints that it points at."""
     targets = np.full((len(ITOP15), 2), np.nan, np.float32)
-    trust = np.zeros(len(ITOP15), np.float32)
+    confidence = np.zeros(len(ITOP15), np.float32)
     targets[POINTED] = np.where(there[_AMONG_13, None], pixels[_AMONG_13], np.nan)
-    trust[POINTED] = np.where(there[_AMONG_13], confidences[_AMONG_13], 0)
-    every = np.concatenate([keypoints.pixels[0], keypoints.confidences[0][:, None]], axis=1)
-    return {"pixels": targets, "trust": trust, "keypoints": every.astype(np.float32), "score": keypoints.scores[0]}
+    confidence[POINTED] = np.where(there[_AMONG_13], confidences[_AMONG_13], 0)
+    every = np.concatenate([keypoints.pixels[0], keypoints.confidences[0][:, None]], axis=1).astype(np.float32)
+    return {"pixels": targets, "confidence": confidence, "keypoints": every, "score": keypoints.scores[0]}
 
 
 def _lifted(lifted: Skeletons, sizes: NDArray[np.float64]) -> Row:
@@ -237,39 +239,39 @@ def _lifted(lifted: Skeletons, sizes: NDArray[np.float64]) -> Row:
     }
 
 
-def _add_truth(rows: list[Row], skeletons: Skeletons, truth: Skeletons | None) -> None:
-    """Put the true joints into the rows; NaN where nobody fits or nothing is known."""
+def _add_ground_truth(rows: list[Row], skeletons: Skeletons, ground_truth: Skeletons | None) -> None:
+    """Put the true joints into the rows; NaN where no person fits or nothing is known."""
     joints = len(ITOP15)
     for row in rows:
-        row["truth"] = np.full((joints, 3), np.nan, np.float32)
+        row["ground_truth"] = np.full((joints, 3), np.nan, np.float32)
         row["visible"] = np.zeros(joints, np.uint8)
-    if truth is None:
+    if ground_truth is None:
         return
-    matches = match_people(skeletons, truth)
+    matches = match_people(skeletons, ground_truth)
     for person, true in zip(matches.predicted, matches.true, strict=True):
-        rows[person]["truth"] = truth.positions[true]
-        rows[person]["visible"] = (truth.status[true] == JointStatus.MEASURED).astype(np.uint8)
+        rows[person]["ground_truth"] = ground_truth.positions[true]
+        rows[person]["visible"] = (ground_truth.status[true] == JointStatus.MEASURED).astype(np.uint8)
 
 
-# Rows of people whom nobody looked for: where the truth says they are. For data sets without color.
+# Rows of people whom no one looked for: where the ground truth says they are. For data sets without color.
 #
-# Keypoints are projected truth then, so that whatever claims to learn without 3D labels must not read
-# them; the store says so (:data:`unipose_training.samples.store.TRUTH`).
+# Keypoints are projected ground truth then, so that whatever claims to learn without 3D labels must not read
+# them; the store says so (:data:`unipose_training.samples.store.GROUND_TRUTH`).
 
 
 _BONES = np.array([(bone.parent, bone.child) for bone in ITOP15.bones])
 _LENGTHS = np.array([bone.length for bone in ITOP15.bones])
 
 
-def ground_truth_rows(raw: RgbdFrame, truth: Skeletons, settings: SampleSettings) -> FoundPeople:
+def ground_truth_rows(raw: RgbdFrame, ground_truth: Skeletons, settings: SampleSettings) -> FoundPeople:
     """The people of whom at least three joints are visible and who have points, as rows.
 
     Args:
         raw: with depth, as the camera's lens shows it.
-        truth: in any joint set.
+        ground_truth: in any joint set.
     """
     frame = rectified(raw)
-    people, keypoints = in_joint_set(truth, ITOP15), in_joint_set(truth, COCO17)
+    people, keypoints = in_joint_set(ground_truth, ITOP15), in_joint_set(ground_truth, COCO17)
     found = [(person, _ground_truth_row(frame, people, keypoints, person, settings)) for person in range(len(people))]
     rows = [row for _, row in found if row is not None]
     kept = np.array([person for person, row in found if row is not None], np.intp)
@@ -295,7 +297,7 @@ def _ground_truth_row(
         "keypoints": _all_keypoints(frame.camera, keypoints, person),
         "score": np.array(1, np.float32),
         "size": np.array(_size(joints), np.float32),
-        "truth": joints,
+        "ground_truth": joints,
         "visible": visible.astype(np.uint8),
     }
 
@@ -311,13 +313,13 @@ def _ground_truth_box(camera: Camera, pixels: NDArray[np.float32]) -> NDArray[np
 
 
 def _projected(pixels: NDArray[np.float32], visible: NDArray[np.bool_]) -> Row:
-    targets, trust = np.full((len(ITOP15), 2), np.nan, np.float32), np.zeros(len(ITOP15), np.float32)
-    targets[POINTED], trust[POINTED] = pixels[POINTED], visible[POINTED]
-    return {"pixels": targets, "trust": trust}
+    targets, confidence = np.full((len(ITOP15), 2), np.nan, np.float32), np.zeros(len(ITOP15), np.float32)
+    targets[POINTED], confidence[POINTED] = pixels[POINTED], visible[POINTED]
+    return {"pixels": targets, "confidence": confidence}
 
 
 def _all_keypoints(camera: Camera, keypoints: Skeletons, person: int) -> NDArray[np.float32]:
-    """(17, 3) u, v and 1 where it is seen, else 0; NaN for what the truth does not have."""
+    """(17, 3) u, v and 1 where it is seen, else 0; NaN for what the ground truth does not have."""
     seen = keypoints.status[person] == JointStatus.MEASURED
     pixels = project(camera, keypoints.positions[person])
     return np.concatenate([pixels, seen[:, None]], axis=1).astype(np.float32)

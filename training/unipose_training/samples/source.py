@@ -11,7 +11,7 @@ from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.registry import clips_for, open_data_set
 from unipose_training.samples.build import LabelFiles, build_store
 from unipose_training.samples.rows import SampleSettings
-from unipose_training.samples.store import TRUTH, SampleStore
+from unipose_training.samples.store import GROUND_TRUTH, SampleStore
 
 _log = logging.getLogger(__name__)
 
@@ -69,11 +69,11 @@ def open_samples(source: SampleSource, output: Path, settings: SampleSettings, w
         workers: processes that build it.
 
     Raises:
-        DataError: it cannot be read or built, or holds nobody.
+        DataError: it cannot be read or built, or holds no person.
     """
     store = SampleStore(source.samples) if source.samples else _built(source, output / "samples", settings, workers)
     if not len(store):
-        raise DataError(f"{store.folder}: nobody is in these samples; clips need depth and labels")
+        raise DataError(f"{store.folder}: no person is in these samples; clips need depth and labels")
     return store
 
 
@@ -81,11 +81,11 @@ def open_labeled(source: SampleSource, output: Path, settings: SampleSettings, w
     """:func:`open_samples` for recipes that promise to read no 3D labels.
 
     Raises:
-        DataError: as there, or a data set is named without labels, or a store's keypoints are projected truth.
+        DataError: as there, or a data set is named without labels, or a store's keypoints are projected ground truth.
     """
     if source.data and source.keypoint_labels is None:
         raise DataError(
-            f"data = {source.data}: this recipe learns from what a 2D network saw; make labels with "
+            f"data = {source.data}: this recipe learns from what a 2D network detected; make labels with "
             f"'unipose pseudo-label --dataset {source.data} ...' and name them with keypoint_labels=DIR"
         )
     return require_labels(open_samples(source, output, settings, workers))
@@ -110,11 +110,11 @@ def require_labels(store: SampleStore) -> SampleStore:
     """The same store; for recipes that promise to read no 3D labels.
 
     Raises:
-        DataError: its keypoints are projected truth.
+        DataError: its keypoints are projected ground truth.
     """
-    if store.teacher == TRUTH:
+    if store.teacher == GROUND_TRUTH:
         raise DataError(
-            f"{store.folder}: people and keypoints of these samples are projected 3D truth, which this recipe must "
-            "not read; build them from what a 2D network saw: unipose crops ... --labels DIR"
+            f"{store.folder}: people and keypoints of these samples are projected 3D ground truth, which this recipe "
+            "must not read; build them from what a 2D network detected: unipose crops ... --labels DIR"
         )
     return store

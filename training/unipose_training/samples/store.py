@@ -25,9 +25,9 @@ from unipose_ros.keypoints import Keypoints2D
 from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.io import write_atomic
 
-VERSION = 1
-#: Name of the teacher where keypoints are projected truth.
-TRUTH = "truth"
+VERSION = 2
+#: Name of the teacher where keypoints are projected ground truth.
+GROUND_TRUTH = "ground_truth"
 _INDEX = "samples.json"
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -63,9 +63,9 @@ class SampleStore:
     ``points`` (N, 3) float16 meters about ``center`` (3,); ``depth`` (S, S) uint16 millimeters seen
     through ``depth_window`` (u, v, width, height of the image's pixels); ``color`` (S, S, 3)
     uint8 through ``color_window``; ``keypoints`` (17, 3) COCO-17 pixels and confidence; ``pixels``
-    (15, 2) and ``trust`` (15,) the ITOP joints among them; ``lifted`` (15, 3) meters,
+    (15, 2) and ``confidence`` (15,) the ITOP joints among them; ``lifted`` (15, 3) meters,
     ``lifted_variance`` (15,) along z, ``lifted_status`` and ``lifted_confidence`` (15,) as modality
-    ``lookup`` has them; ``truth`` (15, 3) meters, NaN unknown, and ``visible`` (15,); ``box`` (4,),
+    ``lookup`` has them; ``ground_truth`` (15, 3) meters, NaN unknown, and ``visible`` (15,); ``box`` (4,),
     ``distance``, ``size``, ``score``, ``camera`` (fx, fy, cx, cy), ``image_size``, ``stamp_ns``;
     ``clip`` index, ``frame`` number, and ``previous``: the row of the same person one frame before,
     or -1.
@@ -89,10 +89,10 @@ class SampleStore:
         return self._length
 
     def keypoints(self, rows: NDArray[np.integer[Any]]) -> Keypoints2D:
-        """The people of some rows as the 2D network saw them, rectified."""
-        said = np.asarray(self["keypoints"][rows], np.float32)
+        """The people of some rows as the 2D network detected them, rectified."""
+        stored = np.asarray(self["keypoints"][rows], np.float32)
         scores, boxes = (np.asarray(self[name][rows], np.float32) for name in ("score", "box"))
-        return Keypoints2D(said[..., :2], said[..., 2], scores, boxes)
+        return Keypoints2D(stored[..., :2], stored[..., 2], scores, boxes)
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """An array of the store, memory-mapped and read-only."""
@@ -105,7 +105,7 @@ class SampleStore:
 
     @property
     def teacher(self) -> str:
-        """Who said where people and their keypoints are; :data:`TRUTH` for nobody, "" where it is not known."""
+        """The labeler of people and keypoints; :data:`GROUND_TRUTH` where they are projected, "" where unknown."""
         with reading(self.folder / _INDEX, "build the store again"):
             return str((self.about.get("teacher") or {}).get("name", ""))
 

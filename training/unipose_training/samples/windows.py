@@ -77,13 +77,13 @@ class Warp(NamedTuple):
 
     Attributes:
         across: (B, 2, 2) orthogonal, on x and y; a reflection where the determinant is negative.
-        growth: (B,) every place of the scene is multiplied by it.
+        zoom: (B,) every place of the scene is multiplied by it.
         camera: (B, 4) fx, fy, cx, cy of the window afterwards.
         distances: (B,) meters that depths are said relative to afterwards.
     """
 
     across: Tensor
-    growth: Tensor
+    zoom: Tensor
     camera: Tensor
     distances: Tensor
 
@@ -101,13 +101,13 @@ def warp_joints(joints: Tensor, warp: Warp, mirror: Tensor) -> Tensor:
         mirror: (J,) permutation that exchanges left and right.
     """
     across = joints[..., :2] @ warp.across.transpose(1, 2)
-    moved = torch.cat([across, joints[..., 2:]], dim=-1) * warp.growth[:, None, None]
+    moved = torch.cat([across, joints[..., 2:]], dim=-1) * warp.zoom[:, None, None]
     return torch.where(_reflects(warp), moved[:, mirror], moved)
 
 
 def unwarp_joints(joints: Tensor, warp: Warp, mirror: Tensor) -> Tensor:
     """The inverse of :func:`warp_joints`."""
-    back = torch.where(_reflects(warp), joints[:, mirror], joints) / warp.growth[:, None, None]
+    back = torch.where(_reflects(warp), joints[:, mirror], joints) / warp.zoom[:, None, None]
     return torch.cat([back[..., :2] @ warp.across, back[..., 2:]], dim=-1)
 
 
@@ -121,11 +121,13 @@ def warp_windows(windows: Windows, warp: Warp, smooth: bool) -> Windows:
     size = windows.image.shape[-1]
     ticks = torch.arange(size, device=windows.image.device, dtype=torch.float32)
     v, u = torch.meshgrid(ticks, ticks, indexing="ij")
-    places = old_pixels(torch.stack([u, v], dim=-1).flatten(0, 1), windows.camera, warp).reshape(-1, size, size, 2)
+    source_pixels = old_pixels(torch.stack([u, v], dim=-1).flatten(0, 1), windows.camera, warp).reshape(
+        -1, size, size, 2
+    )
     mode = "bilinear" if smooth else "nearest"
-    image = grid_sample(windows.image, 2 * places / (size - 1) - 1, mode, align_corners=True)
+    image = grid_sample(windows.image, 2 * source_pixels / (size - 1) - 1, mode, align_corners=True)
     if not smooth:
-        image = image * warp.growth[:, None, None, None]
+        image = image * warp.zoom[:, None, None, None]
     return Windows(image, warp.camera, warp.distances)
 
 

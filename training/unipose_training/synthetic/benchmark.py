@@ -33,7 +33,7 @@ RATE_HZ = 10.0
 SAMPLED = (0, 9, 18, 27, 36, 45)
 PLANS_SHA256 = "6dc04fc9175f15877c69c0670b5cbc32a45fff6c8b719d624b2cad97e3fe60d7"
 #: Version 2 mirrors what fails on real people: eight clips of two seconds of each of its subsets, the last
-#: of furnished rooms without anybody. It lies beside version 1, which stays what it is.
+#: of furnished rooms without any person. It lies beside version 1, which stays what it is.
 NAME_V2 = "UniPose-Synth v2"
 SEED_V2 = 20_260_202
 FRAMES_V2 = 20
@@ -95,7 +95,7 @@ def sample_content(plan: ClipPlan, sources: Sources) -> dict[str, Any]:
     samples = depth[np.ix_(rows.astype(int), columns.astype(int))]
     return {
         "clip": plan.name,
-        "ids": list(photo.truth.ids),
-        "joints_mm": np.rint(1000 * photo.truth.positions).astype(int).tolist(),
+        "ids": list(photo.ground_truth.ids),
+        "joints_mm": np.rint(1000 * photo.ground_truth.positions).astype(int).tolist(),
         "depth_mm": np.rint(1000 * samples).astype(int).tolist(),
     }

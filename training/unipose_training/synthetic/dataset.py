@@ -193,8 +193,8 @@ def record_clip(
 def labeled_frames(
     plan: ClipPlan, sources: Sources, advance: Callable[[int], object] = lambda count: None
 ) -> Iterator[LabeledFrame]:
-    """Frames of a clip with their truth."""
+    """Frames of a clip with their ground truth."""
     for photo in photograph(plan, sources):
         position, rotation = (np.asarray(part) for part in (photo.view.position, photo.view.rotation))
-        yield LabeledFrame(photo.frame, photo.truth, photo.boxes, position, rotation)
+        yield LabeledFrame(photo.frame, photo.ground_truth, photo.boxes, position, rotation)
         advance(1)

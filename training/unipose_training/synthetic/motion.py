@@ -102,7 +102,7 @@ def turn(motion: Motion, headings: Array, positions: Array) -> Motion:
 
 
 def mirror(motion: Motion) -> Motion:
-    """The same motion with left and right exchanged (mirrored at the plane x = 0)."""
+    """The same motion with left and right swapped (mirrored at the plane x = 0)."""
     flip = np.diag([-1.0, 1.0, 1.0])
     partner = [motion.bones.index(other_side(bone)) for bone in motion.bones]
     return replace(

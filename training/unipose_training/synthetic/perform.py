@@ -58,7 +58,7 @@ class Sources:
 
 
 def perform(plan: ClipPlan, sources: Sources) -> tuple[list[DressedPerson], list[Surface]]:
-    """Everybody in all frames, and the room with the seats they sit on.
+    """All people in all frames, and the room with the seats they sit on.
 
     Raises:
         SyntheticError: a motion or a garment cannot be read.

@@ -1,4 +1,4 @@
-"""Clip plans -> frames with 3D truth, as a camera with its sensor's faults sees them."""
+"""Clip plans -> frames with 3D ground truth, as a camera with its sensor's faults sees them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.joint_sets import COCO23
+from unipose_training.synthetic.ground_truth import true_skeletons
 from unipose_training.synthetic.perform import Sources, perform
 from unipose_training.synthetic.renderer import View
 from unipose_training.synthetic.sensors import measure_with
 from unipose_training.synthetic.still_room import Snapshot, StillRoom
 from unipose_training.synthetic.surfaces import Surface
-from unipose_training.synthetic.truth import true_skeletons
 from unipose_training.synthetic.variety.plans import ClipPlan
 from unipose_training.synthetic.wardrobe import DressedPerson
 
@@ -30,14 +30,14 @@ class Photograph:
 
     Attributes:
         frame: what the camera gives.
-        truth: COCO-23 joints with visibility and ids of everybody of whom something is seen.
+        ground_truth: COCO-23 joints with visibility and ids of all people of whom something is seen.
         boxes: (N, 4) pixels u0, v0, u1, v1 around what is seen of each person.
         view: where the camera is.
         snapshot: the same without the sensor's faults.
     """
 
     frame: RgbdFrame
-    truth: Skeletons
+    ground_truth: Skeletons
     boxes: NDArray[np.float32]
     view: View
     snapshot: Snapshot
@@ -73,22 +73,24 @@ def _photograph(plan: ClipPlan, people: Sequence[DressedPerson], still: StillRoo
     world = np.stack([person.joints[number] for person in people]) if people else np.zeros((0, len(COCO23), 3))
     joints = view.to_camera(world)
     ids = [role.id for role in plan.roles]
-    truth = true_skeletons(frame.stamp_ns, FRAME_ID, joints, ids, camera, snapshot.ideal.depth, snapshot.owners, age)
+    ground_truth = true_skeletons(
+        frame.stamp_ns, FRAME_ID, joints, ids, camera, snapshot.ideal.depth, snapshot.owners, age
+    )
     boxes = boxes_of(snapshot.owners, len(people))
     seen = np.flatnonzero(np.isfinite(boxes[:, 0]))
-    return Photograph(frame, _only(truth, seen), boxes[seen], view, snapshot)
+    return Photograph(frame, _only(ground_truth, seen), boxes[seen], view, snapshot)
 
 
-def _only(truth: Skeletons, people: NDArray[np.intp]) -> Skeletons:
+def _only(ground_truth: Skeletons, people: NDArray[np.intp]) -> Skeletons:
     return replace(
-        truth,
-        positions=truth.positions[people],
-        confidences=truth.confidences[people],
-        status=truth.status[people],
-        scores=truth.scores[people],
-        ids=tuple(truth.ids[person] for person in people),
-        states=truth.states[people],
-        ages_ns=truth.ages_ns[people],
+        ground_truth,
+        positions=ground_truth.positions[people],
+        confidences=ground_truth.confidences[people],
+        status=ground_truth.status[people],
+        scores=ground_truth.scores[people],
+        ids=tuple(ground_truth.ids[person] for person in people),
+        states=ground_truth.states[people],
+        ages_ns=ground_truth.ages_ns[people],
     )
 
 

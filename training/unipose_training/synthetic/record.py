@@ -1,4 +1,4 @@
-"""``unipose record-synthetic``: render people into recordings with 3D truth.
+"""``unipose record-synthetic``: render people into recordings with 3D ground truth.
 
 Three kinds: without ``--frames`` the demo's walk, two people round each other in a room; with
 ``--frames N`` varied clips for training; with ``--benchmark`` the clips of UniPose-Synth v1. The
@@ -55,7 +55,7 @@ def record_demo(
     frames = render_walk(motions, clothes, chosen)
     with complete_recording(output) as partial, BagWriter(partial, storage, output) as writer:
         for frame in tqdm(frames, total=chosen.frames, desc="rendering", unit="frame", disable=not progress):
-            write_frame(writer, frame.frame, frame.truth)
+            write_frame(writer, frame.frame, frame.ground_truth)
 
 
 def default_motions() -> Path:

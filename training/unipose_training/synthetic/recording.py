@@ -35,13 +35,13 @@ def write_recording(
     labels = []
     with BagWriter(output, storage, becomes) as writer:
         for labeled in frames:
-            write_frame(writer, labeled.frame, labeled.truth, _LITTLE)
+            write_frame(writer, labeled.frame, labeled.ground_truth, _LITTLE)
             labels.append(_label(labeled))
     write_atomic(output / LABELS, json.dumps(labels))
 
 
-def write_frame(writer: BagWriter, frame: RgbdFrame, truth: Skeletons, effort: int = 9) -> None:
-    """All messages of a frame: images, calibrations, truth as ITOP-15 and COCO-23.
+def write_frame(writer: BagWriter, frame: RgbdFrame, ground_truth: Skeletons, effort: int = 9) -> None:
+    """All messages of a frame: images, calibrations, ground truth as ITOP-15 and COCO-23.
 
     Args:
         effort: to compress depth, see :func:`unipose_ros.images.encode_compressed_depth`.
@@ -55,8 +55,8 @@ def write_frame(writer: BagWriter, frame: RgbdFrame, truth: Skeletons, effort: i
         ("/color/image/compressed", compressed_image(stamp, name, frame.color, _QUALITY)),
         ("/depth/camera_info", info),
         ("/depth/image/compressedDepth", compressed_depth(stamp, name, frame.depth, effort)),
-        ("/truth/keypoints", skeleton_array(truth)),
-        ("/truth/skeletons", skeleton_array(in_joint_set(truth, ITOP15))),
+        ("/truth/keypoints", skeleton_array(ground_truth)),
+        ("/truth/skeletons", skeleton_array(in_joint_set(ground_truth, ITOP15))),
     ):
         writer.write(topic, message, stamp)
 
@@ -65,7 +65,7 @@ def _label(labeled: LabeledFrame) -> dict[str, Any]:
     boxes = labeled.boxes.astype(float).round(1).tolist()
     return {
         "stamp_ns": labeled.frame.stamp_ns,
-        "boxes": dict(zip(labeled.truth.ids, boxes, strict=True)),
+        "boxes": dict(zip(labeled.ground_truth.ids, boxes, strict=True)),
         "camera_position": labeled.camera_position.round(6).tolist(),
         "world_to_camera": labeled.camera_rotation.round(9).tolist(),
     }

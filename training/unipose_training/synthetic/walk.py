@@ -1,4 +1,4 @@
-"""Render people walking about in a room, with the 3D truth of every frame."""
+"""Render people walking about in a room, with the 3D ground truth of every frame."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from unipose_ros.camera import Camera
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_training.synthetic.body import load_body
 from unipose_training.synthetic.deepmimic import read_deepmimic
+from unipose_training.synthetic.ground_truth import true_skeletons
 from unipose_training.synthetic.lighting import Lighting, render_color
 from unipose_training.synthetic.motion import Motion
 from unipose_training.synthetic.renderer import Scene, look_at, render_depth
@@ -20,7 +21,6 @@ from unipose_training.synthetic.retarget import retarget
 from unipose_training.synthetic.room import living_room
 from unipose_training.synthetic.sensor import DepthSensor, measure
 from unipose_training.synthetic.stroll import stroll
-from unipose_training.synthetic.truth import true_skeletons
 from unipose_training.synthetic.walkers import WALKERS, Walker
 from unipose_training.synthetic.wardrobe import DressedPerson, dress
 
@@ -38,7 +38,7 @@ class SyntheticFrame:
     """A rendered frame: what the camera gives, what is true, and the depth without the sensor's faults."""
 
     frame: RgbdFrame
-    truth: Skeletons
+    ground_truth: Skeletons
     ideal_depth: NDArray[np.float32]
     owners: NDArray[np.int64]
 
@@ -116,5 +116,5 @@ def _photograph(
     )
     joints = VIEW.to_camera(np.stack([person.joints[number] for person in people]))
     ids = [walker.id for walker in walkers]
-    truth = true_skeletons(frame.stamp_ns, FRAME_ID, joints, ids, CAMERA, ideal, owners, age_ns=age)
-    return SyntheticFrame(frame, truth, ideal, owners)
+    ground_truth = true_skeletons(frame.stamp_ns, FRAME_ID, joints, ids, CAMERA, ideal, owners, age_ns=age)
+    return SyntheticFrame(frame, ground_truth, ideal, owners)

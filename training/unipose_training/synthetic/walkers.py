@@ -12,7 +12,7 @@ from unipose_training.synthetic.wardrobe import Outfit
 
 @dataclass(frozen=True)
 class Walker:
-    """Somebody, with clothes and a way.
+    """A person, with clothes and a way.
 
     Attributes:
         id: as in the true skeletons.

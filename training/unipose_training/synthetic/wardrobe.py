@@ -140,7 +140,7 @@ def _rest_joints(body: Body, posed: PosedBody) -> dict[str, Array]:
 
 
 def worn_materials(body: Body, rest: Array, outfit: Outfit) -> tuple[Material, ...]:
-    """The looks of somebody in an outfit, without dressing them.
+    """The looks of a person in an outfit, without dressing them.
 
     Args:
         rest: (V, 3) the body.

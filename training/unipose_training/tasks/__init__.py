@@ -1,1 +1,1 @@
-"""Teaching the lifter and the refiner, and judging them."""
+"""Training and evaluating the lifter and the refiner."""

@@ -1,4 +1,4 @@
-"""What the lifter is to learn: from pairs with 3D truth, and from keypoints alone."""
+"""What the lifter is to learn: from pairs with 3D ground truth, and from keypoints alone."""
 
 from __future__ import annotations
 
@@ -24,29 +24,31 @@ class RefinerTask(Task):
     """Confidence-guided repair.
 
     Args:
-        truth_weight: of the plain distance to the true keypoint, beside the confidence-guided loss.
+        ground_truth_weight: of the plain distance to the true keypoint, beside the confidence-guided loss.
     """
 
-    def __init__(self, config: RefinerConfig, truth_weight: float = 1.0) -> None:
+    def __init__(self, config: RefinerConfig, ground_truth_weight: float = 1.0) -> None:
         super().__init__()
         self.network = RefinerNetwork(config)
-        self._truth_weight = truth_weight
+        self._ground_truth_weight = ground_truth_weight
 
     def trained(self) -> nn.Module:
         """The network."""
         return self.network
 
     def training_loss(self, batch: PairBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """The confidence-guided loss, and how far from the truth keypoints are afterwards."""
+        """The confidence-guided loss, and how far from the ground truth keypoints are afterwards."""
         given, refined = self._refine(batch)
         terms = {
             "guided": confidence_guided_loss(refined, given, batch.keypoints, batch.confidences, batch.labeled),
-            "truth": weighted_mean(huber(length(refined - batch.keypoints), 0.05), batch.labeled.to(refined.dtype)),
+            "ground_truth": weighted_mean(
+                huber(length(refined - batch.keypoints), 0.05), batch.labeled.to(refined.dtype)
+            ),
         }
-        return terms["guided"] + self._truth_weight * terms["truth"], terms
+        return terms["guided"] + self._ground_truth_weight * terms["ground_truth"], terms
 
     def validation_metrics(self, batch: PairBatch) -> dict[str, Tensor]:
-        """Mean error of seen keypoints in sizes of the person, before and after."""
+        """Mean error of visible keypoints in sizes of the person, before and after."""
         given, refined = self._refine(batch)
         counted = torch.where(batch.seen & batch.labeled, 1.0, torch.nan)
         errors = {"given": given, "refined": refined}
@@ -67,11 +69,11 @@ class LifterWeights:
 
     Attributes:
         joints: distance to the true joints.
-        scales: likelihood of that distance; teaches nothing but the scales.
+        scales: likelihood of that distance; trains only the scales.
         tilt: angle of the camera.
-        paired_reprojection, reprojection: of people with 3D truth, and of those without.
-        bones: parts of the body's length, of people without 3D truth.
-        critic: gradient of the critic, of people without 3D truth.
+        paired_reprojection, reprojection: of people with 3D ground truth, and of those without.
+        bones: parts of the body's length, of people without 3D ground truth.
+        critic: gradient of the critic, of people without 3D ground truth.
 
     Raises:
         ValueError: one is negative.
@@ -136,12 +138,12 @@ class LifterTask(Task):
         alone = ~batch.paired
         if not alone.any():
             return {}
-        mean, spread = self.ratios.unbind(1)
+        mean, std = self.ratios.unbind(1)
         terms = {
             "reprojection": self._reprojection(lifted, batch, alone),
-            "bones": bone_ratio_loss(lifted.joints, self.bones, mean, spread, alone.to(lifted.joints.dtype)),
+            "bones": bone_ratio_loss(lifted.joints, self.bones, mean, std, alone.to(lifted.joints.dtype)),
         }
-        # Real poses are those with 3D truth; without any there is nothing to tell predictions from.
+        # Real poses are those with 3D ground truth; without any there is nothing to tell predictions from.
         if self._weights.critic and batch.paired.any():
             real = (batch.joints @ batch.rotation)[batch.paired]
             terms["critic"] = adversarial_loss(self.critic, lifted.upright[alone], real, self._weights.critic)

@@ -35,7 +35,7 @@ NAME = "points"
 
 
 class Prediction(NamedTuple):
-    """What a network says of a batch.
+    """What a network predicts of a batch.
 
     Attributes:
         joints: (B, T, J, 3) meters in the camera's frame.
@@ -80,7 +80,7 @@ def predict(
 
 
 def swap_paint(paint: Tensor, change: PointTransform) -> Tensor:
-    """(B, T, N, 17) paint, left and right exchanged for those who were mirrored."""
+    """(B, T, N, 17) paint, left and right swapped for those who were mirrored."""
     order = torch.tensor(COCO17.mirror, device=paint.device)
     return torch.where(change.mirrored[:, None, None, None], paint[..., order], paint)
 
@@ -95,14 +95,14 @@ def _generator() -> torch.Generator:
     return torch.Generator().manual_seed(int(torch.randint(2**62, ())))
 
 
-def ground_truth_metrics(said: Prediction, batch: PersonBatch) -> dict[str, Tensor]:
-    """Errors of the last frame in millimeters, (B,) each; NaN without truth.
+def ground_truth_metrics(prediction: Prediction, batch: PersonBatch) -> dict[str, Tensor]:
+    """Errors of the last frame in millimeters, (B,) each; NaN without ground truth.
 
-    ``mpjpe_mm``, that of joints that are seen and of those that are not, ``pck_10cm``, and
+    ``mpjpe_mm``, that of visible joints and of those that are not, ``pck_10cm``, and
     ``lookup_mpjpe_mm``: the error of modality ``lookup`` on the joints that it has.
     """
-    error = 1000 * (said.joints[:, -1] - batch.truth[:, -1]).norm(dim=-1)
-    lifted = 1000 * (batch.lifted[:, -1] - batch.truth[:, -1]).norm(dim=-1)
+    error = 1000 * (prediction.joints[:, -1] - batch.ground_truth[:, -1]).norm(dim=-1)
+    lifted = 1000 * (batch.lifted[:, -1] - batch.ground_truth[:, -1]).norm(dim=-1)
     seen = batch.visible[:, -1]
     close = torch.where(error.isfinite(), 100 * (error < 100).float(), torch.nan)
     return {
@@ -121,13 +121,13 @@ def point_samples(size: str, with_depth: bool) -> SampleSettings:
     return SampleSettings(points=points, with_depth=with_depth, with_color=False)
 
 
-def init_point_network(size: str, frames: int, initial: str, paint: bool = False) -> PointNetwork:
-    """A network to be taught.
+def init_point_network(size: str, frames: int, init_weights: str, paint: bool = False) -> PointNetwork:
+    """A network to be trained.
 
     Args:
         size: one of ``networks.point_cloud.SIZES``.
         frames: of a clip; a network of single frames stays one.
-        initial: weights to begin with; "" begins anew.
+        init_weights: weights to start from; "" begins anew.
         paint: it sees the 2D network's keypoints on the points. Weights of a network that does not
             are a good beginning: paint then means nothing to it at first.
 
@@ -137,8 +137,8 @@ def init_point_network(size: str, frames: int, initial: str, paint: bool = False
     config = SIZES[size]
     config = replace(config, frames=min(config.frames, frames), paint=len(COCO17) if paint else 0)
     network = PointNetwork(config)
-    if initial:
-        tensors, record = load_weights(Path(initial), NAME)
+    if init_weights:
+        tensors, record = load_weights(Path(init_weights), NAME)
         if paint and not record.config.get("paint"):
             tensors["edge.0.weight"] = np.pad(tensors["edge.0.weight"], [(0, 0), (0, config.paint)])
         fill_module(network, tensors)

@@ -1,4 +1,4 @@
-"""Networks of several modalities that are taught the same joints: each has an average, and may hear the others'."""
+"""Students: networks of several modalities that are trained on the same joints, each with an EMA of its weights."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Target(NamedTuple):
 
     Attributes:
         joints: (B, J, 3) meters in the camera's frame; NaN unknown. Of clips, (B, T, J, 3), and so on.
-        log_scales: (B, J) log of how far that may be wrong, in meters; minus infinity for the truth.
+        log_scales: (B, J) log of how far that may be wrong, in meters; minus infinity for the ground truth.
         weights: (B, J).
     """
 
@@ -59,14 +59,14 @@ class Target(NamedTuple):
     weights: Tensor
 
 
-def ground_truth_target(truth: Tensor, weights: Tensor) -> Target:
+def ground_truth_target(ground_truth: Tensor, weights: Tensor) -> Target:
     """True joints (B, J, 3), with nothing wrong about them.
 
     Args:
         weights: of a shape that fits (B, J).
     """
-    ones = torch.ones_like(truth[..., 0])
-    return Target(truth, -torch.inf * ones, weights * ones)
+    ones = torch.ones_like(ground_truth[..., 0])
+    return Target(ground_truth, -torch.inf * ones, weights * ones)
 
 
 @dataclass(frozen=True)
@@ -74,18 +74,18 @@ class StudentLossWeights:
     """How much each term counts: A2J's as in its code for ITOP (Xiong et al., ICCV 2019).
 
     Attributes:
-        surround: the anchors alone surround the joint.
+        anchor: the anchors alone surround the joint.
         regression: the votes meet in the joint.
-        pixel_share: of the pixels in ``regression``, beside the depths.
-        scale: likelihood of the distance that is left; teaches nothing but the scale.
+        uv_weight: of the pixels in ``regression``, beside the depths.
+        scale: likelihood of the distance that is left; trains only the scale.
 
     Raises:
         ValueError: one is negative.
     """
 
-    surround: float = 1.0
+    anchor: float = 1.0
     regression: float = 3.0
-    pixel_share: float = 0.5
+    uv_weight: float = 0.5
     scale: float = 0.02
 
     def __post_init__(self) -> None:
@@ -95,21 +95,21 @@ class StudentLossWeights:
 
 
 class Student(Averaged):
-    """A network and its moving average, which is what is judged and saved."""
+    """A network and its moving average, which is what is evaluated and saved."""
 
-    def __init__(self, network: nn.Module, shares: StudentLossWeights) -> None:
+    def __init__(self, network: nn.Module, loss_weights: StudentLossWeights) -> None:
         super().__init__(network)
-        self._shares = shares
+        self._loss_weights = loss_weights
 
-    def _scale(self, said: Prediction, target: Target) -> Tensor:
-        return self._shares.scale * scale_term(said.joints[:, 0], said.log_scales[:, 0], target)
+    def _scale(self, prediction: Prediction, target: Target) -> Tensor:
+        return self._loss_weights.scale * scale_term(prediction.joints[:, 0], prediction.log_scales[:, 0], target)
 
-    def learn(self, batch: PersonBatch, target: Target) -> tuple[Prediction, dict[str, Tensor]]:
-        """What the network says of a batch that was changed at random, and the terms that teach it."""
+    def forward_train(self, batch: PersonBatch, target: Target) -> tuple[Prediction, dict[str, Tensor]]:
+        """What the network predicts of a batch that was changed at random, and the terms that train it."""
         raise NotImplementedError
 
-    def recall(self, batch: PersonBatch) -> Prediction:
-        """What the average says of the batch as it is, without gradients."""
+    def predict_ema(self, batch: PersonBatch) -> Prediction:
+        """What the average predicts of the batch as it is, without gradients."""
         raise NotImplementedError
 
 
@@ -124,29 +124,33 @@ class PointStudent(Student):
     averaged: PointNetwork
 
     def __init__(
-        self, network: PointNetwork, augmentation: PointAugmentation, stored_centers: int, shares: StudentLossWeights
+        self,
+        network: PointNetwork,
+        augmentation: PointAugmentation,
+        stored_centers: int,
+        loss_weights: StudentLossWeights,
     ) -> None:
-        super().__init__(network, shares)
+        super().__init__(network, loss_weights)
         self._augmentation, self._centers = augmentation, stored_centers
 
-    def learn(self, batch: PersonBatch, target: Target) -> tuple[Prediction, dict[str, Tensor]]:
+    def forward_train(self, batch: PersonBatch, target: Target) -> tuple[Prediction, dict[str, Tensor]]:
         """See :class:`Student`."""
-        said = _last(predict(self.network, batch, self._augmentation, self._centers))
-        near = joint_loss(said.joints[:, 0], target.joints, target.weights)
-        return said, {"joints": near, "scale": self._scale(said, target)}
+        prediction = _last(predict(self.network, batch, self._augmentation, self._centers))
+        near = joint_loss(prediction.joints[:, 0], target.joints, target.weights)
+        return prediction, {"joints": near, "scale": self._scale(prediction, target)}
 
     @torch.no_grad()
-    def recall(self, batch: PersonBatch) -> Prediction:
+    def predict_ema(self, batch: PersonBatch) -> Prediction:
         """See :class:`Student`."""
         return _last(predict(self.averaged, batch, SAME_POINTS, self._centers))
 
 
 class WindowStudent(Student):
-    """A network that looks at windows of depth or color; in the lifting variant, at keypoints as well.
+    """A network on windows of depth or color; in the lifting variant, at keypoints as well.
 
     Args:
         depth: how depth windows are encoded; None for color.
-        noise: what keypoints are taught with.
+        noise: what keypoints are trained with.
     """
 
     network: AnchorNetwork
@@ -159,34 +163,37 @@ class WindowStudent(Student):
         augmentation: WindowAugmentation,
         depth: DepthImageConfig | None,
         noise: KeypointNoise,
-        shares: StudentLossWeights,
+        loss_weights: StudentLossWeights,
     ) -> None:
         # Convolutions on the CPU are faster so, and no slower elsewhere.
-        super().__init__(network.to(memory_format=torch.channels_last), shares)  # type: ignore[call-overload]  # torch's stubs
+        super().__init__(network.to(memory_format=torch.channels_last), loss_weights)  # type: ignore[call-overload]  # torch's stubs
         self._augmentation, self._depth, self._noise = augmentation, depth, noise
         self.register_buffer("mirror", torch.tensor(ITOP15.mirror), persistent=False)
 
-    def learn(self, batch: PersonBatch, target: Target) -> tuple[Prediction, dict[str, Tensor]]:
+    def forward_train(self, batch: PersonBatch, target: Target) -> tuple[Prediction, dict[str, Tensor]]:
         """See :class:`Student`."""
         before = self._windows(batch)
         warp = sample_warp(before, self._augmentation, by_distance=self._depth is not None)
         windows = warp_windows(before, warp, smooth=self._depth is None)
         disturb = disturb_color if self._depth is None else disturb_depth
-        votes = self._look(self.network, batch, disturb(windows, self._augmentation), warp, self._noise)
-        said = self._said(votes, windows, warp)
-        return said, {**self._anchor_terms(votes, windows, warp, target), "scale": self._scale(said, target)}
+        votes = self._forward(self.network, batch, disturb(windows, self._augmentation), warp, self._noise)
+        prediction = self._prediction(votes, windows, warp)
+        return prediction, {
+            **self._anchor_terms(votes, windows, warp, target),
+            "scale": self._scale(prediction, target),
+        }
 
     @torch.no_grad()
-    def recall(self, batch: PersonBatch) -> Prediction:
+    def predict_ema(self, batch: PersonBatch) -> Prediction:
         """See :class:`Student`."""
         windows = self._windows(batch)
         warp = no_warp(windows)
-        return self._said(self._look(self.averaged, batch, windows, warp, NO_NOISE), windows, warp)
+        return self._prediction(self._forward(self.averaged, batch, windows, warp, NO_NOISE), windows, warp)
 
     def _windows(self, batch: PersonBatch) -> Windows:
         return color_windows(batch) if self._depth is None else depth_windows(batch)
 
-    def _look(
+    def _forward(
         self, network: AnchorNetwork, batch: PersonBatch, windows: Windows, warp: Warp, noise: KeypointNoise
     ) -> AnchorVotes:
         image = color_input(windows) if self._depth is None else depth_input(windows, self._depth)
@@ -201,18 +208,18 @@ class WindowStudent(Student):
     def _anchor_terms(self, votes: AnchorVotes, windows: Windows, warp: Warp, target: Target) -> dict[str, Tensor]:
         pixels, depths = to_window(warp_joints(target.joints, warp, self.mirror), windows)
         weights = swapped(target.weights, warp, self.mirror)
-        shares, units = self._shares, depths / DEPTH_UNIT
+        loss_weights, units = self._loss_weights, depths / DEPTH_UNIT
         # Anchors surround nothing beyond the window; their offsets may well point there.
         inside = pixels.clamp(0, windows.image.shape[-1])
         regression = anchor_regression_loss(
-            votes.pixels, votes.depths / DEPTH_UNIT, pixels, units, weights, shares.pixel_share
+            votes.pixels, votes.depths / DEPTH_UNIT, pixels, units, weights, loss_weights.uv_weight
         )
         return {
-            "surround": shares.surround * informative_anchor_loss(votes.surround, inside, weights),
-            "regression": shares.regression * regression,
+            "anchor": loss_weights.anchor * informative_anchor_loss(votes.anchor, inside, weights),
+            "regression": loss_weights.regression * regression,
         }
 
-    def _said(self, votes: AnchorVotes, windows: Windows, warp: Warp) -> Prediction:
+    def _prediction(self, votes: AnchorVotes, windows: Windows, warp: Warp) -> Prediction:
         """(B, 1, J, 3) joints of the person as it was, and the scales."""
         joints = unwarp_joints(to_camera(votes.pixels, votes.depths, windows), warp, self.mirror)
         scales = unwarp_scales(votes.log_scales, warp, self.mirror)
@@ -236,15 +243,15 @@ def scale_term(joints: Tensor, log_scales: Tensor, target: Target) -> Tensor:
 
 def unwarp_scales(log_scales: Tensor, warp: Warp, mirror: Tensor) -> Tensor:
     """(B, J) log scales of the changed person -> those of the person as it was."""
-    return swapped(log_scales, warp, mirror) - warp.growth.log()[:, None]
+    return swapped(log_scales, warp, mirror) - warp.zoom.log()[:, None]
 
 
 def swapped(values: Tensor, warp: Warp, mirror: Tensor) -> Tensor:
-    """(B, J) values of joints, left and right exchanged for those whom the warp mirrors."""
+    """(B, J) values of joints, left and right swapped for those whom the warp mirrors."""
     reflected = torch.linalg.det(warp.across)[:, None] < 0
     return torch.where(reflected, values[:, mirror], values)
 
 
-def _last(said: Prediction) -> Prediction:
+def _last(prediction: Prediction) -> Prediction:
     """Only the last frame: windows have no other."""
-    return Prediction(said.joints[:, -1:], said.log_scales[:, -1:])
+    return Prediction(prediction.joints[:, -1:], prediction.log_scales[:, -1:])

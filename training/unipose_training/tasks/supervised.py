@@ -57,30 +57,30 @@ class SupervisedWeights(StudentLossWeights):
 _BONES = [(bone.parent, bone.child) for bone in ITOP15.bones]
 
 
-def body_terms(said: Prediction, target: Target, weights: SupervisedWeights) -> dict[str, Tensor]:
+def body_terms(prediction: Prediction, target: Target, weights: SupervisedWeights) -> dict[str, Tensor]:
     """The terms of :class:`SupervisedWeights` that all networks have, without those that count nothing.
 
     Args:
-        said: (B, T, J, 3) joints and (B, T, J) log scales.
+        prediction: (B, T, J, 3) joints and (B, T, J) log scales.
         target: with the same sides.
     """
     terms: dict[str, Tensor] = {}
     if weights.likelihood:
-        residuals = said.joints - target.joints
+        residuals = prediction.joints - target.joints
         terms["likelihood"] = weights.likelihood * laplace_loss(
-            residuals, said.log_scales[..., None], target.weights[..., None]
+            residuals, prediction.log_scales[..., None], target.weights[..., None]
         )
     if weights.bones or weights.lengths:
-        bones = torch.tensor(_BONES, device=said.joints.device)
+        bones = torch.tensor(_BONES, device=prediction.joints.device)
         true, there = split_valid(target.joints)
         both = there.all(-1).to(true.dtype) * target.weights
         pairs = both[..., bones[:, 0]] * both[..., bones[:, 1]]
         if weights.bones:
-            wrong = said.joints - true
+            wrong = prediction.joints - true
             apart = length(wrong[..., bones[:, 1], :] - wrong[..., bones[:, 0], :])
             terms["bones"] = weights.bones * weighted_mean(huber(apart, _KNEE), pairs)
         if weights.lengths:
-            apart = bone_lengths(said.joints, bones) - bone_lengths(true, bones)
+            apart = bone_lengths(prediction.joints, bones) - bone_lengths(true, bones)
             terms["lengths"] = weights.lengths * weighted_mean(huber(apart, _KNEE), pairs)
     return terms
 
@@ -91,8 +91,8 @@ _KNEE = 0.03
 
 def weighted_target(batch: PersonBatch, weights: SupervisedWeights) -> Target:
     """The true joints (B, T, J, 3); occluded ones count as configured."""
-    counted = torch.where(batch.visible, 1.0, weights.occluded) * batch.given[..., None]
-    return ground_truth_target(batch.truth, counted)
+    counted = torch.where(batch.visible, 1.0, weights.occluded) * batch.valid[..., None]
+    return ground_truth_target(batch.ground_truth, counted)
 
 
 class SupervisedPoints(AveragedTask):
@@ -111,19 +111,19 @@ class SupervisedPoints(AveragedTask):
         weights: SupervisedWeights,
         augmentation: PointAugmentation,
         stored_centers: int,
-        average: float,
+        ema_decay: float,
     ) -> None:
-        super().__init__(network, average)
+        super().__init__(network, ema_decay)
         self._weights, self._augmentation, self._centers = weights, augmentation, stored_centers
 
     def training_loss(self, batch: PersonBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """See :class:`SupervisedWeights`."""
-        said = predict(self.network, batch, self._augmentation, self._centers)
+        prediction = predict(self.network, batch, self._augmentation, self._centers)
         target = weighted_target(batch, self._weights)
         terms = {
-            "joints": self._weights.joints * joint_loss(said.joints, target.joints, target.weights),
-            "scale": self._weights.scale * scale_term(said.joints, said.log_scales, target),
-            **body_terms(said, target, self._weights),
+            "joints": self._weights.joints * joint_loss(prediction.joints, target.joints, target.weights),
+            "scale": self._weights.scale * scale_term(prediction.joints, prediction.log_scales, target),
+            **body_terms(prediction, target, self._weights),
         }
         return torch.stack(list(terms.values())).sum(), terms
 
@@ -133,11 +133,11 @@ class SupervisedPoints(AveragedTask):
 
 
 class SupervisedWindows(Task):
-    """A network that looks at windows of depth or color, and the true joints of the last frame.
+    """A network on windows of depth or color, and the true joints of the last frame.
 
     Args:
         depth: how depth windows are encoded; None for color.
-        average: part of the moving average of the weights that a step keeps.
+        ema_decay: fraction of the moving average of the weights that a step keeps.
     """
 
     def __init__(
@@ -146,27 +146,27 @@ class SupervisedWindows(Task):
         weights: SupervisedWeights,
         augmentation: WindowAugmentation,
         depth: DepthImageConfig | None,
-        average: float,
+        ema_decay: float,
     ) -> None:
         super().__init__()
-        self.voice = WindowStudent(network, augmentation, depth, NO_NOISE, weights)
-        self._weights, self._average = weights, average
+        self.student = WindowStudent(network, augmentation, depth, NO_NOISE, weights)
+        self._weights, self._ema_decay = weights, ema_decay
 
     def training_loss(self, batch: PersonBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """See :class:`SupervisedWeights`."""
         target = Target(*(values[:, -1] for values in weighted_target(batch, self._weights)))
-        said, terms = self.voice.learn(batch, target)
-        terms |= body_terms(Prediction(said.joints[:, -1], said.log_scales[:, -1]), target, self._weights)
+        prediction, terms = self.student.forward_train(batch, target)
+        terms |= body_terms(Prediction(prediction.joints[:, -1], prediction.log_scales[:, -1]), target, self._weights)
         return torch.stack(list(terms.values())).sum(), terms
 
     def validation_metrics(self, batch: PersonBatch) -> dict[str, Tensor]:
         """See :func:`unipose_training.tasks.points.ground_truth_metrics`."""
-        return ground_truth_metrics(self.voice.recall(batch), batch)
+        return ground_truth_metrics(self.student.predict_ema(batch), batch)
 
     def on_step_end(self, step: int) -> None:
         """The average follows."""
-        self.voice.update_ema(self._average, step)
+        self.student.update_ema(self._ema_decay, step)
 
     def trained(self) -> nn.Module:
         """The average."""
-        return self.voice.averaged
+        return self.student.averaged

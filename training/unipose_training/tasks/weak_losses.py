@@ -1,4 +1,4 @@
-"""The terms that teach a point network from 2D keypoints and depth, put together for a batch."""
+"""The terms that train a point network from 2D keypoints and depth, put together for a batch."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LossWeights:
         constancy: lengths alike over a clip.
         motion: joints do not jump.
         middle: neck between the shoulders, torso between neck and hips.
-        scale: the network's own doubt.
+        scale: the network's own uncertainty.
 
     Raises:
         ValueError: a weight is negative, or neither ``ray`` nor ``pixel`` counts.
@@ -68,20 +68,20 @@ class LabelWeights:
 
     Attributes:
         inferred: what a depth counts that was not read on a surface but follows from bones, in [0, 1].
-        power: keypoints count their confidence to this power: more of it believes the sure ones only.
-        noise: meters by which keypoints are displaced across their rays, normally distributed: what a worse 2D
-            network would have taught. A row's are always the same; the depths that were lifted stay.
+        confidence_exponent: keypoints count their confidence to this power: more of it believes the sure ones only.
+        noise_std: meters by which keypoints are displaced across their rays, normally distributed: what a worse 2D
+            network would have trained. A row's are always the same; the depths that were lifted stay.
     """
 
     inferred: float = 0.2
-    power: float = 1.0
-    noise: float = 0.0
+    confidence_exponent: float = 1.0
+    noise_std: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (0 <= self.inferred <= 1 and self.power >= 0 and self.noise >= 0):
+        if not (0 <= self.inferred <= 1 and self.confidence_exponent >= 0 and self.noise_std >= 0):
             raise ValueError(
-                f"trust: inferred = {self.inferred} must be within [0, 1], "
-                f"power = {self.power} and noise = {self.noise} at least 0"
+                f"label_weights: inferred = {self.inferred} must be within [0, 1], "
+                f"confidence_exponent = {self.confidence_exponent} and noise_std = {self.noise_std} at least 0"
             )
 
 
@@ -90,7 +90,7 @@ class WeakLossSettings:
     """See the two parts."""
 
     terms: LossWeights = field(default_factory=LossWeights)
-    trust: LabelWeights = field(default_factory=LabelWeights)
+    label_weights: LabelWeights = field(default_factory=LabelWeights)
 
 
 def weak_losses(
@@ -103,16 +103,16 @@ def weak_losses(
         log_scales: (B, T, J) of a coordinate in meters.
     """
     weights = settings.terms
-    if settings.trust.noise:
-        batch = with_noise(batch, settings.trust.noise)
-    said = {
-        **_projection_terms(joints, batch, weights, settings.trust),
-        **_depth_terms(joints, batch, priors, weights, settings.trust),
+    if settings.label_weights.noise_std:
+        batch = with_noise(batch, settings.label_weights.noise_std)
+    losses = {
+        **_projection_terms(joints, batch, weights, settings.label_weights),
+        **_depth_terms(joints, batch, priors, weights, settings.label_weights),
         **_body_terms(joints, batch, priors, weights),
     }
     if weights.scale:
-        said["scale"] = _scale_term(joints, log_scales, batch, settings.trust)
-    return {name: getattr(weights, name) * value for name, value in said.items() if getattr(weights, name)}
+        losses["scale"] = _scale_term(joints, log_scales, batch, settings.label_weights)
+    return {name: getattr(weights, name) * value for name, value in losses.items() if getattr(weights, name)}
 
 
 def with_noise(batch: PersonBatch, noise: float) -> PersonBatch:
@@ -123,29 +123,29 @@ def with_noise(batch: PersonBatch, noise: float) -> PersonBatch:
 
 
 def _projection_terms(
-    joints: Tensor, batch: PersonBatch, weights: LossWeights, trust: LabelWeights
+    joints: Tensor, batch: PersonBatch, weights: LossWeights, label_weights: LabelWeights
 ) -> dict[str, Tensor]:
-    sure = batch.trust**trust.power * batch.given[..., None]
-    said = {}
+    confidences = batch.confidence**label_weights.confidence_exponent * batch.valid[..., None]
+    losses = {}
     if weights.ray:
-        said["ray"] = ray_loss(joints, view_rays(batch.pixels, batch.camera), sure)
+        losses["ray"] = ray_loss(joints, view_rays(batch.pixels, batch.camera), confidences)
     if weights.pixel:
-        said["pixel"] = pixel_loss(joints, batch.pixels, batch.camera, sure)
-    return said
+        losses["pixel"] = pixel_loss(joints, batch.pixels, batch.camera, confidences)
+    return losses
 
 
 def _depth_terms(
-    joints: Tensor, batch: PersonBatch, priors: BodyPriors, weights: LossWeights, trust: LabelWeights
+    joints: Tensor, batch: PersonBatch, priors: BodyPriors, weights: LossWeights, label_weights: LabelWeights
 ) -> dict[str, Tensor]:
-    said = {}
+    losses = {}
     if weights.surface:
         # The lifted depth is already as far behind the surface as the joint should be.
         none_behind = torch.zeros(joints.shape[-2], device=joints.device)
-        said["surface"] = surface_loss(
-            joints, batch.lifted[..., 2], none_behind, depth_weights(batch, trust), batch.distances, reach=1.5
+        losses["surface"] = surface_loss(
+            joints, batch.lifted[..., 2], none_behind, depth_weights(batch, label_weights), batch.distances, reach=1.5
         )
     if weights.free_space:
-        said["free_space"] = free_space_loss(
+        losses["free_space"] = free_space_loss(
             joints.flatten(0, 1), batch.depth.flatten(0, 1), batch.depth_camera.flatten(0, 1)
         )
     if weights.support or weights.cover:
@@ -153,30 +153,30 @@ def _depth_terms(
         step = max(1, points.shape[2] // _SUPPORT_POINTS)
         points, flat = points[:, :, ::step].flatten(0, 1), joints.flatten(0, 1)
         there = torch.ones(points.shape[:2], dtype=torch.bool, device=points.device)
-        said["support"] = cloud_support_loss(flat, points, there, priors.support_radii)
-        said["cover"] = limb_cover_loss(flat, points, there, priors.bones, priors.bone_radii)
-    return said
+        losses["support"] = cloud_support_loss(flat, points, there, priors.support_radii)
+        losses["cover"] = limb_cover_loss(flat, points, there, priors.bones, priors.bone_radii)
+    return losses
 
 
-def depth_weights(batch: PersonBatch, trust: LabelWeights) -> Tensor:
+def depth_weights(batch: PersonBatch, label_weights: LabelWeights) -> Tensor:
     """(B, T, J) how much the lifted depth of a joint is believed."""
     read = batch.lifted_status == JointStatus.MEASURED
-    return batch.lifted_confidence * torch.where(read, 1.0, trust.inferred) * batch.given[..., None]
+    return batch.lifted_confidence * torch.where(read, 1.0, label_weights.inferred) * batch.valid[..., None]
 
 
 def _body_terms(joints: Tensor, batch: PersonBatch, priors: BodyPriors, weights: LossWeights) -> dict[str, Tensor]:
-    said = {
+    losses = {
         "symmetry": symmetry_loss(joints, priors.pairs),
         "middle": middle_loss(joints),
-        "bones": bone_prior_loss(joints, priors.bones, priors.bone_means, priors.bone_spreads, batch.size),
+        "bones": bone_prior_loss(joints, priors.bones, priors.bone_means, priors.bone_stds, batch.size),
     }
     if joints.shape[1] > 1:
-        said["constancy"] = bone_constancy_loss(joints, priors.bones, batch.given)
-        said["motion"] = motion_loss(joints, priors.stillness, batch.given[:, :-2] & batch.given[:, 1:-1])
-    return {name: value for name, value in said.items() if getattr(weights, name)}
+        losses["constancy"] = bone_constancy_loss(joints, priors.bones, batch.valid)
+        losses["motion"] = motion_loss(joints, priors.stillness, batch.valid[:, :-2] & batch.valid[:, 1:-1])
+    return {name: value for name, value in losses.items() if getattr(weights, name)}
 
 
-def _scale_term(joints: Tensor, log_scales: Tensor, batch: PersonBatch, trust: LabelWeights) -> Tensor:
+def _scale_term(joints: Tensor, log_scales: Tensor, batch: PersonBatch, label_weights: LabelWeights) -> Tensor:
     """The scale follows the distance from what was lifted; it does not move the joints."""
     apart = (joints.detach() - batch.lifted).norm(dim=-1) / 3**0.5
-    return laplace_loss(apart, log_scales, depth_weights(batch, trust))
+    return laplace_loss(apart, log_scales, depth_weights(batch, label_weights))

@@ -1,4 +1,4 @@
-"""What WSP teaches the color network: where joints are in the image, and which of two points is nearer."""
+"""What WSP trains the color network: where joints are in the image, and which of two points is nearer."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class OrderLoss:
 
 
 class OrdinalPrediction(NamedTuple):
-    """What the network says of a batch.
+    """What the network predicts of a batch.
 
     Attributes:
         votes: where the joints are.
@@ -77,10 +77,10 @@ class WspTask(Task):
     def training_loss(self, batch: OrderBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """See :class:`Task`."""
         changed = augmented(resized(batch, self.network.config.size), self._augmentation, self._mirror)
-        said = predict_ordinal(self.network, changed)
-        depths = depths_at(said.depths, changed) / self._loss.unit
-        apart = informative_anchor_loss(said.votes.surround, changed.pixels, changed.trust)
-        apart = apart + informative_anchor_loss(said.votes.pixels, changed.pixels, changed.trust)
+        prediction = predict_ordinal(self.network, changed)
+        depths = depths_at(prediction.depths, changed) / self._loss.unit
+        apart = informative_anchor_loss(prediction.votes.anchor, changed.pixels, changed.confidence)
+        apart = apart + informative_anchor_loss(prediction.votes.pixels, changed.pixels, changed.confidence)
         terms = {
             "anchors": apart / self.network.config.size,
             "order": ordinal_loss(depths[:, 0], depths[:, 1], changed.order, changed.weights, self._loss.margin),
@@ -93,17 +93,17 @@ class WspTask(Task):
         ``order`` is of the map at the given points, ``order_votes`` of the joints as they are voted.
         """
         batch = resized(batch, self.network.config.size)
-        said = predict_ordinal(self.network, batch)
-        depths = depths_at(said.depths, batch)
+        prediction = predict_ordinal(self.network, batch)
+        depths = depths_at(prediction.depths, batch)
         right = in_order(depths, batch)
         figures = {"order": mean_by_window(right, batch)}
         figures |= {
             f"order_{name}": mean_by_window(torch.where(inside, right, torch.nan), batch)
             for name, inside in distance_bins(batch.farther).items()
         }
-        voted = said.votes.depths[batch.window[:, None], batch.joints]
+        voted = prediction.votes.depths[batch.window[:, None], batch.joints]
         own = torch.where(batch.own, in_order(voted, batch), torch.nan)
-        apart = (said.votes.pixels - batch.pixels).norm(dim=-1)
+        apart = (prediction.votes.pixels - batch.pixels).norm(dim=-1)
         return {**figures, "order_votes": mean_by_window(own, batch), "pixels": apart.nanmean(-1)}
 
     def trained(self) -> nn.Module:
@@ -114,8 +114,8 @@ class WspTask(Task):
 def predict_ordinal(network: AnchorNetwork, batch: OrderBatch) -> OrdinalPrediction:
     """Votes and depth maps of one pass through the network."""
     kept: list[Tensor] = []
-    # The votes keep only a mean of what the depth branch says; here all of it is taught.
-    handle = network.depth_head.register_forward_hook(lambda module, given, said: kept.append(said))
+    # The votes keep only a mean of what the depth branch says; here all of it is trained.
+    handle = network.depth_head.register_forward_hook(lambda module, given, prediction: kept.append(prediction))
     try:
         votes = network(color_input(_windows(batch)))
     finally:
@@ -124,10 +124,10 @@ def predict_ordinal(network: AnchorNetwork, batch: OrderBatch) -> OrdinalPredict
     return OrdinalPrediction(votes, depth_maps(kept[0].float(), network.config.joints))
 
 
-def depth_maps(answers: Tensor, joints: int) -> Tensor:
+def depth_maps(outputs: Tensor, joints: int) -> Tensor:
     """(B, 16 J, H, W) of the depth branch, anchors of a cell first -> (B, J, 4 H, 4 W) meters."""
-    batch, _, rows, columns = answers.shape
-    by_joint = answers.reshape(batch, PER_SIDE**2, joints, rows, columns).transpose(1, 2)
+    batch, _, rows, columns = outputs.shape
+    by_joint = outputs.reshape(batch, PER_SIDE**2, joints, rows, columns).transpose(1, 2)
     return pixel_shuffle(by_joint.flatten(1, 2), PER_SIDE) * DEPTH_UNIT
 
 
@@ -136,11 +136,11 @@ def depths_at(maps: Tensor, batch: OrderBatch) -> Tensor:
     side = maps.shape[2]
     spacing = STRIDE / PER_SIDE
     # Anchors are in the middle of their squares: the first at half a spacing.
-    places = (batch.places / spacing - 0.5) * 2 / (side - 1) - 1
+    points = (batch.points / spacing - 0.5) * 2 / (side - 1) - 1
     chosen = maps[batch.window[:, None], batch.joints].flatten(0, 1)[:, None]
     if not len(chosen):
-        return maps.sum() * torch.zeros_like(batch.places[..., 0])
-    found = grid_sample(chosen, places.reshape(-1, 1, 1, 2), padding_mode="border", align_corners=True)
+        return maps.sum() * torch.zeros_like(batch.points[..., 0])
+    found = grid_sample(chosen, points.reshape(-1, 1, 1, 2), padding_mode="border", align_corners=True)
     return found.reshape(-1, 2)
 
 
@@ -176,8 +176,8 @@ def resized(batch: OrderBatch, size: int) -> OrderBatch:
         return batch
     image = interpolate(batch.image.float(), size=(size, size), mode="bilinear", antialias=True)
     # Pixels have (0, 0) in the center of the first one.
-    pixels, places = ((places + 0.5) * scale - 0.5 for places in (batch.pixels, batch.places))
-    return batch._replace(image=image, pixels=pixels, places=places)
+    pixels, points = ((points + 0.5) * scale - 0.5 for points in (batch.pixels, batch.points))
+    return batch._replace(image=image, pixels=pixels, points=points)
 
 
 def augmented(batch: OrderBatch, settings: WindowAugmentation, mirror: Tensor) -> OrderBatch:
@@ -191,16 +191,16 @@ def augmented(batch: OrderBatch, settings: WindowAugmentation, mirror: Tensor) -
     return batch._replace(
         image=image,
         pixels=torch.where(swapped[..., None], pixels[:, mirror], pixels),
-        trust=torch.where(swapped, batch.trust[:, mirror], batch.trust),
+        confidence=torch.where(swapped, batch.confidence[:, mirror], batch.confidence),
         joints=torch.where(reflected[batch.window, None], mirror[batch.joints], batch.joints),
-        places=_moved(batch.places, windows, warp, batch.window),
+        points=_moved(batch.points, windows, warp, batch.window),
     )
 
 
-def _moved(places: Tensor, windows: Windows, warp: Warp, window: Tensor) -> Tensor:
+def _moved(points: Tensor, windows: Windows, warp: Warp, window: Tensor) -> Tensor:
     """(N, P, 2) pixels of N windows -> where they are after the warp."""
     before, after = windows.camera[window][:, None], warp.camera[window][:, None]
-    rays = (places - before[..., 2:]) / before[..., :2]
+    rays = (points - before[..., 2:]) / before[..., :2]
     return (rays @ warp.across[window].transpose(1, 2)) * after[..., :2] + after[..., 2:]
 
 
@@ -208,5 +208,5 @@ def _windows(batch: OrderBatch) -> Windows:
     """The windows with a camera of any focal length: order does not depend on it."""
     count, size = len(batch.image), batch.image.shape[-1]
     middle = (size - 1) / 2
-    camera = batch.trust.new_tensor([size, size, middle, middle]).expand(count, 4)
-    return Windows(batch.image.float(), camera, batch.trust.new_ones(count))
+    camera = batch.confidence.new_tensor([size, size, middle, middle]).expand(count, 4)
+    return Windows(batch.image.float(), camera, batch.confidence.new_ones(count))

@@ -64,11 +64,11 @@ def download(url: str, path: Path, sha256: str, *, certificates: Path | None = N
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     continued = part.is_file() and part.stat().st_size > 0
-    _download_part(url, part, _trust(certificates), progress)
+    _download_part(url, part, _ssl_context(certificates), progress)
     if continued and file_sha256(part) != sha256:
         # What was left over may have belonged to another file; only a whole new one settles it.
         part.unlink()
-        _download_part(url, part, _trust(certificates), progress)
+        _download_part(url, part, _ssl_context(certificates), progress)
     install_checked(part, path, sha256)
     return path
 
@@ -90,19 +90,19 @@ def install_checked(part: Path, path: Path, sha256: str) -> None:
     part.replace(path)
 
 
-def _trust(certificates: Path | None) -> ssl.SSLContext:
+def _ssl_context(certificates: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if certificates is not None and certificates.is_file():
         context.load_verify_locations(certificates)
     return context
 
 
-def _download_part(url: str, part: Path, trust: ssl.SSLContext, progress: bool) -> None:
+def _download_part(url: str, part: Path, ssl_context: ssl.SSLContext, progress: bool) -> None:
     """Bring ``part`` to full length, continuing after interruptions as long as there are attempts left."""
     reason: Exception | None = None
     for _ in range(_ATTEMPTS):
         try:
-            _continue_part(url, part, trust, progress)
+            _continue_part(url, part, ssl_context, progress)
             return
         except urllib.error.HTTPError as error:
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -115,15 +115,15 @@ def _download_part(url: str, part: Path, trust: ssl.SSLContext, progress: bool) 
     raise DownloadError(f"{url}: no complete download in {_ATTEMPTS} attempts ({reason}); run it again to continue")
 
 
-def _continue_part(url: str, part: Path, trust: ssl.SSLContext, progress: bool) -> None:
+def _continue_part(url: str, part: Path, ssl_context: ssl.SSLContext, progress: bool) -> None:
     start = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS, context=trust) as answer:
-        if answer.status != http.HTTPStatus.PARTIAL_CONTENT:
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS, context=ssl_context) as response:
+        if response.status != http.HTTPStatus.PARTIAL_CONTENT:
             start = 0  # the server does not continue
         with part.open("r+b" if start else "wb") as stream:
             stream.seek(start)
-            _copy(answer, stream, start, part.name.removesuffix(".part"), progress)
+            _copy(response, stream, start, part.name.removesuffix(".part"), progress)
 
 
 def _bar(total: int | None, start: int, name: str, wanted: bool) -> Any:
@@ -135,12 +135,12 @@ def _bar(total: int | None, start: int, name: str, wanted: bool) -> Any:
     return tqdm(total=total, initial=start, desc=name, unit="B", unit_scale=True, disable=not wanted)
 
 
-def _copy(answer: Any, stream: Any, start: int, name: str, progress: bool) -> None:
+def _copy(response: Any, stream: Any, start: int, name: str, progress: bool) -> None:
     """Copy the body; a body shorter than announced is an error."""
-    left = int(answer.headers["Content-Length"]) if "Content-Length" in answer.headers else None
+    left = int(response.headers["Content-Length"]) if "Content-Length" in response.headers else None
     total = None if left is None else start + left
     with _bar(total, start, name, progress) as bar:
-        while block := answer.read(_BLOCK):
+        while block := response.read(_BLOCK):
             stream.write(block)
             if bar is not None:
                 bar.update(len(block))
@@ -165,13 +165,15 @@ def tarball_address(package: str) -> str:
     Raises:
         DownloadError: npm is not installed, offline, or does not know the package.
     """
-    answer = _npm("view", package, "dist.tarball", "--json", timeout=_VIEW_SECONDS)
+    response = _npm("view", package, "dist.tarball", "--json", timeout=_VIEW_SECONDS)
     try:
-        address = json.loads(answer)
+        address = json.loads(response)
     except ValueError:
         address = None
     if not isinstance(address, str):
-        raise DownloadError(f"npm does not say where {package} is (it answered {answer[:200]!r}); check npm's registry")
+        raise DownloadError(
+            f"npm does not say where {package} is (it answered {response[:200]!r}); check npm's registry"
+        )
     return address
 
 
@@ -188,10 +190,12 @@ def pack(package: str, folder: Path) -> Path:
         DownloadError: npm is not installed, offline, or does not know the package.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    answer = _npm("pack", package, "--pack-destination", str(folder), "--silent", timeout=_PACK_SECONDS)
-    name = answer.strip().splitlines()[-1] if answer.strip() else ""
+    response = _npm("pack", package, "--pack-destination", str(folder), "--silent", timeout=_PACK_SECONDS)
+    name = response.strip().splitlines()[-1] if response.strip() else ""
     if not name or not (folder / name).is_file():
-        raise DownloadError(f"npm pack {package} left no tarball (it answered {answer[:200]!r}); check npm's registry")
+        raise DownloadError(
+            f"npm pack {package} left no tarball (it answered {response[:200]!r}); check npm's registry"
+        )
     return folder / name
 
 
@@ -205,7 +209,7 @@ def _npm(*arguments: str, timeout: float) -> str:
             check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise DownloadError(f"npm {arguments[0]} gave no answer in {timeout:.0f} s; check the network") from error
+        raise DownloadError(f"npm {arguments[0]} gave no response in {timeout:.0f} s; check the network") from error
     if done.returncode:
         reason = _reason(done.stderr)
         raise DownloadError(

@@ -1,4 +1,4 @@
-"""What scenes are drawn: their kinds, who is in them, and that people are in nothing and nobody."""
+"""What scenes are drawn: their kinds, who is in them, and that people are in nothing and no person."""
 
 from __future__ import annotations
 

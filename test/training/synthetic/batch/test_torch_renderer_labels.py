@@ -16,9 +16,9 @@ from unipose_training.synthetic.batch.labels import Labels, label
 from unipose_training.synthetic.batch.looks import joined, looks_of, shade
 from unipose_training.synthetic.batch.scenes import SceneBatch
 from unipose_training.synthetic.batch.torch_renderer import TorchRenderer
+from unipose_training.synthetic.ground_truth import true_skeletons
 from unipose_training.synthetic.materials import Mark, Material
 from unipose_training.synthetic.materials import shade as shade_reference
-from unipose_training.synthetic.truth import true_skeletons
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,8 @@ def test_joints_and_what_is_seen_of_them_are_those_of_the_recordings(
         joints[owners - 1] = drawn.cameras.view(frame).to_camera(rendered.people.joints[here].double().numpy())
         depth, owner = rendered.depth[frame].numpy(), rendered.owner[frame].numpy().astype(np.int64)
         ids = [str(n) for n in range(owners.max())]
-        truth = true_skeletons(0, "camera", joints, ids, drawn.cameras.camera(frame), depth, owner)
-        for name, found in (("coco23", truth), ("itop15", in_joint_set(truth, ITOP15))):
+        ground_truth = true_skeletons(0, "camera", joints, ids, drawn.cameras.camera(frame), depth, owner)
+        for name, found in (("coco23", ground_truth), ("itop15", in_joint_set(ground_truth, ITOP15))):
             positions = getattr(labels, name)[here].numpy()
             np.testing.assert_allclose(positions, found.positions[owners - 1], atol=1e-4)
             seen = getattr(labels, f"{name}_seen")[here].numpy()

@@ -17,7 +17,7 @@ PLAIN = KeypointSettings(dropped=0, borrowed=0, missing=0)
 
 
 def _person(u: float = 160.0, v: float = 120.0) -> np.ndarray:
-    """(17, 2) somebody 160 pixels tall who stands upright."""
+    """(17, 2) a person 160 pixels tall who stands upright."""
     rows = [-70, -73, -73, -71, -71, -48, -48, -20, -20, 5, 5, 5, 5, 45, 45, 80, 80]
     columns = [0, 3, -3, 6, -6, 16, -16, 22, -22, 24, -24, 10, -10, 11, -11, 12, -12]
     return np.stack([np.array(columns) + u, np.array(rows) + v], axis=-1).astype(np.float64)

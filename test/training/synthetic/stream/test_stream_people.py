@@ -1,4 +1,4 @@
-"""People of the stream: the same from the same seed, nobody twice, and targets that lie on them."""
+"""People of the stream: the same from the same seed, no person twice, and targets that lie on them."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def test_a_batch_has_what_recipes_read(batches: list[PersonBatch]) -> None:
     joints = len(ITOP15)
     for batch in batches:
         assert batch.points.shape == (RUN.batch, 1, 256, 3)
-        assert batch.truth.shape == batch.lifted.shape == (RUN.batch, 1, joints, 3)
+        assert batch.ground_truth.shape == batch.lifted.shape == (RUN.batch, 1, joints, 3)
         assert batch.keypoints.shape == (RUN.batch, 1, 17, 3)
         assert batch.visible.dtype == torch.bool
-        assert torch.isfinite(batch.truth).all()
+        assert torch.isfinite(batch.ground_truth).all()
         assert torch.isfinite(batch.points).all()
         assert (batch.visible.sum(dim=-1) >= 3).all()
 
@@ -59,8 +59,8 @@ def test_people_are_about_their_own_points(batches: list[PersonBatch]) -> None:
     apart = []
     for batch in batches:
         places = batch.points[:, 0] + batch.centers[:, None]
-        apart.append(torch.cdist(batch.truth[:, 0], places).amin(dim=-1)[batch.visible[:, 0]])
-        pixels = project(batch.truth, batch.camera)
+        apart.append(torch.cdist(batch.ground_truth[:, 0], places).amin(dim=-1)[batch.visible[:, 0]])
+        pixels = project(batch.ground_truth, batch.camera)
         assert float((pixels - batch.pixels)[batch.visible].abs().max()) < 0.5
     assert float(torch.cat(apart).median()) < 0.15
 
@@ -68,14 +68,18 @@ def test_people_are_about_their_own_points(batches: list[PersonBatch]) -> None:
 def test_nobody_is_seen_twice_beyond_views_and_replays(
     batches: list[PersonBatch], stream_settings: StreamSettings
 ) -> None:
-    truths = [tuple(np.round(truth.flatten().tolist(), 4)) for batch in batches for truth in batch.truth[:, 0]]
+    ground_truths = [
+        tuple(np.round(ground_truth.flatten().tolist(), 4))
+        for batch in batches
+        for ground_truth in batch.ground_truth[:, 0]
+    ]
     most = stream_settings.views * stream_settings.replays
-    assert max(Counter(truths).values()) <= most
+    assert max(Counter(ground_truths).values()) <= most
     clouds = [tuple(np.round(cloud[:5].flatten().tolist(), 4)) for batch in batches for cloud in batch.points[:, 0]]
     assert max(Counter(clouds).values()) <= stream_settings.replays
     chunk = stream_settings.batches * stream_settings.interleave
-    earlier = {tuple(np.round(t.flatten().tolist(), 4)) for b in batches[:chunk] for t in b.truth[:, 0]}
-    later = {tuple(np.round(t.flatten().tolist(), 4)) for b in batches[chunk : 2 * chunk] for t in b.truth[:, 0]}
+    earlier = {tuple(np.round(t.flatten().tolist(), 4)) for b in batches[:chunk] for t in b.ground_truth[:, 0]}
+    later = {tuple(np.round(t.flatten().tolist(), 4)) for b in batches[chunk : 2 * chunk] for t in b.ground_truth[:, 0]}
     assert not earlier & later
 
 
@@ -105,7 +109,7 @@ def test_each_of_two_processes_gets_its_part(
     assert isinstance(loader.batch_sampler, StreamBatches)
     loader.batch_sampler.begin(0, part=1, parts=2)
     part = next(iter(loader))
-    assert torch.equal(part.truth, batches[0].truth[1::2])
+    assert torch.equal(part.ground_truth, batches[0].ground_truth[1::2])
 
 
 def test_other_seeds_are_other_people(
@@ -134,12 +138,12 @@ def test_windows_of_depth_belong_to_their_cameras(stream_bank: BodyBank, stream_
     maker = PeopleMaker(stream_bank, stream_settings, Inputs(depth=DepthImageConfig(size=64)), torch.device("cpu"))
     batch = maker.make(3, 12)
     assert batch.depth.shape == (12, 1, 64, 64)
-    pixels = project(batch.truth, batch.depth_camera)
+    pixels = project(batch.ground_truth, batch.depth_camera)
     inside = ((pixels > 0) & (pixels < 63)).all(dim=-1) & batch.visible
     assert float(inside.float().sum() / batch.visible.float().sum()) > 0.7
     u, v = pixels.round().long().clamp(0, 63).unbind(-1)
     read = batch.depth.flatten(2).gather(2, v * 64 + u)
-    behind = (batch.truth[..., 2] - read)[inside & (read > 0)]
+    behind = (batch.ground_truth[..., 2] - read)[inside & (read > 0)]
     assert 0.0 < float(behind.median()) < 0.15
 
 

@@ -80,11 +80,11 @@ def test_raw_stereo_has_more_holes_and_wrong_patches() -> None:
 
 
 def test_noise_grows_with_the_square_of_the_distance() -> None:
-    spreads = []
+    stds = []
     for distance in (1.5, 3.0):
         measured = measure_with("d435", _wall(distance), PLAIN, _generator())
-        spreads.append(float((measured[measured > 0] - distance).std()))
-    assert spreads[1] / spreads[0] == pytest.approx(4.0, rel=0.35)
+        stds.append(float((measured[measured > 0] - distance).std()))
+    assert stds[1] / stds[0] == pytest.approx(4.0, rel=0.35)
 
 
 def test_the_second_eye_loses_the_same_as_in_single_images(stream_scenes: Scenes) -> None:

@@ -1,7 +1,7 @@
-"""Errors of 3D poses against the truth, in meters.
+"""Errors of 3D poses against the ground truth, in meters.
 
 Conventions: (N, J, 3) positions, NaN for a joint that is missing; ``valid`` (N, J) says which
-joints of the truth count, by default those it has. A mean is over joints, not over poses, and
+joints of the ground truth count, by default those it has. A mean is over joints, not over poses, and
 NaN when nothing counts. An error can only be taken where there is a prediction, so mean errors
 stand beside :func:`found`; PCK counts a joint that was not predicted as wrong.
 """
@@ -59,9 +59,9 @@ def share_within(errors: NDArray[np.float64], counted: NDArray[np.bool_], thresh
 
 def people_within(errors: NDArray[np.float64], counted: NDArray[np.bool_], threshold: float) -> float:
     """Fraction of the people all of whose joints that count have an error strictly below the threshold; NaN of none."""
-    judged = counted.any(axis=1)
+    counted_people = counted.any(axis=1)
     within = np.asarray(((errors < threshold) | ~counted).all(axis=1))
-    return float(within[judged].mean()) if judged.any() else float("nan")
+    return float(within[counted_people].mean()) if counted_people.any() else float("nan")
 
 
 def mean_average_precision(errors: NDArray[np.float64], counted: NDArray[np.bool_], threshold: float) -> float:
@@ -78,49 +78,49 @@ Mask = NDArray[np.bool_]
 _MIN_POINTS = 3
 
 
-def joint_errors(predicted: Floats, truth: Floats, valid: Mask | None = None) -> NDArray[np.float64]:
-    """(N, J) Euclidean distances; NaN where the truth does not count or the prediction is missing.
+def joint_errors(predicted: Floats, ground_truth: Floats, valid: Mask | None = None) -> NDArray[np.float64]:
+    """(N, J) Euclidean distances; NaN where the ground truth does not count or the prediction is missing.
 
     Raises:
         ValueError: the shapes disagree.
     """
-    counted = _counted(predicted, truth, valid)
-    errors = np.linalg.norm(np.asarray(predicted, np.float64) - np.asarray(truth, np.float64), axis=-1)
+    counted = _counted(predicted, ground_truth, valid)
+    errors = np.linalg.norm(np.asarray(predicted, np.float64) - np.asarray(ground_truth, np.float64), axis=-1)
     return np.where(counted, errors, np.nan)
 
 
-def mpjpe(predicted: Floats, truth: Floats, valid: Mask | None = None) -> float:
+def mpjpe(predicted: Floats, ground_truth: Floats, valid: Mask | None = None) -> float:
     """Mean per-joint position error where the poses stand (absolute)."""
-    return _mean(joint_errors(predicted, truth, valid))
+    return _mean(joint_errors(predicted, ground_truth, valid))
 
 
-def root_aligned_mpjpe(predicted: Floats, truth: Floats, root: int, valid: Mask | None = None) -> float:
+def root_aligned_mpjpe(predicted: Floats, ground_truth: Floats, root: int, valid: Mask | None = None) -> float:
     """MPJPE after moving both roots to the origin. The root itself, error 0 by construction, counts.
 
-    A pose whose root is missing in the prediction or the truth does not count.
+    A pose whose root is missing in the prediction or the ground truth does not count.
     """
-    return _mean(joint_errors(_relative(predicted, root), _relative(truth, root), valid))
+    return _mean(joint_errors(_relative(predicted, root), _relative(ground_truth, root), valid))
 
 
-def pa_mpjpe(predicted: Floats, truth: Floats, valid: Mask | None = None) -> float:
+def pa_mpjpe(predicted: Floats, ground_truth: Floats, valid: Mask | None = None) -> float:
     """MPJPE after the similarity (rotation, translation, scale) that suits each pose best.
 
     A pose with fewer than three joints in common does not count.
     """
-    return _mean(joint_errors(procrustes_aligned(predicted, truth, valid), truth, valid))
+    return _mean(joint_errors(procrustes_aligned(predicted, ground_truth, valid), ground_truth, valid))
 
 
-def procrustes_aligned(predicted: Floats, truth: Floats, valid: Mask | None = None) -> NDArray[np.float64]:
-    """Each predicted pose moved, turned and scaled onto its truth, in the least-squares sense.
+def procrustes_aligned(predicted: Floats, ground_truth: Floats, valid: Mask | None = None) -> NDArray[np.float64]:
+    """Each predicted pose moved, turned and scaled onto its ground truth, in the least-squares sense.
 
     The fit uses the joints that count and were predicted; all predicted joints are moved.
 
     Returns:
         (N, J, 3); all NaN for a pose with fewer than three joints to fit.
     """
-    counted = _counted(predicted, truth, valid)
+    counted = _counted(predicted, ground_truth, valid)
     aligned = np.full(predicted.shape, np.nan)
-    for n, (pose, target) in enumerate(zip(predicted, truth, strict=True)):
+    for n, (pose, target) in enumerate(zip(predicted, ground_truth, strict=True)):
         usable = counted[n] & np.isfinite(pose).all(axis=-1)
         if usable.sum() >= _MIN_POINTS:
             scale, rotation, translation = similarity(pose[usable], target[usable])
@@ -148,29 +148,29 @@ def similarity(source: Floats, target: Floats) -> tuple[float, NDArray[np.float6
     return scale, rotation, to_mean - scale * rotation @ from_mean
 
 
-def pck(predicted: Floats, truth: Floats, threshold: float, valid: Mask | None = None) -> float:
+def pck(predicted: Floats, ground_truth: Floats, threshold: float, valid: Mask | None = None) -> float:
     """Share in [0, 1] of the joints that count whose error is strictly below ``threshold`` meters."""
-    counted = _counted(predicted, truth, valid)
+    counted = _counted(predicted, ground_truth, valid)
     if not counted.any():
         return float("nan")
-    return float((joint_errors(predicted, truth, valid)[counted] < threshold).mean())
+    return float((joint_errors(predicted, ground_truth, valid)[counted] < threshold).mean())
 
 
-def found(predicted: Floats, truth: Floats, valid: Mask | None = None) -> float:
+def found(predicted: Floats, ground_truth: Floats, valid: Mask | None = None) -> float:
     """Share in [0, 1] of the joints that count for which there is a prediction."""
-    counted = _counted(predicted, truth, valid)
+    counted = _counted(predicted, ground_truth, valid)
     there = np.asarray(np.isfinite(predicted).all(axis=-1))
     return float(there[counted].mean()) if counted.any() else float("nan")
 
 
-def _counted(predicted: Floats, truth: Floats, valid: Mask | None) -> Mask:
-    if predicted.shape != truth.shape or truth.ndim != 3 or truth.shape[-1] != 3:
-        raise ValueError(f"predicted {predicted.shape} and truth {truth.shape}: both must be (N, J, 3)")
-    there = np.asarray(np.isfinite(truth).all(axis=-1))
+def _counted(predicted: Floats, ground_truth: Floats, valid: Mask | None) -> Mask:
+    if predicted.shape != ground_truth.shape or ground_truth.ndim != 3 or ground_truth.shape[-1] != 3:
+        raise ValueError(f"predicted {predicted.shape} and ground truth {ground_truth.shape}: both must be (N, J, 3)")
+    there = np.asarray(np.isfinite(ground_truth).all(axis=-1))
     if valid is None:
         return there
-    if valid.shape != truth.shape[:-1]:
-        raise ValueError(f"valid {valid.shape}: must be {truth.shape[:-1]}, one flag per joint")
+    if valid.shape != ground_truth.shape[:-1]:
+        raise ValueError(f"valid {valid.shape}: must be {ground_truth.shape[:-1]}, one flag per joint")
     return there & valid.astype(np.bool_)
 
 

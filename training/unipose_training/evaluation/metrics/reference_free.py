@@ -1,4 +1,4 @@
-"""What can be said about poses without any truth, on real frames."""
+"""What can be said about poses without any ground truth, on real frames."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def check_frame(frame: RgbdFrame, skeletons: Skeletons, keypoints: Keypoints2D |
     """All checks of one frame's people.
 
     Args:
-        keypoints: what the 2D network saw in it; ``None`` without such a network.
+        keypoints: what the 2D network detected in it; ``None`` without such a network.
     """
     gaps, no_depth = surface_gaps(frame, skeletons.positions)
     lengths = bone_lengths(skeletons.positions, skeletons.joint_set)
@@ -91,9 +91,9 @@ def surface_gaps(frame: RgbdFrame, positions: NDArray[np.floating]) -> tuple[NDA
 def limb_scores(lengths: NDArray[np.float64], joint_set: JointSet) -> NDArray[np.float64]:
     """(N, B) lengths -> flat z-scores of those bones whose population length is known."""
     means = np.array([bone.length for bone in joint_set.bones])
-    spreads = np.array([bone.spread for bone in joint_set.bones])
-    known = spreads > 0
-    scores = (lengths[:, known] - means[known]) / spreads[known]
+    stds = np.array([bone.std for bone in joint_set.bones])
+    known = stds > 0
+    scores = (lengths[:, known] - means[known]) / stds[known]
     return np.asarray(scores[np.isfinite(scores)])
 
 

@@ -42,11 +42,11 @@ LIMBS = {"arms": ("elbow", "wrist"), "legs": ("knee", "ankle"), "shoulders": ("s
 
 @dataclass(frozen=True)
 class Swaps:
-    """Poses that fit the truth better with left and right exchanged.
+    """Poses that fit the ground truth better with left and right swapped.
 
     Attributes:
         poses: poses in which left and right can be told apart.
-        swapped: of them those that are nearer to the truth when wholly exchanged.
+        swapped: of them those that are nearer to the ground truth when wholly exchanged.
         share: ``swapped / poses``.
         limbs: the same share for each kind of limb alone.
     """
@@ -58,7 +58,7 @@ class Swaps:
 
 
 def count_swaps(
-    predicted: NDArray[np.float64], truth: NDArray[np.float64], joint_set: JointSet, min_apart: float = MIN_APART
+    predicted: NDArray[np.float64], ground_truth: NDArray[np.float64], joint_set: JointSet, min_apart: float = MIN_APART
 ) -> Swaps:
     """Swaps among (N, J, D) poses; pairs without all four joints or with the true ones close together are left out.
 
@@ -66,8 +66,10 @@ def count_swaps(
         min_apart: how close, in the unit of the poses.
     """
     every = _pairs(joint_set, tuple(name for names in LIMBS.values() for name in names))
-    verdicts = _swapped(predicted, truth, every, min_apart)
-    limbs = {name: _swapped(predicted, truth, _pairs(joint_set, parts), min_apart) for name, parts in LIMBS.items()}
+    verdicts = _swapped(predicted, ground_truth, every, min_apart)
+    limbs = {
+        name: _swapped(predicted, ground_truth, _pairs(joint_set, parts), min_apart) for name, parts in LIMBS.items()
+    }
     return Swaps(
         poses=len(verdicts),
         swapped=int(verdicts.sum()),
@@ -84,9 +86,9 @@ def _pairs(joint_set: JointSet, parts: tuple[str, ...]) -> list[tuple[int, int]]
 
 
 def _swapped(
-    predicted: NDArray[np.float64], truth: NDArray[np.float64], pairs: list[tuple[int, int]], min_apart: float
+    predicted: NDArray[np.float64], ground_truth: NDArray[np.float64], pairs: list[tuple[int, int]], min_apart: float
 ) -> NDArray[np.bool_]:
-    """One verdict for each pose that allows it: is the sum of distances less with left and right exchanged?"""
+    """One verdict for each pose that allows it: is the sum of distances less with left and right swapped?"""
     if not pairs:
         return np.zeros(0, np.bool_)
     left, right = (list(side) for side in zip(*pairs, strict=True))
@@ -94,9 +96,9 @@ def _swapped(
     def apart(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(np.linalg.norm(first - second, axis=-1))
 
-    straight = apart(predicted[:, left], truth[:, left]) + apart(predicted[:, right], truth[:, right])
-    crossed = apart(predicted[:, left], truth[:, right]) + apart(predicted[:, right], truth[:, left])
-    usable = np.isfinite(straight) & (apart(truth[:, left], truth[:, right]) >= min_apart)
+    straight = apart(predicted[:, left], ground_truth[:, left]) + apart(predicted[:, right], ground_truth[:, right])
+    crossed = apart(predicted[:, left], ground_truth[:, right]) + apart(predicted[:, right], ground_truth[:, left])
+    usable = np.isfinite(straight) & (apart(ground_truth[:, left], ground_truth[:, right]) >= min_apart)
     difference = np.where(usable, crossed - straight, 0.0).sum(axis=1)
     return np.asarray(difference[usable.any(axis=1)] < 0)
 

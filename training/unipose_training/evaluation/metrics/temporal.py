@@ -22,14 +22,14 @@ class BoneLength:
         name: of the joint at its far end and the one it hangs on.
         tracks: people who had it in at least two frames.
         mean_mm: mean length over the tracks.
-        spread_mm: standard deviation over time within a track, averaged over tracks.
-        error_mm: predicted less true length, averaged over frames; NaN without truth.
+        std_mm: standard deviation over time within a track, averaged over tracks.
+        error_mm: predicted less true length, averaged over frames; NaN without ground truth.
     """
 
     name: str
     tracks: int
     mean_mm: float
-    spread_mm: float
+    std_mm: float
     error_mm: float
 
 
@@ -62,20 +62,20 @@ LIMB_ENDS = {
 
 
 def limb_lengths(
-    predicted: NDArray[np.floating], truth: NDArray[np.floating], joint_set: JointSet
+    predicted: NDArray[np.floating], ground_truth: NDArray[np.floating], joint_set: JointSet
 ) -> tuple[LimbLength, ...]:
     """Lengths by kind of limb of (N, J, 3) poses; kinds that the joint set does not have are left out."""
     return tuple(
-        _limb(name, *(_distances(poses, joint_set, ends) for poses in (predicted, truth)))
+        _limb(name, *(_distances(poses, joint_set, ends) for poses in (predicted, ground_truth)))
         for name, ends in LIMB_ENDS.items()
         if _limb_joints(joint_set, ends)
     )
 
 
 def _limb_joints(joint_set: JointSet, ends: tuple[str, str]) -> list[tuple[int, int]]:
-    places = joint_set.landmarks
+    names = joint_set.landmarks
     named = dict.fromkeys(tuple(end.format(side) for end in ends) for side in ("left", "right"))
-    return [(places.index(a), places.index(b)) for a, b in named if a in places and b in places]
+    return [(names.index(a), names.index(b)) for a, b in named if a in names and b in names]
 
 
 def _distances(poses: NDArray[np.floating], joint_set: JointSet, ends: tuple[str, str]) -> NDArray[np.float64]:
@@ -84,11 +84,11 @@ def _distances(poses: NDArray[np.floating], joint_set: JointSet, ends: tuple[str
     return np.asarray(np.linalg.norm(values[:, starts] - values[:, stops], axis=-1))
 
 
-def _limb(name: str, predicted: NDArray[np.float64], truth: NDArray[np.float64]) -> LimbLength:
-    both = np.isfinite(predicted) & np.isfinite(truth)
+def _limb(name: str, predicted: NDArray[np.float64], ground_truth: NDArray[np.float64]) -> LimbLength:
+    both = np.isfinite(predicted) & np.isfinite(ground_truth)
     if not both.any():
         return LimbLength(name, 0, float("nan"), float("nan"), float("nan"))
-    mean, true = float(predicted[both].mean()), float(truth[both].mean())
+    mean, true = float(predicted[both].mean()), float(ground_truth[both].mean())
     return LimbLength(name, int(both.sum()), 1e3 * mean, 1e3 * true, mean / true if true else float("nan"))
 
 
@@ -101,7 +101,7 @@ def bone_lengths(positions: NDArray[np.floating], joint_set: JointSet) -> NDArra
 
 def bone_consistency(
     predicted: NDArray[np.floating],
-    truth: NDArray[np.floating] | None,
+    ground_truth: NDArray[np.floating] | None,
     tracks: Iterable[NDArray[np.intp]],
     joint_set: JointSet,
 ) -> list[BoneLength]:
@@ -109,11 +109,11 @@ def bone_consistency(
 
     Args:
         predicted: (N, J, 3) meters.
-        truth: the same rows, or ``None``.
+        ground_truth: the same rows, or ``None``.
         tracks: rows of one person each.
     """
     lengths = bone_lengths(predicted, joint_set)
-    errors = np.full_like(lengths, np.nan) if truth is None else lengths - bone_lengths(truth, joint_set)
+    errors = np.full_like(lengths, np.nan) if ground_truth is None else lengths - bone_lengths(ground_truth, joint_set)
     rows = list(tracks)
     return [_bone(_name(joint_set, b), lengths[:, b], errors[:, b], rows) for b in range(lengths.shape[1])]
 
@@ -132,7 +132,7 @@ def _bone(
         name=name,
         tracks=len(known),
         mean_mm=_mean([float(values.mean()) for values in known]),
-        spread_mm=_mean([float(values.std()) for values in known]),
+        std_mm=_mean([float(values.std()) for values in known]),
         error_mm=_mean(errors[np.isfinite(errors)].tolist()),
     )
 
@@ -151,7 +151,7 @@ _LONGEST_STEP = 1.5
 def rows_by_person(
     clips: NDArray[np.int64], ids: NDArray[np.str_], stamps_ns: NDArray[np.int64]
 ) -> dict[tuple[int, str], NDArray[np.intp]]:
-    """Rows of each id in each clip, by time. Rows without an id belong to nobody."""
+    """Rows of each id in each clip, by time. Rows without an id belong to no person."""
     people: dict[tuple[int, str], list[int]] = {}
     for row in np.argsort(stamps_ns, kind="stable"):
         if ids[row]:

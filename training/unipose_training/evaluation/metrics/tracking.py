@@ -43,7 +43,7 @@ class IdentifiedFrame:
 
 @dataclass(frozen=True)
 class Hota:
-    """HOTA and its parts in [0, 1]; NaN when there is nobody on either side."""
+    """HOTA and its parts in [0, 1]; NaN when there is no person on either side."""
 
     hota: float
     deta: float
@@ -126,7 +126,7 @@ ZERO_DISTANCE = 2 * MATCH_GATE
 
 @dataclass(frozen=True)
 class Identity:
-    """How well ids are kept; NaN where there is nobody.
+    """How well ids are kept; NaN where there is no person.
 
     Attributes:
         mota, motp_mm: CLEAR-MOT (Bernardin and Stiefelhagen 2008); motp is the mean distance of torsos.
@@ -156,7 +156,7 @@ _METRICS = ["mota", "motp", "idf1", "num_switches", "num_fragmentations", "mostl
 
 
 def identity(frames: Sequence[ScoredFrame]) -> Identity | None:
-    """Id metrics over all recordings, by the distance of torsos; ``None`` when nobody is there on either side.
+    """Id metrics over all recordings, by the distance of torsos; ``None`` when there is no person on either side.
 
     True people who do not count, and the predictions of them, are left out first, as MOTChallenge
     does with its distractors.
@@ -184,7 +184,7 @@ def identity(frames: Sequence[ScoredFrame]) -> Identity | None:
     )
 
 
-def places(skeletons: Skeletons) -> NDArray[np.float64]:
+def person_positions(skeletons: Skeletons) -> NDArray[np.float64]:
     """(N, 3) where people stand: the torso, or without it the median of the joints there are; NaN without any."""
     positions = skeletons.positions.astype(np.float64)
     result = torsos(positions, skeletons.joint_set)
@@ -195,12 +195,15 @@ def places(skeletons: Skeletons) -> NDArray[np.float64]:
 
 
 def _identified(frame: ScoredFrame) -> IdentifiedFrame:
-    true = np.setdiff1d(np.arange(len(frame.truth)), frame.matches.ignored)
+    true = np.setdiff1d(np.arange(len(frame.ground_truth)), frame.matches.ignored)
     predicted = np.setdiff1d(np.arange(len(frame.predicted)), frame.matches.excused)
-    apart = np.linalg.norm(places(frame.truth)[true][:, None] - places(frame.predicted)[predicted][None], axis=-1)
+    apart = np.linalg.norm(
+        person_positions(frame.ground_truth)[true][:, None] - person_positions(frame.predicted)[predicted][None],
+        axis=-1,
+    )
     return IdentifiedFrame(
         # Ids of different recordings are different people.
-        true=[f"{frame.clip}/{frame.truth.ids[i]}" for i in true],
+        true=[f"{frame.clip}/{frame.ground_truth.ids[i]}" for i in true],
         predicted=[f"{frame.clip}/{frame.predicted.ids[i]}" for i in predicted],
         similarity=np.nan_to_num(np.clip(1 - apart / ZERO_DISTANCE, 0, 1)),
     )

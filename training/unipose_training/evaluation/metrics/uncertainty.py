@@ -49,10 +49,10 @@ def sparsification(errors: NDArray[np.floating], uncertainty: NDArray[np.floatin
     ``None`` when no joint is left or none has an error.
     """
     known = np.isfinite(errors) & np.isfinite(uncertainty)
-    values, doubts = np.asarray(errors[known], np.float64), np.asarray(uncertainty[known])
+    values, scores = np.asarray(errors[known], np.float64), np.asarray(uncertainty[known])
     if not values.size or values.mean() == 0:
         return None
-    curve = _remaining(_tied_means(values, doubts))
+    curve = _remaining(_tied_means(values, scores))
     oracle = _remaining(np.sort(values))
     return Sparsification(
         count=int(values.size),
@@ -65,9 +65,9 @@ def sparsification(errors: NDArray[np.floating], uncertainty: NDArray[np.floatin
     )
 
 
-def _tied_means(values: NDArray[np.float64], doubts: NDArray[np.floating]) -> NDArray[np.float64]:
+def _tied_means(values: NDArray[np.float64], scores: NDArray[np.floating]) -> NDArray[np.float64]:
     """Errors from the surest to the least sure, ties replaced by their mean."""
-    _, group, sizes = np.unique(doubts, return_inverse=True, return_counts=True)
+    _, group, sizes = np.unique(scores, return_inverse=True, return_counts=True)
     means = np.bincount(group, weights=values) / sizes
     return np.asarray(np.repeat(means, sizes))
 
@@ -109,7 +109,7 @@ class Reliability:
 
 @dataclass(frozen=True)
 class ConfidenceReliability:
-    """Whether a confidence is the probability that the joint lies within 10 cm of the truth.
+    """Whether a confidence is the probability that the joint lies within 10 cm of the ground truth.
 
     Attributes:
         count: joints with an error and a confidence.
@@ -141,16 +141,16 @@ def confidence_reliability(
         errors: (...) meters; NaN is left out.
     """
     known = np.isfinite(confidences) & np.isfinite(errors)
-    said, near = np.asarray(confidences, np.float64)[known], np.asarray(errors)[known] < CONFIDENCE_RADIUS
-    numbers = np.minimum((said * bins).astype(np.intp), bins - 1)
+    predicted, near = np.asarray(confidences, np.float64)[known], np.asarray(errors)[known] < CONFIDENCE_RADIUS
+    numbers = np.minimum((predicted * bins).astype(np.intp), bins - 1)
     counts = np.bincount(numbers, minlength=bins)
     with np.errstate(invalid="ignore"):
-        means, fractions = (np.bincount(numbers, values, bins) / counts for values in (said, near))
+        means, fractions = (np.bincount(numbers, values, bins) / counts for values in (predicted, near))
     total, nan = int(counts.sum()), float("nan")
     apart = np.nansum(np.abs(means - fractions) * counts)
     return ConfidenceReliability(
         count=total,
-        mean=float(said.mean()) if total else nan,
+        mean=float(predicted.mean()) if total else nan,
         within_10cm=float(near.mean()) if total else nan,
         calibration_error=float(apart / total) if total else nan,
         edges=tuple(float(edge) for edge in np.linspace(0, 1, bins + 1)),

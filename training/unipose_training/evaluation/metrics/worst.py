@@ -50,7 +50,7 @@ class WorstFrame:
     Attributes:
         clip: number of the recording.
         stamp_ns: of the frame.
-        cost_mm: mean over its people, true and invented, of their mean joint errors; somebody
+        cost_mm: mean over its people, true and invented, of their mean joint errors; a person
             missed or invented costs 500 mm.
         error_mm: mean error of those who were found; NaN of none.
         missed, extra: how many people were not found, and how many are not there.
@@ -65,10 +65,10 @@ class WorstFrame:
 
 
 def worst_frames(frames: Sequence[ScoredFrame], count: int = 6) -> tuple[WorstFrame, ...]:
-    """The costliest frames, worst first; of neighbors only the worst. Frames without anybody are left out."""
-    judged = sorted((_judge(f) for f in frames), key=lambda w: (-w.cost_mm, w.clip, w.stamp_ns))
+    """The costliest frames, worst first; of neighbors only the worst. Frames without any person are left out."""
+    worst = sorted((_rank(f) for f in frames), key=lambda w: (-w.cost_mm, w.clip, w.stamp_ns))
     chosen: list[WorstFrame] = []
-    for frame in judged:
+    for frame in worst:
         if len(chosen) == count:
             break
         if frame.cost_mm > 0 and not any(_near(frame, other) for other in chosen):
@@ -76,16 +76,16 @@ def worst_frames(frames: Sequence[ScoredFrame], count: int = 6) -> tuple[WorstFr
     return tuple(chosen)
 
 
-def _judge(frame: ScoredFrame) -> WorstFrame:
+def _rank(frame: ScoredFrame) -> WorstFrame:
     matches = frame.matches
-    distances = mean_distances(frame.truth.positions, frame.predicted.positions)
+    distances = mean_distances(frame.ground_truth.positions, frame.predicted.positions)
     errors = distances[matches.true, matches.predicted]
     missed, extra = len(matches.missed), len(matches.extra)
     people = len(errors) + missed + extra
     cost = (errors.sum() + (missed + extra) * MATCH_GATE) / people if people else 0.0
     return WorstFrame(
         clip=frame.clip,
-        stamp_ns=frame.truth.stamp_ns,
+        stamp_ns=frame.ground_truth.stamp_ns,
         cost_mm=1e3 * float(cost),
         error_mm=1e3 * float(np.mean(errors)) if len(errors) else float("nan"),
         missed=missed,

@@ -58,7 +58,7 @@ def oks_matrix(annotated: NDArray[Any], areas: ArrayLike, predicted: NDArray[Any
 
 
 def best_oks(annotated: NDArray[Any], areas: ArrayLike, predicted: NDArray[Any]) -> NDArray[np.float64]:
-    """(A,) similarity of each annotated person to the prediction nearest to it; 0 when nobody was predicted."""
+    """(A,) similarity of each annotated person to the prediction nearest to it; 0 when no person was predicted."""
     matrix = oks_matrix(annotated, areas, predicted)
     return np.asarray(matrix.max(axis=1, initial=0.0))
 
@@ -72,13 +72,13 @@ SIZES = {"all": (0.0, 1e10), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e
 
 @dataclass(frozen=True)
 class CocoScore:
-    """COCO's ten figures, in [0, 1]; NaN where nobody of that size is labeled.
+    """COCO's ten figures, in [0, 1]; NaN where no person of that size is labeled.
 
     Attributes:
         ap, ap_50, ap_75: average precision over all thresholds, at 0.50 and at 0.75.
         ap_medium, ap_large: of persons of that size.
         ar, ar_50, ar_75, ar_medium, ar_large: average recall, likewise.
-        images, people: that were judged; people with a labeled keypoint, crowds left out.
+        images, people: that were evaluated; people with a labeled keypoint, crowds left out.
     """
 
     ap: float
@@ -112,7 +112,7 @@ class _Matches:
 
 
 def score_coco(images: Sequence[CocoImage], predictions: Mapping[int, Keypoints2D]) -> CocoScore:
-    """Judge predictions on all images given; an image without predictions is one where nobody was found.
+    """Evaluate predictions on all images given; an image without predictions is one where no person was found.
 
     Args:
         predictions: by image id; pixels of keypoints that were not found are 0, 0, as COCO has it.
@@ -135,9 +135,9 @@ def surest(people: Keypoints2D) -> Keypoints2D:
 def similarities(image: CocoImage, people: Keypoints2D) -> NDArray[np.float64]:
     """(D, G) OKS of every prediction to every labeled person."""
     labeled = image.people.status > 0
-    truth = np.where(labeled[..., None], np.nan_to_num(image.people.pixels.astype(np.float64)), 0.0)
+    ground_truth = np.where(labeled[..., None], np.nan_to_num(image.people.pixels.astype(np.float64)), 0.0)
     predicted = people.pixels.astype(np.float64)[:, None]
-    by_joints = keypoint_similarity(predicted, truth[None], image.areas, labeled[None])
+    by_joints = keypoint_similarity(predicted, ground_truth[None], image.areas, labeled[None])
     # How far outside the doubled box a keypoint lies is its distance; inside there is none.
     low, high = image.boxes[:, None, :2].astype(np.float64), image.boxes[:, None, 2:].astype(np.float64)
     nearest = np.clip(predicted, 2 * low - high, 2 * high - low)
@@ -198,7 +198,7 @@ def _best(values: NDArray[np.float64], allowed: NDArray[np.bool_], limit: float)
 
 
 def _precision_and_recall(matches: Sequence[_Matches]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(T, 101) precision at each recall, and (T,) recall of all predictions; NaN where nobody counts."""
+    """(T, 101) precision at each recall, and (T,) recall of all predictions; NaN where no person counts."""
     people = sum(match.people for match in matches)
     if not people:
         return np.full((len(THRESHOLDS), len(RECALLS)), np.nan), np.full(len(THRESHOLDS), np.nan)
@@ -215,8 +215,8 @@ def _precision_and_recall(matches: Sequence[_Matches]) -> tuple[NDArray[np.float
 
 def _sampled(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> NDArray[np.float64]:
     """Precision at the first prediction that reaches each recall; 0 where none does."""
-    places = np.searchsorted(recall, RECALLS, side="left")
-    return np.append(precision, 0.0)[places]
+    indices = np.searchsorted(recall, RECALLS, side="left")
+    return np.append(precision, 0.0)[indices]
 
 
 def _figures(
@@ -250,13 +250,13 @@ _NOTHING_FITS, _FITS = 0.05, 0.3
 _log = logging.getLogger(__name__)
 
 
-def judge_coco(options: argparse.Namespace, detector: KeypointDetector | None = None) -> str:
+def evaluate_coco(options: argparse.Namespace, detector: KeypointDetector | None = None) -> str:
     """COCO's figures for ``--predictions``, or for MoveNet; also written to ``coco.md`` in the output folder.
 
     What MoveNet finds is written there too, as COCO's results file.
 
     Args:
-        detector: to judge instead of MoveNet.
+        detector: to evaluate instead of MoveNet.
 
     Raises:
         DataError: a file cannot be read, or predictions are of images that the split does not have, or no pixels.
@@ -320,7 +320,7 @@ def report(score: CocoScore, split: str, name: str) -> str:
     )
     lines = [
         f"COCO keypoints, {split}: {name}; {score.images} images, {score.people} people with keypoints.",
-        "Object keypoint similarity, at most 20 people an image; %, - where nobody of that size is labeled.",
+        "Object keypoint similarity, at most 20 people an image; %, - where no person of that size is labeled.",
         "",
         "| | 0.50 to 0.95 | 0.50 | 0.75 | medium | large |",
         "|---|---|---|---|---|---|",

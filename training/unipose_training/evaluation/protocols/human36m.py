@@ -1,9 +1,9 @@
-"""``unipose evaluate --dataset human36m``: the lifter on the 2D poses that others' lifters are judged on.
+"""``unipose evaluate --dataset human36m``: the lifter on the 2D poses that others' lifters are evaluated on.
 
 Protocol 1 is MPJPE with the middles of the hips at the origin, protocol 2 MPJPE after the best
 similarity; means over joints of all poses of an action, then over actions (Martinez et al., ICCV
 2017). Published figures are over 17 joints; these over the 13 that COCO's keypoints and
-Human3.6M share (limbs and neck), for nobody lifts a joint that has no keypoint.
+Human3.6M share (limbs and neck), for none of them lifts a joint that has no keypoint.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Floats = NDArray[np.floating]
 
 
 class LiftsKeypoints(Protocol):
-    """What is judged; see :class:`unipose_ros.lifting.Lifter`."""
+    """What is evaluated; see :class:`unipose_ros.lifting.Lifter`."""
 
     def liftable(self, keypoints: Keypoints2D, camera: Camera) -> NDArray[np.bool_]:
         """(N,) people who are lifted."""
@@ -50,13 +50,13 @@ class LiftsKeypoints(Protocol):
         ...
 
 
-def judge_human36m(options: argparse.Namespace, lifter: LiftsKeypoints | None = None) -> str:
+def evaluate_human36m(options: argparse.Namespace, lifter: LiftsKeypoints | None = None) -> str:
     """Errors by action; also written to ``human36m.md`` in the output folder.
 
     ``--subset`` is a split and the kind of 2D poses, as in ``test/cpn_ft_h36m_dbb``; ``test/gt`` by default.
 
     Args:
-        lifter: to judge instead of the shipped one.
+        lifter: to evaluate instead of the shipped one.
 
     Raises:
         EvaluationError: a file of predictions is given.
@@ -64,38 +64,38 @@ def judge_human36m(options: argparse.Namespace, lifter: LiftsKeypoints | None = 
         WeightsError: the lifter's weights cannot be used.
     """
     if options.predictions is not None:
-        raise EvaluationError("--predictions are scored for --dataset itop or coco; human36m judges the lifter")
+        raise EvaluationError("--predictions are scored for --dataset itop or coco; human36m evaluates the lifter")
     split, _, kind = (options.subset or "test").partition("/")
     sequences = open_human36m(options.root, split, kind or "gt")
-    rows = _judge(sequences, lifter or load_lifter(), options.limit)
+    rows = _evaluate(sequences, lifter or load_lifter(), options.limit)
     text = _report(rows, split, kind or "gt")
     options.output.mkdir(parents=True, exist_ok=True)
     write_atomic(options.output / f"{NAME}.md", text)
     return text
 
 
-def _judge(
+def _evaluate(
     sequences: Iterable[PoseSequence], lifter: LiftsKeypoints, limit: int | None
 ) -> dict[str, list[tuple[Floats, Floats, int]]]:
     """For each action, per sequence: errors of both protocols in meters, and the poses that there are."""
     rows: dict[str, list[tuple[Floats, Floats, int]]] = {}
     for sequence in tqdm(sequences, desc="lifting", unit="sequence"):
         frames = np.flatnonzero(sequence.valid)[:limit]
-        truth, _ = convert_joints(sequence.positions[frames], sequence.joint_set, ITOP15)
+        ground_truth, _ = convert_joints(sequence.positions[frames], sequence.joint_set, ITOP15)
         found = _lifted(sequence, frames, lifter)
-        first, second = poses_errors(found[:, _JUDGED], truth[:, _JUDGED])
+        first, second = poses_errors(found[:, _JUDGED], ground_truth[:, _JUDGED])
         rows.setdefault(sequence.subset, []).append((first, second, len(frames)))
     return rows
 
 
-def poses_errors(found: Floats, truth: Floats) -> tuple[Floats, Floats]:
+def poses_errors(found: Floats, ground_truth: Floats) -> tuple[Floats, Floats]:
     """(N, 13) errors in meters of protocols 1 and 2; NaN for what was not lifted.
 
     Args:
-        found, truth: (N, 13, 3) meters, joints in ITOP's order without head and torso.
+        found, ground_truth: (N, 13, 3) meters, joints in ITOP's order without head and torso.
     """
-    first = joint_errors(_from_hips(found), _from_hips(truth))
-    return first, joint_errors(procrustes_aligned(found, truth), truth)
+    first = joint_errors(_from_hips(found), _from_hips(ground_truth))
+    return first, joint_errors(procrustes_aligned(found, ground_truth), ground_truth)
 
 
 def _from_hips(poses: Floats) -> Floats:

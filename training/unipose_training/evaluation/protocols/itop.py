@@ -127,28 +127,30 @@ class ItopScore:
         return float(self.hits[[joint for part in parts for joint in PARTS[part]]].mean())
 
 
-def score_itop(predicted: NDArray[np.floating], truth: NDArray[np.floating]) -> ItopScore:
+def score_itop(predicted: NDArray[np.floating], ground_truth: NDArray[np.floating]) -> ItopScore:
     """Score N poses, meters, in any axes that both share.
 
     Args:
         predicted: (N, 15, 3); NaN where there is no prediction.
-        truth: (N, 15, 3) of the frames with valid labels.
+        ground_truth: (N, 15, 3) of the frames with valid labels.
 
     Raises:
-        EvaluationError: the shapes differ, there is no frame, or the truth has gaps.
+        EvaluationError: the shapes differ, there is no frame, or the ground truth has gaps.
     """
     joints = len(ITOP15)
-    if predicted.shape != truth.shape or truth.shape[1:] != (joints, 3) or not len(truth):
-        raise EvaluationError(f"predicted {predicted.shape} and truth {truth.shape}: both must be (N, {joints}, 3)")
-    if not np.isfinite(truth).all():
-        raise EvaluationError("the truth of a valid frame is not finite; the labels are damaged")
-    errors = joint_errors(predicted, truth)
+    if predicted.shape != ground_truth.shape or ground_truth.shape[1:] != (joints, 3) or not len(ground_truth):
+        raise EvaluationError(
+            f"predicted {predicted.shape} and ground truth {ground_truth.shape}: both must be (N, {joints}, 3)"
+        )
+    if not np.isfinite(ground_truth).all():
+        raise EvaluationError("the ground truth of a valid frame is not finite; the labels are damaged")
+    errors = joint_errors(predicted, ground_truth)
     counted = np.ones(errors.shape, np.bool_)
     there = np.isfinite(errors)
     found = there.sum(axis=0)
     sums = np.where(there, errors, 0).sum(axis=0)
     return ItopScore(
-        frames=len(truth),
+        frames=len(ground_truth),
         hits=(errors < THRESHOLD).mean(axis=0),
         errors_mm=1000 * np.divide(sums, found, out=np.full(joints, np.nan), where=found > 0),
         mean_mm=1000 * float(errors[there].mean()) if there.any() else float("nan"),

@@ -1,4 +1,4 @@
-"""Prediction and truth in one image: over the color image, and in the scene from the side."""
+"""Prediction and ground truth in one image: over the color image, and in the scene from the side."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class View:
 
     @classmethod
     def around(cls, frames: list[ReplayedFrame]) -> View:
-        """So that everybody in these frames fits, true or predicted."""
-        people = [s for f in frames for s in (f.truth, f.predicted) if s is not None]
+        """So that all people in these frames fit, true or predicted."""
+        people = [s for f in frames for s in (f.ground_truth, f.predicted) if s is not None]
         target, distance = point_of_view(people)
         return cls(side_view(target, distance, _YAW, _PITCH, _WIDTH, _HEIGHT))
 
@@ -55,7 +55,7 @@ def compose(
 ) -> Image:
     """(584, 1440, 3) RGB: color on the left, side view on the right, a line of text above.
 
-    Predictions are in their colors; the truth is white, gray where it is hidden; red lines join
+    Predictions are in their colors; the ground truth is white, gray where it is hidden; red lines join
     joints that are at least :data:`LARGE_ERROR` apart with their true places.
 
     Args:
@@ -64,13 +64,13 @@ def compose(
     """
     scene = render_scene(frame, replayed.predicted, view.viewpoint)
     viewpoint = view.viewpoint
-    _add_truth(scene, replayed, lambda positions: project(viewpoint.camera, viewpoint.transform(positions)))
+    _add_ground_truth(scene, replayed, lambda positions: project(viewpoint.camera, viewpoint.transform(positions)))
     body = np.hstack([_color_panel(frame, replayed, mask), scene])
     return np.vstack([_header(body.shape[1], describe(replayed) if remark is None else remark, title), body])
 
 
 def _color_panel(frame: RgbdFrame, replayed: ReplayedFrame, mask: NDArray[np.uint8] | None) -> Image:
-    """The image with everybody, fitted into the panel with bars if its shape differs."""
+    """The image with all people, fitted into the panel with bars if its shape differs."""
     scale = min(_WIDTH / frame.camera.width, _HEIGHT / frame.camera.height)
     width, height = round(frame.camera.width * scale), round(frame.camera.height * scale)
     image = np.asarray(cv2.resize(background(frame), (width, height), interpolation=cv2.INTER_AREA), np.uint8)
@@ -78,7 +78,7 @@ def _color_panel(frame: RgbdFrame, replayed: ReplayedFrame, mask: NDArray[np.uin
         _draw_outlines(image, mask)
     draw_skeletons(image, replayed.predicted, frame.camera)
     seen_by = frame.camera.scaled(width, height)
-    _add_truth(image, replayed, lambda positions: project(seen_by, positions))
+    _add_ground_truth(image, replayed, lambda positions: project(seen_by, positions))
     panel = np.full((_HEIGHT, _WIDTH, 3), _GROUND, np.uint8)
     top, left = (_HEIGHT - height) // 2, (_WIDTH - width) // 2
     panel[top : top + height, left : left + width] = image
@@ -92,19 +92,19 @@ def _draw_outlines(image: Image, mask: NDArray[np.uint8]) -> None:
         cv2.drawContours(image, outlines, -1, _OUTLINE, 1, cv2.LINE_AA)
 
 
-def _add_truth(image: Image, replayed: ReplayedFrame, projection: Callable[[Points], Points]) -> None:
-    if replayed.truth is not None:
-        true, found = projection(replayed.truth.positions), projection(replayed.predicted.positions)
-        _draw_truth(image, true, replayed.truth)
+def _add_ground_truth(image: Image, replayed: ReplayedFrame, projection: Callable[[Points], Points]) -> None:
+    if replayed.ground_truth is not None:
+        true, found = projection(replayed.ground_truth.positions), projection(replayed.predicted.positions)
+        _draw_ground_truth(image, true, replayed.ground_truth)
         _draw_errors(image, true, found, replayed)
 
 
-def _draw_truth(image: Image, pixels: NDArray[np.floating], truth: Skeletons) -> None:
+def _draw_ground_truth(image: Image, pixels: NDArray[np.floating], ground_truth: Skeletons) -> None:
     """Thin white lines without joints, so that the predictions below stay visible; hidden bones are gray."""
-    for person in truth:
-        for bone in truth.joint_set.bones:
+    for person in ground_truth:
+        for bone in ground_truth.joint_set.bones:
             ends = [bone.parent, bone.child]
-            seen = bool((truth.status[person, ends] == JointStatus.MEASURED).all())
+            seen = bool((ground_truth.status[person, ends] == JointStatus.MEASURED).all())
             _line(image, pixels[person, ends], _TRUE if seen else _HIDDEN)
 
 
@@ -126,14 +126,14 @@ def _line(image: Image, ends: NDArray[np.floating], color: tuple[int, int, int])
 
 def large_errors(replayed: ReplayedFrame) -> list[tuple[int, int, int]]:
     """True person, predicted person and joint of every error of at least 10 cm, the largest first."""
-    if replayed.truth is None:
+    if replayed.ground_truth is None:
         return []
-    matches = match_people(replayed.predicted, replayed.truth)
-    true, found = replayed.truth.positions[matches.true], replayed.predicted.positions[matches.predicted]
+    matches = match_people(replayed.predicted, replayed.ground_truth)
+    true, found = replayed.ground_truth.positions[matches.true], replayed.predicted.positions[matches.predicted]
     errors = np.nan_to_num(np.linalg.norm(true - found, axis=-1))
-    places = np.argwhere(errors >= LARGE_ERROR)
-    places = places[np.argsort(-errors[places[:, 0], places[:, 1]], kind="stable")]
-    return [(int(matches.true[pair]), int(matches.predicted[pair]), int(joint)) for pair, joint in places]
+    indices = np.argwhere(errors >= LARGE_ERROR)
+    indices = indices[np.argsort(-errors[indices[:, 0], indices[:, 1]], kind="stable")]
+    return [(int(matches.true[pair]), int(matches.predicted[pair]), int(joint)) for pair, joint in indices]
 
 
 def _header(width: int, remark: str, title: str) -> Image:
@@ -149,10 +149,10 @@ def describe(replayed: ReplayedFrame) -> str:
     """One line about a frame."""
     count = len(replayed.predicted)
     people = f"{count} {'person' if count == 1 else 'people'} predicted"
-    if replayed.truth is None:
-        return f"{people}, truth unknown"
-    matches = match_people(replayed.predicted, replayed.truth)
-    distances = mean_distances(replayed.truth.positions, replayed.predicted.positions)
+    if replayed.ground_truth is None:
+        return f"{people}, ground truth unknown"
+    matches = match_people(replayed.predicted, replayed.ground_truth)
+    distances = mean_distances(replayed.ground_truth.positions, replayed.predicted.positions)
     errors = distances[matches.true, matches.predicted]
     parts = [people]
     parts += [f"mean error {1e3 * errors.mean():.0f} mm"] if len(errors) else []
@@ -163,9 +163,9 @@ def describe(replayed: ReplayedFrame) -> str:
 
 def worst_joints(replayed: ReplayedFrame, count: int = 3) -> str:
     """The largest errors by name; "" when there is none of 10 cm."""
-    if replayed.truth is None:
+    if replayed.ground_truth is None:
         return ""
-    true, found = replayed.truth, replayed.predicted
+    true, found = replayed.ground_truth, replayed.predicted
     names = []
     for person, other, joint in large_errors(replayed)[:count]:
         error = np.linalg.norm(true.positions[person, joint] - found.positions[other, joint])

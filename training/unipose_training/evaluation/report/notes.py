@@ -15,9 +15,9 @@ def notes(results: Results, video_frames: int) -> list[str]:
     """Sentences for the end of the report."""
     found = _about_reading(results)
     if results.accuracy is not None:
-        found += _about_truth(results, results.accuracy)
+        found += _about_ground_truth(results, results.accuracy)
     else:
-        found.append("No frame had truth, so nothing here says how far joints are from where they should be.")
+        found.append("No frame had ground truth, so nothing here says how far joints are from where they should be.")
     found += _about_the_rest(results)
     if 0 < video_frames < results.frames:
         found.append(f"The video ends after {video_frames:,} of {results.frames:,} frames.")
@@ -30,15 +30,15 @@ def _about_reading(results: Results) -> list[str]:
     return found + [f"{name} has no usable frame." for name in empty]
 
 
-def _about_truth(results: Results, accuracy: Accuracy) -> list[str]:
+def _about_ground_truth(results: Results, accuracy: Accuracy) -> list[str]:
     people = accuracy.people
     found = [
         f"Mean errors are over the {percent(accuracy.overall.found)} of true joints for which there is a prediction; "
         "PCK and mAP count the others as wrong, whoever was not found included.",
         f"A prediction belongs to a true person when their joints are within {100 * MATCH_GATE:.0f} cm on average, so "
         "no larger mean error of a person can occur: it appears as a person missed and one invented.",
-        "The truth is taken as it stands in the recording. Hidden joints count like visible ones, unless a row "
-        "says otherwise; a joint is hidden when the recording says that the camera cannot see it.",
+        "The ground truth is taken as it stands in the recording. Occluded joints count like visible ones, unless a "
+        "row says otherwise; a joint is hidden when the recording says that the camera cannot see it.",
     ]
     if people.ignored:
         found.append(
@@ -56,7 +56,9 @@ def _about_truth(results: Results, accuracy: Accuracy) -> list[str]:
         found.append(f"{people.people:,} poses are few, and those of successive frames are alike.")
     untrue = results.frames - people.frames
     if untrue:
-        found.append(f"{untrue:,} frames had no truth of the same stamp; they are in the label-free figures only.")
+        found.append(
+            f"{untrue:,} frames had no ground truth of the same stamp; they are in the label-free figures only."
+        )
     return found
 
 
@@ -64,7 +66,7 @@ def _about_the_rest(results: Results) -> list[str]:
     found = []
     if not results.tracking:
         found.append(
-            "Frames were judged one by one, without following or smoothing people, so there are no id metrics."
+            "Frames were evaluated one by one, without following or smoothing people, so there are no id metrics."
         )
     rates = [clip.rate_hz for clip in results.clips if clip.rate_hz > 0]
     if rates and max(rates) > 1.1 * min(rates):

@@ -52,7 +52,7 @@ def report_page(results: Results, images: Images, command: str) -> str:
 
 def _subtitle(results: Results) -> str:
     count = len(results.clips)
-    followed = "people followed and smoothed" if results.tracking else "frames judged one by one"
+    followed = "people followed and smoothed" if results.tracking else "frames evaluated one by one"
     return (
         f"{results.frames:,} frames of {count} recording{'' if count == 1 else 's'}, joint set {results.joint_set}, "
         f"{followed}; unipose_ros {results.version}"

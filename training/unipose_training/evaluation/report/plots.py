@@ -77,10 +77,10 @@ def plot_groups(groups: Mapping[str, Sequence[Summary]]) -> str:
     figure, axes = _figure(3.1 * len(groups), 3.0, len(groups))
     top = max((s.mpjpe_mm for group in groups.values() for s in group if np.isfinite(s.mpjpe_mm)), default=1.0)
     for axis, (kind, summaries) in zip(axes, groups.items(), strict=True):
-        places = np.arange(len(summaries))
-        axis.bar(places, [s.mpjpe_mm for s in summaries], width=0.62, color=_PALE, label="mean")
-        axis.plot(places, [s.median_mm for s in summaries], "_", color=_BLUE, markersize=16, mew=2.5, label="median")
-        axis.set_xticks(places, [s.name for s in summaries], rotation=30, ha="right")
+        ticks = np.arange(len(summaries))
+        axis.bar(ticks, [s.mpjpe_mm for s in summaries], width=0.62, color=_PALE, label="mean")
+        axis.plot(ticks, [s.median_mm for s in summaries], "_", color=_BLUE, markersize=16, mew=2.5, label="median")
+        axis.set_xticks(ticks, [s.name for s in summaries], rotation=30, ha="right")
         axis.grid(axis="x", visible=False)
         axis.set_ylim(0, 1.12 * top)
         _label(axis, "", "error, mm" if axis is axes[0] else "", f"by {kind}")
@@ -108,9 +108,9 @@ def plot_confidence(curves: Mapping[str, ConfidenceReliability]) -> str:
     figure, (axis,) = _figure(4.2, 3.4)
     axis.plot([0, 100], [0, 100], color=_QUIET, linewidth=1, linestyle=(0, (4, 3)))
     for color, (name, found) in zip(_LINES, curves.items(), strict=False):
-        said, near = 100 * np.array(found.confidences), 100 * np.array(found.fractions)
+        predicted, near = 100 * np.array(found.confidences), 100 * np.array(found.fractions)
         label = f"{name} ({found.count:,} joints)"
-        axis.plot(said, near, color=color, linewidth=1.5, marker="o", markersize=4, label=label)
+        axis.plot(predicted, near, color=color, linewidth=1.5, marker="o", markersize=4, label=label)
     axis.set(xlim=(0, 100), ylim=(0, 100), aspect="equal")
     axis.legend(fontsize=7, frameon=False, loc="upper left")
     _label(axis, "confidence, %", "within 10 cm, %", "Confidence calibration")
@@ -133,20 +133,20 @@ def plot_sparsification(curves: Mapping[str, Sparsification]) -> str:
 
 
 def plot_bones(bones: Sequence[BoneLength]) -> str:
-    """How much each bone changes its length over time and, with truth, by how much it is too long."""
+    """How much each bone changes its length over time and, with ground truth, by how much it is too long."""
     known = [bone for bone in bones if bone.tracks]
-    judged = any(np.isfinite(bone.error_mm) for bone in known)
-    figure, axes = _figure(9.3, 0.24 * len(known) + 0.9, 2 if judged else 1)
-    places = np.arange(len(known))[::-1]
-    axes[0].barh(places, [bone.spread_mm for bone in known], color=_PALE, height=0.62)
-    axes[0].set_xlim(0, max(1.0, 1.05 * max((bone.spread_mm for bone in known), default=0.0)))
+    compared = any(np.isfinite(bone.error_mm) for bone in known)
+    figure, axes = _figure(9.3, 0.24 * len(known) + 0.9, 2 if compared else 1)
+    ticks = np.arange(len(known))[::-1]
+    axes[0].barh(ticks, [bone.std_mm for bone in known], color=_PALE, height=0.62)
+    axes[0].set_xlim(0, max(1.0, 1.05 * max((bone.std_mm for bone in known), default=0.0)))
     _label(axes[0], "standard deviation over time, mm", "")
-    if judged:
-        axes[1].barh(places, [bone.error_mm for bone in known], color=_PALE, height=0.62)
+    if compared:
+        axes[1].barh(ticks, [bone.error_mm for bone in known], color=_PALE, height=0.62)
         axes[1].axvline(0, color=_QUIET, linewidth=1)
-        axes[1].set_yticks(places, [""] * len(known))
+        axes[1].set_yticks(ticks, [""] * len(known))
         _label(axes[1], "predicted less true length, mm", "")
-    axes[0].set_yticks(places, [bone.name.replace("_", " ") for bone in known])
+    axes[0].set_yticks(ticks, [bone.name.replace("_", " ") for bone in known])
     for axis in axes:
         axis.grid(axis="y", visible=False)
     return _png(figure)

@@ -47,16 +47,16 @@ def draw_real(
 
 
 def _remark(frame: ReplayedFrame, check: RealChecks) -> str:
-    if frame.truth is not None:
+    if frame.ground_truth is not None:
         return describe(frame)
     parts = [f"{check.predicted} predicted"]
-    if check.judged_by:
+    if check.reference:
         parts += [
-            f"{check.found} of {check.people} found ({check.judged_by})",
-            f"{len(check.false_people)} {'unconfirmed' if check.judged_by == 'keypoints' else 'false'}",
+            f"{check.found} of {check.people} found ({check.reference})",
+            f"{len(check.false_people)} {'unconfirmed' if check.reference == 'keypoints' else 'false'}",
         ]
     if check.swaps[1]:
-        parts.append("left and right exchanged")
+        parts.append("left and right swapped")
     return ", ".join(parts)
 
 

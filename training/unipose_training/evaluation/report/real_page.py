@@ -47,12 +47,12 @@ def subset_section(evaluation: RealEvaluation) -> str:
     """Each set's figures."""
     tracked = evaluation.real_tracked.subsets if evaluation.real_tracked else ()
     rows = [
-        (subset.name, subset.judged_by or html.NOTHING, *(column(subset) for column in SUBSET.values()))
+        (subset.name, subset.reference or html.NOTHING, *(column(subset) for column in SUBSET.values()))
         for subset in (*evaluation.real.subsets, *tracked)
     ]
     return html.section(
         "By set",
-        "Who is there is told by ground truth joints, else by masks, else by what a 2D network sees, else by a number. "
+        "People present are taken from ground truth joints, else masks, else a 2D network's detections, else a number. "
         "A prediction is false when no ground truth is within 50 cm, or most of its joints lie outside every mask; "
         "where only the 2D network can be asked and sees no person, it is unconfirmed. Left and right, stretched arms "
         "and 2D distances are against the 2D network's keypoints with a confidence of at least 0.3.",
@@ -84,13 +84,15 @@ def confidence_section(accuracy: Accuracy) -> str:
     bins = accuracy.confidence["all"]
     edges = zip(bins.edges[:-1], bins.edges[1:], strict=True)
     by_bin = [
-        (f"{low:.1f} to {high:.1f}", number(said, 2), percent(true), f"{count:,}")
-        for (low, high), said, true, count in zip(edges, bins.confidences, bins.fractions, bins.counts, strict=True)
+        (f"{low:.1f} to {high:.1f}", number(predicted, 2), percent(true), f"{count:,}")
+        for (low, high), predicted, true, count in zip(
+            edges, bins.confidences, bins.fractions, bins.counts, strict=True
+        )
     ]
     return html.section(
         "Whether confidences are probabilities",
-        "A confidence is the probability that the joint lies within 10 cm of the truth. The calibration error is the "
-        "mean distance of the two over bins.",
+        "A confidence is the probability that the joint lies within 10 cm of the ground truth. The calibration "
+        "error is the mean distance of the two over bins.",
         html.image(plots.plot_confidence(accuracy.confidence), "confidence calibration"),
         html.columns(
             html.table(("joints", "confidence", "within 10 cm", "calibration error", "count"), rows),
@@ -116,5 +118,5 @@ def false_section(real: RealResults) -> str:
     return html.section(
         "False people",
         f"{len(real.false_people)} predictions where no person is known to be; places in the camera's frame.",
-        html.table(("frame", "x, y, z in m", "score", "judged by", "seen in 2D"), rows),
+        html.table(("frame", "x, y, z in m", "score", "evaluated by", "seen in 2D"), rows),
     )

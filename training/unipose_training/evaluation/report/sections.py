@@ -17,8 +17,8 @@ MOST_ROWS = 30
 def tiles(results: Results) -> str:
     """The figures to remember."""
     accuracy = results.accuracy
-    judged = accuracy is not None and accuracy.overall.joints > 0
-    parts = _accuracy_tiles(accuracy) if accuracy is not None and judged else _label_free_tiles(results)
+    scored = accuracy is not None and accuracy.overall.joints > 0
+    parts = _accuracy_tiles(accuracy) if accuracy is not None and scored else _label_free_tiles(results)
     parts.append(html.tile("Jitter", number(results.jitter.median_mm, 1, "mm"), "median second difference"))
     timing = results.latency.total
     p50, p95 = timing.get("p50", float("nan")), timing.get("p95", float("nan"))
@@ -30,9 +30,9 @@ def _accuracy_tiles(accuracy: Accuracy) -> list[str]:
     overall, people = accuracy.overall, accuracy.people
     at_10 = accuracy.pck.map[accuracy.pck.thresholds_m.index(0.10)]
     low, high = accuracy.intervals.mpjpe_mm
-    spread = f"; {number(low)} to {number(high)} with 95 %" if accuracy.intervals.blocks > 1 else ""
+    interval = f"; {number(low)} to {number(high)} with 95 %" if accuracy.intervals.blocks > 1 else ""
     parts = [
-        html.tile("MPJPE", number(overall.mpjpe_mm, 0, "mm"), f"median {number(overall.median_mm)}{spread}"),
+        html.tile("MPJPE", number(overall.mpjpe_mm, 0, "mm"), f"median {number(overall.median_mm)}{interval}"),
         html.tile("Root-aligned", number(overall.root_aligned_mm, 0, "mm"), "both torsos at the origin"),
         html.tile("PA-MPJPE", number(overall.procrustes_mm, 0, "mm"), "after the best similarity"),
         html.tile("mAP at 10 cm", percent(at_10), "missing joints count as wrong"),
@@ -49,7 +49,9 @@ def _label_free_tiles(results: Results) -> list[str]:
     most = max((clip.people_max for clip in results.clips), default=0)
     parts = [html.tile("People a frame", number(checks.people / max(1, results.frames), 2), f"at most {most}")]
     if accuracy is not None:
-        parts.append(html.tile("People invented", f"{accuracy.people.extra:,}", "the truth has nobody to be found"))
+        parts.append(
+            html.tile("False people", f"{accuracy.people.extra:,}", "the ground truth has no person to be found")
+        )
     return [
         *parts,
         html.tile("Off the 2D keypoints", percent(checks.reprojection_percent / 100), "of the person's height"),
@@ -100,7 +102,7 @@ def motion(results: Results) -> str:
     parts = [html.table(("second differences, mm", "median", "mean", "p95", "count"), figures)]
     explanation = "A joint that moves steadily has second difference 0; more is real motion or trembling."
     if accuracy is not None:
-        explanation += " A pose or limb is swapped when it is nearer to the truth with left and right exchanged."
+        explanation += " A pose or limb is swapped when it is nearer to the ground truth with left and right swapped."
         swaps = accuracy.swaps
         shares = [("whole body", percent(swaps.share)), *((n, percent(s)) for n, s in swaps.limbs.items())]
         parts.append(html.table(("left taken for right", "share of poses"), shares))
@@ -149,9 +151,9 @@ def identity(results: Results) -> str:
 
 
 def label_free(results: Results) -> str:
-    """What needs no truth; with truth, the same of the truth beside it."""
+    """What needs no ground truth; with ground truth, the same of the ground truth beside it."""
     columns = [results.label_free] + ([results.accuracy.label_free_true] if results.accuracy else [])
-    names = ("predicted", "truth")[: len(columns)]
+    names = ("predicted", "ground_truth")[: len(columns)]
 
     def row(name: str, figure: Callable[[ReferenceFree], str], remark: str) -> tuple[str, ...]:
         return (name, *(figure(checks) for checks in columns), remark)
@@ -182,15 +184,15 @@ def label_free(results: Results) -> str:
         parts.append(html.table(("views", "mean, mm", "median, mm", "people", "frames"), views))
     explanation = "Checks that need no labels, over all frames. They find faults; they prove nothing."
     if results.accuracy is not None:
-        explanation += " The truth's own figures show what the checks can tell."
-    return html.section("Without truth", explanation, *parts)
+        explanation += " The ground truth's own figures show what the checks can tell."
+    return html.section("Without ground truth", explanation, *parts)
 
 
 def recordings(results: Results) -> str:
     """What was read, and how long it took."""
     rows: list[tuple[str, ...]] = [
         (
-            c.name, c.subset or html.NOTHING, f"{c.frames:,}", f"{c.frames_with_truth:,}",
+            c.name, c.subset or html.NOTHING, f"{c.frames:,}", f"{c.frames_with_ground_truth:,}",
             number(c.rate_hz, 1), str(c.people_max),
         )
         for c in results.clips[:MOST_ROWS]
@@ -205,7 +207,7 @@ def recordings(results: Results) -> str:
         "Recordings and times",
         "Times leave out the first frame of each recording, on which networks warm up.",
         html.columns(
-            html.table(("recording", "subset", "frames", "with truth", "Hz", "most people"), rows),
+            html.table(("recording", "subset", "frames", "with ground truth", "Hz", "most people"), rows),
             html.table(("stage", "p50, ms", "p95, ms"), stages) if stages else "",
         ),
     )
@@ -219,13 +221,13 @@ def gallery(results: Results, shown: Sequence[Shown], title: str = "") -> str:
     """
     if not shown:
         return ""
-    judged = results.accuracy is not None and bool(results.accuracy.worst)
+    scored = results.accuracy is not None and bool(results.accuracy.worst)
     return html.section(
-        title or ("The worst frames" if judged else "Some frames"),
+        title or ("The worst frames" if scored else "Some frames"),
         "Left over the image, right the same from the side. Hollow joints are inferred, not measured."
         + (
             " White lines are true, red ones join joints that are 10 cm or more apart with their true places."
-            if judged
+            if scored
             else ""
         ),
         *[html.figure(image.jpeg, image.caption, "jpeg") for image in shown],

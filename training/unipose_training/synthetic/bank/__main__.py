@@ -57,7 +57,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument("--cmu", type=Path, help="folder of CMU trials (.asf and .amc)")
     parser.add_argument("--clothes", type=Path, help="folder of MakeHuman garments (.mhclo and .obj)")
     parser.add_argument("--people", type=int, default=BankSettings.people)
-    parser.add_argument("--outfits", type=int, default=0, help="meshes that people share; 0: everybody has one")
+    parser.add_argument("--outfits", type=int, default=0, help="meshes that people share; 0: each has one")
     parser.add_argument("--triangles", type=int, default=BankSettings.triangles, help="of each person")
     parser.add_argument("--rate", type=float, default=BankSettings.rate_hz, help="poses per second of motion")
     parser.add_argument(

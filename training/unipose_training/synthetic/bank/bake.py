@@ -50,7 +50,7 @@ class BankSettings:
         outfits: how many meshes the people share; 0 for a mesh of their own each.
         triangles: of each.
         rate_hz: of the poses.
-        postures: where everybody has a mesh of their own, how many of each family of gestures, and of sitting; where
+        postures: where each person has a mesh of their own, how many of each family of gestures, and of sitting; where
             meshes are shared, how many of all families of trunk and legs together.
         split: side of the division between training and benchmark that garments and gestures come from.
         seed: of shapes, outfits and postures.

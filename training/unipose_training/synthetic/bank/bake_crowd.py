@@ -146,7 +146,7 @@ class Baked:
 
 
 def bake_crowd(body: Body, settings: CrowdSettings, rests: Array, progress: bool = True) -> Baked:
-    """Draw and bake everybody.
+    """Draw and bake all people.
 
     Args:
         rests: (S, B, 3) rest directions of the sources of motion.
@@ -193,7 +193,7 @@ def _stature(body: Body, shape: Shape) -> float:
 def _template(
     body: Body, cut: Cut, plans: Sequence[PersonPlan], settings: CrowdSettings
 ) -> tuple[Template, dict[str, float]]:
-    """Decimate the outfit on a middling body, and put it on everybody."""
+    """Decimate the outfit on a middling body, and put it on all people."""
     middling = body.rest(Shape(gender=float(cut.woman), age=0.62, height=0.42))
     worn = cut.dressed(body, middling, plans[0].outfit, settings.clothes)
     parts = light_parts(worn.pieces, settings.triangles)
@@ -235,7 +235,7 @@ def _tie(worn: DressedPerson, number: int, part: LightMesh, tall: float) -> _Tie
 
 
 def _rounded(materials: Sequence[Material]) -> tuple[Material, ...]:
-    """Numbers with four decimals, which is finer than anybody sees and takes a quarter of the bytes."""
+    """Numbers with four decimals, which is finer than the eye sees and takes a quarter of the bytes."""
 
     def short(value: Any) -> Any:
         if isinstance(value, float):

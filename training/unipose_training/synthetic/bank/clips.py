@@ -22,7 +22,7 @@ from unipose_training.synthetic.variety.draw_postures import draw_posture
 
 _PREFIX = "humanoid3d_"
 _CMU_RATE_HZ = 120.0
-#: Meters: motion capture drifts, so less is no jump; and nobody hovers higher than the second.
+#: Meters: motion capture drifts, so less is no jump; and no person hovers higher than the second.
 _SMALLEST_JUMP, _HIGHEST_JUMP = 0.03, 0.5
 
 

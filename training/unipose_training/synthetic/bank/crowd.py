@@ -111,7 +111,7 @@ class Crowd:
     materials: tuple[tuple[Material, ...], ...]
 
     def people(self) -> tuple[LightPerson, ...]:
-        """Everybody; what wearers of one outfit share is shared in memory."""
+        """All people; what wearers of one outfit share is shared in memory."""
         skeletons = self.skeletons.shapes()
         bones = len(self.bones)
         heads = skeletons[:, : 3 * bones].reshape(-1, bones, 3)

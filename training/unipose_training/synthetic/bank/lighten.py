@@ -36,7 +36,7 @@ class LightMesh:
 
 
 def lighten(pieces: tuple[Piece, ...], triangles: int) -> LightMesh:
-    """Drop what nobody can see at rest, then merge triangles piece by piece (quadric error metric).
+    """Drop what no person can see at rest, then merge triangles piece by piece (quadric error metric).
 
     Args:
         triangles: about how many shall be left.
@@ -155,5 +155,5 @@ def distances_mm(light: LightMesh, pieces: tuple[Piece, ...]) -> Array:
     starts = np.cumsum([0, *(len(piece.rest) for piece in pieces)])
     faces = np.concatenate([piece.faces + start for piece, start in zip(pieces, starts, strict=False)])
     scene, core = ray_scene(np.concatenate([piece.rest for piece in pieces]), faces)
-    places = np.concatenate([light.vertices, light.vertices[light.faces].mean(axis=1)])
-    return np.asarray(1e3 * scene.compute_distance(core.Tensor(places.astype(np.float32))).numpy(), np.float64)
+    points = np.concatenate([light.vertices, light.vertices[light.faces].mean(axis=1)])
+    return np.asarray(1e3 * scene.compute_distance(core.Tensor(points.astype(np.float32))).numpy(), np.float64)

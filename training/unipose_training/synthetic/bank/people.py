@@ -63,8 +63,8 @@ def draw_person(number: int, seed: int, wardrobe: Wardrobe) -> PersonPlan:
 
 
 def _draw_shape(rng: np.random.Generator, woman: bool) -> Shape:
-    def around(middle: float, spread: float) -> float:
-        return float(np.clip(rng.normal(middle, spread), middle - 2.5 * spread, middle + 2.5 * spread))
+    def around(middle: float, std: float) -> float:
+        return float(np.clip(rng.normal(middle, std), middle - 2.5 * std, middle + 2.5 * std))
 
     return Shape(
         gender=float(np.clip(woman + (-1 if woman else 1) * abs(rng.normal(0, 0.1)), 0, 1)),

@@ -117,7 +117,7 @@ def _thickness(rng: Rng, loose: bool, suit: bool) -> tuple[tuple[str, float], ..
 
 
 def _tube(rng: Rng, kind: int, woman: bool) -> Tube | None:
-    """Skirts and dresses for women, coats for everybody."""
+    """Skirts and dresses for women, coats for all people."""
     if kind == 3 and woman:
         hem = float(rng.choice([0.62, 0.42, 0.12]))
         return Tube(float(rng.uniform(1.05, 1.18)), hem, float(rng.uniform(0.03, 0.16)))

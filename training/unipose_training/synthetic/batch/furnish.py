@@ -24,7 +24,7 @@ _IN_FRONT = 0.2
 def draw_rooms(
     rng: np.random.Generator, stand: Standpoints, kinds: NDArray[np.str_], people: Placed
 ) -> tuple[Array, Array]:
-    """(F, 3) low and high corners of the rooms: round everybody, and close behind those who stand at a wall."""
+    """(F, 3) low and high corners of the rooms: round all people, and close behind those who stand at a wall."""
     frames = len(kinds)
     low = np.column_stack([-rng.uniform(2.2, 7.0, (frames, 2)), np.zeros(frames)])
     high = np.column_stack([rng.uniform(2.2, 7.0, (frames, 2)), rng.uniform(2.3, 3.6, frames)])
@@ -56,7 +56,7 @@ def furnish(
     rng: np.random.Generator, stand: Standpoints, kinds: NDArray[np.str_], rooms: tuple[Array, Array], people: Placed,
     most: int, like_people: float, reach: float,
 ) -> list[tuple[int, Group]]:  # fmt: skip
-    """Things on the floor of all rooms, with the number of the frame; more of them where nobody is.
+    """Things on the floor of all rooms, with the number of the frame; more of them where there is no person.
 
     Args:
         most: largest number of things in a frame.

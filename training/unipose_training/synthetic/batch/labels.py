@@ -13,13 +13,13 @@ from unipose_ros.joint_sets import COCO23, ITOP15, convert_joints
 from unipose_training.synthetic.batch.interface import Rendered
 from unipose_training.synthetic.batch.scenes import SceneBatch
 
-#: A joint lies this deep (meters) under its own skin at most, as in :mod:`unipose_training.synthetic.truth`.
+#: A joint lies this deep (meters) under its own skin at most, as in :mod:`unipose_training.synthetic.ground_truth`.
 _DEEPEST = 0.18
 
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """Truth about N people, in the order of ``SceneBatch.people``.
+    """Ground truth about N people, in the order of ``SceneBatch.people``.
 
     Attributes:
         coco23, itop15: (N, J, 3) meters, optical frame.
@@ -49,7 +49,7 @@ def label(scenes: SceneBatch, rendered: Rendered) -> Labels:
     seen = _seen(joints[..., 2], pixels, people.frames, people.owners, rendered)
     mixing = _mixing().to(joints.device)
     boxes, count = _boxes(people.frames, people.owners, rendered.owner)
-    # Mixed of unseen and seen joints, the share of the seen ones tells whether all are.
+    # Mixed of unseen and visible joints, the share of the seen ones tells whether all are.
     mixed_seen = mixing @ seen.float()[..., None] > 0.99
     return Labels(joints, mixing @ joints, pixels, seen, mixed_seen[..., 0], boxes, count)
 

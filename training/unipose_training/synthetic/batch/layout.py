@@ -36,7 +36,7 @@ BESIDE: Pairs = (
 
 @dataclass
 class Slot:
-    """Somebody who is to be drawn.
+    """A person who is to be drawn.
 
     Attributes:
         frame: number of the scene.
@@ -133,7 +133,7 @@ def _wall(rng: Rng, ask: Ask) -> list[Slot]:
 
 
 def _touching(rng: Rng, ask: Ask) -> list[Slot]:
-    """Two or three people in a group, and now and then somebody else."""
+    """Two or three people in a group, and now and then another person."""
     distance = float(rng.uniform(max(ask.range.nearest, 1.2), max(min(ask.range.farthest, 4.0), 1.3)))
     first = _somebody(rng, ask, distance, 0.5, UPRIGHT)
     relation = ("beside", "embrace", "behind")[int(rng.choice(3, p=[0.45, 0.2, 0.35]))]
@@ -169,7 +169,7 @@ _CARRIED = ("box", "bag", "backpack", "stick")
 def draw_slots(
     rng: Rng, kinds: NDArray[np.str_], half_views: Array, people: int, reach: Range, carrying: float
 ) -> list[Slot]:
-    """Everybody of all scenes; the people of one follow each other.
+    """All people of all scenes; the people of one follow each other.
 
     Args:
         carrying: fraction of people who carry something.

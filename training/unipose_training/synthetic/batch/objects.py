@@ -361,7 +361,7 @@ def screen(rng: Rng) -> list[Box]:
 
 
 def bed(rng: Rng) -> list[Box]:
-    """With a heap of blankets that might be somebody."""
+    """With a heap of blankets that might be a person."""
     wide = _u(rng, 0.85, 1.6)
     boxes: list[Box] = [
         (0.0, 0.0, 0.24, wide, 2.0, 0.48),

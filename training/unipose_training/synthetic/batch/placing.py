@@ -1,4 +1,4 @@
-"""People of a batch with poses and places: nobody stands in anybody else, groups touch."""
+"""People of a batch with poses and places: no two stand in one place, groups touch."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Placed:
 def place_people(
     rng: np.random.Generator, sampler: PoseSampler, slots: Sequence[Slot], yaws: Array, heights: Array, arms: float
 ) -> Placed:
-    """Draw bodies and poses for everybody and put them where they are to be; who fits nowhere is left out.
+    """Draw bodies and poses for all people and put them where they are to be; who fits nowhere is left out.
 
     Args:
         yaws, heights: (F,) of the cameras.

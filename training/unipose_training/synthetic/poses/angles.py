@@ -77,7 +77,7 @@ def within_limits(angles: Array) -> NDArray[np.bool_]:
 
 
 def mirrored(angles: Array) -> Array:
-    """The same with left and right exchanged."""
+    """The same with left and right swapped."""
     swapped = [
         COLUMNS.index(name.replace("left", "\0").replace("right", "left").replace("\0", "right")) for name in COLUMNS
     ]

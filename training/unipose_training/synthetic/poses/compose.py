@@ -77,7 +77,7 @@ def draw_gestures(rng: np.random.Generator, pairs: Sequence[tuple[str, str, floa
 
 
 def with_arms(rng: np.random.Generator, skeletons: Skeletons, base: Base, kinds: NDArray[np.str_]) -> Armed:
-    """Give arms to everybody; of several tries the first good one is kept.
+    """Give arms to all people; of several tries the first good one is kept.
 
     A gesture that does not fit is tried again before it is exchanged for another one, so that hard ones are not rarer.
 

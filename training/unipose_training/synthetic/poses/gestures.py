@@ -252,7 +252,7 @@ def _pointing(sign: float) -> Callable[[Rng, Landmarks], Arms]:
 
 
 def _embrace(rng: Rng, marks: Landmarks) -> Arms:
-    """Round somebody who stands before the body."""
+    """Round a person who stands before the body."""
     n, size = len(marks), marks.reach
     high = np.where(marks.shared[:, 3] < 0.5, 0.10, -0.45) + rng.uniform(-0.15, 0.15, n)
     target = np.stack(
@@ -262,7 +262,7 @@ def _embrace(rng: Rng, marks: Landmarks) -> Arms:
 
 
 def _around_neighbor(rng: Rng, marks: Landmarks) -> Arms:
-    """Round the shoulders of somebody at one's side."""
+    """Round the shoulders of a person at one's side."""
     n, size = len(marks), marks.reach
     target = np.stack([_u(rng, n, 0.72, 0.95), _u(rng, n, 0.05, 0.30), _u(rng, n, -0.12, 0.22)], 1) * size[:, None]
     return _reaching(rng, marks, target, (0.2, 0.9, -0.6), _wrists(rng, n, (20, 60)), 0.2)

@@ -62,5 +62,5 @@ _PARTNERS = [BONES.index(other_side(bone)) for bone in BONES]
 
 
 def mirrored_turns(turns: Array) -> Array:
-    """(N, B, 3, 3) the same with left and right exchanged (mirrored at the plane x = 0)."""
+    """(N, B, 3, 3) the same with left and right swapped (mirrored at the plane x = 0)."""
     return np.asarray((_FLIP @ turns @ _FLIP)[:, _PARTNERS])

@@ -95,7 +95,7 @@ class PoseSampler:
         Args:
             body: (N,) numbers of the people.
             towards: (N, 3) meters from the hips to what may be pointed at, in the person's own frame.
-            mix: how often each family is drawn; one mix for everybody or one for each.
+            mix: how often each family is drawn; one mix for all people or one for each.
             pairs: rows whose arms have to do something particular -> what.
             arms: fraction of captured motion whose arms are drawn anew; those of families always are.
         """

@@ -84,7 +84,7 @@ class Boxes:
 
 
 def draw_boxes(rng: np.random.Generator, seen: Seen, depth: NDArray[np.float32], settings: BoxSettings) -> Boxes:
-    """A box and a distance for everybody.
+    """A box and a distance for all people.
 
     Args:
         depth: (F, H, W) as measured.
@@ -97,8 +97,8 @@ def draw_boxes(rng: np.random.Generator, seen: Seen, depth: NDArray[np.float32],
     by_joints = _around(seen.joints)
     side = np.tile(np.maximum(by_joints[:, 2:] - by_joints[:, :2], 1), 2)
     first_look = rng.random(people) < settings.around_joints
-    spread = np.where(first_look, settings.jitter, settings.loose)[:, None]
-    boxes = by_joints + side * spread * rng.standard_normal((people, 4))
+    std = np.where(first_look, settings.jitter, settings.loose)[:, None]
+    boxes = by_joints + side * std * rng.standard_normal((people, 4))
     # A detector's box ends at the image's border; one around joints need not.
     boxes = np.where(first_look[:, None], boxes, np.clip(boxes, 0, limits))
     found, by_keypoints = _by_keypoints(seen.keypoints, width, height)

@@ -60,9 +60,9 @@ class PersonStream(Dataset[PersonBatch]):
         """The people of some numbers, of one step; this is what a DataLoader calls."""
         settings, size = self._settings, self._run.batch
         step = indices[0] // size
-        turn, place = divmod(step, settings.batches * settings.interleave)
-        chunk = turn * settings.interleave + place % settings.interleave
-        rows = [place // settings.interleave * size + index % size for index in indices]
+        turn, position = divmod(step, settings.batches * settings.interleave)
+        chunk = turn * settings.interleave + position % settings.interleave
+        rows = [position // settings.interleave * size + index % size for index in indices]
         batch = select(self._chunk(chunk), torch.tensor(rows, device=self._device))
         return batch._replace(rows=torch.tensor(indices, device=self._device))
 
@@ -140,14 +140,14 @@ class ValidationPeople(Dataset[PersonBatch]):
 
 
 class StreamBatches(StepBatches):
-    """The numbers of a stream's people in their order: nobody is drawn twice."""
+    """The numbers of a stream's people in their order: no person is drawn twice."""
 
     def __iter__(self) -> Iterator[list[SampleIndex]]:
         for step in range(self._first, self.steps):
-            places = range(step * self.batch + self._part, (step + 1) * self.batch, self._parts)
+            positions = range(step * self.batch + self._part, (step + 1) * self.batch, self._parts)
             # The people's own seeds follow from seed and step; one seed a batch costs less than one a person.
             seed = seed_of(self.seed, 1, step)
-            yield [SampleIndex(place, seed) for place in places]
+            yield [SampleIndex(position, seed) for position in positions]
 
 
 def stream_loader(stream: PersonStream, run: RunSettings) -> DataLoader[PersonBatch]:

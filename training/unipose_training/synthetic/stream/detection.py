@@ -1,4 +1,4 @@
-"""Scenes for the person detector: whole depth images with everybody in them, drawn on the fly."""
+"""Scenes for the person detector: whole depth images with all people in them, drawn on the fly."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class SceneMaker:
 
 
 def labeled_scenes(scenes: Scenes, depth: Tensor, focal: float) -> list[Scene]:
-    """Measured images with everybody who can be seen.
+    """Measured images with all people who can be seen.
 
     Args:
         depth: (F, H, W) meters as measured.
@@ -88,7 +88,7 @@ def labeled_scenes(scenes: Scenes, depth: Tensor, focal: float) -> list[Scene]:
                 pixels=np.nan_to_num(view.to_padded(pixels[people])),
                 seen=inside[people],
                 distances=distances[people].astype(np.float32),
-                doubts=np.asarray(view.to_padded(boxes[doubtful].reshape(-1, 2, 2)), np.float32).reshape(-1, 4),
+                ignore_regions=np.asarray(view.to_padded(boxes[doubtful].reshape(-1, 2, 2)), np.float32).reshape(-1, 4),
             )
         )
     return result

@@ -35,12 +35,12 @@ class RenderedFrame:
 
     Attributes:
         frame: depth as a sensor measures it, and a gray image in place of color.
-        truth: everybody of whom anything is in view, ITOP-15.
+        ground_truth: all people of whom anything is in view, ITOP-15.
         keypoints: as a 2D network with the error model of :mod:`.keypoints` sees them.
     """
 
     frame: RgbdFrame
-    truth: Skeletons
+    ground_truth: Skeletons
     keypoints: Keypoints2D
 
 
@@ -69,12 +69,12 @@ def rendered_frames(settings: StreamSettings, seed: int, count: int) -> Iterator
             here = (scenes.batch.people.frames == index).numpy()
             yield RenderedFrame(
                 RgbdFrame(stamp_ns, _FRAME_ID, scenes.batch.cameras.camera(index), depth[index], color),
-                _truth(scenes, here, stamp_ns),
+                _ground_truth(scenes, here, stamp_ns),
                 _detections(keypoints[here]),
             )
 
 
-def _truth(scenes: Scenes, here: NDArray[np.bool_], stamp_ns: int) -> Skeletons:
+def _ground_truth(scenes: Scenes, here: NDArray[np.bool_], stamp_ns: int) -> Skeletons:
     labels = scenes.labels
     shown = here & (labels.pixels > 0).numpy()
     ids = tuple(str(person) for person in range(int(shown.sum())))
@@ -129,9 +129,9 @@ class RenderedClip:
             self._detector.seen = each.keypoints
             yield each.frame
 
-    def truth(self) -> Iterator[Skeletons]:
-        """Ground truth of every frame."""
-        return (each.truth for each in self._frames)
+    def ground_truth(self) -> Iterator[Skeletons]:
+        """Ground ground_truth of every frame."""
+        return (each.ground_truth for each in self._frames)
 
     def losses(self) -> Mapping[str, int]:
         """Nothing is lost."""

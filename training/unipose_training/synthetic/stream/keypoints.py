@@ -1,8 +1,4 @@
-"""Keypoints as a 2D detector reports them for rendered people: errors, doubt, exchanged sides, other people's limbs.
-
-The base is the error model measured on MoveNet (:mod:`unipose_training.mocap.detector_noise`). It was measured over
-visible and occluded keypoints together; here confidence falls where a keypoint is occluded or outside of the image.
-"""
+"""Keypoints of rendered people as a 2D detector reports them: errors, confidences, swapped sides, limbs of others."""
 
 from __future__ import annotations
 
@@ -101,7 +97,9 @@ def detect(rng: np.random.Generator, true: TrueKeypoints, settings: KeypointSett
     size = np.linalg.norm(np.ptp(visible, axis=1), axis=-1)
     shift = np.where(inside, np.where(true.seen, settings.seen, settings.occluded), settings.outside)
     confidences = _shifted(settings.noise.confidences(rng, people), shift)
-    confidences = np.where(wrong, settings.noise.swap_doubt, 1.0) * np.take_along_axis(confidences, sources, axis=1)
+    confidences = np.where(wrong, settings.noise.swap_confidence, 1.0) * np.take_along_axis(
+        confidences, sources, axis=1
+    )
     reported = np.take_along_axis(visible, sources[..., None], axis=1)
     reported = np.clip(reported + settings.noise.errors(rng, confidences) * size[:, None, None], 0, limits)
     overlooked = rng.random(confidences.shape) < settings.dropped

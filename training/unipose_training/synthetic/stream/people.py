@@ -69,7 +69,7 @@ class PeopleMaker:
         """So many people, in any order; the same seed gives the same people.
 
         Raises:
-            SyntheticError: scenes show next to nobody.
+            SyntheticError: scenes show next to no person.
         """
         settings = self._settings
         rows: list[PersonBatch] = []
@@ -107,7 +107,7 @@ class PeopleMaker:
         depth = scenes.measured(settings.sensors, torch.Generator(device).manual_seed(seed % 2**62))
         frames, cameras = scenes.batch.people.frames[chosen], scenes.batch.cameras
         joints = scenes.labels.itop15[chosen]
-        # Whoever is not learned from is still there for the detector to take for somebody else.
+        # Whoever is not learned from is still there for the detector to take for another person.
         keypoints = keypoints_of(scenes, rng, settings)[chosen.cpu().numpy()]
         pixels = cameras.project(joints, frames).masked_fill(joints[..., 2:] <= 0.05, torch.nan)
         trunk = joints[:, _TRUNK, 2].median(dim=1).values
@@ -125,7 +125,7 @@ class PeopleMaker:
         points, centers, valid = self._clouds(depth, cameras.intrinsics, crops)
         batch = PersonBatch(
             rows=chosen[kept],
-            given=torch.ones(len(kept), 1, dtype=torch.bool, device=device),
+            valid=torch.ones(len(kept), 1, dtype=torch.bool, device=device),
             points=points,
             centers=centers,
             **self._windows(depth, cameras.intrinsics, crops),
@@ -134,11 +134,11 @@ class PeopleMaker:
             distances=crops.distances[:, None],
             camera=cameras.intrinsics[crops.frames][:, None],
             pixels=pixels[kept][:, None],
-            trust=torch.zeros(len(kept), 1, len(ITOP15), device=device),
+            confidence=torch.zeros(len(kept), 1, len(ITOP15), device=device),
             keypoints=given(keypoints)[kept][:, None],
             **_nothing_lifted(len(kept), device),
             size=_sizes(joints[kept])[:, None],
-            truth=joints[kept][:, None],
+            ground_truth=joints[kept][:, None],
             visible=scenes.labels.itop15_seen[chosen][kept][:, None],
         )
         return select(batch, valid.nonzero()[:, 0])
@@ -223,7 +223,7 @@ def _some_poses(bank: BodyBank, chosen: NDArray[np.intp]) -> PoseClips:
 
 
 def keypoints_of(scenes: Scenes, rng: np.random.Generator, settings: StreamSettings) -> NDArray[np.float64]:
-    """(N, 17, 3) of everybody in the scenes."""
+    """(N, 17, 3) of all people in the scenes."""
     labels, cameras = scenes.labels, scenes.batch.cameras
     true = TrueKeypoints(
         pixels=_numbers(labels.coco23_pixels[:, _COCO]),

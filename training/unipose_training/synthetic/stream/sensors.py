@@ -155,8 +155,8 @@ def _structured_light(ideal: IdealImages, sensor: StructuredLight, noise: _Noise
     seen = displaced(depth, across, along)
     angle = cosine.clamp(0.02, 1).acos()
     slanted = 1e-4 / seen.clamp(min=0.3).sqrt() * (angle / (torch.pi / 2 - angle)) ** 2
-    spread = 0.0012 + 0.0019 * (seen - 0.4) ** 2 + torch.where(angle > torch.pi / 3, slanted.clamp(max=0.1), 0.0)
-    noisy = seen + spread * noise.smooth(3 / scale)
+    std = 0.0012 + 0.0019 * (seen - 0.4) ** 2 + torch.where(angle > torch.pi / 3, slanted.clamp(max=0.1), 0.0)
+    noisy = seen + std * noise.smooth(3 / scale)
     bulk = ideal.intrinsics[:, 0, None, None] * scale * sensor.baseline
     disparity = ((bulk / noisy.clamp(min=0.1) / sensor.step).round() * sensor.step).clamp(min=sensor.step)
     focal = ideal.intrinsics[:, 0]

@@ -21,7 +21,7 @@ class StreamSettings:
 
     Rendering costs more than what follows, so each rendered person is used ``views * replays`` times within
     a few batches: every view has a sensor, keypoints, a box and a crop of its own, and every replay is changed by
-    the network's augmentation. Beyond these batches nobody is seen again.
+    the network's augmentation. Beyond these batches no person is seen again.
 
     Attributes:
         bank: body bank (``python -m unipose_training.synthetic.bank``); the shipped one by default.

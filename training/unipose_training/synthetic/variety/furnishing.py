@@ -11,7 +11,7 @@ import numpy as np
 from unipose_training.synthetic.variety.rooms import OCCLUDERS, STYLES, Place, RoomPlan
 
 Rng = np.random.Generator
-#: Floor that somebody or something takes: x, y and radius in meters.
+#: Floor that a person or something takes: x, y and radius in meters.
 Circle = tuple[float, float, float]
 _T = TypeVar("_T")
 

@@ -81,7 +81,7 @@ def _table(rng: Rng) -> list[Surface]:
 
 
 def chair(rng: Rng, seat: float = 0.45) -> list[Surface]:
-    """A chair with a back, for somebody who looks to -y."""
+    """A chair with a back, for a person who looks to -y."""
     look = _wood(rng) if rng.random() < 0.5 else _cloth(rng)
     legs = [box((x * 0.19, y * 0.19, seat / 2), (0.035, 0.035, seat), _METAL) for x in (-1, 1) for y in (-1, 1)]
     back = box((0, 0.23, seat + 0.27), (0.42, 0.04, 0.5), look)

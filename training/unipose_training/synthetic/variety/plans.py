@@ -37,7 +37,7 @@ class Captured:
     Attributes:
         clip: its name.
         start: share of the part of the clip that can be begun with.
-        mirrored: left and right exchanged.
+        mirrored: left and right swapped.
         arms: postures whose arms replace the clip's, if any.
     """
 
@@ -76,7 +76,7 @@ Act = Stroll | Captured | Posed | Struck
 
 @dataclass(frozen=True)
 class Role:
-    """Somebody in a clip.
+    """A person in a clip.
 
     Attributes:
         id: as in the true skeletons.

@@ -57,7 +57,7 @@ class Leg:
     Attributes:
         flexion: of the hip, forwards.
         abduction: sideways in the frontal plane.
-        spread: turn about the vertical, outwards; opens the legs of somebody who sits.
+        spread: turn about the vertical, outwards; opens the legs of a person who sits.
         knee: 0 is straight.
 
     Raises:

@@ -32,7 +32,7 @@ class Wish:
     Attributes:
         people: fewest and most.
         distance: meters, nearest and farthest.
-        seated: probability that somebody sits.
+        seated: probability that a person sits.
         occluders: fewest and most things in front of people.
         dark: dim light and dark clothes.
     """

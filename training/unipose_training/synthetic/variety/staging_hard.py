@@ -23,7 +23,7 @@ _FLOOR = ("floor_sitting", "lying", "kneeling", "half_kneeling", "crouching", "r
 _ACTIVE = ("kick", "lunge", "step_over", "bending")
 #: Fraction of children.
 _CHILDREN = 0.2
-#: Meters that somebody needs: standing, and on the floor.
+#: Meters that a person needs: standing, and on the floor.
 _STANDING, _LYING = 0.5, 1.0
 #: Meters to where rooms begin to end.
 _BEHIND = 2.6
@@ -165,7 +165,7 @@ def _family(rng: Rng, subset: str) -> str:
 
 
 def _group(rng: Rng, cast: _Cast, first: Role) -> list[Role]:
-    """Somebody beside the first person, embracing, or half behind."""
+    """A person beside the first person, embracing, or half behind."""
     relation = ("beside", "embrace", "behind")[int(rng.integers(3))]
     ahead = np.array([np.sin(first.heading), -np.cos(first.heading)])
     place = np.array([first.x, first.y])

@@ -1,4 +1,4 @@
-"""The 3D truth of a rendered frame."""
+"""The 3D ground truth of a rendered frame."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def true_skeletons(
     return Skeletons(
         stamp_ns=stamp_ns,
         frame_id=frame_id,
-        modality="truth",
+        modality="ground_truth",
         positions=joints.astype(np.float32),
         confidences=np.ones(joints.shape[:2], np.float32),
         status=np.where(seen, JointStatus.MEASURED, JointStatus.INFERRED).astype(np.uint8),
