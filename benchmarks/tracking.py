@@ -57,7 +57,7 @@ TEMPLATE = np.array(
 class Moment:
     """One frame: who is there, and the camera's pose in the world where it is known."""
 
-    truth: Skeletons
+    ground_truth: Skeletons
     pose: NDArray[np.float64] | None = None
 
 
@@ -94,7 +94,7 @@ def angle(positions: NDArray[np.floating]) -> float:
 def skeletons(stamp: int, positions: NDArray[np.float32], status: NDArray[np.uint8], ids: tuple[str, ...]) -> Skeletons:
     """People of numbers."""
     return Skeletons(
-        stamp + 1_700_000_000 * SECOND, "camera", "truth", positions,
+        stamp + 1_700_000_000 * SECOND, "camera", "ground_truth", positions,
         np.where(status > 0, 0.8, 0).astype(np.float32), status, np.full(len(positions), 0.9, np.float32), ids=ids,
     )  # fmt: skip
 
@@ -160,25 +160,25 @@ def _push(places: NDArray[np.float64], person: int) -> NDArray[np.float64]:
 def driven(scene: Scene, rng: np.random.Generator, turning: float = 0.8, speed: float = 0.6) -> Scene:
     """The same people and who is visible, seen by a robot that turns to and fro (rad/s) and drives (m/s)."""
     phase, pace = rng.uniform(0, 2 * np.pi), rng.uniform(0.15, 0.4)
-    start, result = scene[0].truth.stamp_ns, []
+    start, result = scene[0].ground_truth.stamp_ns, []
     for each in scene:
-        time = (each.truth.stamp_ns - start) / SECOND
+        time = (each.ground_truth.stamp_ns - start) / SECOND
         turn = 2 * np.pi * pace * time + phase
         yaw, drive = turning / (2 * np.pi * pace) * np.sin(turn), speed / (2 * np.pi * pace) * np.cos(turn)
         pose = np.eye(4)
         pose[:3, :3] = [[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]]
         pose[:3, 3] = [drive, 0.0, 0.5 * drive]
-        result.append(Moment(each.truth.transformed(np.linalg.inv(pose), "camera"), pose))
+        result.append(Moment(each.ground_truth.transformed(np.linalg.inv(pose), "camera"), pose))
     return result
 
 
 def walk(path: Path, rate: float) -> Scene:
     """The true people of a recording, thinned to a frame rate."""
     with BagReader(path) as reader:
-        truth = [in_joint_set(people, ITOP15) for people in RgbdRecording(reader).truth()]
+        ground_truth = [in_joint_set(people, ITOP15) for people in RgbdRecording(reader).ground_truth()]
     kept: Scene = []
-    for people in truth:
-        if not kept or people.stamp_ns - kept[-1].truth.stamp_ns > 0.99 * SECOND / rate:
+    for people in ground_truth:
+        if not kept or people.stamp_ns - kept[-1].ground_truth.stamp_ns > 0.99 * SECOND / rate:
             kept.append(Moment(people))
     return kept
 
@@ -189,18 +189,20 @@ def shard(path: Path) -> Scene:
     scene = []
     for number in range(len(loaded)):
         labeled = loaded[number]
-        scene.append(Moment(in_joint_set(labeled.truth, ITOP15)))
+        scene.append(Moment(in_joint_set(labeled.ground_truth, ITOP15)))
     return scene
 
 
 def detections(scene: Scene, rng: np.random.Generator) -> Iterator[Skeletons]:
     """What a detector with faults makes of the true people."""
-    stamps = [each.truth.stamp_ns for each in scene]
+    stamps = [each.ground_truth.stamp_ns for each in scene]
     period = (stamps[-1] - stamps[0]) / SECOND / max(len(stamps) - 1, 1)
     for each in scene:
-        truth = each.truth
-        visible = (truth.status == JointStatus.MEASURED).mean(axis=1) >= LEAST_VISIBLE
-        found = truth.select(rng.permutation(np.flatnonzero(visible & (rng.random(len(truth)) >= MISSED))))
+        ground_truth = each.ground_truth
+        visible = (ground_truth.status == JointStatus.MEASURED).mean(axis=1) >= LEAST_VISIBLE
+        found = ground_truth.select(
+            rng.permutation(np.flatnonzero(visible & (rng.random(len(ground_truth)) >= MISSED)))
+        )
         positions = found.positions + rng.normal(0, JOINT_NOISE, found.positions.shape)
         positions += rng.normal(0, BODY_NOISE, (len(found), 1, 3))
         # A hidden joint is guessed worse.
@@ -211,7 +213,9 @@ def detections(scene: Scene, rng: np.random.Generator) -> Iterator[Skeletons]:
             positions = np.concatenate([positions, person(place, 0.0, 1.0)[None]])
         status = np.full((len(positions), 15), JointStatus.MEASURED, np.uint8)
         yield replace(
-            skeletons(0, positions.astype(np.float32), status, ()), stamp_ns=truth.stamp_ns, modality="noisy truth"
+            skeletons(0, positions.astype(np.float32), status, ()),
+            stamp_ns=ground_truth.stamp_ns,
+            modality="noisy ground_truth",
         )
 
 
@@ -220,7 +224,7 @@ def scored(number: int, scene: Scene, config: TrackerConfig, seed: int, with_pos
     tracker, frames = NearestTracker(replace(config, seed=0)), []
     for each, found in zip(scene, detections(scene, np.random.default_rng(seed)), strict=True):
         people = tracker.update(found, each.pose) if with_pose else tracker.update(found)
-        frames.append(ScoredFrame(number, people, each.truth, match_people(people, each.truth)))
+        frames.append(ScoredFrame(number, people, each.ground_truth, match_people(people, each.ground_truth)))
     return frames
 
 

@@ -130,7 +130,7 @@ class RenderedClip:
             yield each.frame
 
     def ground_truth(self) -> Iterator[Skeletons]:
-        """Ground ground_truth of every frame."""
+        """Ground truth of every frame."""
         return (each.ground_truth for each in self._frames)
 
     def losses(self) -> Mapping[str, int]:
