@@ -29,6 +29,9 @@ _STALE_NS = 300_000_000
 _MOVED = 0.05
 #: Depth under a keypoint is the person's own when it is within this many meters of the trunk's.
 _REACH = 0.7
+#: Two people's keypoints within so many meters of each other in the image are one place, and what is seen there is the
+#: person's whose trunk is nearer to it in depth by at least this many meters.
+_SHARED, _CLEARLY = 0.05, 0.1
 
 
 class Watch:
@@ -71,7 +74,8 @@ class Watch:
         self.raw = self._flow(frame.color)
         found = propose(frame, self.raw, self._config).at_joints()
         found = found.select(found.scores >= self._config.min_score)
-        return found.select(np.argsort(-found.scores, kind="stable")[: self._config.max_people])
+        found = found.select(np.argsort(-found.scores, kind="stable")[: self._config.max_people])
+        return without_borrowed_keypoints(frame, found)
 
     def depth(self, frame: RgbdFrame, seen: Proposals) -> tuple[Proposals, NDArray[np.bool_]]:
         """People whom color does not show, best first, without keypoints.
@@ -111,6 +115,34 @@ class Watch:
         """Free the person detector's network."""
         self._known = Proposals.empty()
         self._detector.close()
+
+
+def without_borrowed_keypoints(frame: RgbdFrame, people: Proposals) -> Proposals:
+    """People none of whom has a keypoint in the place of another person's same keypoint.
+
+    A bottom-up 2D network snaps keypoints to the peaks of its heat maps, also to those of a neighbor's limbs. What
+    depth shows there belongs to one of the two: the other one's keypoint, or both where it cannot be told, loses its
+    confidence.
+
+    Args:
+        people: with keypoints, and the distances of their trunks' joints.
+    """
+    assert frame.depth is not None
+    keypoints, distances = people.keypoints, people.distances.astype(np.float64)
+    if keypoints is None or len(people) < 2:
+        return people
+    radii = _SHARED * frame.camera.fx / np.maximum(np.nan_to_num(distances, nan=1.0), 0.2)
+    apart = np.linalg.norm(keypoints.pixels[:, None] - keypoints.pixels[None], axis=-1)
+    first, second, which = np.nonzero(apart < np.minimum(radii[:, None], radii[None])[..., None])  # NaN compares false
+    pair = first < second
+    first, second, which = first[pair], second[pair], which[pair]
+    surface = depth_at(frame.depth, keypoints.pixels[first, which]).astype(np.float64)
+    nearer = np.abs(surface - distances[second]) - np.abs(surface - distances[first])
+    lost = np.zeros(keypoints.confidences.shape, np.bool_)
+    lost[first, which] |= ~(nearer > _CLEARLY)  # NaN says nothing of whose it is
+    lost[second, which] |= ~(nearer < -_CLEARLY)
+    confidences = np.where(lost, np.float32(0), keypoints.confidences)
+    return replace(people, keypoints=replace(keypoints, confidences=confidences))
 
 
 def together(seen: Proposals, unseen: Proposals) -> Proposals:
