@@ -4,15 +4,24 @@
     ros2 launch unipose_ros unipose.launch.py color_topic:=/rgb depth_topic:=/depth color_info_topic:=/rgb_info
 
 An argument left empty keeps what the camera preset and the parameter file say; one that is
-given wins over both.
+given wins over both. The launch ends with an error when the node dies or cannot be configured,
+unless respawn:=true.
 """
 
+from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, GroupAction, OpaqueFunction, SetEnvironmentVariable
-from launch.conditions import IfCondition
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    GroupAction,
+    LogInfo,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+)
+from launch.events import Shutdown
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.substitutions import FindPackageShare
@@ -45,7 +54,11 @@ PARAMETERS = {
     ),
     "tf_mode": ("tf.mode", "frames broadcast for every person", ("", "off", "root", "joints")),
 }
-YES_NO = ("true", "false")
+#: As YAML, Nav2 and scripts write them.
+YES, NO = ("true", "True", "1"), ("false", "False", "0")
+LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
+#: Seconds before a node that died is started again.
+RESPAWN_DELAY = 2.0
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -68,9 +81,14 @@ def _arguments() -> list[DeclareLaunchArgument]:
         ),
         argument("params_file", "YAML file of the node's parameters", config),
         argument("namespace", "of the node and its relative topics; one for each camera"),
-        argument("use_sim_time", "take time from /clock, for a recording played with --clock", "false", choices=YES_NO),
-        argument("autostart", "configure and activate the node at once", "true", choices=YES_NO),
-        argument("rviz", "start RViz with rviz/unipose.rviz", "false", choices=YES_NO),
+        argument("use_sim_time", "time from /clock, for a recording played with --clock; empty: as params_file says",
+                 choices=("", *YES, *NO)),
+        argument("autostart", "configure and activate the node at once; empty: as params_file says",
+                 choices=("", *YES, *NO)),
+        argument("respawn", "start the node again when it has died, instead of ending with an error", "false",
+                 choices=(*YES, *NO)),
+        argument("log_level", "of the node; empty: info", choices=("", *LOG_LEVELS)),
+        argument("rviz", "start RViz with rviz/unipose.rviz", "false", choices=(*YES, *NO)),
         argument("rviz_frame", "optical frame of the color images, for RViz; empty: as the preset says"),
         argument("fastdds_profile", "Fast DDS settings for images; the camera driver needs them too",
                  EnvironmentVariable("FASTRTPS_DEFAULT_PROFILES_FILE", default_value=profile)),
@@ -84,30 +102,58 @@ def _fastdds() -> list[SetEnvironmentVariable]:
 
 
 def _start(context) -> list:
-    given = {
-        name: LaunchConfiguration(name).perform(context) for name in (*TOPICS, *PARAMETERS, "camera", "rviz_frame")
-    }
+    given = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in _arguments()}
     preset = _preset(given["camera"], Path(SHARE.perform(context)))
     remappings = [(topic, target) for name, topic in TOPICS.items() if (target := given[name] or preset.get(name))]
     overrides = {parameter: given[name] for name, (parameter, _, _) in PARAMETERS.items() if given[name]}
     if "rectified" in preset:
         overrides["input.rectified"] = preset["rectified"]
-    switches = {name: LaunchConfiguration(name).perform(context) == "true" for name in ("use_sim_time", "autostart")}
+    overrides |= {name: given[name] in YES for name in ("use_sim_time", "autostart") if given[name]}
+    respawn = given["respawn"] in YES
     node = Node(
         package="unipose_ros",
         executable="pose_node",
         name="unipose",
-        parameters=[LaunchConfiguration("params_file"), overrides | switches],
+        parameters=[_params_file(given["params_file"]), overrides],
         remappings=remappings,
+        ros_arguments=["--log-level", given["log_level"]] if given["log_level"] else [],
+        respawn=respawn,
+        respawn_delay=RESPAWN_DELAY,
+        on_exit=None if respawn else _died,
         output="screen",
     )
-    rviz = _rviz(given["rviz_frame"] or preset.get("frame", "camera_color_optical_frame"), remappings, switches)
-    return [GroupAction([PushRosNamespace(LaunchConfiguration("namespace")), node, *rviz])]
+    frame = given["rviz_frame"] or preset.get("frame", "camera_color_optical_frame")
+    rviz = _rviz(frame, remappings, given["use_sim_time"] in YES) if given["rviz"] in YES else []
+    return [
+        *_misspelled(context, given),
+        GroupAction([PushRosNamespace(LaunchConfiguration("namespace")), node, *rviz]),
+    ]
 
 
-def _rviz(frame: str, remappings: list, switches: dict) -> list[Node]:
+def _params_file(path: str) -> str:
+    """Refuse what is no file: launch_ros would only warn, and the node run on its defaults."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"params_file:={path} is no file; name one like config/unipose.yaml")
+    return path
+
+
+def _died(event, context) -> list:
+    """Without the node nothing is left to launch; an error in here makes `ros2 launch` end with 1."""
+    if event.returncode != 0 and not context.is_shutdown:
+        raise RuntimeError(f"pose_node ended with {event.returncode}: see its last message above")
+    return [] if context.is_shutdown else [EmitEvent(event=Shutdown(reason="pose_node ended"))]
+
+
+def _misspelled(context, given: dict) -> list[LogInfo]:
+    """ros2 launch takes any argument; one that is nearly ours is meant for us."""
+    close = {
+        name: get_close_matches(name, given, 1, 0.8) for name in context.launch_configurations if name not in given
+    }
+    return [LogInfo(msg=f"argument '{name}' is not known here: '{near[0]}'?") for name, near in close.items() if near]
+
+
+def _rviz(frame: str, remappings: list, use_sim_time: bool) -> list[Node]:
     """RViz, and a frame that stands upright: its views take z for up, which in an optical frame is forward."""
-    wanted = IfCondition(LaunchConfiguration("rviz"))
     upright = Node(
         package="tf2_ros",
         executable="static_transform_publisher",
@@ -116,16 +162,14 @@ def _rviz(frame: str, remappings: list, switches: dict) -> list[Node]:
             *("--qx", "0.5", "--qy", "-0.5", "--qz", "0.5", "--qw", "0.5"),
             *("--frame-id", frame, "--child-frame-id", "unipose_view"),
         ],
-        condition=wanted,
     )
     rviz = Node(
         package="rviz2",
         executable="rviz2",
         name="unipose_rviz",
         arguments=["-d", PathJoinSubstitution([SHARE, "rviz", "unipose.rviz"])],
-        parameters=[{"use_sim_time": switches["use_sim_time"]}],
+        parameters=[{"use_sim_time": use_sim_time}],
         remappings=remappings,
-        condition=wanted,
     )
     return [upright, rviz]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import util
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -64,7 +65,43 @@ def test_every_preset_can_be_asked_for() -> None:
 def test_the_default_leaves_everything_to_the_parameter_file(monkeypatch: pytest.MonkeyPatch) -> None:
     _, pose = started(monkeypatch)
     assert pose["remappings"] == []
-    assert pose["parameters"][1] == {"use_sim_time": False, "autostart": True}
+    assert pose["parameters"][1] == {}
+    assert pose["parameters"][0] == str(ROOT / "config" / "unipose.yaml")
+    assert pose["on_exit"] is not None
+    assert not pose["respawn"]
+
+
+def test_yes_is_written_as_people_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, pose = started(monkeypatch, use_sim_time="True", autostart="0", respawn="1", rviz="True", log_level="debug")
+    assert pose["parameters"][1] == {"use_sim_time": True, "autostart": False}
+    assert pose["respawn"]
+    assert pose["on_exit"] is None
+    assert pose["ros_arguments"] == ["--log-level", "debug"]
+    assert {node["executable"] for node in made} == {"pose_node", "rviz2", "static_transform_publisher"}
+
+
+def test_a_parameter_file_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(FileNotFoundError, match=r"params_file:=/nowhere\.yaml"):
+        started(monkeypatch, params_file="/nowhere.yaml")
+
+
+@pytest.mark.parametrize(("code", "shutdown", "fails"), [(-9, False, True), (1, False, True), (0, False, False),
+                                                          (-2, True, False)])  # fmt: skip
+def test_a_dead_node_ends_the_launch_with_an_error(code: int, shutdown: bool, fails: bool) -> None:
+    module = load()
+    event, context = SimpleNamespace(returncode=code), SimpleNamespace(is_shutdown=shutdown)
+    if fails:
+        with pytest.raises(RuntimeError, match=f"ended with {code}"):
+            module._died(event, context)
+    else:
+        assert len(module._died(event, context)) == (not shutdown)
+
+
+def test_a_misspelled_argument_is_told() -> None:
+    module = load()
+    context = SimpleNamespace(launch_configurations={"modlity": "rgb", "camera": "", "robot_description": ""})
+    (told,) = module._misspelled(context, {"modality": "", "camera": ""})
+    assert "modality" in "".join(part.text for part in told.msg)
 
 
 def test_what_is_given_wins_over_the_preset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +110,7 @@ def test_what_is_given_wins_over_the_preset(monkeypatch: pytest.MonkeyPatch) -> 
     assert remappings["depth/image"] == "/mine"
     assert remappings["color/image"] == "/zed/zed_node/rgb/color/rect/image"
     assert pose["parameters"][1] == {
-        "tf.mode": "joints", "input.rectified": True, "use_sim_time": True, "autostart": True,
+        "tf.mode": "joints", "input.rectified": True, "use_sim_time": True,
     }  # fmt: skip
 
 
