@@ -53,6 +53,19 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
         report.longrepr = (str(collector.path), 0, f"Skipped: {missing} is not installed")
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A test that itself imports what is not installed is skipped; where the package does, it fails."""
+    outcome = yield
+    error = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in OPTIONAL:
+        own = [frame for frame in call.excinfo.traceback if "importlib" not in str(frame.path)]  # type: ignore[union-attr]
+        if own and Path(own[-1].path).is_relative_to(ROOT / "test"):
+            report = outcome.get_result()  # type: ignore[attr-defined]  # pluggy's Result
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), 0, f"Skipped: {error.name} is not installed")
+
+
 def _missing_module(text: str) -> str:
     """``ModuleNotFoundError: No module named 'a.b'`` -> ``a``; the last one of a text is the cause."""
     found = re.findall(r"No module named '(\w+)", text)

@@ -118,7 +118,7 @@ def test_parameters_describe_themselves_and_change_at_run_time(rig: Rig) -> None
             DescribeParameters, "unipose/describe_parameters", request
         ).descriptors
         assert "joints" in tf_mode.additional_constraints
-        assert modality.read_only
+        assert not modality.read_only
         assert "seconds" in max_age.description
         assert lifetime.floating_point_range[0].to_value == 60.0
         shoot(rig, 80)
@@ -130,7 +130,7 @@ def test_parameters_describe_themselves_and_change_at_run_time(rig: Rig) -> None
         refused = set_parameter(rig, "tf.mode", "everything")
         assert not refused.successful
         assert "use one of off, root, joints" in refused.reason
-        assert not set_parameter(rig, "model.modality", "points").successful
+        assert not set_parameter(rig, "model.modality", "dance").successful
         refused = set_parameter(rig, "track.gate", -1.0)
         assert "give a finite number, more than 0" in refused.reason
         before = shoot(rig, 60).skeletons[0].id
@@ -140,6 +140,26 @@ def test_parameters_describe_themselves_and_change_at_run_time(rig: Rig) -> None
         assert set_parameter(rig, "tf.mode", "root").successful
         shoot(rig, 80)
         rig.wait_for(lambda: rig.received["/tf"], "transforms again")
+
+
+def test_a_modality_is_switched_while_frames_come(rig: Rig) -> None:
+    """Every frame is answered, by people of the same ids."""
+    with ros_process() as process:
+        rig.connected()
+        before = shoot(rig, 80).skeletons[0].id
+        assert set_parameter(rig, "model.modality", "rgbd").successful
+        people = [shoot(rig, 80).skeletons for _ in range(5)]
+        rig.wait_for(lambda: "takes over" in output(process), "the other modality")
+        people += [shoot(rig, 80).skeletons for _ in range(5)]
+        assert {person.id for each in people for person in each} == {before}
+
+
+def test_ctrl_c_ends_a_node_that_is_loading(rig: Rig) -> None:
+    with ros_process(BLOB_LOADS_FOR="300") as process:
+        rig.wait_for(lambda: "unipose" in rig.node.get_node_names(), "the node")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+        assert "stopped while loading" in output(process)
 
 
 def set_parameter(rig: Rig, name: str, value: str | float):

@@ -50,6 +50,7 @@ class BlobEstimator:
 
     def __init__(self, config: Any) -> None:
         self._delay = float(os.environ.get("BLOB_DELAY", "0"))
+        time.sleep(float(os.environ.get("BLOB_LOADS_FOR", "0")))
         global failures
         failures -= 1
         if failures >= 0:

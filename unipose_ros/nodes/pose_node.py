@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo
 from std_srvs.srv import SetBool, Trigger
 
@@ -25,13 +27,29 @@ from unipose_ros.ros.monitoring import Statistics
 from unipose_ros.ros.parameters import NodeConfig, Parameters
 from unipose_ros.ros.publishers import Publishers
 from unipose_ros.ros.session import Session
+from unipose_ros.ros.switching import BackgroundLoad, SwitchableEstimator
 from unipose_ros.tracking import NearestTracker, Tracker
 from unipose_ros.tracking.tracker import IdGenerator
 
+#: How often, in seconds, a modality that is being loaded is looked for.
+_LOOK_S = 0.05
 EstimatorFactory = Callable[[EstimatorConfig], PoseEstimator]
 
 #: Before the first camera_info: most RGB-D cameras are near this, and the network is warm either way.
 _TYPICAL_CAMERA = Camera(fx=525.0, fy=525.0, cx=319.5, cy=239.5, width=640, height=480)
+
+
+@dataclass(frozen=True)
+class Switch:
+    """Another modality on its way.
+
+    Attributes:
+        model: what is being loaded.
+        load: the thread that does it.
+    """
+
+    model: EstimatorConfig
+    load: BackgroundLoad
 
 
 class PoseNode(ManagedNode):
@@ -48,7 +66,8 @@ class PoseNode(ManagedNode):
     def __init__(self, estimator_factory: EstimatorFactory = build_estimator, **kwargs: Any) -> None:
         super().__init__("unipose", **kwargs)
         self._estimator_factory = estimator_factory
-        self._settings = Parameters(self, NodeConfig(), fixed=("model", "track.seed"))
+        self._settings = Parameters(self, NodeConfig(), fixed=("track.seed",))
+        self._settings.on_change = self._on_change
         self._statistics = Statistics()
         self._outputs = Publishers(self)
         # One for the node's life, for ids are never to be given twice; two nodes of one seed draw different ones.
@@ -56,9 +75,13 @@ class PoseNode(ManagedNode):
         self._tracker: Tracker = NearestTracker(self.config.track, self._new_id)
         self._calibrations: dict[str, CameraInfo] = {}
         self._namesakes = False
-        self._estimator: PoseEstimator | None = None
+        self._estimator: SwitchableEstimator | None = None
+        # What the estimator was made of: parameters of the model count when the node is configured.
+        self._model = self.config.model
+        self._switch: Switch | None = None
         self._session: Session | None = None
         self._enabled = True
+        self.create_timer(_LOOK_S, self._look_at_switch, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # On a steady clock: simulated time that stands still is just when one wants to be told.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -111,15 +134,61 @@ class PoseNode(ManagedNode):
         super().finish()
         self._outputs.flush()
 
+    @property
+    def running_config(self) -> NodeConfig:
+        """The parameters as they are now, with those of the model as they were when it was loaded."""
+        return replace(self.config, model=self._model)
+
     def _load(self) -> None:
-        estimator = self._estimator_factory(self.config.model)
+        model = self.config.model
+        estimator = SwitchableEstimator(self._build(model))
+        self._estimator, self._model = estimator, model
+        self.get_logger().info(f"modality {estimator.modality} is ready, {estimator.runtime}")
+
+    def _build(self, model: EstimatorConfig) -> PoseEstimator:
+        estimator = self._estimator_factory(model)
         try:
             estimator.warm_up(_TYPICAL_CAMERA)
         except Exception:
             estimator.close()
             raise
-        self._estimator = estimator
-        self.get_logger().info(f"modality {estimator.modality} is ready, {estimator.runtime}")
+        return estimator
+
+    def _on_change(self, before: NodeConfig, after: NodeConfig) -> None:
+        """Another modality is loaded at once; other settings of the model wait for the next configuration."""
+        if before.model == after.model or self._estimator is None:
+            return
+        if before.model.modality == after.model.modality:
+            self.get_logger().info("parameters of the model count from the next configuration on: cleanup, configure")
+            return
+        if self._switch is not None:
+            self._switch.load.cancel()
+        self.get_logger().info(f"loading modality {after.model.modality} beside {self._model.modality}")
+        model = after.model
+        self._switch = Switch(model, BackgroundLoad(lambda: self._build(model)))
+
+    def _look_at_switch(self) -> None:
+        switch = self._switch
+        if switch is None or not switch.load.done:
+            return
+        self._switch = None
+        try:
+            estimator = switch.load.result()
+        except Exception as error:
+            self.fault = f"modality {switch.model.modality} cannot be loaded: {error}"
+            self.get_logger().error(f"{self.fault}; {self._model.modality} goes on")
+            self._settings.current = replace(self.config, model=self._model)
+            self.set_parameters([Parameter("model.modality", value=self._model.modality)])
+            return
+        if self._estimator is None:
+            estimator.close()
+            return
+        self.fault = ""
+        self._estimator.offer(estimator, switch.model.needs)
+        self._model = switch.model
+        if self._session is not None:
+            self._session.need(switch.model.needs)
+        self.get_logger().info(f"modality {estimator.modality} takes over with its first frame, {estimator.runtime}")
 
     def _start(self) -> None:
         if not self._enabled:
@@ -133,7 +202,7 @@ class PoseNode(ManagedNode):
         self._estimator.reset()
         self._statistics.clear()
         self._session = Session(
-            self, self._estimator, self._tracker, self._outputs, lambda: self.config, self._statistics,
+            self, cast(PoseEstimator, self._estimator), self._tracker, self._outputs, lambda: self.running_config, self._statistics,
             self._calibrations,
         )  # fmt: skip
 
@@ -148,6 +217,9 @@ class PoseNode(ManagedNode):
         self._outputs.clear(self.get_clock().now().nanoseconds)
 
     def _release(self) -> None:
+        if self._switch is not None:
+            self._switch.load.cancel()
+            self._switch = None
         if self._estimator is not None:
             self._estimator.close()
         self._estimator = None
@@ -200,7 +272,7 @@ class PoseNode(ManagedNode):
         runtime = self._estimator.runtime if self._estimator is not None else ""
         condition = Condition(self.get_fully_qualified_name(), self.condition, waited, runtime, self.fault)
         now = self.get_clock().now().nanoseconds
-        self._diagnostics.publish(build_diagnostics(now, condition, self._statistics, self.config))
+        self._diagnostics.publish(build_diagnostics(now, condition, self._statistics, self.running_config))
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -47,6 +48,8 @@ def ros_session(ros_arguments: Sequence[str] | None = None) -> Iterator[threadin
 
 #: How long a signal may wait for the executor to notice it.
 _POLL_SECONDS = 0.1
+#: How long a network that is being loaded is waited for when the process is to end.
+_LOADING_SECONDS = 0.3
 
 
 class ManagedNode(LifecycleNode):
@@ -57,6 +60,8 @@ class ManagedNode(LifecycleNode):
         self._guard_change_state()
         #: Why the last transition did not succeed; empty when it did.
         self.fault = ""
+        #: What a transition is doing now.
+        self.busy_with = ""
         self.wants_autostart = self._declare_autostart()
 
     def _declare_autostart(self) -> bool:
@@ -109,12 +114,15 @@ class ManagedNode(LifecycleNode):
     def guard(self, action: str, callback: Callable[[], None]) -> TransitionCallbackReturn:
         """Run a transition's work; an exception becomes a logged FAILURE instead of a silent error state."""
         self.fault = ""
+        self.busy_with = action
         try:
             callback()
         except Exception as error:
             self.fault = f"cannot {action}: {error}"
             self.get_logger().error(self.fault)
             return TransitionCallbackReturn.FAILURE
+        finally:
+            self.busy_with = ""
         return TransitionCallbackReturn.SUCCESS
 
     def finish(self) -> None:
@@ -144,14 +152,41 @@ def _run(make_node: Callable[[], ManagedNode], stop: threading.Event) -> int:
     except ParameterError as error:
         get_logger("unipose").fatal(str(error))
         return 1
+    started: list[bool] = []
+    errors: list[BaseException] = []
+
+    def live() -> None:
+        try:
+            started.append(node.autostart())
+            if started[0] and not stop.is_set():
+                _spin(node, stop)
+        except BaseException as error:
+            errors.append(error)
+
+    # Not in this thread, which alone sees signals: loading a network is one long call without a gap for them.
+    thread = threading.Thread(target=live, name="unipose_node", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(_POLL_SECONDS)
+        if stop.is_set() and node.busy_with == "configure":
+            thread.join(_LOADING_SECONDS)
+            if thread.is_alive() and node.busy_with == "configure":
+                _leave(node)
     try:
-        if not node.autostart():
-            return 1
-        _spin(node, stop)
-        return 0
+        if errors:
+            raise errors[0]
+        return 0 if started[0] or stop.is_set() else 1
     finally:
         node.finish()
         node.destroy_node()
+
+
+def _leave(node: ManagedNode) -> None:
+    """End the process at once: nothing is published yet that had to be taken back, and nothing is written."""
+    node.get_logger().info("stopped while loading")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _spin(node: ManagedNode, stop: threading.Event) -> None:

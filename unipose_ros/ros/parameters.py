@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -56,6 +56,8 @@ class Parameters:
 
     def __init__(self, node: Node, default: Any, fixed: Iterable[str] = ()) -> None:
         self._fixed = tuple(fixed)
+        #: Hears of every accepted change: the configuration before it, and after it.
+        self.on_change: Callable[[Any, Any], None] = lambda before, after: None
         for name, value, entry in _flatten(default):
             default = replace(default, name, self._declare(node, name, value, entry))
         self.current = default
@@ -84,7 +86,8 @@ class Parameters:
                     candidate = replace(candidate, changed.name, value)
         except (ParameterError, TypeError) as error:
             return SetParametersResult(successful=False, reason=str(error))
-        self.current = candidate
+        before, self.current = self.current, candidate
+        self.on_change(before, candidate)
         return SetParametersResult(successful=True)
 
 
@@ -283,6 +286,13 @@ class DiagnosticsConfig:
 class NodeConfig:
     """Everything, by group; the groups' names are the prefixes of the parameters."""
 
+    lazy: bool = parameter(
+        True,
+        "estimate only while somebody subscribes to an output; with tf.mode other than off a subscriber of /tf counts",
+    )
+    max_rate: float = parameter(
+        0.0, "at most so many frames a second are looked at, evenly over time; 0: all", low=0.0, high=1000.0
+    )
     input: InputConfig = field(default_factory=InputConfig)
     model: EstimatorConfig = field(default_factory=EstimatorConfig)
     track: TrackerConfig = field(default_factory=TrackerConfig)

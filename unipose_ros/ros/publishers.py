@@ -104,6 +104,13 @@ class Publishers:
         self._builder = MarkerBuilder()
         self._last = Skeletons.empty(0, "", "")
 
+    def wanted(self, config: NodeConfig) -> bool:
+        """Whether anybody subscribes to anything; everybody's tf2 listener does to TF."""
+        topics = (self._skeletons, self._markers, self._image)
+        if any(publisher.get_subscription_count() for publisher in topics):
+            return True
+        return config.tf.mode != "off" and bool(self._transforms.pub_tf.get_subscription_count())
+
     def publish(
         self, frame: RgbdFrame, skeletons: Skeletons, keypoints: Keypoints2D | None, config: NodeConfig
     ) -> None:

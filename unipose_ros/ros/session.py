@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from rclpy.node import Node
 
 from unipose_ros.estimator import PoseEstimator
+from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.mounting import MountingCheck
 from unipose_ros.ros.decode import FrameDecoder
 from unipose_ros.ros.gravity import GravityWatch
@@ -23,6 +25,10 @@ from unipose_ros.tracking import Tracker
 
 #: Seconds for which the frame in work is waited for when the node ends; a process has to end within five.
 _PATIENCE_S = 2.5
+#: People are new ones after a rest of so many seconds.
+_STALE_S = 1.0
+#: Stamps come so much early or late.
+_JITTER_NS = 10_000_000
 
 
 class Session:
@@ -43,11 +49,13 @@ class Session:
         statistics: Statistics,
         calibrations: MutableMapping[str, Any],
     ) -> None:
+        self._node = node
         self._logger = node.get_logger()
         self._config = config
+        self._outputs = outputs
         self._statistics = statistics
         reporter = self._reporter = ThrottledLogger(self._logger, statistics)
-        decoder = FrameDecoder(config().input.rectified, calibrations)
+        decoder = self._decoder = FrameDecoder(config().input.rectified, calibrations)
         self._gravity = GravityWatch(node) if config().input.mounting == "tf" else None
         clock = node.get_clock()
         self._pipeline = Pipeline(
@@ -55,15 +63,49 @@ class Session:
             self._mounting(config().input), None if self._gravity else MountingCheck(),
         )  # fmt: skip
         self._worker: Worker[Pair] = Worker(self._pipeline.process)
+        self._needs = config().model.needs
+        self._pace = Pace()
+        self._idle_since: float | None = None
+        #: Subscriptions for other images, until their first frame comes.
+        self._next: Subscriptions | None = None
         try:
-            self._inputs = Subscriptions(
-                node, config().input, config().model.needs, decoder, self._on_pair, self.restart, statistics, reporter
-            )
+            self._inputs = self._subscribe(self._needs)
         except Exception:
             self._worker.stop()
             if self._gravity is not None:
                 self._gravity.close()
             raise
+
+    def _subscribe(self, needs: RequiredInputs) -> Subscriptions:
+        made: list[Subscriptions] = []
+
+        def on_pair(pair: Pair) -> None:
+            if made and made[0] is self._next:
+                self._promote()
+            if made and made[0] is self._inputs:
+                self._on_pair(pair)
+
+        made.append(
+            Subscriptions(
+                self._node, self._config().input, needs, self._decoder, on_pair, self.restart, self._statistics,
+                self._reporter,
+            )
+        )  # fmt: skip
+        return made[0]
+
+    def need(self, needs: RequiredInputs) -> None:
+        """Look at other images from their first frame on; until then the present ones are looked at."""
+        if self._next is not None:
+            self._next.close()
+            self._next = None
+        if needs != self._needs:
+            self._needs = needs
+            self._next = self._subscribe(needs)
+
+    def _promote(self) -> None:
+        assert self._next is not None
+        before, self._inputs, self._next = self._inputs, self._next, None
+        before.close()
 
     def _mounting(self, config: InputConfig) -> Mounting:
         if self._gravity is not None:
@@ -78,6 +120,8 @@ class Session:
             Whether the worker has ended; if not, its estimator and tracker are still in use.
         """
         self._inputs.close()
+        if self._next is not None:
+            self._next.close()
         if self._gravity is not None:
             self._gravity.close()
         self._pipeline.discard(for_good=True)
@@ -102,11 +146,62 @@ class Session:
         self._reporter.note("time_jump", f"time jump ({reason}): pairing and tracks start afresh")
         self._statistics.drop("time_jump")
         self._inputs.pairing.restart()
+        self._pace.restart()
         self._worker.clear()
         self._pipeline.discard()
         self._pipeline.reset_tracks()
 
     def _on_pair(self, pair: Pair) -> None:
         self._statistics.tick("paired")
-        if self._worker.put(pair):
+        config = self._config()
+        if config.lazy and not self._outputs.wanted(config):
+            self._rest()
+            return
+        self._wake()
+        if not self._pace.take(pair.stamp_ns, config.max_rate):
+            self._statistics.drop("above_max_rate")
+        elif self._worker.put(pair):
             self._statistics.drop("superseded")
+
+    def _rest(self) -> None:
+        """Nobody subscribes: nothing is looked at."""
+        if self._idle_since is None:
+            self._idle_since = time.monotonic()
+            self._statistics.say("idle", "nobody subscribes, so nothing is estimated (lazy)")
+
+    def _wake(self) -> None:
+        if self._idle_since is None:
+            return
+        if time.monotonic() - self._idle_since > _STALE_S:
+            self._pipeline.reset_tracks()
+        self._idle_since = None
+        self._statistics.say("idle", "")
+
+
+class Pace:
+    """Lets so many frames a second through, evenly over time; by their stamps."""
+
+    def __init__(self) -> None:
+        self._due_ns: int | None = None
+
+    def restart(self) -> None:
+        """Time has jumped."""
+        self._due_ns = None
+
+    def take(self, stamp_ns: int, max_rate: float) -> bool:
+        """Whether a frame may go through.
+
+        Args:
+            max_rate: in Hz; 0 lets all through.
+        """
+        if max_rate <= 0:
+            self._due_ns = None
+            return True
+        period = round(1e9 / max_rate)
+        early = min(period // 10, _JITTER_NS)
+        due = self._due_ns
+        if due is not None and due - period - early <= stamp_ns < due - early:
+            return False
+        on_time = due is not None and due - early <= stamp_ns < due + period
+        self._due_ns = (due if on_time and due is not None else stamp_ns) + period
+        return True

@@ -45,9 +45,11 @@ def test_missing_weights_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch, tm
 
 def test_shipped_weights_are_told_with_their_records(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     from unipose_ros.modalities import factory as build
-    from unipose_ros.networks.weights import ModelCard, save_weights
+    from unipose_ros.networks.weights import ModelCard, read_model_card, save_weights
+    from unipose_ros.resources import resource_path
 
-    record = ModelCard("depth", {}, "itop15", "windows", "rendered people", "", {"synth MPJPE (mm)": 71.25})
+    shipped = read_model_card(resource_path("weights", "depth.safetensors"))
+    record = ModelCard("depth", shipped.config, "itop15", "windows", "rendered people", "", {"synth MPJPE (mm)": 71.25})
     save_weights(tmp_path / "depth.safetensors", {"a": np.zeros(3)}, record)
     (tmp_path / "rgb.safetensors").write_bytes(b"no weights")
     monkeypatch.setattr(

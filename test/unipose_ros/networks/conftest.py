@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import tarfile
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from unipose_ros.networks.movenet.convert import published_names
+from unipose_ros.networks.movenet.convert import movenet_graph, published_names
 from unipose_ros.networks.movenet.files import ONNX, SAFETENSORS, verified_file
 from unipose_ros.networks.weights import WeightsError
 
@@ -37,13 +38,10 @@ def two_people() -> np.ndarray:
 @pytest.fixture(scope="session")
 def published_model() -> dict[str, bytes]:
     """A MoveNet with small random weights as the package holds it: file name -> contents."""
-    from unipose_ros.networks.movenet.network import MoveNetNetwork
-
     random = np.random.default_rng(0)
     entries, shards = [], []
-    for name, tensor in MoveNetNetwork().state_dict().items():
-        shape = tuple(tensor.shape)
-        std = max(tensor[0].numel(), 4) ** -0.5  # keeps the values' size from layer to layer
+    for name, shape in movenet_graph().tensors.items():
+        std = max(math.prod(shape[1:]), 4) ** -0.5  # keeps the values' size from layer to layer
         if len(shape) == 4:
             out, each, height, width = shape
             # A 3x3 filter with one input is per channel here: its channels are the third axis.

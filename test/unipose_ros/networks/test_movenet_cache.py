@@ -35,6 +35,7 @@ def registry(published_package: bytes, published_model: dict[str, bytes], tmp_pa
 
 
 def test_from_nothing_to_keypoints(registry: Any) -> None:
+    pytest.importorskip("torch")  # it is compared with
     registry.breaks = [10_000]
     folder = fetch_movenet(progress=False)
     assert registry.asked == [None, "bytes=10000-"]

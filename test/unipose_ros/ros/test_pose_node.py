@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import rclpy
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
 from unipose_ros.nodes import pose_node
@@ -90,3 +93,68 @@ def test_enabling_that_fails_is_answered_and_the_node_lives_on(node: PoseNode, m
     assert node.condition == "disabled"
     assert ask(True).success
     assert node.condition == "active"
+
+
+def until(node: PoseNode, condition: Callable[[], bool]) -> bool:
+    """Spin until something is so; False when it does not come about."""
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+    for _ in range(200):
+        if condition():
+            break
+        executor.spin_once(timeout_sec=0.05)
+    executor.remove_node(node)
+    return condition()
+
+
+def test_another_modality_is_loaded_beside_the_present_one(node: PoseNode, made: list[Estimator]) -> None:
+    before = node._session
+    (answer,) = node.set_parameters([Parameter("model.modality", value="points")])
+    assert answer.successful
+    assert until(node, lambda: len(made) == 2 and node._switch is None)
+    assert node.running_config.model.modality == "points"
+    assert node._session is before
+    assert not made[0].closed
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    assert [estimator.closed for estimator in made] == [True, True]
+
+
+def test_a_modality_that_cannot_be_loaded_leaves_the_present_one(
+    node: PoseNode, made: list[Estimator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(config: Any) -> Any:
+        raise RuntimeError("no weights")
+
+    monkeypatch.setattr(node, "_estimator_factory", broken)
+    node.set_parameters([Parameter("model.modality", value="depth")])
+    assert until(node, lambda: node._switch is None and "no weights" in node.fault)
+    assert node.get_parameter("model.modality").value == "auto"
+    assert node.config.model.modality == "auto"
+    assert not made[0].closed
+    assert not node.set_parameters([Parameter("model.modality", value="dance")])[0].successful
+
+
+def test_parameters_of_the_model_count_with_the_next_configuration(node: PoseNode, made: list[Estimator]) -> None:
+    node.set_parameters([Parameter("model.threads", value=3)])
+    assert node.running_config.model.threads == 2
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    assert node.running_config.model.threads == 3
+    assert len(made) == 2
+
+
+def test_nothing_is_estimated_for_nobody(node: PoseNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = node._session
+    assert session is not None
+    taken: list[int] = []
+    monkeypatch.setattr(session._worker, "put", lambda pair: taken.append(pair.stamp_ns))
+    pair = SimpleNamespace(stamp_ns=1)
+    session._on_pair(pair)  # type: ignore[arg-type]
+    assert not taken
+    assert "lazy" in node._statistics.texts["idle"]
+    node.set_parameters([Parameter("lazy", value=False)])
+    session._on_pair(pair)  # type: ignore[arg-type]
+    assert taken == [1]
+    assert "idle" not in node._statistics.texts
