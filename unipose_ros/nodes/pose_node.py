@@ -202,8 +202,8 @@ class PoseNode(ManagedNode):
         self._estimator.reset()
         self._statistics.clear()
         self._session = Session(
-            self, cast(PoseEstimator, self._estimator), self._tracker, self._outputs, lambda: self.running_config, self._statistics,
-            self._calibrations,
+            self, cast(PoseEstimator, self._estimator), self._tracker, self._outputs, lambda: self.running_config,
+            self._statistics, self._calibrations,
         )  # fmt: skip
 
     def _stop(self) -> None:

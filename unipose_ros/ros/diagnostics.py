@@ -15,6 +15,8 @@ from unipose_ros.ros.parameters import NodeConfig
 from unipose_ros.ros.subscriptions import NAMES, awaited
 
 _MEGABYTE = 1024.0 * 1024.0
+#: How the node keeps up with the camera is no fault of the input.
+_NO_FAULT = {"superseded", "above_max_rate"}
 #: Remarks about an input that nothing is lost by.
 _HARMLESS = {"thin_depth"}
 
@@ -61,7 +63,7 @@ def _input_status(condition: Condition, statistics: Statistics, config: NodeConf
     values |= {f"dropped: {reason}": str(count) for reason, count in sorted(drops.items())}
     values |= {f"noted: {reason}": str(count) for reason, count in sorted(statistics.remarks.items())}
     level, message = _input_level(condition, drops, statistics, config)
-    return _status(f"{condition.name}: input", level, message, values)
+    return _status(f"{condition.name}: input", level, message, values, _hardware(condition, statistics))
 
 
 def _input_level(
@@ -71,8 +73,7 @@ def _input_level(
         return DiagnosticStatus.OK, condition.state
     if condition.waited > config.input.timeout:
         return DiagnosticStatus.STALE, f"no {awaited(config.model.needs)} for {condition.waited:.1f} s"
-    # A frame superseded by a newer one is how the node keeps up, not a fault of the input.
-    bad = {reason: count for reason, count in drops.items() if reason != "superseded"}
+    bad = {reason: count for reason, count in drops.items() if reason not in _NO_FAULT}
     if bad and statistics.age("bad_input") < config.input.timeout:
         return DiagnosticStatus.WARN, "inputs are dropped: " + ", ".join(sorted(bad))
     noted = [reason for reason in statistics.remarks if statistics.age(f"remark {reason}") < config.input.timeout]
@@ -97,7 +98,12 @@ def _skeleton_status(condition: Condition, statistics: Statistics, config: NodeC
             values[f"{stage} p50 (ms)"], values[f"{stage} p95 (ms)"] = f"{median:.1f}", f"{high:.1f}"
     values |= _memory()
     level, message = _skeleton_level(condition, rate, percentiles.get("latency"), statistics, config)
-    return _status(f"{condition.name}: skeletons", level, message, values)
+    return _status(f"{condition.name}: skeletons", level, message, values, _hardware(condition, statistics))
+
+
+def _hardware(condition: Condition, statistics: Statistics) -> str:
+    """Which camera a status is about: its optical frame, before the first image the node."""
+    return statistics.texts.get("camera", condition.name)
 
 
 def _skeleton_level(
@@ -107,6 +113,8 @@ def _skeleton_level(
         return DiagnosticStatus.ERROR, condition.fault
     if condition.state != "active":
         return DiagnosticStatus.OK, condition.state
+    if idle := statistics.texts.get("idle"):
+        return DiagnosticStatus.OK, idle
     limits = config.diagnostics
     if statistics.age("published") > config.input.timeout:
         return DiagnosticStatus.STALE, "no skeletons are published"
@@ -133,11 +141,11 @@ def _memory() -> dict[str, str]:
     return values
 
 
-def _status(name: str, level: bytes, message: str, values: dict[str, str]) -> DiagnosticStatus:
+def _status(name: str, level: bytes, message: str, values: dict[str, str], hardware: str) -> DiagnosticStatus:
     return DiagnosticStatus(
         name=name,
         level=level,
         message=message,
-        hardware_id="unipose",
+        hardware_id=hardware,
         values=[KeyValue(key=key, value=value) for key, value in values.items()],
     )

@@ -149,8 +149,10 @@ def _documented(owner: type, name: str) -> str:
 def _descriptor(field: dataclasses.Field[Any], value: Any, read_only: bool) -> ParameterDescriptor:
     about = field.metadata
     unset = _unset(field.type)
-    note = "" if unset is None else f" ({unset!r}: not set)"
-    descriptor = ParameterDescriptor(description=about["description"] + note, read_only=read_only)
+    # ROS has no null: a description that says what None does says it of the number or text that stands for it.
+    said = about["description"].replace("'None'", repr(unset))
+    note = "" if unset is None or said != about["description"] else f" ({unset!r}: not set)"
+    descriptor = ParameterDescriptor(description=said + note, read_only=read_only)
     if about.get("choices"):
         descriptor.additional_constraints = _allowed(field, value)
         descriptor.dynamic_typing = any(word == "off" or word.isdigit() for word in about["choices"])  # see _meant
@@ -267,7 +269,7 @@ class MarkersConfig:
     bone_width: float = parameter(0.025, "width of the bone lines in meters", low=0.002, high=0.5)
     labels: bool = parameter(True, "write the id above the head")
     lifetime: float = parameter(
-        0.5, "seconds until RViz forgets a marker should the node die; 0 keeps it", low=0.0, high=60.0
+        2.0, "seconds until RViz forgets a marker should the node die; 0 keeps it", low=0.0, high=60.0
     )
 
 

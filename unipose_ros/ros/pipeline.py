@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import traceback
 from collections.abc import Callable
 
@@ -22,6 +23,8 @@ from unipose_ros.tracking import Tracker
 
 #: Stamps older or newer than this against the node's clock hint at a replay without simulated time.
 _CLOCK_GAP_MS = 10_000.0
+#: Seconds that the first calibration may take to come before its absence is an error.
+_INFO_PATIENCE_S = 2.0
 #: Remarks of the decoder that say why no depth is left.
 _EXPLAIN_EMPTY = {"cloud_outside", "depth_unit", "lens_model"}
 
@@ -65,6 +68,7 @@ class Pipeline:
         self._reporter = reporter
         self._reset = threading.Event()
         self._notice = ""
+        self._began = time.monotonic()
         # A frame begun under an older number is not published any more.
         self._generation = 0
         self._closed = False
@@ -83,7 +87,10 @@ class Pipeline:
         try:
             self._process(pair)
         except BadInputError as error:
-            self._reporter.drop(error.reason, str(error))
+            if error.reason == "no_camera_info" and time.monotonic() - self._began < _INFO_PATIENCE_S:
+                self._statistics.drop(error.reason)  # the first image may come before the first calibration
+            else:
+                self._reporter.drop(error.reason, str(error))
         except EstimatorError as error:
             self._reporter.drop("unsuitable_frame", str(error))
         except CameraError as error:
@@ -99,6 +106,7 @@ class Pipeline:
         self._forget_if_told()
         with clock.stage("decode"):
             frame = self._decoder.decode(pair)
+        self._statistics.say("camera", frame.frame_id)
         self._remark(frame)
         found, keypoints = self._upright.estimate(frame, clock)
         self._tell_notice()
@@ -159,11 +167,16 @@ class Pipeline:
         for event, count in self._tracker.counters.items():
             self._statistics.set(f"tracker: {event}", count)
         if abs(latency) > _CLOCK_GAP_MS:
-            self._reporter.note("clock_gap", _clock_gap(latency / 1e3))
+            self._reporter.note("clock_gap", _clock_gap(latency / 1e3, self._now_ns()))
 
 
-def _clock_gap(seconds: float) -> str:
+def _clock_gap(seconds: float, now_ns: int) -> str:
     """What images that are stamped long before or after the node's clock hint at."""
+    if now_ns == 0:
+        return (
+            "the node's clock stands at 0: its time is simulated (use_sim_time), and nobody publishes /clock; play the "
+            "recording with --clock, or set use_sim_time to false for a live camera"
+        )
     if seconds > 0:
         return (
             f"images are stamped {seconds:.1f} s before the node's clock; when replaying a recording, play it with "

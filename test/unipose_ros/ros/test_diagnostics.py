@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 from diagnostic_msgs.msg import DiagnosticStatus
 from ros_samples import Hand
 
@@ -117,3 +120,29 @@ def test_a_network_that_cannot_be_loaded_is_an_error() -> None:
     incoming, outgoing = statuses(Statistics(), Condition("/unipose", "unconfigured", fault=fault))
     assert incoming.level == OK
     assert (outgoing.level, outgoing.message) == (DiagnosticStatus.ERROR, fault)
+
+
+def test_each_cameras_status_names_its_camera() -> None:
+    statistics = Statistics()
+    before = build_diagnostics(0, Condition("/front/unipose", "active"), statistics, NodeConfig())
+    statistics.say("camera", "front_color_optical_frame")
+    after = build_diagnostics(0, Condition("/front/unipose", "active"), statistics, NodeConfig())
+    assert {status.hardware_id for status in before.status} == {"/front/unipose"}
+    assert {status.hardware_id for status in after.status} == {"front_color_optical_frame"}
+
+
+def test_resting_for_nobody_is_no_fault() -> None:
+    statistics = Statistics()
+    statistics.say("idle", "nobody subscribes")
+    array = build_diagnostics(0, Condition("/unipose", "active"), statistics, NodeConfig())
+    assert array.status[1].level == DiagnosticStatus.OK
+    assert array.status[1].message == "nobody subscribes"
+
+
+def test_the_shipped_aggregator_file_takes_our_names() -> None:
+    file = yaml.safe_load((Path(__file__).resolve().parents[3] / "config" / "diagnostic_aggregator.yaml").read_text())
+    groups = file["analyzers"]["ros__parameters"]
+    starts = [start for group in groups.values() if isinstance(group, dict) for start in group["startswith"]]
+    for name in ("/unipose", "/front/unipose", "/rear/unipose"):
+        (status, _) = build_diagnostics(0, Condition(name, "active"), Statistics(), NodeConfig()).status
+        assert sum(status.name.startswith(start) for start in starts) == 1

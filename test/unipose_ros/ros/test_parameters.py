@@ -71,7 +71,7 @@ def test_descriptions_ranges_and_what_cannot_change(context: rclpy.Context) -> N
     node = node_with(context)
     Parameters(node, Outer(), fixed=("fixed",))
     assert node.describe_parameter("inner.speed").description == "meters per second that are allowed."
-    assert node.describe_parameter("inner.seed").description.endswith("(-1: not set)")
+    assert node.describe_parameter("inner.seed").description == "number; -1 for another each time."
     assert node.describe_parameter("fixed.speed").read_only
     assert not node.describe_parameter("inner.speed").read_only
     assert node.describe_parameter("count").integer_range[0].to_value == 9
