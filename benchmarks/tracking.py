@@ -215,7 +215,7 @@ def detections(scene: Scene, rng: np.random.Generator) -> Iterator[Skeletons]:
         yield replace(
             skeletons(0, positions.astype(np.float32), status, ()),
             stamp_ns=ground_truth.stamp_ns,
-            modality="noisy ground_truth",
+            modality="noisy ground truth",
         )
 
 

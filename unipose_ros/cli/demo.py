@@ -1,9 +1,9 @@
-"""``unipose demo``: play a recording into the node over DDS, and show what comes out.
+"""``unipose demo``: run the node on a recording, over DDS, and draw what it publishes.
 
 Without ``--modality``, ``points`` runs and, where MoveNet's weights are, ``lookup`` after it, and the
-images show both. Leaves in the output folder: ``summary.json``, ``demo.png``, ``demo.mp4``, for every
+images show both. Writes to the output folder: ``summary.json``, ``demo.png``, ``demo.mp4``, for every
 modality ``<modality>/output_bag`` (what the node published), and ``logs``. The files of an earlier
-demo are replaced; in a folder that holds anything else nothing is touched.
+demo are replaced; a folder with other files is refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from unipose_ros.cli.demo_images import write_images
 from unipose_ros.cli.demo_run import DemoRun, Playing, plan, run_demo, run_files
-from unipose_ros.cli.options import add_topic_options, chosen_topics
+from unipose_ros.cli.options import add_topic_options, chosen_topics, description
 from unipose_ros.cli.processes import ProcessError
 from unipose_ros.cli.refusals import refuse
 from unipose_ros.cli.summary import Received, summarize
@@ -96,7 +96,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("unipose demo", description=__doc__)
+    parser = argparse.ArgumentParser("unipose demo", description=description(__doc__))
     parser.add_argument(
         "--bag", type=Path, help="rosbag2 recording (folder, .mcap or .db3); default: two people walking"
     )
@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         default=Path("demo_output"),
         help="folder: new, empty, or an earlier demo's (default: %(default)s)",
     )
-    parser.add_argument("--modality", metavar="NAME", help=f"show this one alone: {', '.join(MODALITIES)}")
+    parser.add_argument("--modality", metavar="NAME", help=f"run only this modality: {', '.join(MODALITIES)}")
     add_topic_options(parser)
     return parser
 

@@ -1,4 +1,4 @@
-"""``unipose doctor``: what this machine has, what is missing, and what to do about it."""
+"""``unipose doctor``: check this machine: what is installed, what is missing, and how to fix it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
 
+from unipose_ros.cli.options import description
 from unipose_ros.cli.packages import PURPOSES, remedy
 from unipose_ros.resources import __version__
 
@@ -37,7 +38,7 @@ class Finding:
 
 def main(argv: Sequence[str]) -> int:
     """Print the findings; 1 when something necessary is missing."""
-    argparse.ArgumentParser("unipose doctor", description=__doc__).parse_args(argv)
+    argparse.ArgumentParser("unipose doctor", description=description(__doc__)).parse_args(argv)
     findings = [finding for check in CHECKS for finding in _findings(check)]
     for finding in findings:
         print(f"{finding.level.upper():>4}  {finding.what:<22} {finding.detail}")

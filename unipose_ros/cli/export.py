@@ -12,6 +12,7 @@ from pathlib import Path
 
 from unipose_ros.backends import BackendError
 from unipose_ros.backends.inference import export_network
+from unipose_ros.cli.options import description
 from unipose_ros.cli.refusals import refuse
 from unipose_ros.estimator import EstimatorConfig, WeightsConfig
 from unipose_ros.modalities.factory import weights_file
@@ -23,11 +24,11 @@ from unipose_ros.resources import resource_path
 def main(argv: Sequence[str]) -> int:
     """Export; 1 when a network cannot be had, or its export differs from it."""
     networks = [field.name for field in fields(WeightsConfig)]
-    parser = argparse.ArgumentParser("unipose export", description=__doc__)
-    parser.add_argument("network", nargs="?", choices=networks)
+    parser = argparse.ArgumentParser("unipose export", description=description(__doc__))
+    parser.add_argument("network", nargs="?", choices=networks, help="name of the network")
     parser.add_argument("--all", action="store_true", help="every shipped network")
     parser.add_argument("--graphs", action="store_true", help="make weights/graphs anew, after a change of a network")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="default: the shipped ones")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights file (default: the shipped one)")
     parser.add_argument("--output", type=Path, metavar="PATH",
                         help="file, with --all folder; default: NETWORK.onnx in this folder")  # fmt: skip
     options = parser.parse_args(argv)

@@ -28,23 +28,25 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {
-    "calibrate": Command("unipose_training.evaluation.calibrate", "fit covariances and confidences to real errors"),
-    "data": Command("unipose_training.datasets.check", "check a copy of a published data set"),
-    "demo": Command("unipose_ros.cli.demo", "play a recording into the node and show what comes out"),
+    "calibrate": Command("unipose_training.evaluation.calibrate", "fit covariances and confidences to measured errors"),
+    "data": Command("unipose_training.datasets.check", "check a local copy of a public data set"),
+    "demo": Command("unipose_ros.cli.demo", "run the node on a recording; images, video and a summary"),
     "doctor": Command("unipose_ros.cli.doctor", "check this machine: packages, weights, GPU, DDS settings"),
     "evaluate": Command(
-        "unipose_training.evaluation.command", "evaluate a modality on recordings, with report and video"
+        "unipose_training.evaluation.command", "evaluate a modality on recordings or data sets; report and video"
     ),
     "export": Command("unipose_ros.cli.export", "write a trained network as an ONNX file"),
     "download": Command("unipose_ros.cli.download", "download and convert weights that are not shipped"),
-    "import-frames": Command("unipose_training.datasets.real_frames", "turn folders of RGB-D frames into recordings"),
-    "pseudo-label": Command("unipose_training.labeling.command", "run a 2D network on recordings, for training"),
-    "record-synthetic": Command(
-        "unipose_training.synthetic.record", "render people into a recording with 3D ground truth"
+    "import-frames": Command("unipose_training.datasets.real_frames", "convert folders of RGB-D frames to recordings"),
+    "pseudo-label": Command(
+        "unipose_training.labeling.command", "label people in recordings with a 2D keypoint network"
     ),
-    "ordinal-depth": Command("unipose_training.ordinal_depth.command", "order keypoints in depth by perspective"),
-    "crops": Command("unipose_training.samples.command", "cut people out of labeled recordings, for training"),
-    "train": Command("unipose_training.recipes.command", "train a network; without a recipe, list them"),
+    "record-synthetic": Command(
+        "unipose_training.synthetic.record", "render people into a recording, with 3D ground truth"
+    ),
+    "ordinal-depth": Command("unipose_training.ordinal_depth.command", "derive ordinal depth labels from 2D poses"),
+    "crops": Command("unipose_training.samples.command", "build a training set: person crops from recordings"),
+    "train": Command("unipose_training.recipes.command", "train a network; without a recipe, list the recipes"),
 }
 
 

@@ -14,12 +14,21 @@ def add_topic_options(parser: argparse.ArgumentParser) -> None:
     """``--color TOPIC``, ``--depth-info TOPIC`` and so on, one for each role of a recording."""
     for role in _ROLES:
         flag = "--" + role.replace("_", "-")
-        parser.add_argument(flag, metavar="TOPIC", help="the recording's topic; default: found by type and name")
+        parser.add_argument(flag, metavar="TOPIC", help="topic in the recording (default: found by type and name)")
 
 
 def chosen_topics(options: argparse.Namespace) -> RgbdTopics:
     """What the user has named with :func:`add_topic_options`."""
     return RgbdTopics(**{role: getattr(options, role) for role in _ROLES})
+
+
+def description(doc: str | None) -> str:
+    """A module's docstring as its command's help: without the command's name and without markup."""
+    text = (doc or "").strip()
+    name, separator, rest = text.partition("``: ")
+    if separator and name.startswith("``unipose "):
+        text = rest[:1].upper() + rest[1:]
+    return text.replace("``", "'")
 
 
 def positive(text: str) -> int:

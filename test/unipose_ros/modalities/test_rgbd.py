@@ -41,22 +41,28 @@ class TrueKeypoints:
         self.calls = 0
         self.change: Callable[[Keypoints2D], Keypoints2D] = lambda seen: seen
 
-    def show(self, camera: Camera, truth: Skeletons) -> None:
+    def show(self, camera: Camera, ground_truth: Skeletons) -> None:
         """What the next image shows."""
-        pixels = np.full((len(truth), 17, 2), np.nan, np.float32)
-        confidences = np.zeros((len(truth), 17), np.float32)
+        pixels = np.full((len(ground_truth), 17, 2), np.nan, np.float32)
+        confidences = np.zeros((len(ground_truth), 17), np.float32)
         for name in _LIMBS:
             *side, part = name.split("_")
             joint = ITOP15.index("_".join([*side, _ITOP_NAME.get(part, part)]))
-            pixels[:, COCO17.index(name)] = project(camera, truth.positions[:, joint])
-            confidences[:, COCO17.index(name)] = np.where(truth.status[:, joint] == JointStatus.MEASURED, 0.8, 0.4)
-        across = np.diff(truth.positions[:, [ITOP15.index(f"{s}_shoulder") for s in ("right", "left")]], axis=1)[:, 0]
+            pixels[:, COCO17.index(name)] = project(camera, ground_truth.positions[:, joint])
+            confidences[:, COCO17.index(name)] = np.where(
+                ground_truth.status[:, joint] == JointStatus.MEASURED,
+                0.8,
+                0.4,
+            )
+        across = np.diff(ground_truth.positions[:, [ITOP15.index(f"{s}_shoulder") for s in ("right", "left")]], axis=1)[
+            :, 0
+        ]
         across *= 0.075 / np.linalg.norm(across, axis=-1, keepdims=True)
         for ear, sign in zip(_EARS, (1, -1), strict=True):
-            pixels[:, ear] = project(camera, truth.positions[:, ITOP15.index("head")] + sign * across)
+            pixels[:, ear] = project(camera, ground_truth.positions[:, ITOP15.index("head")] + sign * across)
             confidences[:, ear] = 0.7
         boxes = np.concatenate([np.nanmin(pixels, axis=1), np.nanmax(pixels, axis=1)], axis=1)
-        self._seen = Keypoints2D(pixels, confidences, np.full(len(truth), 0.9, np.float32), boxes)
+        self._seen = Keypoints2D(pixels, confidences, np.full(len(ground_truth), 0.9, np.float32), boxes)
 
     def __call__(self, image: NDArray[np.uint8]) -> Keypoints2D:
         self.calls += 1
@@ -67,9 +73,9 @@ class TrueKeypoints:
 def walk() -> list[Labeled]:
     """Twelve frames of the demo, two people in each."""
     (clip,) = open_clips(resource_path("demo", "walk"))
-    truth = {people.stamp_ns: people for people in clip.truth()}
-    frames = [frame for frame in clip.frames() if frame.stamp_ns in truth]
-    return [(frame, truth[frame.stamp_ns]) for frame in frames[24:36]]
+    ground_truth = {people.stamp_ns: people for people in clip.ground_truth()}
+    frames = [frame for frame in clip.frames() if frame.stamp_ns in ground_truth]
+    return [(frame, ground_truth[frame.stamp_ns]) for frame in frames[24:36]]
 
 
 @pytest.fixture(scope="module")
@@ -94,21 +100,21 @@ def machine(loaded: PoseEstimator, detector: TrueKeypoints) -> PoseEstimator:
 
 def run(machine: PoseEstimator, detector: TrueKeypoints, frames: list[Labeled]) -> list[Skeletons]:
     found = []
-    for frame, truth in frames:
-        detector.show(frame.camera, truth)
+    for frame, ground_truth in frames:
+        detector.show(frame.camera, ground_truth)
         found.append(machine.estimate(frame))
     return found
 
 
-def in_order(found: Skeletons, truth: Skeletons) -> NDArray[np.float64]:
+def in_order(found: Skeletons, ground_truth: Skeletons) -> NDArray[np.float64]:
     """(N, 15, 3) the pose nearest to each true person."""
-    apart = np.linalg.norm(found.positions[:, None].astype(np.float64) - truth.positions[None], axis=-1)
+    apart = np.linalg.norm(found.positions[:, None].astype(np.float64) - ground_truth.positions[None], axis=-1)
     return np.asarray(found.positions[apart.mean(axis=-1).argmin(axis=0)], np.float64)
 
 
-def errors(found: Skeletons, truth: Skeletons) -> NDArray[np.float64]:
+def errors(found: Skeletons, ground_truth: Skeletons) -> NDArray[np.float64]:
     """(N, 15) meters of each true person's joints to the pose nearest to them."""
-    return np.asarray(np.linalg.norm(in_order(found, truth) - truth.positions, axis=-1))
+    return np.asarray(np.linalg.norm(in_order(found, ground_truth) - ground_truth.positions, axis=-1))
 
 
 def test_everybody_is_estimated_to_centimeters(
@@ -119,7 +125,7 @@ def test_everybody_is_estimated_to_centimeters(
     found = run(machine, detector, walk)
     assert [len(people) for people in found] == [2] * len(walk)
     assert {people.modality for people in found} == {"rgbd"}
-    off = np.concatenate([errors(people, truth) for people, (_, truth) in zip(found, walk, strict=True)])
+    off = np.concatenate([errors(people, ground_truth) for people, (_, ground_truth) in zip(found, walk, strict=True)])
     assert np.median(off) < 0.04
     assert off.mean() < 0.06
     for people in found:
@@ -144,9 +150,12 @@ def test_a_wrong_keypoint_drags_its_joint_along_by_a_fraction_of_the_way(
     detector.change = displaced
     moved = run(machine, detector, walk[:4])
     fractions = []
-    for before, after, (frame, truth) in zip(plain, moved, walk[:4], strict=True):
-        shift = np.linalg.norm(in_order(after, truth)[:, hand] - in_order(before, truth)[:, hand], axis=-1)
-        fractions.append(shift / (np.hypot(70, 50) * truth.positions[:, hand, 2] / frame.camera.fx))
+    for before, after, (frame, ground_truth) in zip(plain, moved, walk[:4], strict=True):
+        shift = np.linalg.norm(
+            in_order(after, ground_truth)[:, hand] - in_order(before, ground_truth)[:, hand],
+            axis=-1,
+        )
+        fractions.append(shift / (np.hypot(70, 50) * ground_truth.positions[:, hand, 2] / frame.camera.fx))
     assert np.median(fractions) < 1 / 3
 
 
@@ -166,9 +175,9 @@ def test_keypoints_with_sides_exchanged_do_not_exchange_the_body(
         found.append(tracker.update(seen))
         machine.follow(found[-1])
     mirror = np.array(ITOP15.mirror)
-    for people, (_, truth) in zip(found, walk[:8], strict=True):
-        crossed = replace(truth, positions=truth.positions[:, mirror])
-        assert (errors(people, truth).mean(axis=1) < errors(people, crossed).mean(axis=1)).all()
+    for people, (_, ground_truth) in zip(found, walk[:8], strict=True):
+        crossed = replace(ground_truth, positions=ground_truth.positions[:, mirror])
+        assert (errors(people, ground_truth).mean(axis=1) < errors(people, crossed).mean(axis=1)).all()
 
 
 @pytest.mark.parametrize(("confidence", "people"), [(0.5, 2), (0.05, 0)])
@@ -196,9 +205,9 @@ def test_pictures_of_people_and_depth_from_behind_them_are_left_out_by_their_siz
     machine: PoseEstimator, detector: TrueKeypoints, walk: list[Labeled], distance: float
 ) -> None:
     """People in color before a wall that is all that depth shows: half a meter tall, or giants."""
-    frame, truth = walk[0]
+    frame, ground_truth = walk[0]
     assert frame.depth is not None
-    (found,) = run(machine, detector, [(replace(frame, depth=np.full_like(frame.depth, distance)), truth)])
+    (found,) = run(machine, detector, [(replace(frame, depth=np.full_like(frame.depth, distance)), ground_truth)])
     assert len(found) == 0
     assert machine.counters["people of implausible size"] >= 2
 
@@ -206,15 +215,15 @@ def test_pictures_of_people_and_depth_from_behind_them_are_left_out_by_their_siz
 def test_who_is_seen_in_color_where_depth_reads_nothing_is_left_out_and_counted(
     machine: PoseEstimator, detector: TrueKeypoints, walk: list[Labeled]
 ) -> None:
-    frame, truth = walk[0]
+    frame, ground_truth = walk[0]
     assert frame.depth is not None
     hole = frame.depth.copy()
-    left = truth.positions[:, 0, 0].argmin()
-    middle = int(project(frame.camera, truth.positions.mean(axis=1))[:, 0].mean())
+    left = ground_truth.positions[:, 0, 0].argmin()
+    middle = int(project(frame.camera, ground_truth.positions.mean(axis=1))[:, 0].mean())
     hole[:, :middle] = 0
-    (found,) = run(machine, detector, [(replace(frame, depth=hole), truth)])
+    (found,) = run(machine, detector, [(replace(frame, depth=hole), ground_truth)])
     assert len(found) == 1
-    assert np.linalg.norm(found.positions[0].mean(axis=0) - truth.positions[left].mean(axis=0)) > 0.5
+    assert np.linalg.norm(found.positions[0].mean(axis=0) - ground_truth.positions[left].mean(axis=0)) > 0.5
     assert machine.counters["people without depth"] == 1
 
 
@@ -224,15 +233,17 @@ def test_keypoints_are_followed_between_runs_of_the_2d_network(detector: TrueKey
     estimator = PoseEstimator(config, detector)
     found = run(estimator, detector, walk[:9])
     assert detector.calls == 3
-    off = np.concatenate([errors(people, truth) for people, (_, truth) in zip(found, walk[:9], strict=True)])
+    off = np.concatenate(
+        [errors(people, ground_truth) for people, (_, ground_truth) in zip(found, walk[:9], strict=True)],
+    )
     assert [len(people) for people in found] == [2] * 9
     assert np.median(off) < 0.05
     estimator.close()
 
 
 def test_without_color_depth_goes_on_alone_with_a_notice(machine: PoseEstimator, walk: list[Labeled]) -> None:
-    frame, truth = walk[0]
+    frame, ground_truth = walk[0]
     found = machine.estimate(replace(frame, color=None))
-    assert len(found) == len(truth)
+    assert len(found) == len(ground_truth)
     assert found.modality == "points"
     assert machine.notice

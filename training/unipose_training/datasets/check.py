@@ -1,4 +1,4 @@
-"""Does a copy of a data set hold what was published, and do its labels lie on its images?"""
+"""Compare a copy of a data set with the published counts, and draw its labels on its images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import project
-from unipose_ros.cli.options import positive
+from unipose_ros.cli.options import description, positive
 from unipose_ros.cli.refusals import describe, refuse
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.image_files import write_image
@@ -364,12 +364,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("unipose data")
     actions = parser.add_subparsers(dest="action", required=True)
     check = actions.add_parser(
-        "check", help="count and look", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "check",
+        help="compare counts with the published ones and draw labels on images",
+        description=description(__doc__),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    check.add_argument("--dataset", required=True, choices=sorted(INVENTORIES))
+    check.add_argument("--dataset", required=True, choices=sorted(INVENTORIES), help="name of the data set")
     check.add_argument("--root", required=True, type=Path, metavar="DIR", help="folder of the data set")
-    check.add_argument("--output", type=Path, default=Path("overview.png"), metavar="PNG")
-    check.add_argument("--samples", type=positive, default=12, metavar="N", help="to draw (default: %(default)s)")
+    check.add_argument(
+        "--output", type=Path, default=Path("overview.png"), metavar="PNG", help="image to write (default: %(default)s)"
+    )
+    check.add_argument(
+        "--samples", type=positive, default=12, metavar="N", help="number of samples to draw (default: %(default)s)"
+    )
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Turn RGB-D frames of real people into a recording that the node and the demo can play.
+"""``unipose import-frames``: convert RGB-D frames of real people to a recording that the node and the demo can play.
 
 Formats: ``lmb`` (folder with color.png and depth.png), ``uva`` (folder with 0000000000.jpg and
 0000000000_depth.png, ...), ``dih`` (.npy), ``pcd`` (organized cloud), ``folder`` (clip/rgb,
@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from unipose_ros.camera import Camera
+from unipose_ros.cli.options import description
 from unipose_ros.cli.refusals import refuse
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.images import to_meters
@@ -140,16 +141,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="unipose import-frames", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="unipose import-frames",
+        description=description(__doc__),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("format", choices=sorted(FORMATS))
+    parser.add_argument("format", choices=sorted(FORMATS), help="format of the source")
     parser.add_argument("source", type=Path, help="file or folder of that format")
-    parser.add_argument("output", type=Path, help="bag folder or clip folder to make")
-    parser.add_argument("--to", choices=("bag", "folder"), default="bag")
+    parser.add_argument("output", type=Path, help="bag folder or clip folder to write")
+    parser.add_argument("--to", choices=("bag", "folder"), default="bag", help="what to write (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=30.0, help="frames per second where the source has no stamps")
-    parser.add_argument("--count", type=int, default=0, help="frames to take; a single frame is repeated (default all)")
+    parser.add_argument(
+        "--count", type=int, default=0, help="number of frames; a single frame is repeated (default: all)"
+    )
     parser.add_argument("--raw", action="store_true", help="raw images instead of JPEG and compressedDepth")
-    parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap")
+    parser.add_argument(
+        "--storage", choices=("mcap", "sqlite3"), default="mcap", help="storage of the bag (default: %(default)s)"
+    )
     return parser
 
 

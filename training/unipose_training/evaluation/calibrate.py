@@ -1,4 +1,4 @@
-"""``unipose calibrate``: make covariances and confidences as large as errors are on real people and on renders.
+"""``unipose calibrate``: fit covariances and confidences to the errors measured on real people and on renders.
 
 Errors are taken where a set has 3D ground truth, and across the ray where a 2D network detects the same people (not of
 modalities that place their joints on its keypoints). Every set counts alike. The printed table evaluates each set by a
@@ -20,7 +20,7 @@ import yaml
 from tqdm import tqdm
 
 from unipose_ros.backends import BackendError
-from unipose_ros.cli.options import positive
+from unipose_ros.cli.options import description, positive
 from unipose_ros.detection.movenet import load_movenet
 from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator, WeightsConfig
 from unipose_ros.files import write_atomic
@@ -61,18 +61,32 @@ def main(argv: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "unipose calibrate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "unipose calibrate", description=description(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--root", type=Path, required=True, metavar="DIR", help="folder of the real frames (docs/datasets.md)")
+    add(
+        "--root", type=Path, required=True, metavar="DIR", help="folder of the real frames (docs/reference/datasets.md)"
+    )
     add("--clips", type=Path, nargs="*", default=[], metavar="PATH", help="renders, not of a benchmark: bags or shards")
-    add("--stream", type=int, default=0, metavar="N", help="render so many frames besides")
+    add("--stream", type=int, default=0, metavar="N", help="also render N frames")
     add("--modality", default="points", help="as for evaluate, several with commas between (default: %(default)s)")
-    add("--every", type=positive, default=10, metavar="N", help="frames of a sequence; one of so many counts")
-    add("--clip-frames", type=positive, default=2, metavar="N", help="of each rendered clip (default: %(default)s)")
+    add(
+        "--every",
+        type=positive,
+        default=10,
+        metavar="N",
+        help="use every N-th frame of a sequence (default: %(default)s)",
+    )
+    add(
+        "--clip-frames",
+        type=positive,
+        default=2,
+        metavar="N",
+        help="frames of each rendered clip (default: %(default)s)",
+    )
     add("--weights", action="append", default=[], metavar="NAME=FILE", help="weights instead of the shipped ones")
-    add("--write", action="store_true", help="into config/calibration.yaml")
-    add("--write-weights", action="store_true", help="into the model card of the weights that --weights names")
+    add("--write", action="store_true", help="write config/calibration.yaml")
+    add("--write-weights", action="store_true", help="write into the model card of the file given by --weights")
     add("--output", type=Path, metavar="MD", help="file for the table")
     return parser
 

@@ -1,9 +1,9 @@
 """``unipose evaluate``: evaluate a modality on recordings or on a data set.
 
 Every frame goes through the estimator and the tracker that the node uses, without ROS and
-without a clock. Leaves in the output folder: ``metrics.json``, ``report.html`` and
-``comparison.mp4``, predictions beside the ground truth where the recording has it. Those of an
-earlier evaluation are replaced, other files of these names are not.
+without a clock. Writes to the output folder: ``metrics.json``, ``report.html`` and
+``comparison.mp4`` (predictions beside the ground truth, where there is any). Results of an earlier
+evaluation are replaced; other files of these names are kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from unipose_ros.backends import BACKENDS, BackendError
-from unipose_ros.cli.options import add_topic_options, chosen_topics, positive
+from unipose_ros.cli.options import add_topic_options, chosen_topics, description, positive
 from unipose_ros.cli.refusals import refuse
 from unipose_ros.config import PERSON_DETECTORS
 from unipose_ros.detection import DetectionConfig
@@ -73,13 +73,20 @@ _VIDEO = "comparison.mp4"
 def add_data_set_options(parser: argparse.ArgumentParser) -> None:
     """What names a data set, and predictions for it."""
     group = parser.add_argument_group("data sets, instead of recordings")
-    group.add_argument("--dataset", choices=sorted([*DATA_SETS, _COCO, _HUMAN36M]), help="in its publishers' own files")
+    group.add_argument(
+        "--dataset", choices=sorted([*DATA_SETS, _COCO, _HUMAN36M]), help="a public data set, in its own file format"
+    )
     group.add_argument("--root", type=Path, metavar="DIR", help="folder of the data set")
     group.add_argument(
-        "--subset", default="", help="part of it, such as side/test of itop (docs/reference/datasets.md)"
+        "--subset", default="", help="a part of it, such as side/test of itop (docs/reference/datasets.md)"
     )
-    group.add_argument("--predictions", type=Path, metavar="FILE", help="score these instead, for itop or coco")
-    group.add_argument("--coordinates", choices=COORDINATES, default="", help="of the predictions; default by suffix")
+    group.add_argument("--predictions", type=Path, metavar="FILE", help="predictions to score instead (itop, coco)")
+    group.add_argument(
+        "--coordinates",
+        choices=COORDINATES,
+        default="",
+        help="coordinates of the predictions (default: by file suffix)",
+    )
 
 
 def has_own_protocol(options: argparse.Namespace) -> bool:
@@ -226,7 +233,7 @@ def _logged_once(package: str) -> Iterator[None]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "unipose evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "unipose evaluate", description=description(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add(
@@ -245,19 +252,19 @@ def _parser() -> argparse.ArgumentParser:
         "several with commas between, also MODALITY/DETECTOR, MODALITY/no-depth and all",
     )
     add("--output", type=Path, default=Path("evaluation"), help="folder for the results (default: %(default)s)")
-    add("--no-tracking", action="store_true", help="evaluate each frame for itself: no ids, no smoothing")
+    add("--no-tracking", action="store_true", help="estimate each frame on its own: no ids, no smoothing")
     add("--limit", type=positive, metavar="N", help="at most the first N frames of each recording")
-    add("--joint-set", choices=sorted(JOINT_SETS), help="to evaluate in (default: that of the predictions)")
+    add("--joint-set", choices=sorted(JOINT_SETS), help="joint set of the metrics (default: that of the predictions)")
     add(
         "--camera-poses",
         type=Path,
         metavar="YAML",
-        help="poses of cameras that saw the same scene: 'name: [4x4 by rows]'",
+        help="poses of cameras on the same scene: 'name: [4x4 by rows]'",
     )
     add("--no-video", action="store_true", help="do not write comparison.mp4")
     add("--device", default="auto", help="where networks run: auto, cpu, cuda or cuda:N (default: %(default)s)")
-    add("--backend", choices=("auto", *BACKENDS), default="auto", help="what runs networks (default: %(default)s)")
-    add("--detector", choices=PERSON_DETECTORS, default="auto", help="who says where people are (default: %(default)s)")
+    add("--backend", choices=("auto", *BACKENDS), default="auto", help="inference runtime (default: %(default)s)")
+    add("--detector", choices=PERSON_DETECTORS, default="auto", help="person detector (default: %(default)s)")
     add(
         "--weights",
         action="append",

@@ -1,7 +1,7 @@
-"""``unipose pseudo-label``: a 2D teacher looks at recordings, shards or a data set; training learns from what it saw.
+"""``unipose pseudo-label``: label people in recordings, shards or a data set with a 2D keypoint network, for training.
 
-For each clip a file ``NAME.keypoints.npz`` appears in the output folder when it is complete. The same
-command goes on where it was stopped. Clips that cannot be read are reported and passed over.
+Writes one file ``NAME.keypoints.npz`` per clip to the output folder. An interrupted command resumes when it is
+repeated. Clips that cannot be read are reported and skipped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from unipose_ros.backends import BackendError
-from unipose_ros.cli.options import add_topic_options, positive
+from unipose_ros.cli.options import add_topic_options, description, positive
 from unipose_ros.cli.refusals import refuse
 from unipose_ros.files import exclusive, remove_partial_files, write_atomic
 from unipose_ros.networks.weights import WeightsError
@@ -142,15 +142,15 @@ def _sole_use(folder: Path) -> Iterator[None]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "unipose pseudo-label", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "unipose pseudo-label", description=description(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add_clip_options(parser)
     add("--output", type=Path, required=True, metavar="DIR", help="folder for the labels")
-    add("--workers", type=positive, default=1, metavar="N", help="that label side by side (default: %(default)s)")
-    add("--engine", choices=sorted(ENGINES), default="processes", help="who runs them (default: %(default)s)")
-    add("--every", type=positive, default=1, metavar="K", help="look at each K-th frame (default: %(default)s)")
-    add("--render-depth", action="store_true", help="show depth as an image, for data without color")
+    add("--workers", type=positive, default=1, metavar="N", help="number of parallel workers (default: %(default)s)")
+    add("--engine", choices=sorted(ENGINES), default="processes", help="what runs the workers (default: %(default)s)")
+    add("--every", type=positive, default=1, metavar="K", help="label every K-th frame (default: %(default)s)")
+    add("--render-depth", action="store_true", help="render depth as the network's input, for data without color")
     add("--device", default="cpu", help="where the network runs: cpu, cuda or auto (default: %(default)s)")
     add_topic_options(parser)
     return parser

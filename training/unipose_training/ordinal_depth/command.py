@@ -1,4 +1,4 @@
-"""``unipose ordinal-depth``: which keypoints are nearer, read off 2D poses by perspective.
+"""``unipose ordinal-depth``: derive ordinal depth labels (which keypoint is nearer) from 2D poses by perspective.
 
 Reads keypoint files of COCO's layout (COCO, CrowdPose, PoseTrack 2018) and MPII's as a list, and
 writes one COCO file with the depth orders of all their images, for ``unipose train wsp``.
@@ -13,6 +13,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from unipose_ros.cli.options import description
 from unipose_ros.cli.refusals import refuse
 from unipose_training.datasets.errors import DataError
 from unipose_training.engine.config import ConfigError, load_config
@@ -58,10 +59,12 @@ def source(text: str) -> Source:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "unipose ordinal-depth", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "unipose ordinal-depth", description=description(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("sources", nargs="+", type=source, metavar="NAME=LABELS:IMAGES")
-    parser.add_argument("--output", required=True, type=Path, metavar="JSON")
+    parser.add_argument(
+        "sources", nargs="+", type=source, metavar="NAME=LABELS:IMAGES", help="label file and image folder"
+    )
+    parser.add_argument("--output", required=True, type=Path, metavar="JSON", help="label file to write")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="a limit of the rules, such as nearer=0.2"
     )

@@ -32,16 +32,19 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    "camerapose": Recipe("unipose_training.recipes.camerapose", "lift keypoints to 3D, or refine them"),
-    "depth": Recipe("unipose_training.recipes.supervised", "depth network with ground truth of rendered people"),
-    "detector": Recipe("unipose_training.recipes.detector", "person detector for depth images"),
-    "distill": Recipe("unipose_training.recipes.distill", "depth, rgb or points network from pseudo ground_truth"),
-    "weak_points": Recipe("unipose_training.recipes.weak_points", "points network from 2D keypoints and depth"),
-    "points": Recipe("unipose_training.recipes.supervised", "points network with ground truth of rendered people"),
-    "supervised": Recipe("unipose_training.recipes.supervised", "points, depth or rgb network with 3D ground_truth"),
-    "wsp": Recipe(
-        "unipose_training.recipes.wsp", "rgb network: pre-training by ordinal depth (which of two points is nearer)"
+    "camerapose": Recipe(
+        "unipose_training.recipes.camerapose", "train the keypoint lifter or refiner on motion capture"
     ),
+    "depth": Recipe("unipose_training.recipes.supervised", "train the depth network on rendered people"),
+    "detector": Recipe("unipose_training.recipes.detector", "train the person detector for depth images"),
+    "distill": Recipe("unipose_training.recipes.distill", "distill a teacher into a depth, rgb or points network"),
+    "weak_points": Recipe("unipose_training.recipes.weak_points", "train the points network on 2D keypoints and depth"),
+    "points": Recipe("unipose_training.recipes.supervised", "train the points network on rendered people"),
+    "supervised": Recipe(
+        "unipose_training.recipes.supervised",
+        "train a points, depth or rgb network on 3D ground truth",
+    ),
+    "wsp": Recipe("unipose_training.recipes.wsp", "pre-train the rgb network on ordinal depth"),
 }
 
 

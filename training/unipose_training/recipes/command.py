@@ -1,7 +1,7 @@
-"""``unipose train RECIPE``: train a network; the same command goes on with a run that was broken off.
+"""``unipose train RECIPE``: train a network. An interrupted run resumes when the command is repeated.
 
-Leaves in the output folder: the weights, ``config.yaml``, ``checkpoint.pt``, ``metrics.csv``,
-``curves.png`` and ``tensorboard/``. Ctrl-C ends the run after the step, with a checkpoint.
+Writes to the output folder: the weights, ``config.yaml``, ``checkpoint.pt``, ``metrics.csv``,
+``curves.png`` and ``tensorboard/``. Ctrl-C ends the run after the current step, with a checkpoint.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from unipose_ros.cli.options import description
 from unipose_ros.cli.refusals import refuse
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RecordingError
@@ -51,14 +52,17 @@ def main(argv: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "unipose train", description=__doc__, epilog=_recipes(), formatter_class=argparse.RawDescriptionHelpFormatter
+        "unipose train",
+        description=description(__doc__),
+        epilog=_recipes(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("recipe", nargs="?", metavar="RECIPE", help="what to train; without it, the recipes are listed")
+    add("recipe", nargs="?", metavar="RECIPE", help="name of the recipe; without it, the recipes are listed")
     add("settings", nargs="*", metavar="KEY=VALUE", help="fields of the configuration, e.g. run.steps=20000")
     add("--config", type=Path, metavar="YAML", help="default: config/training/RECIPE.yaml of the package")
     add("--output", type=Path, metavar="DIR", help="folder of the run (default: runs/RECIPE)")
-    add("--allow-config-change", action="store_true", help="go on with a run although its configuration was another")
+    add("--allow-config-change", action="store_true", help="resume a run with a changed configuration")
     return parser
 
 

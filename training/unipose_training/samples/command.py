@@ -1,7 +1,7 @@
-"""``unipose crops``: cut the people out of recordings, shards or a data set, for training.
+"""``unipose crops``: build a training set: crops of the people in recordings, shards or a data set.
 
-The same command goes on where it was stopped, and adds clips that are new. Clips that cannot be
-read, or have no labels, are reported and passed over.
+An interrupted command resumes when it is repeated, and new clips are added. Clips that cannot be read, or have no
+labels, are reported and skipped.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unipose_ros.backends import BackendError
-from unipose_ros.cli.options import add_topic_options, positive
+from unipose_ros.cli.options import add_topic_options, description, positive
 from unipose_ros.cli.refusals import refuse
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RecordingError
@@ -90,20 +90,28 @@ def _report(store: SampleStore, damaged: dict[str, str]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "unipose crops", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "unipose crops", description=description(__doc__), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add_clip_options(parser)
     people = parser.add_mutually_exclusive_group(required=True)
     people.add_argument(
-        "--labels", type=Path, metavar="DIR", help="what a 2D network detected: folder of unipose pseudo-label"
+        "--labels", type=Path, metavar="DIR", help="pseudo-labels: output folder of unipose pseudo-label"
     )
-    people.add_argument("--keypoint-detector", choices=sorted(_TEACHERS), help="run a 2D network on color now")
     people.add_argument(
-        "--boxes", choices=["ground-truth"], help="where the 3D ground truth says; for supervised recipes alone"
+        "--keypoint-detector", choices=sorted(_TEACHERS), help="run this 2D network on the color images now"
     )
-    add("--output", type=Path, required=True, metavar="DIR", help="folder of the samples")
-    add("--workers", type=positive, default=1, metavar="N", help="processes (default: %(default)s)")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. with_color=false, points.points=4096")
+    people.add_argument(
+        "--boxes", choices=["ground-truth"], help="boxes around the 3D ground truth; for supervised recipes only"
+    )
+    add("--output", type=Path, required=True, metavar="DIR", help="folder for the samples")
+    add("--workers", type=positive, default=1, metavar="N", help="number of processes (default: %(default)s)")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting, e.g. with_color=false, points.points=4096",
+    )
     add_topic_options(parser)
     return parser

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from unipose_ros.cli.options import description
 from unipose_ros.cli.refusals import refuse
 from unipose_ros.recordings import BagWriter, RecordingError
 from unipose_ros.recordings.writer import complete_recording
@@ -73,27 +74,37 @@ def default_motions() -> Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="unipose record-synthetic", description=__doc__)
+    parser = argparse.ArgumentParser(prog="unipose record-synthetic", description=description(__doc__))
     add = parser.add_argument
-    add("output", type=Path, nargs="?", help="folder to make")
-    add("--out", type=Path, help="the same, by name")
+    add("output", type=Path, nargs="?", help="folder to write")
+    add("--out", type=Path, help="the same as an option")
     add("--motions", type=Path, help="pybullet wheel, or folder of DeepMimic clips (default: the installed pybullet)")
     add("--clothes", type=Path, help="folder of MakeHuman garments (.mhclo and .obj)")
-    add("--seed", type=int, default=WalkSettings.seed)
-    add("--storage", choices=("mcap", "sqlite3"), default="mcap", help="of the walk")
-    add("--seconds", type=float, default=WalkSettings.seconds, help="of the walk")
+    add("--seed", type=int, default=WalkSettings.seed, help="random seed (default: %(default)s)")
+    add("--storage", choices=("mcap", "sqlite3"), default="mcap", help="storage of the walk (default: %(default)s)")
+    add("--seconds", type=float, default=WalkSettings.seconds, help="length of the walk (default: %(default)s)")
     add("--rate", type=float, help="frames per second (default: 15 for the walk, 10 for varied clips)")
     varied = parser.add_argument_group("varied clips")
-    varied.add_argument("--frames", type=int, help="how many frames of varied clips to record")
+    varied.add_argument("--frames", type=int, help="number of frames of varied clips")
     varied.add_argument("--benchmark", action="store_true", help="record UniPose-Synth; its seed is fixed")
-    varied.add_argument("--benchmark-version", type=int, choices=(1, 2), default=1, help="of UniPose-Synth")
-    varied.add_argument("--frames-per-clip", type=int, default=DatasetSettings.frames_per_clip)
+    varied.add_argument(
+        "--benchmark-version",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        help="version of UniPose-Synth (default: %(default)s)",
+    )
+    varied.add_argument(
+        "--frames-per-clip", type=int, default=DatasetSettings.frames_per_clip, help="default: %(default)s"
+    )
     varied.add_argument("--subsets", nargs="+", choices=(*SUBSETS, *HARD_SUBSETS), default=SUBSETS,
                         help=f"default: {' '.join(SUBSETS)}")  # fmt: skip
     varied.add_argument("--cmu", type=Path, help="folder of CMU motion capture (.asf, .amc), for more motions")
-    varied.add_argument("--cmu-rate", type=float, default=Sources.cmu_rate_hz, help="its frames a second, default 120")
+    varied.add_argument(
+        "--cmu-rate", type=float, default=Sources.cmu_rate_hz, help="its frames per second (default: 120)"
+    )
     varied.add_argument("--format", choices=FORMATS, default="bag", help="rosbag2, or .npz shards for training")
-    varied.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
+    varied.add_argument("--workers", type=int, default=2, help="number of processes (default: %(default)s)")
     return parser
 
 
