@@ -80,7 +80,7 @@ class CameraRig:
         self.node = rclpy.create_node("soak")
         self._processed = threading.Condition()
         self._stamps: set[int] = set()
-        self.node.create_subscription(SkeletonArray, "skeletons", self._receive, 50)
+        self.node.create_subscription(SkeletonArray, "unipose/skeletons", self._receive, 50)
         executor = SingleThreadedExecutor()
         executor.add_node(self.node)
         threading.Thread(target=executor.spin, daemon=True).start()

@@ -111,6 +111,30 @@ def cloud_image(
     return coarse, points_to_depth(coarse, points)
 
 
+def registered_points(source: Camera, depth: NDArray[np.float32], pose: NDArray[np.float64]) -> NDArray[np.float32]:
+    """A depth image of one camera -> the points it reads, in the optical frame of another.
+
+    Args:
+        source: of ``depth``.
+        depth: (H, W) meters; 0 is no reading.
+        pose: (4, 4) the source's optical frame -> the other one's, meters.
+
+    Returns:
+        (H, W, 3) meters, NaN without a reading.
+    """
+    z = np.where(depth > 0, depth, np.nan)[..., None]
+    turned = _turned_rays(source, tuple(np.asarray(pose)[:3, :3].ravel().tolist()))
+    return np.asarray(turned * z + np.asarray(pose)[:3, 3].astype(np.float32), np.float32)
+
+
+@lru_cache(maxsize=2)
+def _turned_rays(camera: Camera, rotation: tuple[float, ...]) -> NDArray[np.float32]:
+    """(H, W, 3) viewing rays of all pixels along another frame's axes."""
+    v, u = np.mgrid[: camera.height, : camera.width]
+    turned = rays(camera, np.stack([u, v], axis=-1)) @ np.reshape(rotation, (3, 3)).T
+    return np.asarray(turned, np.float32)
+
+
 def grid_camera(camera: Camera, points: NDArray[np.float32], known: Camera | None = None) -> Camera | None:
     """The camera of whose pixels the cloud's rows and columns are; ``None`` where they are no camera's in this frame.
 

@@ -6,7 +6,7 @@ it, and read when the robot would have. The messages may be ROS ones or those of
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from unipose_ros import images
 from unipose_ros.camera import Camera, CameraError, pixels_with_rays
-from unipose_ros.clouds import as_seen_by, cloud_image, coarser, read_cloud, sampling_step
+from unipose_ros.clouds import as_seen_by, cloud_image, coarser, read_cloud, registered_points, sampling_step
 from unipose_ros.frame import FrameError, RgbdFrame
+from unipose_ros.transforms import TransformError
 
 #: Two calibrations of one and the same registered camera agree better than this part of the focal length, or width.
 _FOCAL_TOLERANCE = 0.02
@@ -28,6 +29,11 @@ _NEAREST_MEDIAN = 0.05
 _FEW_IN_IMAGE = 0.02
 #: An 8-bit image with 99 % of its pixels below this is black for a network.
 _BLACK = 16
+
+
+#: Target frame, source frame, nanoseconds -> (4, 4) that takes points of the source to the target, meters. Raises
+#: :class:`unipose_ros.transforms.TransformError` where it is not known.
+Lookup = Callable[[str, str, int], NDArray[np.float64]]
 
 
 class BadInputError(ValueError):
@@ -47,14 +53,17 @@ class FrameDecoder:
 
     Args:
         rectified: which of ``color`` and ``depth`` are rectified images, whose calibration is P.
+        transforms: of the robot. With them depth may come from another camera than color, and a cloud in any frame:
+            both are moved into the color camera's frame. Without them they are refused.
 
     Attributes:
         remarks: of the last frame, by reason: what looks wrong with it although it is a frame.
         figures: of the last frame, by name: such as the part of the depth image with readings.
     """
 
-    def __init__(self, rectified: Collection[str] = ()) -> None:
+    def __init__(self, rectified: Collection[str] = (), transforms: Lookup | None = None) -> None:
         self._rectified = frozenset(rectified)
+        self._transforms = transforms
         self._infos: dict[str, Any] = {}
         self._parsed: dict[str, tuple[Any, Camera]] = {}
         self._grid: Camera | None = None
@@ -81,10 +90,11 @@ class FrameDecoder:
             BadInputError: something about it is not usable; says what, and what to do.
         """
         self.remarks, self.figures = {}, {}
-        frame_id = _common_frame(color, depth)
-        camera = self._camera(color, depth, frame_id)
+        frame_id = self._frame_of(color, depth)
+        pose = self._depth_pose(depth, frame_id)
+        camera = self._camera(color, depth, frame_id, pose is not None)
         pixels = None if color is None else self._color(color, camera)
-        own, meters = (camera, None) if depth is None else self._depth(depth, camera)
+        own, meters = (camera, None) if depth is None else self._depth(depth, camera, pose)
         if meters is not None:
             meters = self._within_lens(own, self._in_meters(meters))
             if pixels is None:
@@ -95,11 +105,36 @@ class FrameDecoder:
         with blame("frame"):
             return RgbdFrame(stamp_ns=stamp_ns, frame_id=frame_id, camera=camera, depth=meters, color=pixels)
 
-    def _camera(self, color: Any | None, depth: Any | None, frame_id: str) -> Camera:
+    def _frame_of(self, color: Any | None, depth: Any | None) -> str:
+        """The optical frame that everything is brought into: that of the image, for clouds that of the calibration."""
+        if self._transforms is None:
+            return _common_frame(color, depth)
+        frame_id = _common_frame(color, depth if color is None else None)
+        own = self._infos.get("depth") or self._infos.get("color")
+        if color is None and is_cloud(depth) and own is not None:
+            return str(own.header.frame_id) or frame_id
+        return frame_id
+
+    def _depth_pose(self, depth: Any | None, frame_id: str) -> NDArray[np.float64] | None:
+        """(4, 4) from depth's own frame to that of the images; ``None`` where it is that frame."""
+        if depth is None or self._transforms is None or depth.header.frame_id == frame_id:
+            return None
+        stamp = depth.header.stamp
+        try:
+            return self._transforms(frame_id, str(depth.header.frame_id), stamp.sec * 10**9 + stamp.nanosec)
+        except TransformError as error:
+            raise BadInputError(
+                "registration", f"depth is in frame '{depth.header.frame_id}', the image in '{frame_id}', and /tf does "
+                f"not lead from one to the other: {error}; let the driver or robot_state_publisher publish it, or use "
+                "depth that the driver registers to color"
+            ) from error  # fmt: skip
+
+    def _camera(self, color: Any | None, depth: Any | None, frame_id: str, foreign: bool = False) -> Camera:
         """The calibration of the images.
 
         Color and depth share one: that of color, or of depth where color has none. An image that
-        came alone has its own, or the other's where it has none.
+        came alone has its own, or the other's where it has none, and color whose depth is ``foreign``, of another
+        camera or none, has color's.
         """
         known = dict(self._infos)
         if not known:
@@ -110,9 +145,14 @@ class FrameDecoder:
         if color is None or depth is None:
             own = "color" if depth is None else "depth"
             known = {own: known[own]} if own in known else known
-        elif is_cloud(depth) and "color" in known:
-            # What depth's calibration describes is not a cloud.
+        elif (is_cloud(depth) or foreign) and "color" in known:
+            # What depth's calibration describes is not a cloud, or another camera.
             known = {"color": known["color"]}
+        elif foreign and not is_cloud(depth):
+            raise BadInputError(
+                "no_camera_info", "no color/camera_info has come; depth of another camera cannot be registered to "
+                "color without it"
+            )  # fmt: skip
         cameras = {name: self._parse(name, info) for name, info in known.items()}
         for name, info in known.items():
             require_frame(f"{name}/camera_info", info.header.frame_id, frame_id)
@@ -145,18 +185,48 @@ class FrameDecoder:
             )
         return color
 
-    def _depth(self, message: Any, camera: Camera) -> tuple[Camera, NDArray[np.float32]]:
-        """A depth image and its camera, which is a coarser one for clouds and images with few readings."""
+    def _depth(
+        self, message: Any, camera: Camera, pose: NDArray[np.float64] | None
+    ) -> tuple[Camera, NDArray[np.float32]]:
+        """A depth image and its camera, which is a coarser one for clouds and images with few readings.
+
+        Args:
+            camera: of the images.
+            pose: see :meth:`_depth_pose`.
+        """
         with blame("depth_image"):
             if is_cloud(message):
-                return self._cloud(read_cloud(message), camera)
+                points = read_cloud(message)
+                if pose is not None:
+                    points = (points @ pose[:3, :3].T + pose[:3, 3]).astype(np.float32)
+                return self._cloud(points, camera)
+            if pose is not None:
+                source = self._depth_camera(message)
+                depth = self._in_meters(self._depth_values(message, source))
+                return self._cloud(registered_points(source, depth, pose), camera)
+            return self._not_thin(camera, self._depth_values(message, camera))
+
+    def _depth_camera(self, message: Any) -> Camera:
+        """The calibration of a depth camera of its own."""
+        info = self._infos.get("depth")
+        if info is None:
+            raise BadInputError(
+                "no_camera_info", f"depth comes from another camera ('{message.header.frame_id}') than color, and no "
+                "depth/camera_info has come; remap it to the depth camera's"
+            )  # fmt: skip
+        require_frame("depth/camera_info", info.header.frame_id, message.header.frame_id)
+        return self._parse("depth", info)
+
+    def _depth_values(self, message: Any, camera: Camera) -> NDArray[np.float32]:
+        """(H, W) meters of a depth image whose size the calibration says."""
+        with blame("depth_image"):
             if is_compressed(message):
                 _require_claimed("depth", images.compressed_depth_size(message.format, message.data), camera)
                 depth = images.decode_compressed_depth(message.format, message.data)
             else:
                 depth = images.decode_depth(*_buffer(message))
             _require_size("depth", depth.shape, camera)
-            return self._not_thin(camera, depth)
+            return depth
 
     def _cloud(self, points: NDArray[np.float32], camera: Camera) -> tuple[Camera, NDArray[np.float32]]:
         self._grid, depth = cloud_image(camera, points, self._grid)
@@ -267,7 +337,8 @@ def require_frame(what: str, found: str, expected: str) -> None:
     if found != expected:
         raise BadInputError(
             "frame_id", f"{what} is in frame '{found}', the image in '{expected}'; use the driver's depth registered "
-            "to color (RealSense: align_depth.enable:=true), and the camera_info that belongs to it"
+            "to color (RealSense: align_depth.enable:=true), the camera_info that belongs to it, or a recording with "
+            "the /tf between them"
         )  # fmt: skip
 
 

@@ -56,6 +56,7 @@ class RgbdFrame:
         depth: (H, W) float32 meters along z; 0 and NaN both mean "no reading". ``None``
             when the frame has no depth.
         color: (H, W, 3) uint8 RGB, pixel-aligned with ``depth``. ``None`` without color.
+        camera_pose: (4, 4) the camera in a frame that stands still, meters; ``None`` where it is not known.
 
     Raises:
         FrameError: an image has another type or size than the camera says, or both are absent.
@@ -66,6 +67,7 @@ class RgbdFrame:
     camera: Camera
     depth: FloatArray | None = None
     color: NDArray[np.uint8] | None = None
+    camera_pose: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         if self.depth is None and self.color is None:

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.frame import FrameError, Skeletons
+from unipose_ros.joint_frames import PersonFrames, person_frames
 from unipose_ros.joint_sets import get_joint_set
 
 SECOND = 1_000_000_000
+_UNKNOWN = (float("nan"),) * 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +31,10 @@ class PersonFields:
         confidences: (J,) float32.
         status: (J,) uint8.
         covariances: (6J,) float32 square meters, or (0,).
+        orientations: (4J,) float32 quaternions; NaN missing.
+        velocity: (3,) meters a second; NaN where not known.
+        box_pose: (3,) meters and (4,) quaternion.
+        box_size: (3,) meters.
     """
 
     id: str
@@ -39,11 +45,21 @@ class PersonFields:
     confidences: NDArray[np.float32]
     status: NDArray[np.uint8]
     covariances: NDArray[np.float32]
+    orientations: NDArray[np.float32]
+    velocity: Sequence[float]
+    box_pose: tuple[Sequence[float], Sequence[float]]
+    box_size: Sequence[float]
 
 
-def people_fields(skeletons: Skeletons) -> list[PersonFields]:
-    """What the message of each person holds."""
-    covariances = skeletons.covariances
+def people_fields(skeletons: Skeletons, frames: Sequence[PersonFrames] | None = None) -> list[PersonFields]:
+    """What the message of each person holds.
+
+    Args:
+        frames: of everybody, where they are known already.
+    """
+    covariances, velocities = skeletons.covariances, skeletons.velocities
+    if frames is None:
+        frames = [person_frames(skeletons, person) for person in skeletons]
     return [
         PersonFields(
             id=skeletons.ids[person],
@@ -56,13 +72,17 @@ def people_fields(skeletons: Skeletons) -> list[PersonFields]:
             covariances=np.zeros(0, np.float32)
             if covariances is None
             else np.ascontiguousarray(covariances[person], np.float32).ravel(),
+            orientations=frames[person].joints.ravel(),
+            velocity=_UNKNOWN if velocities is None else velocities[person].tolist(),
+            box_pose=(frames[person].box_center.tolist(), frames[person].box_rotation.tolist()),
+            box_size=frames[person].box_size.tolist(),
         )
         for person in skeletons
     ]
 
 
 def skeletons_of(message: Any) -> Skeletons:
-    """The people of a ``SkeletonArray`` of either kind.
+    """The people of a ``SkeletonArray`` of either kind; one that was recorded before there were velocities has none.
 
     Where only some people have covariances, those of the others are NaN.
 
@@ -85,8 +105,16 @@ def skeletons_of(message: Any) -> Skeletons:
         ids=tuple(person.id for person in people),
         states=np.array([person.state for person in people], np.uint8),
         ages_ns=np.array([person.age.sec * SECOND + person.age.nanosec for person in people], np.int64),
+        velocities=_velocities(people),
         joint_set=joint_set,
     )
+
+
+def _velocities(people: Sequence[Any]) -> NDArray[np.float32] | None:
+    given = [getattr(person, "velocity", None) for person in people]
+    rows = [_UNKNOWN if v is None else (v.x, v.y, v.z) for v in given]
+    velocities = np.array(rows, np.float32).reshape(len(people), 3)
+    return velocities if np.isfinite(velocities).any() else None
 
 
 def _stacked(

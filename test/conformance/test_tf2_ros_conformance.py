@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 rclpy = pytest.importorskip("rclpy")
 tf2_ros = pytest.importorskip("tf2_ros")
 from geometry_msgs.msg import TransformStamped  # noqa: E402
+from rclpy.duration import Duration  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
+from rclpy.time import Time  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -115,3 +118,68 @@ def test_a_static_child_is_sent_once(node: Any) -> None:
     heard = listen(node, "/tf_static", LATCHED)
     wait(node, lambda: bool(heard))
     assert [children(message) for message in heard] == [["a"]]
+
+
+# The buffer
+
+
+def moved(child: str, parent: str, x: float, seconds: float, yaw: float = 0.0) -> TransformStamped:
+    message = transform(child, x)
+    message.header.frame_id = parent
+    message.header.stamp = Time(nanoseconds=round(seconds * 1e9)).to_msg()
+    message.transform.rotation.z, message.transform.rotation.w = math.sin(yaw / 2), math.cos(yaw / 2)
+    return message
+
+
+def test_a_chain_is_looked_up_at_a_time_between_two() -> None:
+    buffer = tf2_ros.Buffer()
+    buffer.set_transform_static(moved("camera", "base", 0.5, 0.0), "test")
+    buffer.set_transform(moved("base", "map", 1.0, 10.0), "test")
+    buffer.set_transform(moved("base", "map", 3.0, 11.0, yaw=1.0), "test")
+    found = buffer.lookup_transform("map", "camera", Time(nanoseconds=10_500_000_000)).transform
+    assert found.rotation.z == pytest.approx(math.sin(0.25), abs=1e-6)
+    assert found.translation.x == pytest.approx(2.0 + 0.5 * math.cos(0.5), abs=1e-6)
+    back = buffer.lookup_transform("camera", "map", Time(nanoseconds=10_000_000_000)).transform
+    assert back.translation.x == pytest.approx(-1.5, abs=1e-6)
+
+
+def test_what_is_not_known_is_refused_after_the_timeout() -> None:
+    buffer = tf2_ros.Buffer()
+    buffer.set_transform(moved("base", "map", 1.0, 10.0), "test")
+    buffer.set_transform(moved("base", "map", 1.0, 11.0), "test")
+    for target, source, seconds in (("map", "base", 11.5), ("map", "base", 9.0), ("map", "camera", 10.5)):
+        with pytest.raises(tf2_ros.TransformException):
+            buffer.lookup_transform(
+                target, source, Time(nanoseconds=round(seconds * 1e9)), timeout=Duration(seconds=0.01)
+            )
+
+
+def test_clearing_keeps_what_does_not_move() -> None:
+    buffer = tf2_ros.Buffer()
+    buffer.set_transform_static(moved("camera", "base", 0.5, 0.0), "test")
+    buffer.set_transform(moved("base", "map", 1.0, 10.0), "test")
+    buffer.clear()
+    buffer.lookup_transform("base", "camera", Time(nanoseconds=5))
+    with pytest.raises(tf2_ros.TransformException):
+        buffer.lookup_transform("map", "base", Time(nanoseconds=10_000_000_000))
+
+
+def test_the_listener_fills_the_buffer(node: Any) -> None:
+    buffer = tf2_ros.Buffer()
+    listener = tf2_ros.TransformListener(buffer, node)
+    still, moving = tf2_ros.StaticTransformBroadcaster(node), tf2_ros.TransformBroadcaster(node)
+    wait(node, lambda: moving.pub_tf.get_subscription_count() == 1)
+    still.sendTransform(moved("camera", "base", 0.5, 0.0))
+    moving.sendTransform(moved("base", "map", 1.0, 10.0))
+
+    def known() -> bool:
+        try:
+            buffer.lookup_transform("map", "camera", Time(nanoseconds=10_000_000_000))
+        except tf2_ros.TransformException:
+            return False
+        return True
+
+    wait(node, known)
+    assert known()
+    listener.unregister()
+    assert moving.pub_tf.get_subscription_count() == 0 or node.count_subscribers("/tf") == 0

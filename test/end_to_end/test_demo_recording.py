@@ -34,7 +34,7 @@ def test_two_people_walk_through_the_whole_way(rig: Rig, modality: str) -> None:
         _skip_without_movenet()
     chosen = ("-p", f"model.modality:={modality}")
     with ros_process(*NODE, *chosen, module="unipose_ros.nodes.pose_node"):
-        rig.wait_for(lambda: rig.node.count_publishers("skeletons"), "the node")
+        rig.wait_for(lambda: rig.node.count_publishers("unipose/skeletons"), "the node")
         played = (str(RECORDING), "--restamp", "--wait-on", *INPUTS[modality])
         with ros_process(*played, module="unipose_ros.nodes.player") as player:
             values = diagnostics(rig, "skeletons", lambda v, s: v.get("people") == "2")

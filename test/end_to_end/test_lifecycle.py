@@ -72,7 +72,7 @@ def test_a_failed_configuration_leaves_nothing_and_can_be_repeated(rig: Rig) -> 
         assert rig.change_state(Transition.TRANSITION_ACTIVATE)
         rig.connected()
         assert len(shoot(rig, 80).skeletons) == 1
-        assert rig.node.count_publishers("skeletons") == 1
+        assert rig.node.count_publishers("unipose/skeletons") == 1
 
 
 def topics(rig: Rig) -> set[str]:

@@ -7,10 +7,13 @@ import time
 
 import numpy as np
 import pytest
+from geometry_msgs.msg import TransformStamped
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rig import (
     DEPTH_MM,
     FRAME,
     Rig,
+    camera_info,
     color_message,
     depth_message,
     diagnostics,
@@ -21,17 +24,21 @@ from rig import (
     scene,
     send,
     shoot,
+    stamp_header,
 )  # fmt: skip
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
+from tf2_ros import StaticTransformBroadcaster
 from visualization_msgs.msg import Marker
 
 from unipose_ros.frame import JointStatus
 from unipose_ros.joint_sets import ITOP15
-from unipose_ros.ros.messages import from_message
+from unipose_ros.msg import SkeletonArray, SkeletonInfo
+from unipose_ros.ros.messages import from_message, quaternion, vector
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ros]
 
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 FAST_DIAGNOSTICS = ("--ros-args", "-p", "diagnostics.period:=0.2")
 
 
@@ -109,8 +116,8 @@ def test_debug_image_comes_when_somebody_looks(rig: Rig) -> None:
     with ros_process():
         rig.connected()
         shoot(rig, 80)
-        rig.listen("debug/image", Image)
-        rig.wait_for(lambda: rig.node.count_subscribers("debug/image"), "the subscription")
+        rig.listen("debug/image", Image, "unipose/debug/image")
+        rig.wait_for(lambda: rig.node.count_subscribers("unipose/debug/image"), "the subscription")
 
         def image():
             shoot(rig, 80)
@@ -120,6 +127,50 @@ def test_debug_image_comes_when_somebody_looks(rig: Rig) -> None:
         assert (message.encoding, message.width, message.height) == ("rgb8", 160, 120)
         pixels = np.frombuffer(message.data, np.uint8).reshape(120, 160, 3)
         assert (np.ptp(pixels.reshape(-1, 3), axis=0) > 100).all()
+
+
+def test_depth_of_another_camera_gives_people_in_the_target_frame(rig: Rig) -> None:
+    """Everything by TF: depth is registered to color, skeletons and markers are in base_link, and frames in the camera."""
+    still = StaticTransformBroadcaster(rig.node)
+    # The camera looks along x of base_link, 1 m above it; depth is taken 3 cm to its right.
+    still.sendTransform(
+        [
+            transform("base_link", FRAME, (0, 0, 1), (-0.5, 0.5, -0.5, 0.5)),
+            transform(FRAME, "depth_frame", (0.03, 0, 0)),
+        ]
+    )
+    with ros_process(*FAST_DIAGNOSTICS, "-p", "tf.target_frame:=base_link"):
+        rig.listen("info", SkeletonInfo, "unipose/skeleton_info", LATCHED)
+        color, depth = scene(80)
+
+        def answered() -> SkeletonArray | None:
+            stamp = time.time_ns()
+            rig.publish("depth/camera_info", stamp_header(camera_info(), 1, "depth_frame"))
+            send(rig, color_message(stamp, color), depth_message(stamp, depth, frame="depth_frame"))
+            return next((m for m in rig.received["skeletons"] if m.skeletons), None)
+
+        message = rig.wait_for(answered, "people")
+        assert message.header.frame_id == "base_link"
+        hips = from_message(message).positions[0, [ITOP15.index("left_hip"), ITOP15.index("right_hip")]].mean(axis=0)
+        np.testing.assert_allclose(hips, [DEPTH_MM / 1000, 0, 1], atol=0.05)
+        body = rig.wait_for(lambda: [t for m in rig.received["/tf"] for t in m.transforms], "frames")[0]
+        assert body.header.frame_id == FRAME
+        markers = rig.wait_for(lambda: [m for a in rig.received["markers"] for m in a.markers], "markers")
+        assert {m.header.frame_id for m in markers} == {"base_link"}
+        (info,) = rig.wait_for(lambda: rig.received["info"], "the latched description")
+        assert list(info.joints) == list(ITOP15.joints)
+        drops = diagnostics(rig, "input", lambda v, s: True)
+        assert not {"dropped: size", "dropped: frame_id"} & drops.keys()
+
+
+def transform(
+    parent: str, child: str, place: tuple[float, ...], turn: tuple[float, ...] = (0, 0, 0, 1)
+) -> TransformStamped:
+    message = TransformStamped(child_frame_id=child)
+    message.header.frame_id = parent
+    message.transform.translation = vector(place)
+    message.transform.rotation = quaternion(turn)
+    return message
 
 
 def test_services_pause_and_reset(rig: Rig) -> None:

@@ -21,6 +21,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
@@ -96,7 +97,7 @@ class Rig:
         self._changed = threading.Condition()
         self.publishers: dict[str, Any] = {}
         for topic, kind in {"skeletons": SkeletonArray, "markers": MarkerArray}.items():
-            self.listen(topic, kind)
+            self.listen(topic, kind, f"unipose/{topic}")
         self.listen("/tf", TFMessage)
         self.listen("/diagnostics", DiagnosticArray)
         self._executor = SingleThreadedExecutor(context=self.context)
@@ -111,8 +112,8 @@ class Rig:
         self.node.destroy_node()
         rclpy.shutdown(context=self.context)
 
-    def listen(self, topic: str, kind: type) -> None:
-        """Collect a topic's messages in ``received``."""
+    def listen(self, topic: str, kind: type, name: str = "", qos: QoSProfile | int = 100) -> None:
+        """Collect a topic's messages in ``received``; ``name`` is the topic's where it is another."""
         self.received[topic] = []
 
         def collect(message: Any) -> None:
@@ -120,7 +121,7 @@ class Rig:
                 self.received[topic].append(message)
                 self._changed.notify_all()
 
-        self.node.create_subscription(kind, topic, collect, 100)
+        self.node.create_subscription(kind, name or topic, collect, qos)
 
     def publish(self, topic: str, message: Any) -> None:
         """Publish, advertising on the first call, once a person listens."""
@@ -145,7 +146,7 @@ class Rig:
 
         That a publisher knows its subscriber does not mean that the subscriber hears it yet.
         """
-        for topic in ("skeletons", "markers", "/tf"):
+        for topic in ("unipose/skeletons", "unipose/markers", "/tf"):
             self.wait_for(lambda topic=topic: self.node.count_publishers(topic) > 0, f"a publisher of {topic}")
 
         def published() -> bool:

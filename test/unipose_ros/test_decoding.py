@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unipose_ros.camera import Camera, depth_to_points
+from unipose_ros.camera import Camera, depth_to_points, points_to_depth
 from unipose_ros.decoding import BadInputError, FrameDecoder
 from unipose_ros.images import encode_compressed_color
 from unipose_ros.recordings import messages as make
+from unipose_ros.transforms import TransformError
 
 CAMERA = Camera(150.0, 150.0, 79.5, 59.5, 160, 120)
 FRAME, STAMP = "optical", 1_000_000_000
@@ -207,3 +208,79 @@ def test_surplus_zeros_of_drivers_are_no_fault(model: str, d: list[float]) -> No
     info = changed(make.camera_info(1, FRAME, CAMERA), d=np.array(d), distortion_model=model)
     frame = decoder(color=info).decode(color(), meters(), STAMP)
     assert frame.camera.fx == CAMERA.fx
+
+
+# Depth of another frame
+
+
+#: The depth camera: 5 cm to the right of the color camera, of another lens and size.
+DEPTH_CAMERA, DEPTH_FRAME = Camera(120.0, 120.0, 63.5, 47.5, 128, 96), "depth_optical"
+BESIDE = np.eye(4)
+BESIDE[0, 3] = 0.05
+#: x forward, y left, z up, 1 m behind the camera.
+BODY_AXES = np.array([[0.0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, -1], [0, 0, 0, 1]])
+
+
+def transforms(target: str, source: str, stamp_ns: int) -> np.ndarray:
+    known = {(FRAME, DEPTH_FRAME): BESIDE, (FRAME, "base"): BODY_AXES}
+    if (target, source) not in known:
+        raise TransformError(f"no transform names '{source}'")
+    return known[target, source]
+
+
+def registering(*without: str) -> FrameDecoder:
+    made = FrameDecoder(transforms=transforms)
+    infos = {
+        "color": make.camera_info(1, FRAME, CAMERA),
+        "depth": make.camera_info(1, DEPTH_FRAME, DEPTH_CAMERA),
+    }
+    for name, info in infos.items():
+        if name not in without:
+            made.set_info(name, info)
+    return made
+
+
+def box_before_a_wall(camera: Camera, pose: np.ndarray) -> np.ndarray:
+    """Depth of a board 1.5 m in front of the color camera, before a wall at 3 m, as a camera at a pose sees both."""
+    board = np.mgrid[-0.3:0.3:400j, -0.3:0.3:400j].reshape(2, -1).T
+    wall = np.mgrid[-4:4:1200j, -3:3:900j].reshape(2, -1).T
+    points = np.concatenate([np.column_stack([xy, np.full(len(xy), z)]) for xy, z in ((board, 1.5), (wall, 3.0))])
+    return points_to_depth(camera, (points - pose[:3, 3]).astype(np.float32))
+
+
+def test_depth_of_another_camera_is_registered_through_the_transform() -> None:
+    depth = make.image(STAMP, DEPTH_FRAME, box_before_a_wall(DEPTH_CAMERA, BESIDE), "32FC1")
+    frame = registering().decode(color(), depth, STAMP)
+    assert (frame.frame_id, frame.camera) == (FRAME, CAMERA)
+    assert frame.depth is not None
+    truth = box_before_a_wall(CAMERA, np.eye(4))
+    known = frame.depth > 0
+    assert known.mean() > 0.6
+    # At edges a pixel may belong to either; nothing lies anywhere else.
+    assert (np.abs(frame.depth - truth)[known] < 0.02).mean() > 0.97
+    assert (np.minimum(np.abs(frame.depth - 1.5), np.abs(frame.depth - 3))[known] < 0.02).all()
+    # What the board hides from the depth camera is not made up.
+    assert not known.all()
+
+
+@pytest.mark.parametrize("with_color", [True, False])
+def test_a_cloud_in_the_robots_frame_is_turned_into_the_cameras(with_color: bool) -> None:
+    points = depth_to_points(CAMERA, DEPTH).reshape(-1, 3)
+    message = make.point_cloud(STAMP, "base", ((points - BODY_AXES[:3, 3]) @ BODY_AXES[:3, :3]).astype(np.float32))
+    made = registering("depth")
+    frame = made.decode(color() if with_color else None, message, STAMP)
+    assert frame.frame_id == FRAME
+    assert frame.depth is not None
+    np.testing.assert_allclose(frame.depth, DEPTH, atol=1e-4)
+    assert made.remarks == {}
+
+
+@pytest.mark.parametrize(
+    ("frame", "without", "reason"),
+    [("lidar", "", "registration"), (DEPTH_FRAME, "depth", "no_camera_info"), (DEPTH_FRAME, "color", "no_camera_info")],
+)
+def test_what_cannot_be_registered_is_refused_by_name(frame: str, without: str, reason: str) -> None:
+    depth = make.image(STAMP, frame, box_before_a_wall(DEPTH_CAMERA, BESIDE), "32FC1")
+    with pytest.raises(BadInputError) as refused:
+        registering(without).decode(color(), depth, STAMP)
+    assert refused.value.reason == reason

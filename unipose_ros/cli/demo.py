@@ -55,7 +55,7 @@ def read_skeleton_messages(bag: Path, offset_ns: int) -> list[Received]:
                 latency_ms=(message.time_ns - stamp_of(message.value)) / 1e6,
                 skeletons=read_skeletons(message.value),
             )
-            for message in reader.messages(["/skeletons"])
+            for message in reader.messages(["/unipose/skeletons"])
         ]
 
 

@@ -18,7 +18,7 @@ from unipose_ros.recordings import BagReader, RgbdTopics, Topic
 from unipose_ros.resources import resource_path
 
 #: What is recorded of the node.
-OUTPUTS = ("/skeletons", "/markers", "/tf", "/diagnostics")
+OUTPUTS = ("/unipose/skeletons", "/unipose/markers", "/tf", "/diagnostics")
 _BAG = "output_bag"
 _START_TIMEOUT = 60.0
 #: Diagnostics come once a second; after this the last ones cover the whole run.

@@ -152,11 +152,24 @@ def _as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
 def skeleton_array(skeletons: Skeletons) -> Any:
     """``Skeletons`` -> message."""
     duration, person = message_class("builtin_interfaces/msg/Duration"), message_class(SKELETON)
+    vector, pose, point, quaternion = (
+        message_class(f"geometry_msgs/msg/{name}") for name in ("Vector3", "Pose", "Point", "Quaternion")
+    )
+    skeletons_fields = [
+        vars(fields)
+        | {
+            "age": duration(*fields.age),
+            "velocity": vector(*fields.velocity),
+            "box_pose": pose(point(*fields.box_pose[0]), quaternion(*fields.box_pose[1])),
+            "box_size": vector(*fields.box_size),
+        }
+        for fields in people_fields(skeletons)
+    ]
     return message_class(SKELETON_ARRAY)(
         header=header(skeletons.stamp_ns, skeletons.frame_id),
         joint_set=skeletons.joint_set.name,
         modality=skeletons.modality,
-        skeletons=[person(**vars(fields) | {"age": duration(*fields.age)}) for fields in people_fields(skeletons)],
+        skeletons=[person(**fields) for fields in skeletons_fields],
     )
 
 

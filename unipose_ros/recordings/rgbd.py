@@ -5,7 +5,11 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from unipose_ros.decoding import BadInputError, FrameDecoder, blame
 from unipose_ros.frame import RgbdFrame, Skeletons
@@ -14,7 +18,8 @@ from unipose_ros.recordings.messages import read_skeletons, stamp_of
 from unipose_ros.recordings.pairing import pair_stamps
 from unipose_ros.recordings.reader import BagReader, RawMessage
 from unipose_ros.recordings.topics import RgbdTopics, detect_topics, sample_topics
-from unipose_ros.recordings.types import RecordingError, read_stamp
+from unipose_ros.recordings.types import TF_MESSAGE, RecordingError, read_stamp
+from unipose_ros.transforms import TransformError, TransformTree
 
 #: Images that wait for their partner; those beyond are read a second time when it comes.
 _WAITING = 64
@@ -27,31 +32,43 @@ class RgbdRecording:
 
     Depth comes from a depth image or, without one, from a point cloud. A recording with only
     one of color and depth gives frames with that one. What the pose node would refuse is refused here, for the same
-    reasons: see :mod:`unipose_ros.decoding`.
+    reasons: see :mod:`unipose_ros.decoding`. Depth of another frame than color's is registered through the recording's
+    transforms.
 
     Args:
         reader: an open recording.
         topics: roles that the user has named; the others are detected.
         max_gap_ns: largest difference of paired stamps; half a frame period when ``None``.
+        fixed_frame: a frame that stands still, in which frames say where the camera is; empty for none.
 
     Attributes:
         topics: the topics in use.
         dropped: how many images did not become part of a frame, by reason: the decoder's, ``zero_stamp``,
             ``repeated_stamp``, ``no_partner`` and ``damaged``; and ``camera_info``, calibrations that cannot be read.
-        remarks: how many frames something looks wrong with, by the decoder's reasons.
+        remarks: how many frames something looks wrong with, by the decoder's reasons, and ``fixed_frame``: those
+            whose camera's pose is not known.
 
     Raises:
         RecordingError: there is neither color nor depth, or no camera_info for them.
     """
 
-    def __init__(self, reader: BagReader, topics: RgbdTopics | None = None, max_gap_ns: int | None = None) -> None:
+    def __init__(
+        self,
+        reader: BagReader,
+        topics: RgbdTopics | None = None,
+        max_gap_ns: int | None = None,
+        fixed_frame: str = "",
+    ) -> None:
         self.topics = detect_topics(reader.topics, topics, sample_topics(reader))
         self.dropped: Counter[str] = Counter()
         self.remarks: Counter[str] = Counter()
         self._reader = reader
         self._max_gap_ns = max_gap_ns
         self._depth_topic = self.topics.depth or self.topics.points
-        self._decoder = FrameDecoder(self._rectified())
+        self._fixed_frame = fixed_frame
+        self._tree: TransformTree | None = None
+        has_transforms = any(topic.type == TF_MESSAGE for topic in reader.topics.values())
+        self._decoder = FrameDecoder(self._rectified(), self._transform if has_transforms else None)
         self._with_info: set[str] = set()
         if not self._depth_topic and not self.topics.color:
             raise RecordingError(
@@ -202,16 +219,43 @@ class RgbdRecording:
             self._drop(error.reason, blamed or raw, str(error))
             return None
         for reason, text in self._decoder.remarks.items():
-            if not self.remarks[reason]:
-                _log.warning("%s: %s", self._reader.path, text)
-            self.remarks[reason] += 1
-        return frame
+            self._remark(reason, text)
+        return self._with_pose(frame) if self._fixed_frame else frame
+
+    def _with_pose(self, frame: RgbdFrame) -> RgbdFrame:
+        try:
+            pose = self._transform(self._fixed_frame, frame.frame_id, frame.stamp_ns)
+        except TransformError as error:
+            self._remark("fixed_frame", f"the camera's pose in '{self._fixed_frame}' is not known: {error}")
+            return frame
+        return replace(frame, camera_pose=pose)
+
+    def _transform(self, target: str, source: str, stamp_ns: int) -> NDArray[np.float64]:
+        if self._tree is None:
+            self._tree = read_transforms(self._reader)
+        return self._tree.lookup(target, source, stamp_ns)
+
+    def _remark(self, reason: str, text: str) -> None:
+        if not self.remarks[reason]:
+            _log.warning("%s: %s", self._reader.path, text)
+        self.remarks[reason] += 1
 
     def _drop(self, reason: str, raw: RawMessage, detail: str) -> None:
         """Count a lost image, and say so the first time a reason comes up."""
         if not self.dropped[reason]:
             _log.warning("%s: '%s': dropped, %s: %s", self._reader.path, raw.topic, reason, detail)
         self.dropped[reason] += 1
+
+
+def read_transforms(reader: BagReader) -> TransformTree:
+    """All of a recording's transforms; those of a latched topic, or of one called ``tf_static``, hold at any time."""
+    tree = TransformTree()
+    with BagReader(reader.path) as again:  # the reader itself may be in the middle of its messages
+        topics = {name: topic for name, topic in again.topics.items() if topic.type == TF_MESSAGE}
+        for message in again.messages(list(topics)):
+            topic = topics[message.topic]
+            tree.add(message.value.transforms, static=topic.latched or topic.name.endswith("tf_static"))
+    return tree
 
 
 class _Waiting:

@@ -106,15 +106,17 @@ IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 POINT_CLOUD = "sensor_msgs/msg/PointCloud2"
+TF_MESSAGE = "tf2_msgs/msg/TFMessage"
 SKELETON = "unipose_ros/msg/Skeleton"
 SKELETON_ARRAY = "unipose_ros/msg/SkeletonArray"
+SKELETON_INFO = "unipose_ros/msg/SkeletonInfo"
 
 
 @cache
 def message_types() -> Typestore:
     """The types of ROS 2 Jazzy, and our own as the package's ``msg/*.msg`` texts define them."""
     store = get_typestore(Stores.ROS2_JAZZY)
-    for name in (SKELETON, SKELETON_ARRAY):
+    for name in (SKELETON, SKELETON_ARRAY, SKELETON_INFO):
         text = resource_path("msg", f"{name.rpartition('/')[2]}.msg").read_text(encoding="utf-8")
         store.register(get_types_from_msg(text, name))
     return store

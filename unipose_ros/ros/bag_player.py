@@ -15,9 +15,11 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rosbags.typesys.store import Typestore
 
 from unipose_ros.recordings import BagReader, RawMessage, RecordingError, Topic
-from unipose_ros.recordings.types import shift_stamps
+from unipose_ros.recordings.messages import read_skeletons, skeleton_array
+from unipose_ros.recordings.types import SKELETON, SKELETON_ARRAY, message_types, shift_stamps
 from unipose_ros.ros.messages import ros_message_class
 
 _CLOCK = "rosgraph_msgs/msg/Clock"
@@ -147,7 +149,8 @@ class Player:
 
     def _publish(self, raw: RawMessage) -> None:
         publisher = self._publishers[raw.topic]
-        publisher.publish(shift_stamps(self._reader.types, raw.type, raw.data, self._offsets[-1]))
+        moved = shift_stamps(self._reader.types, raw.type, raw.data, self._offsets[-1])
+        publisher.publish(as_defined_now(self._reader.types, moved) if raw.type == SKELETON_ARRAY else moved)
         self._counts[publisher.topic_name] += 1
 
     def _make_publishers(self) -> dict[str, Publisher[Any]]:
@@ -223,6 +226,16 @@ def play_recording(node: Node, config: PlayerConfig, stop: threading.Event) -> P
     """
     with BagReader(config.bag) as reader:
         return Player(node, reader, config, stop).play()
+
+
+def as_defined_now(types: Typestore, data: bytes) -> bytes:
+    """A ``SkeletonArray`` of a recording whose skeletons had other fields, with those of today."""
+    now = message_types()
+    if types.fielddefs.get(SKELETON) == now.fielddefs[SKELETON]:
+        return data
+    return bytes(
+        now.serialize_cdr(skeleton_array(read_skeletons(types.deserialize_cdr(data, SKELETON_ARRAY))), SKELETON_ARRAY)
+    )
 
 
 def _qos(topic: Topic) -> QoSProfile:

@@ -17,10 +17,16 @@ class FrameDecoder:
         rectified: the images are rectified ones: P is their calibration.
         calibrations: messages by ``color`` and ``depth``, known from earlier; new ones are put there. A driver that
             publishes its calibration once does not do so again when the node is activated once more.
+        transforms: of the robot, for depth and clouds of another frame than color's.
     """
 
-    def __init__(self, rectified: bool = False, calibrations: MutableMapping[str, Any] | None = None) -> None:
-        self._decoder = decoding.FrameDecoder(("color", "depth") if rectified else ())
+    def __init__(
+        self,
+        rectified: bool = False,
+        calibrations: MutableMapping[str, Any] | None = None,
+        transforms: decoding.Lookup | None = None,
+    ) -> None:
+        self._decoder = decoding.FrameDecoder(("color", "depth") if rectified else (), transforms)
         self._calibrations = {} if calibrations is None else calibrations
         for name, info in self._calibrations.items():
             self._decoder.set_info(name, info)

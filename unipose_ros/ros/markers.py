@@ -40,9 +40,15 @@ class MarkerBuilder:
     def __init__(self) -> None:
         self._shown: set[tuple[str, int]] = set()
 
-    def build(self, skeletons: Skeletons, config: MarkersConfig) -> MarkerArray:
-        """Everybody of the frame."""
-        people = [m for i in skeletons for m in _person(skeletons, i, config)] if config.enabled else []
+    def build(
+        self, skeletons: Skeletons, config: MarkersConfig, up: tuple[float, float, float] = (0.0, -1.0, 0.0)
+    ) -> MarkerArray:
+        """Everybody of the frame.
+
+        Args:
+            up: direction in the skeletons' frame, against y in an optical one.
+        """
+        people = [m for i in skeletons for m in _person(skeletons, i, config, np.array(up))] if config.enabled else []
         return self._with_deletions(header(skeletons), people)
 
     def clear(self, stamp: Header) -> MarkerArray:
@@ -57,7 +63,7 @@ class MarkerBuilder:
         return MarkerArray(markers=[*markers, *deletions])
 
 
-def _person(skeletons: Skeletons, index: int, config: MarkersConfig) -> list[Marker]:
+def _person(skeletons: Skeletons, index: int, config: MarkersConfig, up: NDArray[np.float64]) -> list[Marker]:
     present = np.isfinite(skeletons.positions[index]).all(axis=1)
     if not present.any():
         return []
@@ -65,7 +71,7 @@ def _person(skeletons: Skeletons, index: int, config: MarkersConfig) -> list[Mar
     if any(present[bone.parent] and present[bone.child] for bone in skeletons.joint_set.bones):
         markers.append(_bones(skeletons, index, present, config))
     if config.labels:
-        markers.append(_label(skeletons, index, config))
+        markers.append(_label(skeletons, index, config, up))
     return markers
 
 
@@ -98,12 +104,12 @@ def _bones(skeletons: Skeletons, index: int, present: NDArray[np.bool_], config:
     return marker
 
 
-def _label(skeletons: Skeletons, index: int, config: MarkersConfig) -> Marker:
-    """The id above the highest joint; up is against y in an optical frame."""
+def _label(skeletons: Skeletons, index: int, config: MarkersConfig, up: NDArray[np.float64]) -> Marker:
+    """The id above the highest joint."""
     marker = _marker(skeletons, index, LABELS, Marker.TEXT_VIEW_FACING, config)
     positions = skeletons.positions[index]
-    top = positions[np.nanargmin(positions[:, 1])]
-    marker.pose.position = _point(top - np.array([0.0, _LABEL_GAP, 0.0]))
+    top = positions[np.nanargmax(positions @ up)]
+    marker.pose.position = _point(top + _LABEL_GAP * up)
     marker.scale.z = _LABEL_HEIGHT
     marker.color = _color(np.ones(3), True)
     marker.text = skeletons.ids[index]

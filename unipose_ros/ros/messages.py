@@ -7,14 +7,18 @@ check and convert every element.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 from builtin_interfaces.msg import Duration, Time
+from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from std_msgs.msg import Header
 
 from unipose_ros.frame import Skeletons
-from unipose_ros.msg import Skeleton, SkeletonArray
+from unipose_ros.joint_frames import PersonFrames
+from unipose_ros.joint_sets import JointSet
+from unipose_ros.msg import Skeleton, SkeletonArray, SkeletonInfo
 from unipose_ros.skeleton_fields import SECOND, PersonFields, people_fields, skeletons_of
 
 # ROS message classes by name.
@@ -39,13 +43,28 @@ def header(skeletons: Skeletons) -> Header:
     return Header(stamp=time_message(skeletons.stamp_ns), frame_id=skeletons.frame_id)
 
 
-def to_message(skeletons: Skeletons) -> SkeletonArray:
-    """Everybody of a frame as one message."""
+def to_message(skeletons: Skeletons, frames: Sequence[PersonFrames] | None = None) -> SkeletonArray:
+    """Everybody of a frame as one message.
+
+    Args:
+        frames: of everybody, where they are known already.
+    """
     return SkeletonArray(
         header=header(skeletons),
         joint_set=skeletons.joint_set.name,
         modality=skeletons.modality,
-        skeletons=[_person(fields) for fields in people_fields(skeletons)],
+        skeletons=[_person(fields) for fields in people_fields(skeletons, frames)],
+    )
+
+
+def info_message(stamp: Header, joint_set: JointSet) -> SkeletonInfo:
+    """What the joints of a set are."""
+    return SkeletonInfo(
+        header=stamp,
+        joint_set=joint_set.name,
+        joints=list(joint_set.joints),
+        parents=list(joint_set.parents),
+        mirror=list(joint_set.mirror),
     )
 
 
@@ -59,7 +78,26 @@ def _person(fields: PersonFields) -> Skeleton:
         confidences=array("f", fields.confidences.tobytes()),
         status=array("B", fields.status.tobytes()),
         covariances=array("f", fields.covariances.tobytes()),
+        orientations=array("f", fields.orientations.tobytes()),
+        velocity=vector(fields.velocity),
+        box_pose=Pose(position=point(fields.box_pose[0]), orientation=quaternion(fields.box_pose[1])),
+        box_size=vector(fields.box_size),
     )
+
+
+def vector(xyz: Sequence[float]) -> Vector3:
+    """Three numbers -> ``geometry_msgs/Vector3``."""
+    return Vector3(x=float(xyz[0]), y=float(xyz[1]), z=float(xyz[2]))
+
+
+def point(xyz: Sequence[float]) -> Point:
+    """Three numbers -> ``geometry_msgs/Point``."""
+    return Point(x=float(xyz[0]), y=float(xyz[1]), z=float(xyz[2]))
+
+
+def quaternion(xyzw: Sequence[float]) -> Quaternion:
+    """Four numbers -> ``geometry_msgs/Quaternion``."""
+    return Quaternion(x=float(xyzw[0]), y=float(xyzw[1]), z=float(xyzw[2]), w=float(xyzw[3]))
 
 
 def from_message(message: Any) -> Skeletons:

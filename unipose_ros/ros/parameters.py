@@ -249,7 +249,7 @@ class InputConfig:
 
 @dataclass(frozen=True)
 class TfConfig:
-    """Frames broadcast for every person."""
+    """Frames broadcast for every person, and the robot's frames that are used."""
 
     mode: str = parameter(
         "root", "off: none; root: body_<id> only; joints: also <joint>_<id> (RViz slows down at some hundred frames)",
@@ -257,6 +257,16 @@ class TfConfig:
     )  # fmt: skip
     prefix: str = parameter(
         "", "put before the names of all frames; with one for each camera, no two nodes' frames have the same name"
+    )
+    target_frame: str = parameter(
+        "", "frame of the published skeletons and markers, such as base_link or map; empty: the image's optical frame"
+    )
+    fixed_frame: str = parameter(
+        "", "a frame that stands still, such as odom or map, in which people are followed while the camera moves; "
+        "empty: the camera is taken to stand still"
+    )  # fmt: skip
+    timeout: float = parameter(
+        0.05, "seconds to wait at most for each transform at the image's stamp", low=0.0, high=1.0
     )
 
 

@@ -7,6 +7,9 @@ import time
 import traceback
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from unipose_ros.camera import CameraError
 from unipose_ros.estimator import EstimatorError, PoseEstimator
 from unipose_ros.frame import RgbdFrame, Skeletons
@@ -15,11 +18,12 @@ from unipose_ros.modalities.base import Follower
 from unipose_ros.mounting import MountingCheck
 from unipose_ros.ros.decode import FrameDecoder
 from unipose_ros.ros.monitoring import BadInputError, Statistics, ThrottledLogger
-from unipose_ros.ros.parameters import NodeConfig
+from unipose_ros.ros.parameters import NodeConfig, TfConfig
 from unipose_ros.ros.synchronizer import Pair
 from unipose_ros.ros.upright import Mounting, UprightEstimator
 from unipose_ros.timing import StageClock
 from unipose_ros.tracking import Tracker
+from unipose_ros.transforms import TransformError
 
 #: Stamps older or newer than this against the node's clock hint at a replay without simulated time.
 _CLOCK_GAP_MS = 10_000.0
@@ -28,8 +32,15 @@ _INFO_PATIENCE_S = 2.0
 #: Remarks of the decoder that say why no depth is left.
 _EXPLAIN_EMPTY = {"cloud_outside", "depth_unit", "lens_model"}
 
-#: Sends a frame's people out; see :meth:`unipose_ros.ros.publishers.Publishers.publish`.
-Publish = Callable[[RgbdFrame, Skeletons, Keypoints2D | None, NodeConfig], None]
+#: Sends a frame's people out, as the camera and as the target frame has them; see
+#: :meth:`unipose_ros.ros.publishers.Publishers.publish`.
+Publish = Callable[[RgbdFrame, Skeletons, Keypoints2D | None, NodeConfig, Skeletons], None]
+#: Target frame, source frame, stamp, seconds to wait at most -> (4, 4).
+TimedLookup = Callable[[str, str, int, float], NDArray[np.float64]]
+
+
+def _no_transforms(target: str, source: str, stamp_ns: int, timeout: float) -> NDArray[np.float64]:
+    raise TransformError("there are no transforms")
 
 
 class Pipeline:
@@ -40,6 +51,7 @@ class Pipeline:
         now_ns: the node's clock.
         mounting: how the camera is mounted; upright when ``None``.
         check: whether the mounting is true; not looked at when ``None``.
+        lookup: the robot's transforms, for ``tf.target_frame`` and ``tf.fixed_frame``.
     """
 
     def __init__(
@@ -54,8 +66,10 @@ class Pipeline:
         reporter: ThrottledLogger,
         mounting: Mounting | None = None,
         check: MountingCheck | None = None,
+        lookup: TimedLookup = _no_transforms,
     ) -> None:
         self._estimator = estimator
+        self._lookup = lookup
         adopt = config().input.mounting == "auto"
         self._upright = UprightEstimator(estimator, mounting or (lambda _: 0), check, statistics, reporter, adopt)
         self._tracker = tracker
@@ -116,16 +130,46 @@ class Pipeline:
             if config.track is not self._track:
                 self._track = config.track
                 self._tracker.configure(self._track)
-            people = self._tracker.update(found)
+            people = self._tracker.update(found, self._camera_pose(found, config.tf))
             if isinstance(self._estimator, Follower):
                 self._estimator.follow(people)
         if self._closed or generation != self._generation:
             return
         with clock.stage("publish"):
+            shown = self._in_target(people, config.tf)
             latency = (self._now_ns() - pair.stamp_ns) / 1e6
-            self._publish(frame, people, keypoints, config)
+            self._publish(frame, people, keypoints, config, shown)
         self._account(pair, people, clock, latency)
         self._upright.check(frame, found)
+
+    def _camera_pose(self, found: Skeletons, config: TfConfig) -> NDArray[np.float64] | None:
+        """Where the camera is in the fixed frame; ``None`` where it is not known, which costs nobody the skeletons."""
+        if not config.fixed_frame:
+            return None
+        try:
+            return self._lookup(config.fixed_frame, found.frame_id, found.stamp_ns, config.timeout)
+        except TransformError as error:
+            self._reporter.remark(
+                "fixed_frame", f"tf.fixed_frame '{config.fixed_frame}': {error}; the camera is taken to stand where it "
+                "was last (counted in /diagnostics)"
+            )  # fmt: skip
+            return None
+
+    def _in_target(self, people: Skeletons, config: TfConfig) -> Skeletons:
+        """The people in the frame that the user wants them in.
+
+        Raises:
+            BadInputError: no transform leads there at the image's stamp.
+        """
+        if config.target_frame in ("", people.frame_id):
+            return people
+        try:
+            pose = self._lookup(config.target_frame, people.frame_id, people.stamp_ns, config.timeout)
+        except TransformError as error:
+            raise BadInputError(
+                "target_frame", f"tf.target_frame '{config.target_frame}': {error}; people are not published"
+            ) from error
+        return people.transformed(pose, config.target_frame)
 
     def _forget_if_told(self) -> None:
         if self._reset.is_set():

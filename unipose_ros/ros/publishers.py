@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from cv_bridge import CvBridge
-from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
+from geometry_msgs.msg import Transform, TransformStamped
 from numpy.typing import NDArray
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import Image
 from tf2_ros import TransformBroadcaster
-from tf_transformations import quaternion_from_matrix
 from visualization_msgs.msg import MarkerArray
 
-from unipose_ros.body_frame import body_frame
 from unipose_ros.frame import RgbdFrame, Skeletons, TrackState
+from unipose_ros.joint_frames import PersonFrames, person_frames
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.msg import SkeletonArray
+from unipose_ros.msg import SkeletonArray, SkeletonInfo
 from unipose_ros.ros.markers import MarkerBuilder
-from unipose_ros.ros.messages import header, to_message
+from unipose_ros.ros.messages import header, info_message, quaternion, to_message, vector
 from unipose_ros.ros.parameters import NodeConfig
 from unipose_ros.ros.synchronizer import OVERRIDABLE_QOS
 from unipose_ros.visualization.overlay import background, draw_keypoints, draw_skeletons
@@ -29,11 +30,9 @@ from unipose_ros.visualization.overlay import background, draw_keypoints, draw_s
 # Skeletons -> TF: ``body_<id>`` in the camera frame and ``<joint>_<id>`` in the body (REP-155).
 
 
-#: A joint has a place but no turn of its own: it is turned as its body is.
-_UPRIGHT = (0.0, 0.0, 0.0, 1.0)
-
-
-def build_transforms(skeletons: Skeletons, mode: str, prefix: str = "") -> list[TransformStamped]:
+def build_transforms(
+    skeletons: Skeletons, mode: str, prefix: str = "", frames: Sequence[PersonFrames] | None = None
+) -> list[TransformStamped]:
     """All transforms of a frame, to be sent as one message.
 
     A person without a defined body frame has none, and so has one that is not seen now: a
@@ -42,67 +41,68 @@ def build_transforms(skeletons: Skeletons, mode: str, prefix: str = "") -> list[
     Args:
         mode: ``off``, ``root`` or ``joints``.
         prefix: of all frames' names.
+        frames: of everybody, where they are known already.
     """
     if mode == "off":
         return []
+    if frames is None:
+        frames = [person_frames(skeletons, index) for index in skeletons]
     seen = [i for i in skeletons if skeletons.states[i] != TrackState.OCCLUDED]
-    return [transform for index in seen for transform in _person(skeletons, index, mode == "joints", prefix)]
+    return [t for i in seen for t in _person(skeletons, i, frames[i], mode == "joints", prefix)]
 
 
-def _person(skeletons: Skeletons, index: int, with_joints: bool, prefix: str) -> list[TransformStamped]:
-    body = body_frame(skeletons.positions[index], skeletons.joint_set)
+def _person(
+    skeletons: Skeletons, index: int, frames: PersonFrames, with_joints: bool, prefix: str
+) -> list[TransformStamped]:
+    body = frames.body
     if body is None:
         return []
-    name = f"{prefix}body_{skeletons.ids[index]}"
-    transforms = [_transform(skeletons, skeletons.frame_id, name, body.origin, _quaternion(body.rotation))]
-    if with_joints:
+    name, upright = f"{prefix}body_{skeletons.ids[index]}", Rotation.from_matrix(body.rotation)
+    transforms = [_transform(skeletons, skeletons.frame_id, name, body.origin, upright.as_quat())]
+    present = np.flatnonzero(np.isfinite(frames.joints).all(axis=1)) if with_joints else np.zeros(0, np.intp)
+    if len(present):
         # Row vectors: multiplying by R from the right is the inverse rotation.
-        inside = (skeletons.positions[index] - body.origin) @ body.rotation
-        transforms += [
-            _transform(skeletons, name, f"{prefix}{joint}_{skeletons.ids[index]}", position, _UPRIGHT)
-            for joint, position in zip(skeletons.joint_set.joints, inside, strict=True)
-            if np.isfinite(position).all()
-        ]
+        inside = (skeletons.positions[index, present] - body.origin) @ body.rotation
+        turned = (upright.inv() * Rotation.from_quat(frames.joints[present])).as_quat()
+        for joint, place, turn in zip(present, inside, turned, strict=True):
+            frame = f"{prefix}{skeletons.joint_set.joints[joint]}_{skeletons.ids[index]}"
+            transforms.append(_transform(skeletons, name, frame, place, turn))
     return transforms
 
 
-def _quaternion(rotation: NDArray[np.float64]) -> tuple[float, ...]:
-    matrix = np.eye(4)
-    matrix[:3, :3] = rotation
-    return tuple(quaternion_from_matrix(matrix))
-
-
 def _transform(
-    skeletons: Skeletons, parent: str, child: str, origin: NDArray[np.floating], quaternion: tuple[float, ...]
+    skeletons: Skeletons, parent: str, child: str, origin: NDArray[np.floating], turn: NDArray[np.floating]
 ) -> TransformStamped:
-    x, y, z = (float(value) for value in origin)
-    qx, qy, qz, qw = (float(value) for value in quaternion)
     stamped = TransformStamped(header=header(skeletons), child_frame_id=child)
     stamped.header.frame_id = parent
-    stamped.transform = Transform(translation=Vector3(x=x, y=y, z=z), rotation=Quaternion(x=qx, y=qy, z=qz, w=qw))
+    stamped.transform = Transform(translation=vector(origin.tolist()), rotation=quaternion(turn.tolist()))
     return stamped
 
 
 #: Fast DDS confirms only every few seconds, so this is mostly a pause.
 _LAST_WORDS = Duration(seconds=0.15)
 _BRIDGE = CvBridge()
+#: REP-103: y is down in an optical frame, z is up in all others.
+_OPTICAL_UP, _LEVEL_UP = (0.0, -1.0, 0.0), (0.0, 0.0, 1.0)
 
 
 class Publishers:
     """The publishers; silent while the node is not active, as lifecycle publishers are."""
 
     def __init__(self, node: LifecycleNode) -> None:
-        def advertise(kind: type, topic: str, depth: int) -> Any:
-            return node.create_lifecycle_publisher(
-                kind, topic, QoSProfile(depth=depth), qos_overriding_options=OVERRIDABLE_QOS
-            )
+        def advertise(kind: type, topic: str, depth: int, latched: bool = False) -> Any:
+            durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
+            profile = QoSProfile(depth=depth, durability=durability)
+            return node.create_lifecycle_publisher(kind, f"~/{topic}", profile, qos_overriding_options=OVERRIDABLE_QOS)
 
         self._skeletons = advertise(SkeletonArray, "skeletons", 10)
+        self._info = advertise(SkeletonInfo, "skeleton_info", 1, latched=True)
         self._markers = advertise(MarkerArray, "markers", 10)
         self._image = advertise(Image, "debug/image", 1)
         self._transforms = TransformBroadcaster(node)
         self._builder = MarkerBuilder()
         self._last = Skeletons.empty(0, "", "")
+        self._described: str | None = None
 
     def wanted(self, config: NodeConfig) -> bool:
         """Whether anybody subscribes to anything; everybody's tf2 listener does to TF."""
@@ -112,21 +112,36 @@ class Publishers:
         return config.tf.mode != "off" and bool(self._transforms.pub_tf.get_subscription_count())
 
     def publish(
-        self, frame: RgbdFrame, skeletons: Skeletons, keypoints: Keypoints2D | None, config: NodeConfig
+        self,
+        frame: RgbdFrame,
+        people: Skeletons,
+        keypoints: Keypoints2D | None,
+        config: NodeConfig,
+        skeletons: Skeletons,
     ) -> None:
-        """Publish a frame's people; what others wait for goes first."""
+        """Publish a frame's people; what others wait for goes first.
+
+        Args:
+            people: in the camera's frame, for TF and the debug image.
+            skeletons: the same in the frame of the messages, and of the markers.
+        """
         self._last = skeletons
-        self._skeletons.publish(to_message(skeletons))
-        transforms = build_transforms(skeletons, config.tf.mode, config.tf.prefix)
+        frames = [person_frames(skeletons, index) for index in skeletons]
+        if self._described != skeletons.joint_set.name:
+            self._described = skeletons.joint_set.name
+            self._info.publish(info_message(header(skeletons), skeletons.joint_set))
+        self._skeletons.publish(to_message(skeletons, frames))
+        own = frames if people is skeletons or config.tf.mode == "off" else None
+        transforms = build_transforms(people, config.tf.mode, config.tf.prefix, own)
         if transforms:
             self._transforms.sendTransform(transforms)
         if self._markers.get_subscription_count():
-            self._publish_markers(skeletons, config)
+            self._publish_markers(skeletons, config, _OPTICAL_UP if people is skeletons else _LEVEL_UP)
         if self._image.get_subscription_count():
-            self._image.publish(debug_image(frame, skeletons, keypoints))
+            self._image.publish(debug_image(frame, people, keypoints))
 
-    def _publish_markers(self, skeletons: Skeletons, config: NodeConfig) -> None:
-        markers = self._builder.build(skeletons, config.markers)
+    def _publish_markers(self, skeletons: Skeletons, config: NodeConfig, up: tuple[float, float, float]) -> None:
+        markers = self._builder.build(skeletons, config.markers, up)
         if markers.markers:
             self._markers.publish(markers)
 

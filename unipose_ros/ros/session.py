@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.node import Node
 
 from unipose_ros.estimator import PoseEstimator
@@ -19,6 +21,7 @@ from unipose_ros.ros.pipeline import Pipeline
 from unipose_ros.ros.publishers import Publishers
 from unipose_ros.ros.subscriptions import Subscriptions
 from unipose_ros.ros.synchronizer import Pair
+from unipose_ros.ros.transforms import Transforms
 from unipose_ros.ros.upright import ByGravity, Mounting
 from unipose_ros.ros.worker import Worker
 from unipose_ros.tracking import Tracker
@@ -55,12 +58,16 @@ class Session:
         self._outputs = outputs
         self._statistics = statistics
         reporter = self._reporter = ThrottledLogger(self._logger, statistics)
-        decoder = self._decoder = FrameDecoder(config().input.rectified, calibrations)
+        self._transforms = Transforms(node)
+        if config().tf.target_frame or config().tf.fixed_frame:
+            self._transforms.want()
+        self._transforms.begin()
+        decoder = self._decoder = FrameDecoder(config().input.rectified, calibrations, self._registration)
         self._gravity = GravityWatch(node) if config().input.mounting == "tf" else None
         clock = node.get_clock()
         self._pipeline = Pipeline(
             estimator, tracker, decoder, outputs.publish, config, lambda: clock.now().nanoseconds, statistics, reporter,
-            self._mounting(config().input), None if self._gravity else MountingCheck(),
+            self._mounting(config().input), None if self._gravity else MountingCheck(), self._transforms.lookup,
         )  # fmt: skip
         self._worker: Worker[Pair] = Worker(self._pipeline.process)
         self._needs = config().model.needs
@@ -72,6 +79,7 @@ class Session:
             self._inputs = self._subscribe(self._needs)
         except Exception:
             self._worker.stop()
+            self._transforms.close()
             if self._gravity is not None:
                 self._gravity.close()
             raise
@@ -107,6 +115,10 @@ class Session:
         before, self._inputs, self._next = self._inputs, self._next, None
         before.close()
 
+    def _registration(self, target: str, source: str, stamp_ns: int) -> NDArray[np.float64]:
+        """How depth's frame lies in that of color."""
+        return self._transforms.lookup(target, source, stamp_ns, self._config().tf.timeout)
+
     def _mounting(self, config: InputConfig) -> Mounting:
         if self._gravity is not None:
             return ByGravity(self._gravity.tree, config.gravity_frame)
@@ -131,10 +143,12 @@ class Session:
                 f"the network has not returned for {_PATIENCE_S:g} s; its thread is left behind, and a new network is "
                 "loaded for the next activation"
             )
+        self._transforms.close()
         return ended
 
     def watch(self) -> float:
-        """Warn when no frames come; returns the seconds since the last pair."""
+        """Warn when no frames come, listen to /tf if that is wanted; returns the seconds since the last pair."""
+        self._transforms.begin()
         return self._inputs.watch(self._config().input.timeout)
 
     def reset_tracks(self) -> None:
@@ -148,6 +162,7 @@ class Session:
         self._inputs.pairing.restart()
         self._pace.restart()
         self._worker.clear()
+        self._transforms.clear()
         self._pipeline.discard()
         self._pipeline.reset_tracks()
 

@@ -20,6 +20,7 @@ from unipose_ros.ros.pipeline import Pipeline
 from unipose_ros.ros.synchronizer import Pair
 from unipose_ros.timing import StageClock
 from unipose_ros.tracking import NearestTracker
+from unipose_ros.transforms import TransformError
 
 pytestmark = pytest.mark.ros
 SECOND = 1_000_000_000
@@ -53,6 +54,9 @@ class Bench:
     def __init__(self) -> None:
         self.config, self.now = NodeConfig(), 0
         self.published: list[Skeletons] = []
+        self.shown: list[Skeletons] = []
+        self.asked: list[tuple[str, str, int, float]] = []
+        self.pose: np.ndarray | None = None
         self.lines: list[str] = []
         self.error = self.warning = self.info = self.lines.append
         self.statistics = Statistics()
@@ -62,9 +66,20 @@ class Bench:
         info.header.frame_id = FRAME
         decoder.set_info("color", info)
         self.pipeline = Pipeline(
-            self.estimator, NearestTracker(), decoder, lambda frame, found, *_: self.published.append(found),
+            self.estimator, NearestTracker(), decoder, self.publish,
             lambda: self.config, lambda: self.now, self.statistics, ThrottledLogger(self, self.statistics),
+            lookup=self.lookup,
         )  # fmt: skip
+
+    def publish(self, frame: RgbdFrame, found: Skeletons, keypoints: Any, config: NodeConfig, shown: Skeletons) -> None:
+        self.published.append(found)
+        self.shown.append(shown)
+
+    def lookup(self, target: str, source: str, stamp_ns: int, timeout: float) -> np.ndarray:
+        self.asked.append((target, source, stamp_ns, timeout))
+        if self.pose is None:
+            raise TransformError("nothing is known")
+        return self.pose
 
     def process(self, stamp_ns: int, depth: int = 2000, without: str = "") -> None:
         self.now = max(self.now, stamp_ns + 40_000_000)
@@ -196,3 +211,53 @@ def test_the_modality_in_use_and_what_was_left_out_are_told(bench: Bench) -> Non
     bench.process(SECOND)
     assert bench.statistics.texts["modality in use"] == "lookup"
     assert bench.statistics.values["estimator: too_few_measurements"] == 3
+
+
+# Frames of the robot
+
+
+TURNED = np.array([[0.0, 0, 1, 1], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
+
+
+def test_people_are_shown_in_the_target_frame_at_the_images_stamp(bench: Bench) -> None:
+    bench.config = replace(replace(bench.config, "tf.target_frame", "base_link"), "tf.timeout", 0.2)
+    bench.pose = TURNED
+    bench.process(SECOND)
+    (own,), (shown,) = bench.published, bench.shown
+    assert bench.asked == [("base_link", FRAME, SECOND, 0.2)]
+    assert (own.frame_id, shown.frame_id) == (FRAME, "base_link")
+    np.testing.assert_allclose(shown.positions, own.positions @ TURNED[:3, :3].T + TURNED[:3, 3], rtol=1e-5)
+    assert shown.ids == own.ids
+
+
+def test_without_the_transform_to_the_target_nothing_is_published_and_that_is_counted(bench: Bench) -> None:
+    bench.config = replace(bench.config, "tf.target_frame", "base_link")
+    bench.process(SECOND)
+    bench.process(2 * SECOND)
+    assert bench.published == []
+    assert bench.statistics.drops["target_frame"] == 2
+    bench.pose = TURNED
+    bench.process(3 * SECOND)
+    # The tracker has seen all three.
+    assert bench.shown[0].states.tolist() == [1]
+
+
+def test_without_a_pose_in_the_fixed_frame_people_are_published_and_that_is_counted(bench: Bench) -> None:
+    bench.config = replace(bench.config, "tf.fixed_frame", "odom")
+    bench.process(SECOND)
+    assert len(bench.published) == 1
+    assert bench.statistics.remarks["fixed_frame"] == 1
+
+
+def test_people_who_stand_still_have_no_velocity_while_the_camera_drives(bench: Bench) -> None:
+    bench.config = replace(bench.config, "tf.fixed_frame", "odom")
+    place = people("abcde").positions
+    for k in range(8):
+        bench.pose = np.eye(4)
+        bench.pose[2, 3] = 0.1 * k
+        bench.estimator.estimate = lambda frame, clock=None, k=k: people(
+            "abcde", stamp_ns=frame.stamp_ns, positions=(place - [0, 0, 0.1 * k]).astype(np.float32)
+        )
+        bench.process(SECOND + k * SECOND // 10)
+    np.testing.assert_allclose(bench.published[-1].velocities, 0, atol=1e-3)
+    assert len({found.ids for found in bench.published}) == 1

@@ -221,13 +221,22 @@ class RecordingClip:
         topics: roles that the user has named; the others are detected.
         name: what reports call it; that of the folder or, without its suffix, of the file by default.
         subset: the part of a benchmark that it belongs to.
+        fixed_frame: a frame that stands still, in which the camera's pose is looked up; empty for none.
 
     Raises:
         RecordingError: it cannot be opened, or has no usable topics.
     """
 
-    def __init__(self, path: Path, topics: RgbdTopics | None = None, name: str | None = None, subset: str = "") -> None:
+    def __init__(
+        self,
+        path: Path,
+        topics: RgbdTopics | None = None,
+        name: str | None = None,
+        subset: str = "",
+        fixed_frame: str = "",
+    ) -> None:
         self._path = path
+        self._fixed_frame = fixed_frame
         self._name = name or same_text(path.stem if path.is_file() else Path(os.path.realpath(path)).name)
         self._topics = topics
         self._subset = subset
@@ -254,7 +263,7 @@ class RecordingClip:
     def frames(self) -> Iterator[RgbdFrame]:
         """See :meth:`Clip.frames`. A damaged recording is read as far as it goes."""
         with BagReader(self._path) as reader:
-            recording = RgbdRecording(reader, self._topics)
+            recording = RgbdRecording(reader, self._topics, fixed_frame=self._fixed_frame)
             try:
                 yield from recording.frames()
             finally:  # also when the reader stops early
@@ -280,7 +289,10 @@ def _losses(recording: RgbdRecording, reader: BagReader) -> dict[str, int]:
 
 
 def open_clips(
-    path: Path, topics: RgbdTopics | None = None, damaged: Callable[[Path, Exception], object] | None = None
+    path: Path,
+    topics: RgbdTopics | None = None,
+    damaged: Callable[[Path, Exception], object] | None = None,
+    fixed_frame: str = "",
 ) -> list[Clip]:
     """Everything that lies at a path: a recording, a shard, or a folder of them.
 
@@ -289,20 +301,22 @@ def open_clips(
 
     Args:
         damaged: told of each clip of a folder that cannot be opened, which is then left out.
+        fixed_frame: a frame that stands still, in which frames say where the camera is; empty for none. Shards know
+            their camera's poses, whatever the name.
 
     Raises:
         RecordingError, DataError: it cannot be read; the text names the remedy.
     """
     if path.suffix == _SHARD_SUFFIX:
-        return [ShardClip(path)]
+        return [ShardClip(path, bool(fixed_frame))]
     files = [file for file in sorted(path.rglob("*")) if not _is_hidden(file.relative_to(path))]
     shards = [file for file in files if _is_shard(file)]
     folders = list(dict.fromkeys(file.parent for file in files if file.suffix in STORAGE_SUFFIXES))
     if path in folders or not (folders or shards):
-        return [RecordingClip(path, topics)]
+        return [RecordingClip(path, topics, fixed_frame=fixed_frame)]
     openers: list[tuple[Path, Callable[[], Clip]]] = [
-        *((folder, partial(_recording_within, path, folder, topics)) for folder in folders),
-        *((shard, partial(ShardClip, shard)) for shard in shards),
+        *((folder, partial(_recording_within, path, folder, topics, fixed_frame)) for folder in folders),
+        *((shard, partial(ShardClip, shard, bool(fixed_frame))) for shard in shards),
     ]
     return list(_opened(openers, damaged))
 
@@ -321,9 +335,10 @@ def _opened(
             yield clip
 
 
-def _recording_within(path: Path, folder: Path, topics: RgbdTopics | None) -> RecordingClip:
+def _recording_within(path: Path, folder: Path, topics: RgbdTopics | None, fixed_frame: str) -> RecordingClip:
     place = folder.relative_to(path)
-    return RecordingClip(folder, topics, same_text(place.as_posix()), subset=same_text("/".join(place.parts[:-1])))
+    subset = same_text("/".join(place.parts[:-1]))
+    return RecordingClip(folder, topics, same_text(place.as_posix()), subset, fixed_frame)
 
 
 def _is_shard(path: Path) -> bool:

@@ -10,7 +10,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,12 +111,15 @@ class ShardClip:
 
     Images are in memory once a frame is asked for by its number, and while :meth:`frames` is read.
 
+    Args:
+        with_poses: frames say where the camera is.
+
     Raises:
         DataError: the file is no shard, or one of another version.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, with_poses: bool = False) -> None:
+        self._path, self._with_poses = path, with_poses
         with reading(path, _REMEDY, _WHAT):
             arrays = read_npz(path, ("about", "stamps_ns"), _REMEDY, _WHAT, "check its name")
             about, self._length = json.loads(str(arrays["about"])), len(arrays["stamps_ns"])
@@ -150,7 +153,10 @@ class ShardClip:
     def frames(self) -> Iterator[RgbdFrame]:
         """The frames in the order of time."""
         shard = self.load()
-        return (shard.frame(number) for number in range(len(self)))
+        frames = (shard.frame(number) for number in range(len(self)))
+        if not self._with_poses:
+            return frames
+        return (replace(frame, camera_pose=shard.camera_pose(number)) for number, frame in enumerate(frames))
 
     def ground_truth(self) -> Iterator[Skeletons]:
         """True skeletons of all frames."""
@@ -203,6 +209,14 @@ class Shard:
                 depth=to_meters(decode_png16(self._blob("depth", number))),
                 color=decode_compressed_color(self._blob("color", number)),
             )
+
+    def camera_pose(self, number: int) -> NDArray[np.float64]:
+        """(4, 4) optical frame -> world, meters."""
+        with self._guarded(number):
+            pose = np.eye(4)
+            pose[:3, :3] = self.arrays["camera_rotations"][number].T
+            pose[:3, 3] = self.arrays["camera_positions"][number]
+            return pose
 
     def ground_truth(self, number: int) -> Skeletons:
         """COCO-23 joints of all people who are seen."""

@@ -252,6 +252,10 @@ def _parser() -> argparse.ArgumentParser:
         "several with commas between, also MODALITY/DETECTOR, MODALITY/no-depth and all",
     )
     add("--output", type=Path, default=Path("evaluation"), help="folder for the results (default: %(default)s)")
+    add(
+        "--fixed-frame", default="", metavar="NAME", help="follow people in a frame that stands still while the camera "
+        "moves: odom or map of the recording's /tf; any name for rendered clips, which know their camera's poses",
+    )  # fmt: skip
     add("--no-tracking", action="store_true", help="estimate each frame on its own: no ids, no smoothing")
     add("--limit", type=positive, metavar="N", help="at most the first N frames of each recording")
     add("--joint-set", choices=sorted(JOINT_SETS), help="joint set of the metrics (default: that of the predictions)")
@@ -369,7 +373,7 @@ def estimator_config(options: argparse.Namespace, modality: str = "") -> Estimat
 
 def _recorded_clips(options: argparse.Namespace) -> list[Clip]:
     topics = chosen_topics(options)
-    return [clip for path in options.recordings for clip in open_clips(path, topics)]
+    return [clip for path in options.recordings for clip in open_clips(path, topics, fixed_frame=options.fixed_frame)]
 
 
 def _write_report(

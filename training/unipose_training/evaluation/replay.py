@@ -87,7 +87,7 @@ def replay(
         found = _estimated(estimator, frame, clock, clip.name)
         if tracker is not None:
             with clock.stage("track"):
-                found = tracker.update(found)
+                found = tracker.update(found, frame.camera_pose)
                 if isinstance(estimator, Follower):
                     estimator.follow(found)
         target = joint_set or found.joint_set
