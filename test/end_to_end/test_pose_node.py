@@ -130,7 +130,7 @@ def test_debug_image_comes_when_somebody_looks(rig: Rig) -> None:
 
 
 def test_depth_of_another_camera_gives_people_in_the_target_frame(rig: Rig) -> None:
-    """Everything by TF: depth is registered to color, skeletons and markers are in base_link, and frames in the camera."""
+    """Depth is registered to color by TF; skeletons and markers are in base_link, people's frames in the camera's."""
     still = StaticTransformBroadcaster(rig.node)
     # The camera looks along x of base_link, 1 m above it; depth is taken 3 cm to its right.
     still.sendTransform(

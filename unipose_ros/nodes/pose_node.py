@@ -28,6 +28,7 @@ from unipose_ros.ros.parameters import NodeConfig, Parameters
 from unipose_ros.ros.publishers import Publishers
 from unipose_ros.ros.session import Session
 from unipose_ros.ros.switching import BackgroundLoad, SwitchableEstimator
+from unipose_ros.ros.synchronizer import OVERRIDABLE_QOS
 from unipose_ros.tracking import NearestTracker, Tracker
 from unipose_ros.tracking.tracker import IdGenerator
 
@@ -82,7 +83,9 @@ class PoseNode(ManagedNode):
         self._session: Session | None = None
         self._enabled = True
         self.create_timer(_LOOK_S, self._look_at_switch, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._diagnostics = self.create_publisher(
+            DiagnosticArray, "/diagnostics", 10, qos_overriding_options=OVERRIDABLE_QOS
+        )
         # On a steady clock: simulated time that stands still is just when one wants to be told.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(self.config.diagnostics.period, self._publish_diagnostics, clock=steady)

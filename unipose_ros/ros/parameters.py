@@ -223,6 +223,11 @@ class InputConfig:
     rectified: bool = parameter(
         False, "the images are rectified ones (image_rect): use P of camera_info and no distortion", read_only=True
     )
+    qos: str = parameter(
+        "sensor", "quality of service of all inputs; sensor: best effort, depth 5, which any publisher serves; "
+        "reliable: lost messages are repaired, depth 10. qos_overrides of a topic win",
+        choices=("sensor", "reliable"), read_only=True,
+    )  # fmt: skip
     sync_slop: float = parameter(
         0.0, "seconds; images with stamps less apart than this are one frame; 0: half of the measured frame period",
         low=0.0, high=1.0, read_only=True,

@@ -76,6 +76,7 @@ class Subscriptions:
         self._deliver = on_pair
         self._last_pair = time.monotonic()
         self._needs = needs
+        self._qos = config.qos
         topics = input_topics(node, config)
         records = TopicMonitor(topics[0][0]), TopicMonitor(topics[1][0])
         self.pairing = Synchronizer(
@@ -92,7 +93,8 @@ class Subscriptions:
             for i, wanted in enumerate((needs.color, needs.depth)):
                 if wanted:
                     receive = self._counted(NAMES[i], receivers[i])
-                    self._streams.append((records[i], subscribe(node, topics[i][1], topics[i][0], receive, reporter)))
+                    stream = subscribe(node, topics[i][1], topics[i][0], receive, reporter, config.qos)
+                    self._streams.append((records[i], stream))
             self._infos = [self._subscribe_info(name) for name in NAMES]
         except Exception:
             # An override of the QoS that cannot be: leave no half of the subscriptions behind.
@@ -136,7 +138,12 @@ class Subscriptions:
             # Not to be overridden: that it is volatile by default was declared before.
             return self._node.create_subscription(CameraInfo, topic, store, LATCHED_QOS, event_callbacks=events)
         return self._node.create_subscription(
-            CameraInfo, topic, store, sensor_qos(), qos_overriding_options=OVERRIDABLE_QOS, event_callbacks=events
+            CameraInfo,
+            topic,
+            store,
+            sensor_qos(self._qos),
+            qos_overriding_options=OVERRIDABLE_QOS,
+            event_callbacks=events,
         )
 
     def _follow_latched(self, name: str) -> None:

@@ -28,12 +28,13 @@ except ImportError:  # Humble has it under its old name
 _SECOND = 1_000_000_000
 
 
-def sensor_qos(depth: int = 5) -> QoSProfile:
-    """What a subscriber of camera topics asks for: the newest few, without repair of lost ones."""
+def sensor_qos(preset: str = "sensor") -> QoSProfile:
+    """What a subscriber of camera topics asks for: the newest few, without repair of lost ones unless ``reliable``."""
+    reliable = preset == "reliable"
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
-        depth=depth,
-        reliability=ReliabilityPolicy.BEST_EFFORT,
+        depth=10 if reliable else 5,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
         durability=DurabilityPolicy.VOLATILE,
     )
 
@@ -159,16 +160,22 @@ _SUBSCRIBER = _NumberedSubscriber if hasattr(Subscription, "CallbackType") else 
 
 
 def subscribe(
-    node: Node, message_type: type, topic: str, callback: Callable[[Any, int | None], None], reporter: ThrottledLogger
+    node: Node,
+    message_type: type,
+    topic: str,
+    callback: Callable[[Any, int | None], None],
+    reporter: ThrottledLogger,
+    preset: str = "sensor",
 ) -> message_filters.Subscriber:
     """Subscribe with sensor QoS that the user can override, and explain an incompatible publisher.
 
     Args:
         callback: takes a message, and its sequence number where the middleware counts.
+        preset: see :func:`sensor_qos`.
     """
     subscriber = _SUBSCRIBER(
         node, message_type, topic,
-        qos_profile=sensor_qos(),
+        qos_profile=sensor_qos(preset),
         qos_overriding_options=OVERRIDABLE_QOS,
         event_callbacks=qos_events(topic, reporter),
     )  # fmt: skip
