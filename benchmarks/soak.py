@@ -2,11 +2,12 @@
 
     make soak                                20,000 frames
     SOAK_FRAMES=600 make soak                a short form
-    python benchmarks/soak.py --frames 600 --output soak_output
+    python benchmarks/soak.py --frames 600 --output soak_output --phase walk 4K
 
 Frames of a recording go to ``pose_node`` one after the other, each as soon as the one before was answered. Phases:
 people who walk, people who come and go, 4K images, publishers that are killed and made anew, stamps that jump,
-parameters and the life cycle stirred. The output is ``soak.png``, ``soak.csv`` and ``summary.json``.
+malformed messages, parameters and the life cycle stirred. Good frames follow every phase. Then a new node is ended by
+SIGTERM in the middle of each phase. The output is ``soak.png``, ``soak.csv`` and ``summary.json``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import csv
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -43,9 +45,14 @@ from unipose_ros.msg import SkeletonArray
 from unipose_ros.recordings import BagReader, RgbdRecording
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "test" / "helpers"))
+from fuzzing.messages import Messages  # noqa: E402
+
 FRAME = "camera_optical"
 SECOND = 1_000_000_000
 PATIENCE_S = 3.0
+#: Good frames after each phase, and frames of a phase in the middle of which a node is ended.
+AFTERWARDS, BEFORE_THE_END = 10, 12
 LARGE = (3840, 2160)
 
 
@@ -84,12 +91,18 @@ class CameraRig:
         executor = SingleThreadedExecutor()
         executor.add_node(self.node)
         threading.Thread(target=executor.spin, daemon=True).start()
-        self.make_publishers()
+        self._messages = Messages()
+        self.depth = self.node.create_publisher(Image, "depth/image", 5)
+        self.info = self.node.create_publisher(CameraInfo, "depth/camera_info", 5)
 
     def make_publishers(self) -> None:
         """As a driver that starts."""
         self.depth = self.node.create_publisher(Image, "depth/image", 5)
         self.info = self.node.create_publisher(CameraInfo, "depth/camera_info", 5)
+        self.await_subscriptions()
+
+    def await_subscriptions(self) -> None:
+        """Until the node listens."""
         end = time.monotonic() + 20
         while not (self.depth.get_subscription_count() and self.info.get_subscription_count()):
             if time.monotonic() > end:
@@ -118,6 +131,12 @@ class CameraRig:
         self.info.publish(info)
         self.depth.publish(image)
         return stamp
+
+    def send_malformed(self, rng: random.Random) -> None:
+        """Publish a calibration and an image that are wrong in one of many ways, or bytes that are no message."""
+        self.info.publish(self._messages.info(rng))
+        image = self._messages.image(rng, color=False)
+        self.depth.publish(image if rng.random() < 0.8 else image[: rng.randrange(4, len(image))])
 
     def submit(self, phase: str, shot: Shot, stamp_ns: int | None = None) -> bool:
         """Publish one image and wait for its people."""
@@ -203,12 +222,18 @@ def phases(rig: CameraRig, bag: Path) -> list[tuple[str, float, Callable[[int], 
             if k % 120 == 60:
                 rig.call(SetBool, "unipose/enable", SetBool.Request(data=False))
                 rig.call(SetBool, "unipose/enable", SetBool.Request(data=True))
-                rig.make_publishers()
+                rig.await_subscriptions()
             if k % 240 == 120:
                 rig.transition(Transition.TRANSITION_DEACTIVATE)
                 rig.transition(Transition.TRANSITION_ACTIVATE)
-                rig.make_publishers()
+                rig.await_subscriptions()
             rig.submit("stirred", walk[k % len(walk)])
+
+    def malformed(count: int) -> None:
+        rng = random.Random(0)
+        for k in range(count):
+            rig.send_malformed(rng)
+            rig.submit("malformed", walk[k % len(walk)])
 
     return [
         ("walk", 0.25, walking),
@@ -216,8 +241,9 @@ def phases(rig: CameraRig, bag: Path) -> list[tuple[str, float, Callable[[int], 
         ("4K", 0.02, four_k),
         ("publishers killed", 0.1, killed),
         ("stamps jump", 0.15, jumping),
+        ("malformed", 0.1, malformed),
         ("stirred", 0.1, stirred),
-        ("come and go", 0.13, coming_and_going),
+        ("come and go", 0.03, coming_and_going),
     ]
 
 
@@ -271,8 +297,8 @@ def draw(record: Record, path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def summarize(record: Record, code: int, seconds: float) -> dict[str, Any]:
-    """Figures by phase, and how the node ended."""
+def summarize(record: Record, ends: list[End]) -> dict[str, Any]:
+    """Figures by phase, and how the nodes ended."""
     by_phase: dict[str, Any] = {}
     for name in record.sent:
         mine = [sample for sample in record.samples if sample["phase"] == name]
@@ -281,11 +307,94 @@ def summarize(record: Record, code: int, seconds: float) -> dict[str, Any]:
             "sent": record.sent[name],
             "processed": record.processed.get(name, 0),
             "round_trip_ms": [round(float(x), 1) for x in np.percentile(latencies, (50, 95))] if latencies else None,
-            "rss_mb": [round(mine[0]["rss_mb"], 1), round(mine[-1]["rss_mb"], 1)] if mine else None,
+            "rss_mb": [round(f(sample["rss_mb"] for sample in mine), 1) for f in (min, max)] if mine else None,
             "threads": sorted({sample["threads"] for sample in mine}),
             "files": sorted({sample["files"] for sample in mine}),
         }
-    return {"phases": by_phase, "exit_code": code, "seconds_from_sigterm_to_exit": round(seconds, 2)}
+    return {"phases": by_phase, "ends": [vars(end) for end in ends]}
+
+
+@dataclass
+class End:
+    """How a node ended after SIGTERM.
+
+    Attributes:
+        phase: in the middle of which.
+        seconds: from the signal to its end.
+        code: exit status.
+        load: of the machine.
+    """
+
+    phase: str
+    seconds: float
+    code: int
+    load: float
+
+
+def start_node(log: Path) -> subprocess.Popen[bytes]:
+    """A pose node with its parameters as they are by default."""
+    with log.open("ab") as stream:
+        program = [sys.executable, "-m", "unipose_ros.nodes.pose_node"]
+        return subprocess.Popen(program, stdout=stream, stderr=subprocess.STDOUT, cwd=ROOT)
+
+
+def end_node(node: subprocess.Popen[bytes], phase: str) -> End:
+    """SIGTERM, and SIGKILL after half a minute."""
+    began = time.monotonic()
+    if node.poll() is None:
+        node.send_signal(signal.SIGTERM)
+    try:
+        code = node.wait(30)
+    except subprocess.TimeoutExpired:
+        node.kill()
+        code = node.wait()
+    return End(phase, round(time.monotonic() - began, 2), code, round(os.getloadavg()[0], 1))
+
+
+def soak(rig: CameraRig, options: argparse.Namespace, log: Path) -> End:
+    """All phases with one node."""
+    node, phase, stop = start_node(log), ["start"], threading.Event()
+    threading.Thread(target=watch, args=(node, rig.record, phase, stop), daemon=True).start()
+    walk, _, _ = load_shots(options.bag)
+    try:
+        rig.await_subscriptions()
+        for name, fraction, run in phases(rig, options.bag):
+            if options.phase and name not in options.phase:
+                continue
+            phase[0] = name
+            run(max(int(fraction * options.frames), 1))
+            for k in range(AFTERWARDS):
+                rig.submit(f"after {name}", walk[k])
+            processed, sent = rig.record.processed, rig.record.sent
+            after = f"after {name}"
+            print(
+                f"{name}: {processed.get(name, 0)} of {sent[name]}, then {processed.get(after, 0)} of {sent[after]}",
+                flush=True,
+            )
+            if node.poll() is not None:
+                break
+    finally:
+        stop.set()
+        ended = end_node(node, "after all")
+    return ended
+
+
+def end_in_each(rig: CameraRig, options: argparse.Namespace, log: Path) -> list[End]:
+    """A new node for each phase, ended while its frames come."""
+    ends: list[End] = []
+    for name, _, run in {phase[0]: phase for phase in phases(rig, options.bag)}.values():
+        if options.phase and name not in options.phase:
+            continue
+        node = start_node(log)
+        rig.await_subscriptions()
+        run(BEFORE_THE_END)
+        sending = threading.Thread(target=run, args=(BEFORE_THE_END,), daemon=True)
+        sending.start()
+        time.sleep(0.2)
+        ends.append(end_node(node, name))
+        print(f"ended in {name}: {ends[-1].seconds} s, status {ends[-1].code}", flush=True)
+        sending.join()
+    return ends
 
 
 def main() -> int:
@@ -294,6 +403,7 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=int(os.environ.get("SOAK_FRAMES", "20000")))
     parser.add_argument("--bag", type=Path, default=ROOT / "demo" / "walk")
     parser.add_argument("--output", type=Path, default=Path("soak_output"))
+    parser.add_argument("--phase", nargs="*", help="these alone; default: all")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
@@ -301,33 +411,14 @@ def main() -> int:
     profile = str(ROOT / "config" / "fastdds.xml")
     os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", profile)
     os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", profile)
-    with (options.output / "node.log").open("wb") as log:
-        node = subprocess.Popen(
-            [sys.executable, "-m", "unipose_ros.nodes.pose_node"], stdout=log, stderr=subprocess.STDOUT, cwd=ROOT
-        )
-        record, phase, stop = Record(), ["start"], threading.Event()
-        rclpy.init()
-        try:
-            rig = CameraRig(record)
-            threading.Thread(target=watch, args=(node, record, phase, stop), daemon=True).start()
-            for name, fraction, run in phases(rig, options.bag):
-                phase[0] = name
-                run(max(int(fraction * options.frames), 1))
-                print(f"{name}: {record.processed.get(name, 0)} of {record.sent[name]} answered", flush=True)
-                if node.poll() is not None:
-                    break
-        finally:
-            stop.set()
-            began = time.monotonic()
-            if node.poll() is None:
-                node.send_signal(signal.SIGTERM)
-            try:
-                code = node.wait(30)
-            except subprocess.TimeoutExpired:
-                node.kill()
-                code = node.wait()
-            ended = time.monotonic() - began
-    summary = summarize(record, code, ended)
+    rclpy.init()
+    record, log = Record(), options.output / "node.log"
+    log.unlink(missing_ok=True)
+    rig = CameraRig(record)
+    ends = [soak(rig, options, log)]
+    rig.record = Record()
+    ends += end_in_each(rig, options, log)
+    summary = summarize(record, ends)
     (options.output / "summary.json").write_text(json.dumps(summary, indent=2))
     with (options.output / "soak.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(record.samples[0]))
@@ -335,7 +426,8 @@ def main() -> int:
         writer.writerows(record.samples)
     draw(record, options.output / "soak.png")
     print(json.dumps(summary, indent=2))
-    os._exit(0 if code == 0 and ended < 5 else 1)
+    lived = all(record.processed.get(name, 0) for name in record.sent)
+    os._exit(0 if lived and all(end.code == 0 and end.seconds < 5 for end in ends) else 1)
 
 
 if __name__ == "__main__":

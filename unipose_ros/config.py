@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -258,23 +257,23 @@ class TrackerConfigError(ValueError):
     """A setting is out of range; the message names field, value and remedy."""
 
 
-#: Lower bounds of the tracker's settings; ``True`` where the bound itself is allowed.
-_TRACKER_BOUNDS: dict[str, tuple[float, bool]] = {
-    "max_age": (0.0, False),
-    "max_gap": (0.0, False),
-    "occluded_max_age": (0.0, True),
-    "confirm_hits": (1, True),
-    "gate": (0.0, False),
-    "gate_growth": (0.0, True),
-    "duplicate_distance": (0.0, True),
-    "joint_max_age": (0.0, True),
-    "side_hold": (0.0, True),
-    "smoothing": (0.0, True),
-    "fast_motion_threshold": (0.0, False),
-    "velocity_decay": (0.0, False),
-    "max_speed": (0.0, False),
-    "process_noise_std": (0.0, True),
-    "confidence_decay": (0.0, False),
+#: Bounds of the tracker's settings; ``True`` where the lower bound itself is allowed. The upper ones are beyond use.
+_TRACKER_BOUNDS: dict[str, tuple[float, bool, float]] = {
+    "max_age": (0.0, False, 3600.0),
+    "max_gap": (0.0, False, 3600.0),
+    "occluded_max_age": (0.0, True, 3600.0),
+    "confirm_hits": (1, True, 1000),
+    "gate": (0.0, False, 100.0),
+    "gate_growth": (0.0, True, 100.0),
+    "duplicate_distance": (0.0, True, 100.0),
+    "joint_max_age": (0.0, True, 3600.0),
+    "side_hold": (0.0, True, 3600.0),
+    "smoothing": (0.0, True, 3600.0),
+    "fast_motion_threshold": (0.0, False, 100.0),
+    "velocity_decay": (0.0, False, 3600.0),
+    "max_speed": (0.0, False, 1000.0),
+    "process_noise_std": (0.0, True, 100.0),
+    "confidence_decay": (0.0, False, 3600.0),
 }
 
 
@@ -337,7 +336,7 @@ class TrackerConfig:
             raise TrackerConfigError(f"confirm_hits = {self.confirm_hits}: give a whole number of frames")
 
 
-def _check_bound(name: str, value: float, bound: float, inclusive: bool) -> None:
-    if not math.isfinite(value) or value < bound or (value == bound and not inclusive):
+def _check_bound(name: str, value: float, low: float, inclusive: bool, high: float) -> None:
+    if not low <= value <= high or (value == low and not inclusive):
         relation = "at least" if inclusive else "more than"
-        raise TrackerConfigError(f"{name} = {value}: give a finite number, {relation} {bound:g}")
+        raise TrackerConfigError(f"{name} = {value}: give a number, {relation} {low:g} and at most {high:g}")

@@ -70,8 +70,11 @@ def turn_frame(frame: RgbdFrame, quarters: int) -> RgbdFrame:
     """The frame with its images turned clockwise; the optical frame turns with them."""
     if not quarters % 4:
         return frame
+    back = np.eye(4)
+    back[:3, :3] = np.linalg.matrix_power(_QUARTER.T, quarters % 4)
     return replace(
         frame,
+        camera_pose=None if frame.camera_pose is None else frame.camera_pose @ back,
         camera=turn_camera(frame.camera, quarters),
         depth=None if frame.depth is None else np.ascontiguousarray(np.rot90(frame.depth, -quarters)),
         color=None if frame.color is None else np.ascontiguousarray(np.rot90(frame.color, -quarters)),
@@ -91,6 +94,11 @@ def turn_back(skeletons: Skeletons, quarters: int) -> Skeletons:
         covariances = (back @ full @ back.T)[..., _UPPER[0], _UPPER[1]].astype(np.float32)
     positions = (skeletons.positions @ back.T).astype(np.float32)
     return replace(skeletons, positions=positions, covariances=covariances)
+
+
+def turn_skeletons(skeletons: Skeletons, quarters: int) -> Skeletons:
+    """People of the camera's own optical frame, in that of a frame of :func:`turn_frame`."""
+    return turn_back(skeletons, -quarters)
 
 
 def turn_keypoints_back(keypoints: Keypoints2D, camera: Camera, quarters: int) -> Keypoints2D:

@@ -132,7 +132,7 @@ def test_parameters_describe_themselves_and_change_at_run_time(rig: Rig) -> None
         assert "use one of off, root, joints" in refused.reason
         assert not set_parameter(rig, "model.modality", "dance").successful
         refused = set_parameter(rig, "track.gate", -1.0)
-        assert "give a finite number, more than 0" in refused.reason
+        assert "give a number, more than 0" in refused.reason
         before = shoot(rig, 60).skeletons[0].id
         assert set_parameter(rig, "track.gate", 0.05).successful
         far = shoot(rig, 80).skeletons  # half a meter on; the old gate would have let it pass

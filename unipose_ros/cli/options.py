@@ -31,6 +31,17 @@ def description(doc: str | None) -> str:
     return text.replace("``", "'")
 
 
+def add_mounting_option(parser: argparse.ArgumentParser) -> None:
+    """``--mounting DEGREES``, as the node's ``input.mounting``."""
+    parser.add_argument(
+        "--mounting",
+        type=int,
+        choices=(0, 90, 180, 270),
+        default=0,
+        help="degrees by which the images of recordings are turned clockwise to be upright (default: %(default)s)",
+    )
+
+
 def positive(text: str) -> int:
     """A whole number from 1, as the ``type`` of an argument.
 

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from unipose_ros.backends import BackendError
 from unipose_ros.backends.onnx_backend import OnnxBackend
+from unipose_ros.documents import DocumentError, read_yaml
 from unipose_ros.geometry.crop import Letterbox
 from unipose_ros.geometry.nms import box_iou, greedy_nms
 from unipose_ros.joint_sets import COCO17
@@ -109,8 +109,8 @@ def read_pose_config(path: Path, metadata: Mapping[str, str]) -> OnnxPoseConfig:
     beside = path.with_suffix(".yaml")
     if beside.is_file():
         try:
-            values = yaml.safe_load(beside.read_text(encoding="utf-8")) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            values = read_yaml(beside) or {}
+        except DocumentError as error:
             raise BackendError(f"{beside}: cannot be read as YAML ({error})") from error
         if not isinstance(values, dict):
             raise BackendError(f"{beside}: give 'field: value' lines")
@@ -120,7 +120,7 @@ def read_pose_config(path: Path, metadata: Mapping[str, str]) -> OnnxPoseConfig:
         if field.name in metadata:
             try:
                 own[field.name] = json.loads(metadata[field.name])
-            except ValueError:
+            except (ValueError, RecursionError):
                 own[field.name] = metadata[field.name]
     return OnnxPoseConfig.from_mapping(own, f"metadata of {path}")
 

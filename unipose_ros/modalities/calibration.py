@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from scipy.special import fdtr
 
+from unipose_ros.documents import DocumentError, read_yaml
 from unipose_ros.frame import JointStatus, Skeletons
 from unipose_ros.networks.weights import WeightsError, read_model_card
 from unipose_ros.resources import ResourceError, resource_path
@@ -177,8 +177,8 @@ def read_calibrations(path: Path) -> dict[str, Calibration]:
         WeightsError: it cannot be used; the text names file and entry.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
+        content = read_yaml(path) or {}
+    except DocumentError as error:
         raise WeightsError(f"{path}: cannot be read as YAML ({error}); fit it again: unipose calibrate") from error
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path}: it must map modalities to calibrations; fit it again: unipose calibrate")
@@ -208,7 +208,7 @@ def _from_entry(entry: Any, where: str) -> Calibration:
                 for status, numbers in entry.items()
             }
         )
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, OverflowError, TypeError, ValueError) as error:
         raise WeightsError(f"{where}: {error}; fit the calibration again: unipose calibrate") from error
 
 

@@ -89,7 +89,7 @@ def _tensor(name: str, about: Any, contents: bytes, begin: int) -> tuple[NDArray
     try:
         kind, shape, (first, last) = about["dtype"], [int(side) for side in about["shape"]], about["data_offsets"]
         first, last = int(first), int(last)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise SafetensorsError(f"the header says nothing usable of '{name}' ({error!r})") from error
     if kind not in _TYPES:
         raise SafetensorsError(f"'{name}' is of type {kind}; {', '.join(_TYPES)} can be read")

@@ -130,9 +130,10 @@ def read_model_card(path: Path) -> ModelCard:
     try:
         with path.open("rb") as stream:
             start = stream.read(8)
-            contents = start + stream.read(struct.unpack("<Q", start)[0] if len(start) == 8 else 0)
+            claimed = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+            contents = start + stream.read(min(claimed, path.stat().st_size))
         header = header_metadata(parse_header(contents)[0])
-    except (OSError, SafetensorsError, OverflowError, MemoryError) as error:
+    except (OSError, SafetensorsError) as error:
         raise WeightsError(f"{path} is no complete safetensors file ({error}); fetch or train it again") from error
     if _CARD_KEY not in header:
         raise WeightsError(f"{path} has no unipose record; write it with unipose_ros.networks.weights.save_weights")

@@ -6,6 +6,7 @@ estimates, tracks and publishes it.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -218,6 +219,9 @@ class PoseNode(ManagedNode):
             self._estimator = None
             self._tracker = NearestTracker(self.config.track, self._new_id)
         self._outputs.clear(self.get_clock().now().nanoseconds)
+        # Subscriptions and callbacks refer to each other: their images would stay until Python happens to look.
+        del session
+        gc.collect()
 
     def _release(self) -> None:
         if self._switch is not None:

@@ -15,7 +15,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection, QosDurability
 from rosbags.typesys.store import Typestore
 
-from unipose_ros.recordings.salvage import MendedMcap
+from unipose_ros.recordings.salvage import BoundedPath, MendedMcap
 from unipose_ros.recordings.types import RecordingError, message_types
 
 _log = logging.getLogger(__name__)
@@ -101,9 +101,7 @@ class BagReader:
         found: dict[str, Topic] = {}
         for connection in self._opened.connections:
             before = found.get(connection.topic)
-            # A damaged metadata.yaml may have anything there.
-            here = connection.msgcount if isinstance(connection.msgcount, int) else 0
-            count = here + (before.count if before else 0)
+            count = connection.msgcount + (before.count if before else 0)
             found[connection.topic] = Topic(connection.topic, connection.msgtype, count, _is_latched(connection))
         return dict(sorted(found.items()))
 
@@ -143,7 +141,7 @@ class BagReader:
                 return
             # rosbags meets arbitrary bytes here and raises whatever its parsers raise.
             except Exception as error:
-                self._end_early(f"{self.path}: reading stops at a damaged place ({error}); what follows is lost")
+                self._end_early(f"{self.path}: reading stops at a damaged place ({_said(error)}); what follows is lost")
                 return
             yield RawMessage(connection.topic, connection.msgtype, time_ns, bytes(data))
 
@@ -164,7 +162,7 @@ class BagReader:
         except Exception as error:
             raise RecordingError(
                 f"{self.path}: a message of {raw.type} on '{raw.topic}' at {raw.time_ns} ns cannot be unpacked "
-                f"({error}); the recording is damaged there, leave the topic out"
+                f"({_said(error)}); the recording is damaged there, leave the topic out"
             ) from error
 
     @property
@@ -222,12 +220,12 @@ class BagReader:
             bag = _any_reader(sources)
         except Exception as error:
             raise RecordingError(
-                f"{self.path}: cannot be read as a rosbag2 recording ({cause}); record it again, or try "
+                f"{self.path}: cannot be read as a rosbag2 recording ({_said(cause)}); record it again, or try "
                 "'ros2 bag reindex' on it"
             ) from error
         self.lost_bytes = sum(source.lost_bytes for source in sources if isinstance(source, MendedMcap))
         self._end_early(
-            f"{self.path}: the recording is damaged ({cause}); it is read as far as it goes, "
+            f"{self.path}: the recording is damaged ({_said(cause)}); it is read as far as it goes, "
             f"the last {self.lost_bytes} bytes are lost"
         )
         return bag
@@ -279,9 +277,23 @@ def _named_in_metadata(folder: Path) -> set[str]:
 def _any_reader(sources: list[Any]) -> AnyReader:
     if not sources:
         raise RecordingError("the storage files that metadata.yaml names are missing")
-    bag = AnyReader(sources, default_typestore=message_types())
+    bounded = [BoundedPath(source) if isinstance(source, Path) else source for source in sources]
+    bag = AnyReader(bounded, default_typestore=message_types())
     bag.open()
+    try:
+        numbers = (bag.message_count, bag.start_time, bag.end_time, *(c.msgcount for c in bag.connections))
+        if any(type(number) is not int for number in numbers):
+            raise RecordingError("counts and times in metadata.yaml are no whole numbers")
+    except BaseException:
+        with suppress(Exception):
+            bag.close()
+        raise
     return bag
+
+
+def _said(error: Exception) -> str:
+    """Some errors have no text but their name."""
+    return str(error) or type(error).__name__
 
 
 def _is_latched(connection: Connection) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import struct
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from unipose_ros.recordings.types import RecordingError
 
@@ -19,6 +19,31 @@ _RECORD = struct.Struct("<BQ")
 _FOOTER, _DATA_END, _LAST_KNOWN_OPCODE = 0x02, 0x0F, 0x0F
 #: Data end (checksum not given), footer (no index, checksum not given), magic.
 _ENDING = _RECORD.pack(_DATA_END, 4) + bytes(4) + _RECORD.pack(_FOOTER, 20) + bytes(20) + MAGIC
+#: Bytes that may be asked for without a look at how many there are.
+_LITTLE = 1 << 20
+
+
+class BoundedPath(type(Path())):  # type: ignore[misc]  # the kind of path of this system
+    """A path, and those below it, whose files make no room for more than they hold.
+
+    A record may claim any length, and a read of so many bytes begins with room for them.
+    """
+
+    def open(self, mode: str = "r", *arguments: Any, **named: Any) -> Any:
+        """As ``Path.open``."""
+        return BoundedReader(io.FileIO(self)) if mode == "rb" else super().open(mode, *arguments, **named)
+
+
+class BoundedReader(io.BufferedReader):
+    """A file of bytes that is asked for more than it holds."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As ``BufferedReader.read``."""
+        if size is not None and size > _LITTLE:
+            here = self.tell()
+            size = min(size, max(self.seek(0, io.SEEK_END) - here, 0))
+            self.seek(here)
+        return super().read(size)
 
 
 class MendedMcap:
@@ -51,7 +76,7 @@ class MendedMcap:
         """As ``Path.open``, for reading bytes."""
         if mode != "rb":
             raise ValueError(f"mode '{mode}': a mended recording can only be read")
-        return io.BufferedReader(_Joined(self.path, self.kept_bytes, _ENDING))
+        return BoundedReader(_Joined(self.path, self.kept_bytes, _ENDING))
 
     def __str__(self) -> str:
         return str(self.path)

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 import rclpy
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.node import Node
 
 from unipose_ros.recordings import RecordingError
@@ -59,7 +60,7 @@ def run_tool(parser: argparse.ArgumentParser, job: Job, arguments: Sequence[str]
         with ros_session(ros) as stop:
             node = rclpy.create_node(parser.prog)
             print(json.dumps(asdict(job(node, options, stop))), flush=True)
-    except (OSError, RecordingError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+    except (OSError, RCLError, RecordingError) as error:
+        print(f"{parser.prog}: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     return 0

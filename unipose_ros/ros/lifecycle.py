@@ -148,7 +148,8 @@ def run(make_node: Callable[[], ManagedNode], args: Sequence[str] | None = None)
 
 def _run(make_node: Callable[[], ManagedNode], stop: threading.Event) -> int:
     try:
-        node = make_node()
+        with _signals_end_at_once():
+            node = make_node()
     except ParameterError as error:
         get_logger("unipose").fatal(str(error))
         return 1
@@ -187,6 +188,17 @@ def _leave(node: ManagedNode) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+@contextmanager
+def _signals_end_at_once() -> Iterator[None]:
+    """While the node is made there is nobody to look at the event yet, and DDS may hang, as with too little memory."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in _ENDS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _spin(node: ManagedNode, stop: threading.Event) -> None:

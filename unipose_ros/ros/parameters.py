@@ -99,7 +99,7 @@ def replace(config: Config, name: str, value: Any) -> Config:
     """
     try:
         return _replace(config, name.split("."), value)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:  # TypeError: a parameter without a value
         raise ParameterError(f"parameter '{name}' = {value!r}: {error}") from error
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unipose_ros.camera import Camera
+from unipose_ros.camera import Camera, project
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.joint_sets import COCO23
 from unipose_ros.recordings import BagWriter, RecordingError
@@ -45,6 +45,23 @@ def test_the_storage_file_alone_is_a_clip_too(tmp_path: Path, people, standing: 
     folder = record(tmp_path / "walk", people, standing)
     assert RecordingClip(next(folder.glob("*.mcap"))).name == next(folder.glob("*.mcap")).stem
     assert RecordingClip(folder, subset="single").subset == "single"
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_recordings_of_cameras_that_are_not_upright_are_turned_with_their_ground_truth(
+    tmp_path: Path, people, standing: np.ndarray, degrees: int
+) -> None:
+    path = record(tmp_path / "walk", people, standing / 2 + [0.3, 0.1, 3.0], frames=1)
+    (upright,), (clip,) = open_clips(path), open_clips(path, mounting=degrees)
+    (before,), (frame,) = upright.frames(), clip.frames()
+    (true,), (turned,) = upright.ground_truth(), clip.ground_truth()
+    assert (frame.camera.width, frame.camera.height) == ((64, 48) if degrees == 180 else (48, 64))
+    image = np.zeros((before.camera.height, before.camera.width), np.uint8)
+    joint = int(np.flatnonzero(np.isfinite(true.positions[0]).all(axis=1))[-1])
+    u, v = np.rint(project(before.camera, true.positions[0, joint])).astype(int)
+    image[v, u] = 1
+    u, v = np.rint(project(frame.camera, turned.positions[0, joint])).astype(int)
+    assert np.rot90(image, -degrees // 90)[v, u] == 1
 
 
 def test_without_ground_truth_there_is_none(tmp_path: Path, people, standing: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from std_srvs.srv import SetBool
 
 from unipose_ros.nodes import pose_node
 from unipose_ros.nodes.pose_node import PoseNode
+from unipose_ros.ros.session import Session
 
 pytestmark = pytest.mark.ros
 
@@ -78,6 +80,17 @@ def test_an_estimator_whose_worker_ended_is_used_again(node: PoseNode, made: lis
     node.trigger_deactivate()
     assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
     assert len(made) == 1
+
+
+def test_what_was_active_before_takes_no_memory(node: PoseNode) -> None:
+    gc.collect()
+    gc.disable()  # so that only what the node itself does counts
+    try:
+        for data in (False, True) * 3:
+            node._on_enable(SetBool.Request(data=data), SetBool.Response())
+        assert sum(isinstance(each, Session) for each in gc.get_objects()) == 1
+    finally:
+        gc.enable()
 
 
 def test_enabling_that_fails_is_answered_and_the_node_lives_on(node: PoseNode, monkeypatch: pytest.MonkeyPatch) -> None:

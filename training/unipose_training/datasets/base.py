@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from unipose_ros.files import same_text
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons, TrackState
 from unipose_ros.joint_sets import JointSet
+from unipose_ros.mounting import turn_frame, turn_skeletons
 from unipose_ros.recordings import BagReader, RecordingError, RgbdRecording, RgbdTopics
 from unipose_ros.recordings.reader import STORAGE_SUFFIXES
 from unipose_training.datasets.errors import DAMAGED, DataError, reading
@@ -222,6 +223,7 @@ class RecordingClip:
         name: what reports call it; that of the folder or, without its suffix, of the file by default.
         subset: the part of a benchmark that it belongs to.
         fixed_frame: a frame that stands still, in which the camera's pose is looked up; empty for none.
+        mounting: degrees by which images are turned clockwise, and ground truth with them, to be upright.
 
     Raises:
         RecordingError: it cannot be opened, or has no usable topics.
@@ -234,9 +236,11 @@ class RecordingClip:
         name: str | None = None,
         subset: str = "",
         fixed_frame: str = "",
+        mounting: int = 0,
     ) -> None:
         self._path = path
         self._fixed_frame = fixed_frame
+        self._quarters = mounting // 90
         self._name = name or same_text(path.stem if path.is_file() else Path(os.path.realpath(path)).name)
         self._topics = topics
         self._subset = subset
@@ -265,7 +269,8 @@ class RecordingClip:
         with BagReader(self._path) as reader:
             recording = RgbdRecording(reader, self._topics, fixed_frame=self._fixed_frame)
             try:
-                yield from recording.frames()
+                for frame in recording.frames():
+                    yield turn_frame(frame, self._quarters)
             finally:  # also when the reader stops early
                 self._losses = _losses(recording, reader)
 
@@ -274,7 +279,8 @@ class RecordingClip:
         if not self._has_ground_truth:
             return
         with BagReader(self._path) as reader:
-            yield from RgbdRecording(reader, self._topics).ground_truth()
+            for skeletons in RgbdRecording(reader, self._topics).ground_truth():
+                yield turn_skeletons(skeletons, self._quarters)
 
     def losses(self) -> Mapping[str, int]:
         """See :meth:`Clip.losses`."""
@@ -293,6 +299,7 @@ def open_clips(
     topics: RgbdTopics | None = None,
     damaged: Callable[[Path, Exception], object] | None = None,
     fixed_frame: str = "",
+    mounting: int = 0,
 ) -> list[Clip]:
     """Everything that lies at a path: a recording, a shard, or a folder of them.
 
@@ -303,6 +310,7 @@ def open_clips(
         damaged: told of each clip of a folder that cannot be opened, which is then left out.
         fixed_frame: a frame that stands still, in which frames say where the camera is; empty for none. Shards know
             their camera's poses, whatever the name.
+        mounting: of the cameras of recordings, see :class:`RecordingClip`.
 
     Raises:
         RecordingError, DataError: it cannot be read; the text names the remedy.
@@ -313,9 +321,9 @@ def open_clips(
     shards = [file for file in files if _is_shard(file)]
     folders = list(dict.fromkeys(file.parent for file in files if file.suffix in STORAGE_SUFFIXES))
     if path in folders or not (folders or shards):
-        return [RecordingClip(path, topics, fixed_frame=fixed_frame)]
+        return [RecordingClip(path, topics, fixed_frame=fixed_frame, mounting=mounting)]
     openers: list[tuple[Path, Callable[[], Clip]]] = [
-        *((folder, partial(_recording_within, path, folder, topics, fixed_frame)) for folder in folders),
+        *((folder, partial(_recording_within, path, folder, topics, fixed_frame, mounting)) for folder in folders),
         *((shard, partial(ShardClip, shard, bool(fixed_frame))) for shard in shards),
     ]
     return list(_opened(openers, damaged))
@@ -335,10 +343,12 @@ def _opened(
             yield clip
 
 
-def _recording_within(path: Path, folder: Path, topics: RgbdTopics | None, fixed_frame: str) -> RecordingClip:
+def _recording_within(
+    path: Path, folder: Path, topics: RgbdTopics | None, fixed_frame: str, mounting: int
+) -> RecordingClip:
     place = folder.relative_to(path)
     subset = same_text("/".join(place.parts[:-1]))
-    return RecordingClip(folder, topics, same_text(place.as_posix()), subset, fixed_frame)
+    return RecordingClip(folder, topics, same_text(place.as_posix()), subset, fixed_frame, mounting)
 
 
 def _is_shard(path: Path) -> bool:

@@ -121,7 +121,8 @@ def open_test(root: Path, universal: bool = False) -> list[TestClip]:
     folders = sorted((root / "mpi_inf_3dhp_test_set").glob("TS*"))
     if not folders:
         raise DataError(f"{root / 'mpi_inf_3dhp_test_set'}: no TS1 to TS6; unpack the test set there")
-    return [TestClip(folder, universal) for folder in folders]
+    with reading(root, "check that it is a complete copy of mpi-inf-3dhp"):
+        return [TestClip(folder, universal) for folder in folders]
 
 
 def open_train(root: Path, universal: bool = False) -> Iterator[PoseSequence]:

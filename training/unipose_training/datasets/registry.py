@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from unipose_ros.cli.options import chosen_topics
+from unipose_ros.cli.options import add_mounting_option, chosen_topics
 from unipose_training.datasets.base import Clip, IndexedClip, open_clips
 from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.itop import open_itop
@@ -96,12 +96,13 @@ _SPLITS: dict[str, dict[str, str]] = {
 
 
 def add_clip_options(parser: argparse.ArgumentParser) -> None:
-    """Paths, or ``--dataset`` with ``--root`` and ``--subset``; topics are added by ``add_topic_options``."""
+    """Paths, or ``--dataset`` with ``--root`` and ``--subset``, ``--mounting``; topics by ``add_topic_options``."""
     add = parser.add_argument
     add("paths", nargs="*", type=Path, metavar="PATH", help="rosbag2 recordings, shards, or folders of them")
     add("--dataset", choices=sorted(DATA_SETS), help="instead of PATH: a data set in its publishers' own files")
     add("--root", type=Path, metavar="DIR", help="folder of the data set")
     add("--subset", default="", help="part of it, such as side/train of itop (docs/reference/datasets.md)")
+    add_mounting_option(parser)
 
 
 def chosen_clips(options: argparse.Namespace, damaged: Callable[[str, str], None]) -> list[Clip]:
@@ -123,4 +124,4 @@ def chosen_clips(options: argparse.Namespace, damaged: Callable[[str, str], None
         damaged(str(place), str(error))
 
     topics = chosen_topics(options)
-    return [clip for path in options.paths for clip in open_clips(path, topics, report)]
+    return [clip for path in options.paths for clip in open_clips(path, topics, report, options.mounting)]

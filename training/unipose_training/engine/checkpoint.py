@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from torch import nn
 
+from unipose_ros.documents import DocumentError, read_yaml
 from unipose_ros.files import describe_os_error, write_atomic
 from unipose_training.engine.config import TrainingError, as_mapping, to_yaml
 
@@ -140,8 +140,8 @@ def _refuse_changes(path: Path, config: Any) -> None:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError):
+        values = read_yaml(path)
+    except DocumentError:
         values = None
     return values if isinstance(values, dict) else {}
 

@@ -12,6 +12,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import yaml
 
+from unipose_ros.documents import DocumentError, parse_yaml
+
 # What goes wrong when training.
 
 
@@ -168,10 +170,9 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _from_yaml(text: str, what: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    # Also ValueError for dates and numbers that are none, RecursionError for what is nested without end.
-    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
-        raise ConfigError(f"{what} ({' '.join(str(error).split())})") from error
+        return parse_yaml(text)
+    except DocumentError as error:
+        raise ConfigError(f"{what} ({error})") from error
 
 
 def _shown(value: object) -> str:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from unipose_ros.backends import BACKENDS, BackendError
-from unipose_ros.cli.options import add_topic_options, chosen_topics, description, positive
+from unipose_ros.cli.options import add_mounting_option, add_topic_options, chosen_topics, description, positive
 from unipose_ros.cli.refusals import refuse
 from unipose_ros.config import PERSON_DETECTORS
 from unipose_ros.detection import DetectionConfig
@@ -277,6 +277,7 @@ def _parser() -> argparse.ArgumentParser:
         help="weights to use instead of the shipped ones; NAME: points, rgbd, depth, rgb, person_detector or lifter",
     )
     add_topic_options(parser)
+    add_mounting_option(parser)
     add_data_set_options(parser)
     return parser
 
@@ -373,7 +374,8 @@ def estimator_config(options: argparse.Namespace, modality: str = "") -> Estimat
 
 def _recorded_clips(options: argparse.Namespace) -> list[Clip]:
     topics = chosen_topics(options)
-    return [clip for path in options.recordings for clip in open_clips(path, topics, fixed_frame=options.fixed_frame)]
+    about = {"fixed_frame": options.fixed_frame, "mounting": options.mounting}
+    return [clip for path in options.recordings for clip in open_clips(path, topics, **about)]
 
 
 def _write_report(

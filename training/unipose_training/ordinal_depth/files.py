@@ -22,7 +22,7 @@ from unipose_ros.frame import JointStatus
 from unipose_ros.joint_sets import COCO17
 from unipose_training.datasets.base import Labels2D, joint_status
 from unipose_training.datasets.coco import LABELLED, PERSON, VISIBLE
-from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.io import array_of, read_json, value_of, write_atomic
 from unipose_training.ordinal_depth.pairs import DepthPairs
 
@@ -102,7 +102,11 @@ def read_orders(path: Path) -> list[OrderedImage]:
     Raises:
         DataError: it is missing or damaged, or a pair names what is not there.
     """
-    record = read_json(path, _REMEDY)
+    with reading(path, _REMEDY):
+        return _orders(path, read_json(path, _REMEDY))
+
+
+def _orders(path: Path, record: Any) -> list[OrderedImage]:
     people: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
     for person in value_of(path, record, "annotations"):
         people[value_of(path, person, "image_id")].append(person)

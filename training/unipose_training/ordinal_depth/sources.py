@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from unipose_ros.frame import JointStatus
 from unipose_ros.joint_sets import COCO17
 from unipose_training.datasets.base import Labels2D, joint_status
-from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.io import array_of, read_json, value_of
 from unipose_training.ordinal_depth.files import OrderedImage
 from unipose_training.ordinal_depth.perspective import perspective_pairs
@@ -63,11 +63,13 @@ def read_keypoint_images(path: Path, images: Path) -> list[KeypointImage]:
     Raises:
         DataError: it is missing, damaged, or of neither layout.
     """
-    record = read_json(path, "name a JSON of keypoints")
-    if isinstance(record, list):
-        return _mpii(path, record, images)
-    if isinstance(record, dict) and "annotations" in record:
-        return _coco(path, record, images)
+    remedy = "name a JSON of keypoints"
+    record = read_json(path, remedy)
+    with reading(path, remedy):
+        if isinstance(record, list):
+            return _mpii(path, record, images)
+        if isinstance(record, dict) and "annotations" in record:
+            return _coco(path, record, images)
     raise DataError(f"{path}: neither COCO's layout (key 'annotations') nor a list of MPII's people")
 
 

@@ -117,8 +117,9 @@ def _download_part(url: str, part: Path, ssl_context: ssl.SSLContext, progress: 
 
 def _continue_part(url: str, part: Path, ssl_context: ssl.SSLContext, progress: bool) -> None:
     start = part.stat().st_size if part.is_file() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS, context=ssl_context) as response:
+    # Whatever comes is compared with a checksum.
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS, context=ssl_context) as response:  # noqa: S310
         if response.status != http.HTTPStatus.PARTIAL_CONTENT:
             start = 0  # the server does not continue
         with part.open("r+b" if start else "wb") as stream:
