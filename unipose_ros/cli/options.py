@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
-from unipose_ros.recordings import RgbdTopics
+if TYPE_CHECKING:
+    from unipose_ros.recordings import RgbdTopics
 
-_ROLES = tuple(field.name for field in fields(RgbdTopics))
+
+def _roles() -> tuple[str, ...]:
+    """The topics of a recording. Commands that read none must start without what reads recordings."""
+    from unipose_ros.recordings import RgbdTopics
+
+    return tuple(field.name for field in fields(RgbdTopics))
 
 
 def add_topic_options(parser: argparse.ArgumentParser) -> None:
     """``--color TOPIC``, ``--depth-info TOPIC`` and so on, one for each role of a recording."""
-    for role in _ROLES:
+    for role in _roles():
         flag = "--" + role.replace("_", "-")
         parser.add_argument(flag, metavar="TOPIC", help="topic in the recording (default: found by type and name)")
 
 
 def chosen_topics(options: argparse.Namespace) -> RgbdTopics:
     """What the user has named with :func:`add_topic_options`."""
-    return RgbdTopics(**{role: getattr(options, role) for role in _ROLES})
+    from unipose_ros.recordings import RgbdTopics
+
+    return RgbdTopics(**{role: getattr(options, role) for role in _roles()})
 
 
 def description(doc: str | None) -> str:
