@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from unipose_ros.mounting import (
     turn_camera,
     turn_frame,
     turn_keypoints_back,
+    turn_skeletons,
 )
 
 LENSES = {
@@ -137,3 +140,23 @@ def test_the_mounting_under_which_people_are_seen_best(found: list[tuple[int, fl
     assert check.better == better
     # Whoever stands in an empty room all day must not pay for it.
     assert looks <= 12
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_the_pose_of_the_camera_turns_with_its_frame(quarters: int) -> None:
+    pose, point = np.eye(4), np.array([0.3, -0.2, 2.0])
+    pose[:3, 3] = (1.0, 2.0, 3.0)
+    camera = Camera(50.0, 50.0, 15.5, 11.5, 32, 24)
+    frame = RgbdFrame(1, "camera", camera, np.ones((24, 32), np.float32), camera_pose=pose)
+    turned = turn_frame(frame, quarters)
+    nobody = Skeletons.empty(1, "camera", "points")
+    one = replace(
+        nobody,
+        positions=np.tile(point, (1, len(nobody.joint_set), 1)).astype(np.float32),
+        confidences=np.ones((1, len(nobody.joint_set)), np.float32),
+        status=np.full((1, len(nobody.joint_set)), 2, np.uint8),
+        scores=np.ones(1, np.float32),
+    )
+    seen = turn_skeletons(one, quarters).positions[0, 0]
+    assert turned.camera_pose is not None
+    assert turned.camera_pose @ [*seen, 1.0] == pytest.approx(pose @ [*point, 1.0], abs=1e-5)

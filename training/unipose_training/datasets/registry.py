@@ -124,4 +124,4 @@ def chosen_clips(options: argparse.Namespace, damaged: Callable[[str, str], None
         damaged(str(place), str(error))
 
     topics = chosen_topics(options)
-    return [clip for path in options.paths for clip in open_clips(path, topics, report, options.mounting)]
+    return [clip for path in options.paths for clip in open_clips(path, topics, report, mounting=options.mounting)]
