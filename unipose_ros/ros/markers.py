@@ -1,4 +1,4 @@
-"""Skeletons -> RViz markers: spheres, lines and a label for every person.
+"""Skeletons -> RViz markers: spheres, lines, a body and a label for every person.
 
 Every element keeps its (namespace, id) as long as the person is there, and is deleted by name
 when it is not: RViz then neither flickers nor shows ghosts.
@@ -14,6 +14,7 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from unipose_ros.frame import JointStatus, Skeletons
+from unipose_ros.ros.body_markers import arrow, capsules, ellipsoids
 from unipose_ros.ros.messages import header
 from unipose_ros.ros.parameters import MarkersConfig
 from unipose_ros.visualization.overlay import person_color
@@ -70,6 +71,13 @@ def _person(skeletons: Skeletons, index: int, config: MarkersConfig, up: NDArray
     markers = [_joints(skeletons, index, present, config)]
     if any(present[bone.parent] and present[bone.child] for bone in skeletons.joint_set.bones):
         markers.append(_bones(skeletons, index, present, config))
+    template = _marker(skeletons, index, "", Marker.ARROW, config)
+    if config.bodies:
+        markers += capsules(skeletons, index, template)
+    if config.covariances:
+        markers += ellipsoids(skeletons, index, template)
+    if config.velocities:
+        markers += arrow(skeletons, index, template)
     if config.labels:
         markers.append(_label(skeletons, index, config, up))
     return markers

@@ -283,6 +283,9 @@ class MarkersConfig:
     joint_diameter: float = parameter(0.05, "diameter of the joint spheres in meters", low=0.005, high=0.5)
     bone_width: float = parameter(0.025, "width of the bone lines in meters", low=0.002, high=0.5)
     labels: bool = parameter(True, "write the id above the head")
+    bodies: bool = parameter(True, "bodies of capsules, the more opaque the more confident")
+    covariances: bool = parameter(False, "an ellipsoid for each joint that holds it with a probability of 95 %")
+    velocities: bool = parameter(False, "an arrow for each person to where they will be in a second")
     lifetime: float = parameter(
         2.0, "seconds until RViz forgets a marker should the node die; 0 keeps it", low=0.0, high=60.0
     )

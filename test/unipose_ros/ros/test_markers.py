@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+import yaml
 from ros_samples import FRAME, HEAD, LEFT_HAND, RIGHT_HAND, people
 from visualization_msgs.msg import Marker
 
+from unipose_ros.frame import Skeletons
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.ros.markers import MarkerBuilder, marker_id
 from unipose_ros.ros.messages import header
 from unipose_ros.ros.parameters import MarkersConfig
 
 pytestmark = pytest.mark.ros
-CONFIG = MarkersConfig()
+CONFIG = MarkersConfig(bodies=False)
 
 
 def names(markers: list[Marker], action: int) -> set[tuple[str, int]]:
@@ -72,3 +77,54 @@ def test_clearing_and_switching_off_delete_what_is_shown() -> None:
 def test_somebody_without_any_position_has_no_markers() -> None:
     nowhere = people("abcde", positions=np.full((1, 15, 3), np.nan, np.float32))
     assert MarkerBuilder().build(nowhere, CONFIG).markers == []
+
+
+def of(namespace: str, config: MarkersConfig, skeletons: Skeletons) -> list[Marker]:
+    return [marker for marker in MarkerBuilder().build(skeletons, config).markers if marker.ns == namespace]
+
+
+def test_a_capsule_leads_from_joint_to_joint_and_is_as_opaque_as_it_is_certain() -> None:
+    skeletons = people("abcde")
+    skeletons = replace(skeletons, confidences=np.full_like(skeletons.confidences, 0.9))
+    made = of("body", MarkersConfig(), skeletons)
+    present = np.isfinite(skeletons.positions[0]).all(axis=1)
+    bones = [bone for bone in ITOP15.bones if present[bone.parent] and present[bone.child]]
+    assert len(made) == len(bones)
+    assert len({marker.id for marker in made}) == len(made)
+    for marker, bone in zip(made, bones, strict=True):
+        q, at = marker.pose.orientation, marker.pose.position
+        x, y, z, w = q.x, q.y, q.z, q.w
+        along = np.array([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)])
+        end = np.array([at.x, at.y, at.z]) + along * marker.scale.z / 2
+        np.testing.assert_allclose(end, skeletons.positions[0, bone.child], atol=1e-4)
+    doubtful = replace(skeletons, confidences=np.full_like(skeletons.confidences, 0.1))
+    assert of("body", MarkersConfig(), doubtful)[0].color.a < made[0].color.a
+
+
+def test_an_ellipsoid_holds_95_percent() -> None:
+    skeletons = people("abcde")
+    covariances = np.tile(np.array([0.01, 0, 0, 0.04, 0, 0.0001], np.float32), (1, len(ITOP15), 1))
+    skeletons = replace(skeletons, covariances=covariances)
+    assert of("covariance", MarkersConfig(), skeletons) == []
+    (first, *_) = of("covariance", MarkersConfig(covariances=True), skeletons)
+    axes = sorted((first.scale.x, first.scale.y, first.scale.z))
+    np.testing.assert_allclose(axes, 2 * 2.795 * np.array([0.01, 0.1, 0.2]), rtol=1e-3)
+
+
+def test_the_arrow_ends_where_the_person_will_be() -> None:
+    skeletons = people("abcde")
+    assert of("velocity", MarkersConfig(velocities=True), skeletons) == []
+    object.__setattr__(skeletons, "velocities", np.array([[1.0, 0.0, 0.5]], np.float32))
+    (arrow,) = of("velocity", MarkersConfig(velocities=True), skeletons)
+    start, end = arrow.points
+    np.testing.assert_allclose([end.x - start.x, end.y - start.y, end.z - start.z], [1.0, 0.0, 0.5], atol=1e-6)
+
+
+def test_rviz_shows_every_namespace_and_opens_on_the_scene() -> None:
+    layout = yaml.safe_load((Path(__file__).resolve().parents[3] / "rviz" / "unipose.rviz").read_text())
+    assert [panel["Class"] for panel in layout["Panels"]] == ["rviz_common/Displays"]
+    displays = {display["Name"]: display for display in layout["Visualization Manager"]["Displays"]}
+    everything = MarkersConfig(covariances=True)
+    shown = {marker.ns for marker in MarkerBuilder().build(people("abcde"), everything).markers} | {"velocity"}
+    assert shown | {"covariance"} == set(displays["People"]["Namespaces"])
+    assert displays["Depth image"]["Class"] == "rviz_default_plugins/DepthCloud"
