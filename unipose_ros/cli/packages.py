@@ -33,7 +33,7 @@ PURPOSES = (
     Purpose("", "recordings", {"rosbags": "rosbags"}),
     Purpose("run", "demo and videos", {"imageio_ffmpeg": "imageio-ffmpeg", "tqdm": "tqdm"}),
     Purpose("eval", "unipose evaluate", {"matplotlib": "matplotlib", "motmetrics": "motmetrics"}),
-    Purpose("viz", "viewing recordings", {"rerun": "rerun-sdk"}),
+    Purpose("viz", "unipose view", {"rerun": "rerun-sdk"}),
     Purpose(
         "train",
         "training",

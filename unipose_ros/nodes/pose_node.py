@@ -23,7 +23,7 @@ from std_srvs.srv import SetBool, Trigger
 from unipose_ros.camera import Camera
 from unipose_ros.estimator import EstimatorConfig, PoseEstimator, build_estimator
 from unipose_ros.ros.diagnostics import Condition, build_diagnostics
-from unipose_ros.ros.lifecycle import ManagedNode, run
+from unipose_ros.ros.lifecycle import ManagedNode, leave, run
 from unipose_ros.ros.monitoring import Statistics
 from unipose_ros.ros.parameters import NodeConfig, Parameters
 from unipose_ros.ros.publishers import Publishers
@@ -283,8 +283,19 @@ class PoseNode(ManagedNode):
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until it is told to stop; returns the exit code."""
-    return run(PoseNode, args)
+    """Run the node until it is told to stop.
+
+    Args:
+        args: the command line without the program's name. As the process's own ``main``, without them, this function
+            does not return: all is closed, and taking the libraries down takes longer than launch waits.
+
+    Returns:
+        The exit code.
+    """
+    code = run(PoseNode, args)
+    if args is None:
+        leave(code)
+    return code
 
 
 if __name__ == "__main__":

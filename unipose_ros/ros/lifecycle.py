@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import rclpy
 from lifecycle_msgs.srv import ChangeState
@@ -172,7 +172,8 @@ def _run(make_node: Callable[[], ManagedNode], stop: threading.Event) -> int:
         if stop.is_set() and node.busy_with == "configure":
             thread.join(_LOADING_SECONDS)
             if thread.is_alive() and node.busy_with == "configure":
-                _leave(node)
+                node.get_logger().info("stopped while loading")
+                leave(0)  # nothing is published yet that had to be taken back
     try:
         if errors:
             raise errors[0]
@@ -182,12 +183,11 @@ def _run(make_node: Callable[[], ManagedNode], stop: threading.Event) -> int:
         node.destroy_node()
 
 
-def _leave(node: ManagedNode) -> None:
-    """End the process at once: nothing is published yet that had to be taken back, and nothing is written."""
-    node.get_logger().info("stopped while loading")
+def leave(code: int) -> NoReturn:
+    """End the process at once, without taking interpreter and libraries down."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)
 
 
 @contextmanager

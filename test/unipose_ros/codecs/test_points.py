@@ -117,6 +117,7 @@ def test_a_bad_configuration_is_refused(wrong: dict) -> None:
 
 
 def test_a_clip_shares_the_last_center() -> None:
+    pytest.importorskip("torch")
     samples = [encode_person(frame(person(z)), BOX, z, CONFIG) for z in (3.0, 2.9, 2.8)]
     clip = stack_clip(samples)
     assert clip.features.shape == (3, 2048, 3)

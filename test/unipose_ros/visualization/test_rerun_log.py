@@ -1,0 +1,50 @@
+"""The viewer gets the scene where the camera saw it, and a file that it can open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unipose_ros.camera import Camera
+from unipose_ros.cli.view import main
+from unipose_ros.frame import RgbdFrame
+from unipose_ros.visualization.rerun_log import scene_points, with_opacity
+
+ROOT = Path(__file__).resolve().parents[3]
+CAMERA = Camera(10.0, 10.0, 5.5, 3.5, 12, 8)
+
+
+def test_points_lie_at_their_depth_in_the_images_colors() -> None:
+    depth = np.zeros((8, 12), np.float32)
+    depth[3, 6], depth[6, 3] = 2.0, np.nan
+    color = np.zeros((8, 12, 3), np.uint8)
+    color[3, 6] = (1, 2, 3)
+    points, colors = scene_points(RgbdFrame(0, "camera", CAMERA, depth, color))
+    np.testing.assert_allclose(points, [[0.1, -0.1, 2.0]], atol=1e-6)
+    assert colors.tolist() == [[1, 2, 3]]
+    _, gray = scene_points(RgbdFrame(0, "camera", CAMERA, depth, None))
+    assert len(set(gray[0].tolist())) == 1
+    with pytest.raises(ValueError, match="no depth"):
+        scene_points(RgbdFrame(0, "camera", CAMERA, None, color))
+
+
+def test_doubt_is_transparent() -> None:
+    made = with_opacity(np.full((3, 3), 9), np.array([0.0, 0.5, np.nan]))
+    assert made.shape == (3, 4)
+    assert made[0, 3] == made[2, 3] < made[1, 3] < 255
+
+
+@pytest.mark.slow
+def test_a_recording_becomes_a_file_for_the_viewer(tmp_path: Path) -> None:
+    pytest.importorskip("rerun")
+    file = tmp_path / "a" / "walk.rrd"
+    assert main([str(ROOT / "demo" / "walk"), "--modality", "depth", "--limit", "3", "--output", str(file)]) == 0
+    assert file.stat().st_size > 10_000
+
+
+def test_what_is_no_recording_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("rerun")
+    assert main([str(tmp_path / "nowhere"), "--output", str(tmp_path / "x.rrd")]) == 1
+    assert "nowhere" in capsys.readouterr().err
