@@ -77,7 +77,7 @@ def ellipsoids(skeletons: Skeletons, index: int, template: Marker) -> Iterator[M
 
 def arrow(skeletons: Skeletons, index: int, template: Marker) -> Iterator[Marker]:
     """Where the person will be in a second, from the middle of the joints that are known."""
-    velocities = getattr(skeletons, "velocities", None)
+    velocities = skeletons.velocities
     if velocities is None or not np.isfinite(velocities[index]).all():
         return
     start = np.nanmean(skeletons.positions[index].astype(np.float64), axis=0)

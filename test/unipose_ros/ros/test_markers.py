@@ -114,7 +114,7 @@ def test_an_ellipsoid_holds_95_percent() -> None:
 def test_the_arrow_ends_where_the_person_will_be() -> None:
     skeletons = people("abcde")
     assert of("velocity", MarkersConfig(velocities=True), skeletons) == []
-    object.__setattr__(skeletons, "velocities", np.array([[1.0, 0.0, 0.5]], np.float32))
+    skeletons = replace(skeletons, velocities=np.array([[1.0, 0.0, 0.5]], np.float32))
     (arrow,) = of("velocity", MarkersConfig(velocities=True), skeletons)
     start, end = arrow.points
     np.testing.assert_allclose([end.x - start.x, end.y - start.y, end.z - start.z], [1.0, 0.0, 0.5], atol=1e-6)
