@@ -90,6 +90,8 @@ class Publishers:
     """The publishers; silent while the node is not active, as lifecycle publishers are."""
 
     def __init__(self, node: LifecycleNode) -> None:
+        self._node = node
+
         def advertise(kind: type, topic: str, depth: int, latched: bool = False) -> Any:
             durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
             profile = QoSProfile(depth=depth, durability=durability)
@@ -109,7 +111,10 @@ class Publishers:
         topics = (self._skeletons, self._markers, self._image)
         if any(publisher.get_subscription_count() for publisher in topics):
             return True
-        return config.tf.mode != "off" and bool(self._transforms.pub_tf.get_subscription_count())
+        # The node's own subscription, for target_frame or gravity, is nobody's wish.
+        tf = self._transforms.pub_tf
+        own = sum(subscription.topic_name == tf.topic_name for subscription in self._node.subscriptions)
+        return bool(config.tf.mode != "off" and tf.get_subscription_count() > own)
 
     def publish(
         self,
