@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
-from unipose_training.labeling.keypoint_files import LabelerId
+from unipose_training.datasets.keypoint_files import LabelerId
 
 
 @dataclass(frozen=True)

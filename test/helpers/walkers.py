@@ -13,8 +13,8 @@ from unipose_ros.codecs.windows import ColorImageConfig, DepthImageConfig
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.joint_sets import COCO17, COCO23
 from unipose_ros.keypoints import Keypoints2D
+from unipose_training.datasets.keypoint_files import KeypointLabels, LabelerId, keypoint_path, write_keypoints
 from unipose_training.datasets.shards import LabeledFrame, ShardClip, write_shard
-from unipose_training.labeling.keypoint_files import KeypointLabels, LabelerId, keypoint_path, write_keypoints
 from unipose_training.samples.build import LabelFiles, build_store
 from unipose_training.samples.rows import SampleSettings
 

@@ -16,12 +16,12 @@ from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.networks.detector import PersonCenterNet, PersonCenterNetConfig
 from unipose_ros.networks.registry import load_network
 from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.keypoint_files import KeypointLabels, LabelerId, keypoint_path, write_keypoints
 from unipose_training.datasets.shards import LabeledFrame, write_shard
 from unipose_training.detection.dataset import DetectorDataset
 from unipose_training.detection.scenes import Scene
 from unipose_training.detection.task import DetectorTask, distance_loss, heat_loss, side_loss
 from unipose_training.engine.config import RunSettings
-from unipose_training.labeling.keypoint_files import KeypointLabels, LabelerId, keypoint_path, write_keypoints
 from unipose_training.recipes.detector import DetectorRecipe, run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -127,7 +127,9 @@ def write_clips(folder: Path, count: int) -> None:
 def test_the_recipe_leaves_weights_that_load(tmp_path: Path) -> None:
     write_clips(tmp_path, 3)
     settings = RunSettings(steps=2, batch=2, validate_every=0, accelerator="cpu", threads=1)
-    config = DetectorRecipe(tmp_path / "clips", tmp_path / "labels", val_every_nth_clip=2, network=TINY, run=settings)
+    config = DetectorRecipe(
+        clips=tmp_path / "clips", keypoint_labels=tmp_path / "labels", val_every_nth_clip=2, network=TINY, run=settings
+    )
     outcome = run(config, tmp_path / "run")
     assert outcome.finished
     network, record = load_network(tmp_path / "run" / "person_detector.safetensors", "person_detector")
@@ -139,10 +141,10 @@ def test_the_recipe_leaves_weights_that_load(tmp_path: Path) -> None:
 def test_clips_without_labels_are_one_clear_error(tmp_path: Path) -> None:
     write_clips(tmp_path, 2)
     with pytest.raises(DataError, match="unipose pseudo-label"):
-        run(DetectorRecipe(tmp_path / "clips", tmp_path / "nothing"), tmp_path / "run")
+        run(DetectorRecipe(clips=tmp_path / "clips", keypoint_labels=tmp_path / "nothing"), tmp_path / "run")
 
 
 def test_settings_are_checked() -> None:
-    for change in ({"val_every_nth_clip": 1}, {"scene_focal": 0.0}, {"average": 1.0}):
+    for change in ({"val_every_nth_clip": 1}, {"scene_focal": 0.0}, {"ema_decay": 1.0}):
         with pytest.raises(ValueError, match=next(iter(change))):
-            DetectorRecipe(Path("clips"), Path("labels"), **change)  # type: ignore[arg-type]
+            DetectorRecipe(clips=Path("clips"), keypoint_labels=Path("labels"), **change)  # type: ignore[arg-type]

@@ -50,7 +50,7 @@ def test_a_known_scale_is_recovered(factor: float, dimensions: int, noise: float
     assert published == pytest.approx(factor * 0.045, rel=0.15)
 
 
-def test_each_set_is_judged_by_the_others_alone() -> None:
+def test_each_set_is_reference_the_others_alone() -> None:
     sets = [simulated("easy", 1.0), simulated("other", 1.2, seed=1), simulated("hard", 4.0, seed=2)]
     together = Residuals.together(sets)
     reports = {(each.name, each.status): each for each in leave_one_out(together)}

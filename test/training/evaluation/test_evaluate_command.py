@@ -150,7 +150,7 @@ def test_zero_people(record, judge, capsys) -> None:
     status, output = judge(record(blank=True))
     assert status == 0
     assert json.loads((output / "metrics.json").read_text())["label_free"]["people"] == 0
-    assert "no person is to be seen" in capsys.readouterr().out
+    assert "without visible people" in capsys.readouterr().out
 
 
 def test_options(record, judge) -> None:

@@ -213,7 +213,7 @@ def test_who_is_there_is_told_by_the_best_that_is_known(standing: np.ndarray, pe
     by_number = checks(people, [pose, ghost], number=1)
     by_nothing = checks(people, [pose, ghost])
     all_checks = (by_joints, by_masks, by_keypoints, by_number, by_nothing)
-    assert [check.judged_by for check in all_checks] == ["joints", "masks", "keypoints", "number", ""]
+    assert [check.reference for check in all_checks] == ["joints", "masks", "keypoints", "number", ""]
     assert [(check.found, check.people) for check in all_checks] == [(1, 1)] * 4 + [(0, 0)]
     assert [len(check.false_people) for check in all_checks] == [1, 1, 1, 1, 0]
     (person,) = by_masks.false_people
@@ -225,7 +225,7 @@ def test_who_is_there_is_told_by_the_best_that_is_known(standing: np.ndarray, pe
     assert (subset.frames, subset.people, subset.found) == (5, 4, 4)
     assert (subset.false_people, subset.unconfirmed, subset.confirmed) == (3, 1, 1)
     assert subset.false_per_frame == pytest.approx(3 / 5)
-    assert subset.judged_by.count(",") == 3
+    assert subset.reference.count(",") == 3
 
 
 def test_joints_before_the_surface_by_set(standing: np.ndarray, people: People) -> None:

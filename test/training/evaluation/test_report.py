@@ -64,7 +64,7 @@ def test_large_errors_are_named_largest_first(people, standing: np.ndarray) -> N
 def test_lines_about_frames(people, standing: np.ndarray) -> None:
     here, there = people([standing + AWAY]), people([standing + AWAY + (3, 0, 0)])
     assert describe(replayed(here, there)[1]) == "1 person predicted, 1 missed, 1 invented"
-    assert describe(replayed(None, people([]))[1]) == "0 people predicted, ground_truth unknown"
+    assert describe(replayed(None, people([]))[1]) == "0 people predicted, ground truth unknown"
     assert worst_joints(replayed(None, here)[1]) == ""
 
 

@@ -20,9 +20,9 @@ import pytest
 from unipose_ros.frame import RgbdFrame
 from unipose_training.datasets.base import IndexedClip, open_clips
 from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.keypoint_files import read_keypoints
 from unipose_training.labeling.command import Report, label, main
 from unipose_training.labeling.engines import in_processes, on_ray
-from unipose_training.labeling.keypoint_files import read_keypoints
 from unipose_training.labeling.labeler import Job, Labeler, Outcome, Plan
 
 Shards = Callable[[Path, int, int], list[Path]]

@@ -27,7 +27,8 @@ from unipose_training.samples.build import build_store
 from unipose_training.samples.dataset import PersonDataset
 from unipose_training.samples.source import SampleSource, open_samples
 from unipose_training.samples.store import GROUND_TRUTH, SampleStore
-from unipose_training.tasks.points import ground_truth_metrics, init_point_network, predict
+from unipose_training.tasks.base import init_point_network
+from unipose_training.tasks.points import ground_truth_metrics, predict
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -191,7 +192,7 @@ def test_a_data_set_is_all_that_the_command_needs(tiny: str, tmp_path: Path) -> 
         ({"samples": Path("a"), "frames": 0}, "frames = 0"),
         ({"samples": Path("a"), "val_every_nth_clip": 1}, "val_every_nth_clip = 1"),
         ({"samples": Path("a"), "min_confidence": -0.1}, "min_confidence = -0.1"),
-        ({"samples": Path("a"), "ema_decay": 1.0}, "average = 1.0"),
+        ({"samples": Path("a"), "ema_decay": 1.0}, "ema_decay = 1.0"),
     ],
 )
 def test_wrong_settings_are_named(values: dict[str, Any], prediction_or_message: str) -> None:

@@ -15,7 +15,8 @@ from unipose_ros.joint_sets import COCO17
 from unipose_training.samples.augment_points import NO_AUGMENTATION, paint_points, sample_transform
 from unipose_training.samples.dataset import PersonDataset
 from unipose_training.samples.store import SampleStore
-from unipose_training.tasks.points import init_point_network, predict, swap_paint
+from unipose_training.tasks.base import init_point_network
+from unipose_training.tasks.points import predict, swap_paint
 
 MIRRORED = replace(NO_AUGMENTATION, mirror=1.0)
 CAMERA = Camera(120, 120, 79.5, 59.5, 160, 120)

@@ -19,8 +19,8 @@ from unipose_ros.camera import project
 from unipose_ros.joint_sets import COCO17, ITOP15
 from unipose_training.datasets.base import open_clips
 from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.keypoint_files import LabelerId
 from unipose_training.datasets.shards import ShardClip
-from unipose_training.labeling.keypoint_files import LabelerId
 from unipose_training.samples.build import LabelFiles, LiveLabels, build_store, encode_clip
 from unipose_training.samples.dataset import split_rows, subsample_clips
 from unipose_training.samples.source import require_labels

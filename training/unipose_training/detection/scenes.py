@@ -20,7 +20,7 @@ from unipose_training.datasets.arrays import read_npz
 from unipose_training.datasets.base import Clip
 from unipose_training.datasets.errors import reading
 from unipose_training.datasets.io import write_atomic
-from unipose_training.labeling.keypoint_files import keypoint_path, read_keypoints
+from unipose_training.datasets.keypoint_files import keypoint_path, read_keypoints
 
 #: A detection of a lower score is nothing; one between this and a person's is neither person nor scenery.
 _DOUBTFUL_SCORE = 0.1

@@ -25,9 +25,9 @@ from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RecordingError
 from unipose_training.datasets.base import Clip
 from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.keypoint_files import SUFFIX
 from unipose_training.datasets.registry import add_clip_options, chosen_clips
 from unipose_training.labeling.engines import ENGINES, Engine
-from unipose_training.labeling.keypoint_files import SUFFIX
 from unipose_training.labeling.labeler import MoveNetLabeler, Outcome, Plan, jobs_for, unfinished
 
 REPORT = "labeling.json"

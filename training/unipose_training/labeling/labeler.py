@@ -28,7 +28,7 @@ from unipose_ros.networks.movenet.files import ONNX, SAFETENSORS, verified_file
 from unipose_ros.recordings import RecordingError
 from unipose_training.datasets.base import Clip, IndexedClip
 from unipose_training.datasets.errors import DataError
-from unipose_training.labeling.keypoint_files import (
+from unipose_training.datasets.keypoint_files import (
     KeypointLabels,
     LabelerId,
     keypoint_path,

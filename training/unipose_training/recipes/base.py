@@ -1,59 +1,33 @@
-"""What every recipe writes into the record of its weights."""
+"""The fields that the configurations of recipes share."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, field
 
-from unipose_ros.joint_sets import ITOP15
-from unipose_ros.networks.anchors import AnchorNetwork
-from unipose_ros.networks.registry import get_network
-from unipose_ros.networks.weights import ModelCard, fill_module, load_weights
-from unipose_training.engine.loop import Outcome
-
-# Networks before they are trained.
+from unipose_training.engine.config import RunSettings
 
 
-def init_anchor_network(name: str, size: str, init_weights: str, local: int = 0) -> AnchorNetwork:
-    """A network on windows; see ``point_task.init_point_network`` for one that looks at points.
+@dataclass(frozen=True, kw_only=True)
+class RecipeConfig:
+    """Initial weights, moving average, validation and run of a recipe.
 
-    Args:
-        name: ``depth`` or ``rgb``.
-        size: one of its sizes.
-        init_weights: weights to start from; "" begins anew.
-        local: anchors on each keypoint (the lifting variant).
+    Attributes:
+        init_weights: weights to start from; "" starts at random.
+        ema_decay: fraction of the moving average (EMA) of the weights that a step keeps; the average is what is saved.
+        val_every_nth_clip: every so many clips, one is kept for validation.
+        run: how the run is driven.
 
     Raises:
-        WeightsError: the weights are absent, damaged or of another size.
+        ValueError: a value is out of range.
     """
-    kind = get_network(name)
-    network = kind.module(replace(kind.sizes[size], local=local))
-    assert isinstance(network, AnchorNetwork)
-    if init_weights:
-        tensors, _ = load_weights(Path(init_weights), name)
-        fill_module(network, tensors)
-    return network
 
+    init_weights: str = ""
+    ema_decay: float = 0.998
+    val_every_nth_clip: int = 20
+    run: RunSettings = field(default_factory=RunSettings)
 
-def validation_metrics(outcome: Outcome, data: str = "validation") -> dict[str, float]:
-    """Figures of the last validation, named by the data that they were measured on."""
-    return {f"{data} {name}": round(value, 4) for name, value in outcome.figures.items()}
-
-
-def model_card(
-    network: str, takes: str, training_data: str, metrics: dict[str, float], joint_set: str = ITOP15.name
-) -> ModelCard:
-    """The record of a network that was trained from scratch; ``save_network`` adds its sizes.
-
-    Args:
-        takes: the network's input, in words.
-    """
-    return ModelCard(
-        network=network,
-        config={},
-        joint_set=joint_set,
-        input=takes,
-        training_data=training_data,
-        license="Apache-2.0; trained from scratch",
-        metrics=metrics,
-    )
+    def __post_init__(self) -> None:
+        if self.val_every_nth_clip < 2:
+            raise ValueError(f"val_every_nth_clip = {self.val_every_nth_clip}: keep one in at least 2")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay = {self.ema_decay}: must be within [0, 1)")

@@ -29,8 +29,8 @@ from unipose_training.mocap.detector_noise import DetectorNoise
 from unipose_training.mocap.error_bank import EmpiricalErrors, load_detections
 from unipose_training.mocap.pairs import LabelSource, MotionSource, Observation, PairDataset, Source, identity_collate
 from unipose_training.mocap.virtual_cameras import Viewpoints, posed_joints
-from unipose_training.recipes.base import validation_metrics
 from unipose_training.synthetic.bank import BodyBank, load_bank
+from unipose_training.tasks.base import validation_metrics
 from unipose_training.tasks.lifter import LifterTask, LifterWeights, RefinerTask
 
 

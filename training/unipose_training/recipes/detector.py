@@ -24,12 +24,12 @@ from unipose_training.datasets.errors import DataError
 from unipose_training.detection.dataset import DetectorDataset
 from unipose_training.detection.scenes import Scene, read_scene_file, read_scenes, write_scenes
 from unipose_training.detection.task import DetectorTask
-from unipose_training.engine.config import RunSettings
 from unipose_training.engine.data_loading import seed_everything, training_loader, validation_loader
 from unipose_training.engine.loop import Outcome, train
-from unipose_training.recipes.base import model_card, validation_metrics
+from unipose_training.recipes.base import RecipeConfig
 from unipose_training.synthetic.stream.detection import DetectionStream, detection_loader, validation_scenes
 from unipose_training.synthetic.stream.settings import StreamSettings
+from unipose_training.tasks.base import model_card, validation_metrics
 
 _log = logging.getLogger(__name__)
 
@@ -37,21 +37,17 @@ _log = logging.getLogger(__name__)
 NAME = "person_detector"
 
 
-@dataclass(frozen=True)
-class DetectorRecipe:
+@dataclass(frozen=True, kw_only=True)
+class DetectorRecipe(RecipeConfig):
     """What the person detector is trained on, and how.
 
     Attributes:
         clips: folder of clips with depth, in place of rendered scenes; only their depth is used.
         keypoint_labels: folder of what a 2D network detected in their color images (``unipose pseudo-label``).
         stream: what rendered scenes are like.
-        init_weights: weights to start from; "" begins anew.
-        val_every_nth_clip: every so many clips, one is kept for validation.
         people: which of the 2D network's people count.
         network: sizes.
         scene_focal: focal length in pixels of the depth images that are kept in memory.
-        ema_decay: fraction of the moving average (EMA) of the weights that a step keeps.
-        run: how the run is driven.
 
     Raises:
         ValueError: a value is out of range.
@@ -60,26 +56,19 @@ class DetectorRecipe:
     clips: Path | None = None
     keypoint_labels: Path | None = None
     stream: StreamSettings = field(default_factory=StreamSettings)
-    init_weights: str = ""
-    val_every_nth_clip: int = 20
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     network: PersonCenterNetConfig = field(default_factory=PersonCenterNetConfig)
     scene_focal: float = 144.0
-    ema_decay: float = 0.998
-    run: RunSettings = field(default_factory=RunSettings)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if (self.clips is None) != (self.keypoint_labels is None):
             raise ValueError(
                 f"clips = {self.clips}, keypoint_labels = {self.keypoint_labels}: "
                 "name both, or neither to train on rendered scenes"
             )
-        if self.val_every_nth_clip < 2:
-            raise ValueError(f"val_every_nth_clip = {self.val_every_nth_clip}: keep one in at least 2")
         if not self.scene_focal > 0:
             raise ValueError(f"scene_focal = {self.scene_focal}: must be positive")
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay = {self.ema_decay}: must be within [0, 1)")
 
 
 def run(config: DetectorRecipe, output: Path) -> Outcome:

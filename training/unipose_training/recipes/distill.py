@@ -30,15 +30,16 @@ from unipose_training.pseudo_labels.filtering import FilterConfig
 from unipose_training.pseudo_labels.fusion import FusionSettings
 from unipose_training.pseudo_labels.targets import build_targets, kept_fractions
 from unipose_training.pseudo_labels.teacher import load_teacher, teacher_predictions
-from unipose_training.recipes.base import init_anchor_network, model_card, validation_metrics
+from unipose_training.recipes.base import RecipeConfig
 from unipose_training.samples.augment_points import PointAugmentation
 from unipose_training.samples.augment_windows import KeypointNoise, WindowAugmentation
 from unipose_training.samples.dataset import PersonDataset, identity_collate, split_rows, subsample_clips
 from unipose_training.samples.rows import SampleSettings
 from unipose_training.samples.source import SampleSource, open_labeled
 from unipose_training.samples.store import SampleStore
+from unipose_training.tasks.base import init_anchor_network, init_point_network, model_card, validation_metrics
 from unipose_training.tasks.distill import DistillTask
-from unipose_training.tasks.points import init_point_network, point_samples, save_points
+from unipose_training.tasks.points import point_samples, save_points
 from unipose_training.tasks.students import PointStudent, Student, StudentLossWeights, WindowStudent
 
 #: What the sample store calls the input of a network.
@@ -48,7 +49,7 @@ _LOCAL_ANCHORS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistillConfig(SampleSource):
+class DistillConfig(RecipeConfig, SampleSource):
     """What stage B is trained on, and how. The samples have points, the student's input and a 2D network's labels.
 
     Attributes:
@@ -58,18 +59,14 @@ class DistillConfig(SampleSource):
         paint: keypoints are painted on the points (points).
         teacher: weights of a points network; "" takes the joints that modality ``lookup`` lifted.
         fusion: how the teacher's joints, lifted keypoints, the lifter, the body and time are brought to agree.
-        init_weights: weights to start from, such as those of a pre-training; "" begins anew.
         peers: networks that learn beside the student, and their weights: points, depth or rgb.
         mutual_weight: weight of the distance to what the others' averages predict; 0 with peers lets them learn alone.
         label_fraction: fraction of the training clips whose true joints replace the teacher's predictions.
-        val_every_nth_clip: every so many clips, one is kept for validation.
         min_confidence: people whom the 2D network is less sure of do not count in the loss.
-        ema_decay: fraction of the moving average (EMA) of the weights that a step keeps; the average is what is saved.
         filter: which pseudo-labels count in full.
         loss: what counts how much.
         windows, points: how the inputs are changed at random.
         keypoints: how keypoints are made worse (lifting).
-        run: how the run is driven.
 
     Raises:
         ValueError: a value is out of range.
@@ -81,22 +78,19 @@ class DistillConfig(SampleSource):
     paint: bool = False
     teacher: str = ""
     fusion: FusionSettings = field(default_factory=FusionSettings)
-    init_weights: str = ""
     peers: dict[str, str] = field(default_factory=dict)
     mutual_weight: float = 0.5
     label_fraction: float = 0.0
-    val_every_nth_clip: int = 20
     min_confidence: float = 0.2
-    ema_decay: float = 0.998
     filter: FilterConfig = field(default_factory=FilterConfig)
     loss: StudentLossWeights = field(default_factory=StudentLossWeights)
     windows: WindowAugmentation = field(default_factory=WindowAugmentation)
     points: PointAugmentation = field(default_factory=PointAugmentation)
     keypoints: KeypointNoise = field(default_factory=KeypointNoise)
-    run: RunSettings = field(default_factory=RunSettings)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        RecipeConfig.__post_init__(self)
+        SampleSource.__post_init__(self)
         sizes = get_network(self.student).sizes
         if self.size not in sizes:
             raise ValueError(f"size = {self.size}: {self.student} has {', '.join(sizes)}")
@@ -113,10 +107,6 @@ class DistillConfig(SampleSource):
         for name in ("label_fraction", "min_confidence"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: must be within [0, 1]")
-        if self.val_every_nth_clip < 2:
-            raise ValueError(f"val_every_nth_clip = {self.val_every_nth_clip}: keep one in at least 2")
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay = {self.ema_decay}: must be within [0, 1)")
 
 
 def run(config: DistillConfig, output: Path) -> Outcome:

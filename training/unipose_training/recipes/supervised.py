@@ -25,10 +25,9 @@ from unipose_ros.networks.points import PointNetwork
 from unipose_ros.networks.registry import get_network, save_network
 from unipose_ros.networks.weights import ModelCard
 from unipose_training.datasets.errors import DataError
-from unipose_training.engine.config import RunSettings
 from unipose_training.engine.data_loading import seed_everything, training_loader, validation_loader
 from unipose_training.engine.loop import Outcome, train
-from unipose_training.recipes.base import init_anchor_network, model_card, validation_metrics
+from unipose_training.recipes.base import RecipeConfig
 from unipose_training.samples.augment_points import PointAugmentation
 from unipose_training.samples.augment_windows import WindowAugmentation
 from unipose_training.samples.dataset import (
@@ -46,7 +45,8 @@ from unipose_training.synthetic.bank import load_bank
 from unipose_training.synthetic.stream.dataset import PersonStream, ValidationPeople, stream_loader
 from unipose_training.synthetic.stream.people import Inputs
 from unipose_training.synthetic.stream.settings import StreamSettings
-from unipose_training.tasks.points import init_point_network, point_samples
+from unipose_training.tasks.base import init_anchor_network, init_point_network, model_card, validation_metrics
+from unipose_training.tasks.points import point_samples
 from unipose_training.tasks.supervised import SupervisedPoints, SupervisedWeights, SupervisedWindows
 
 #: What the sample store calls the input of a network.
@@ -54,7 +54,7 @@ _INPUTS = {"points": "points", "depth": "depth", "rgb": "color"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class SupervisedConfig(SampleSource):
+class SupervisedConfig(RecipeConfig, SampleSource):
     """What is trained on true joints, and how. The samples have ground truth and the network's input.
 
     Attributes:
@@ -64,12 +64,8 @@ class SupervisedConfig(SampleSource):
         paint: the network sees a 2D detector's keypoints on the points (points).
         stream: the people who are rendered on the fly, where ``data`` is ``stream``.
         label_fraction: fraction of the training clips whose ground truth may be used, in (0, 1].
-        init_weights: weights to start from; "" begins anew.
-        val_every_nth_clip: every so many clips, one is kept for validation.
-        ema_decay: fraction of the moving average (EMA) of the weights that a step keeps; the average is what is saved.
         loss: what counts how much.
         points, windows: how the inputs are changed at random.
-        run: how the run is driven.
 
     Raises:
         ValueError: a value is out of range.
@@ -83,16 +79,13 @@ class SupervisedConfig(SampleSource):
     paint: bool = False
     stream: StreamSettings = field(default_factory=StreamSettings)
     label_fraction: float = 1.0
-    init_weights: str = ""
-    val_every_nth_clip: int = 20
-    ema_decay: float = 0.998
     loss: SupervisedWeights = field(default_factory=SupervisedWeights)
     points: PointAugmentation = field(default_factory=PointAugmentation)
     windows: WindowAugmentation = field(default_factory=WindowAugmentation)
-    run: RunSettings = field(default_factory=RunSettings)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        RecipeConfig.__post_init__(self)
+        SampleSource.__post_init__(self)
         sizes = get_network(self.network).sizes
         if self.size not in sizes:
             raise ValueError(f"size = {self.size}: {self.network} has {', '.join(sizes)}")
@@ -102,10 +95,6 @@ class SupervisedConfig(SampleSource):
             raise ValueError(
                 f"label_fraction = {self.label_fraction}: must be within (0, 1]; without any, use recipe weak_points"
             )
-        if self.val_every_nth_clip < 2:
-            raise ValueError(f"val_every_nth_clip = {self.val_every_nth_clip}: keep one in at least 2")
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay = {self.ema_decay}: must be within [0, 1)")
         if self.paint and self.network != "points":
             raise ValueError(f"paint = true: network = {self.network} has no points to paint; leave it out")
         if self.data == STREAM and (self.network == "rgb" or self.frames > 1):

@@ -14,19 +14,18 @@ from typing import Literal
 from torch import Tensor
 
 from unipose_ros.networks.points import SIZES, PointNetwork
-from unipose_training.engine.config import RunSettings
 from unipose_training.engine.data_loading import seed_everything, training_loader, validation_loader
 from unipose_training.engine.ema import AveragedTask
 from unipose_training.engine.loop import Outcome, train
 from unipose_training.losses.body_priors import itop_priors, keypoint_priors
-from unipose_training.recipes.base import validation_metrics
+from unipose_training.recipes.base import RecipeConfig
 from unipose_training.samples.augment_points import NO_AUGMENTATION, PointAugmentation
 from unipose_training.samples.dataset import PersonBatch, PersonDataset, identity_collate, split_rows
 from unipose_training.samples.source import SampleSource, open_labeled
+from unipose_training.tasks.base import init_point_network, validation_metrics
 from unipose_training.tasks.points import (
     Prediction,
     ground_truth_metrics,
-    init_point_network,
     point_samples,
     predict,
     save_points,
@@ -35,7 +34,7 @@ from unipose_training.tasks.weak_losses import WeakLossSettings, weak_losses
 
 
 @dataclass(frozen=True, kw_only=True)
-class WeakPointsConfig(SampleSource):
+class WeakPointsConfig(RecipeConfig, SampleSource):
     """What stage A is trained on, and how. The samples have points and depth, and labels of a 2D network.
 
     Attributes:
@@ -43,13 +42,9 @@ class WeakPointsConfig(SampleSource):
         frames: of a clip; 3 or more for the terms over time.
         joints: what the 2D network's joints mean: ``keypoints`` for COCO's, ``itop`` for ITOP's.
         paint: the network sees the 2D network's keypoints on the points (cross-modality).
-        init_weights: weights to start from; "" begins anew.
-        val_every_nth_clip: every so many clips, one is kept for validation.
         min_confidence: people whom the 2D network is less sure of do not count in the loss.
-        ema_decay: fraction of the moving average (EMA) of the weights that a step keeps; the average is what is saved.
         loss: terms, and which labels are believed.
         augmentation: how clouds are changed.
-        run: how the run is driven.
 
     Raises:
         ValueError: a value is out of range.
@@ -59,26 +54,19 @@ class WeakPointsConfig(SampleSource):
     frames: int = 1
     joints: Literal["keypoints", "itop"] = "keypoints"
     paint: bool = False
-    init_weights: str = ""
-    val_every_nth_clip: int = 20
     min_confidence: float = 0.2
-    ema_decay: float = 0.998
     loss: WeakLossSettings = field(default_factory=WeakLossSettings)
     augmentation: PointAugmentation = field(default_factory=PointAugmentation)
-    run: RunSettings = field(default_factory=RunSettings)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        RecipeConfig.__post_init__(self)
+        SampleSource.__post_init__(self)
         if self.size not in SIZES:
             raise ValueError(f"size = {self.size}: use one of {', '.join(SIZES)}")
         if self.frames < 1:
             raise ValueError(f"frames = {self.frames}: give at least 1")
-        if self.val_every_nth_clip < 2:
-            raise ValueError(f"val_every_nth_clip = {self.val_every_nth_clip}: keep one in at least 2")
         if not 0 <= self.min_confidence <= 1:
             raise ValueError(f"min_confidence = {self.min_confidence}: must be within [0, 1]")
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay = {self.ema_decay}: must be within [0, 1)")
 
 
 class WeakPointsTask(AveragedTask):

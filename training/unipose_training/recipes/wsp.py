@@ -24,11 +24,11 @@ from unipose_training.engine.loop import Outcome, train
 from unipose_training.ordinal_depth.files import read_orders
 from unipose_training.ordinal_depth.scenes import Kind, OrderSettings
 from unipose_training.ordinal_depth.windows import ImageOrders, OrderBatch, StoreOrders, joined
-from unipose_training.recipes.base import model_card, validation_metrics
 from unipose_training.samples.augment_windows import WindowAugmentation
 from unipose_training.samples.dataset import split_rows, subsample_clips
 from unipose_training.samples.source import require_labels
 from unipose_training.samples.store import SampleStore
+from unipose_training.tasks.base import model_card, validation_metrics
 from unipose_training.tasks.wsp import OrderLoss, WspTask
 
 #: Of the network that is begun, and of the file of its weights.

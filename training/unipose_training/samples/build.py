@@ -22,7 +22,7 @@ from unipose_ros.tracking.assignment import match, mean_distances
 from unipose_training.datasets.base import Clip, IndexedClip
 from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.joint_sets import in_joint_set
-from unipose_training.labeling.keypoint_files import LabelerId, keypoint_path, read_about, read_keypoints
+from unipose_training.datasets.keypoint_files import LabelerId, keypoint_path, read_about, read_keypoints
 from unipose_training.labeling.labeler import LabelerPlan
 from unipose_training.samples.rows import FoundPeople, Row, SampleSettings, find_rows, ground_truth_rows
 from unipose_training.samples.store import GROUND_TRUTH, Arrays, SampleStore, StoredClip, StoreWriter, stacked

@@ -18,9 +18,9 @@ from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RecordingError
 from unipose_training.datasets.base import Clip
 from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.keypoint_files import LabelerId
 from unipose_training.datasets.registry import add_clip_options, chosen_clips
 from unipose_training.engine.config import TrainingError, load_config
-from unipose_training.labeling.keypoint_files import LabelerId
 from unipose_training.labeling.labeler import MoveNetLabeler
 from unipose_training.samples.build import LabelFiles, LabelSource, LiveLabels, build_store
 from unipose_training.samples.rows import SampleSettings

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -16,8 +14,6 @@ from unipose_ros.codecs.points import PointCloudConfig
 from unipose_ros.joint_sets import COCO17
 from unipose_ros.networks.points import SIZES, PointNetwork
 from unipose_ros.networks.registry import save_network
-from unipose_ros.networks.weights import fill_module, load_weights
-from unipose_training.recipes.base import model_card
 from unipose_training.samples.augment_points import (
     NO_AUGMENTATION,
     PointAugmentation,
@@ -29,6 +25,7 @@ from unipose_training.samples.augment_points import (
 )
 from unipose_training.samples.dataset import PersonBatch
 from unipose_training.samples.rows import SampleSettings
+from unipose_training.tasks.base import model_card
 
 #: Of the network, and of the file of its weights.
 NAME = "points"
@@ -119,30 +116,6 @@ def point_samples(size: str, with_depth: bool) -> SampleSettings:
     config = SIZES[size]
     points = PointCloudConfig(points=config.points, centers=config.centers)
     return SampleSettings(points=points, with_depth=with_depth, with_color=False)
-
-
-def init_point_network(size: str, frames: int, init_weights: str, paint: bool = False) -> PointNetwork:
-    """A network to be trained.
-
-    Args:
-        size: one of ``networks.point_cloud.SIZES``.
-        frames: of a clip; a network of single frames stays one.
-        init_weights: weights to start from; "" begins anew.
-        paint: it sees the 2D network's keypoints on the points. Weights of a network that does not
-            are a good beginning: paint then means nothing to it at first.
-
-    Raises:
-        WeightsError: the weights are absent, damaged or of another size.
-    """
-    config = SIZES[size]
-    config = replace(config, frames=min(config.frames, frames), paint=len(COCO17) if paint else 0)
-    network = PointNetwork(config)
-    if init_weights:
-        tensors, record = load_weights(Path(init_weights), NAME)
-        if paint and not record.config.get("paint"):
-            tensors["edge.0.weight"] = np.pad(tensors["edge.0.weight"], [(0, 0), (0, config.paint)])
-        fill_module(network, tensors)
-    return network
 
 
 def save_points(output: Path, network: nn.Module, training_data: str, metrics: dict[str, float]) -> None:

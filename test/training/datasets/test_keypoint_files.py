@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.keypoints import Keypoints2D
 from unipose_training.datasets.errors import DataError
-from unipose_training.labeling.keypoint_files import (
+from unipose_training.datasets.keypoint_files import (
     KeypointLabels,
     LabelerId,
     keypoint_path,
