@@ -24,9 +24,9 @@ from unipose_training.datasets.base import Clip, open_clips
 from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.folder import read_frame_folder, write_frame_folder
 from unipose_training.datasets.itop import ItopFile
+from unipose_training.datasets.keypoint_files import read_keypoints
 from unipose_training.datasets.predictions import align_predictions, read_predictions
 from unipose_training.datasets.registry import open_data_set
-from unipose_training.labeling.keypoint_files import read_keypoints
 from unipose_training.samples.build import LabelFiles, build_store
 from unipose_training.samples.store import SampleStore
 
