@@ -52,6 +52,8 @@ PARAMETERS = {
         "degrees by which images are to be turned clockwise to be upright; auto or tf",
         ("", "auto", "0", "90", "180", "270", "tf"),
     ),
+    "target_frame": ("tf.target_frame", "frame of the skeletons and markers, such as base_link", None),
+    "fixed_frame": ("tf.fixed_frame", "a frame that stands still while the camera moves, such as odom", None),
     "tf_mode": ("tf.mode", "frames broadcast for every person", ("", "off", "root", "joints")),
 }
 #: As YAML, Nav2 and scripts write them.
@@ -88,6 +90,7 @@ def _arguments() -> list[DeclareLaunchArgument]:
         argument("respawn", "start the node again when it has died, instead of ending with an error", "false",
                  choices=(*YES, *NO)),
         argument("log_level", "of the node; empty: info", choices=("", *LOG_LEVELS)),
+        argument("humans", "start the REP-155 bridge /humans/bodies; needs hri_msgs", "false", choices=(*YES, *NO)),
         argument("rviz", "start RViz with rviz/unipose.rviz", "false", choices=(*YES, *NO)),
         argument("rviz_frame", "optical frame of the color images, for RViz; empty: as the preset says"),
         argument("fastdds_profile", "Fast DDS settings for images; the camera driver needs them too",
@@ -122,11 +125,20 @@ def _start(context) -> list:
         on_exit=None if respawn else _died,
         output="screen",
     )
+    humans = Node(
+        package="unipose_ros",
+        executable="humans_node",
+        name="humans",
+        parameters=[{"use_sim_time": given["use_sim_time"] in YES}],
+        remappings=[("skeletons", "unipose/skeletons"), *remappings],
+        output="screen",
+    )
+    bridge = [humans] if given["humans"] in YES else []
     frame = given["rviz_frame"] or preset.get("frame", "camera_color_optical_frame")
     rviz = _rviz(frame, remappings, given["use_sim_time"] in YES) if given["rviz"] in YES else []
     return [
         *_misspelled(context, given),
-        GroupAction([PushRosNamespace(LaunchConfiguration("namespace")), node, *rviz]),
+        GroupAction([PushRosNamespace(LaunchConfiguration("namespace")), node, *bridge, *rviz]),
     ]
 
 

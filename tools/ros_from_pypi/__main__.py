@@ -13,7 +13,7 @@ from pathlib import Path
 
 from checkout import install_command, link_checkout, link_standins
 from console import Console
-from messages import build_messages, build_tf2_msgs
+from messages import build_hri_msgs, build_messages, build_tf2_msgs
 from place import TOOL, Place, SetupError
 from python_packages import REQUIREMENTS, install_packages, install_ros, make_venv, repair_cmake_paths
 from steps import Runner, Step
@@ -35,6 +35,7 @@ STEPS = (
     ),
     Step("cmake_paths", "", repair_cmake_paths, needs=("ros",), always=True),
     Step("tf2_msgs", "tf2_msgs", build_tf2_msgs, (TOOL / "tf2_msgs",), needs=("cmake_paths",)),
+    Step("hri_msgs", "hri_msgs", build_hri_msgs, (TOOL / "hri_msgs",), needs=("cmake_paths",)),
     Step(
         "messages",
         "messages of unipose_ros",

@@ -1,4 +1,4 @@
-"""Messages: ours, and tf2_msgs, which has no wheel."""
+"""Messages: ours, and tf2_msgs and hri_msgs, which have no wheels."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ from steps import Missing
 def build_tf2_msgs(place: Place, console: Console) -> None:
     """``tf2_msgs/TFMessage``; same type hash as the real one, so real listeners understand it."""
     _build(place, TOOL / "tf2_msgs", "tf2_msgs", ())
+
+
+def build_hri_msgs(place: Place, console: Console) -> None:
+    """What the REP-155 bridge publishes."""
+    _build(place, TOOL / "hri_msgs", "hri_msgs", ())
 
 
 def build_messages(place: Place, console: Console) -> None:

@@ -120,3 +120,12 @@ def test_arguments_are_parameters_that_exist_with_choices_that_pass() -> None:
     for name, _, choices in load().PARAMETERS.values():
         for choice in filter(None, choices or ()):
             replace(NodeConfig(), name, choice)
+
+
+def test_the_bridge_to_rep_155_listens_to_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, _ = started(monkeypatch)
+    assert "humans_node" not in [node["executable"] for node in made]
+    made, pose = started(monkeypatch, humans="true", color_topic="/rgb", target_frame="base_link")
+    humans = next(node for node in made if node["executable"] == "humans_node")
+    assert dict(humans["remappings"]) == {"skeletons": "unipose/skeletons", "color/image": "/rgb"}
+    assert pose["parameters"][1]["tf.target_frame"] == "base_link"

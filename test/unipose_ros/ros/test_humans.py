@@ -1,0 +1,166 @@
+"""People as REP-155 has them; the tables are the REP's and those of hri_msgs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from ros_samples import FRAME, LEFT_HAND, STAMP, people
+from sensor_msgs.msg import CameraInfo, Image
+from tf2_msgs.msg import TFMessage
+
+from unipose_ros.body_frame import body_frame
+from unipose_ros.camera import Camera, project
+from unipose_ros.frame import TrackState
+from unipose_ros.joint_sets import ITOP15
+from unipose_ros.ros.humans import LINKS, bodies, cropped
+from unipose_ros.ros.messages import to_message
+
+pytestmark = pytest.mark.ros
+CAMERA = Camera(200.0, 200.0, 159.5, 119.5, 320, 240)
+#: Links that have a place of their own in REP-155's kinematic model.
+REP_LINKS = {"torso", "head"} | {
+    f"{side}_{part}" for side in "lr" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+}
+#: hri_msgs/Skeleton2D: index of some keypoints.
+NOSE, NECK, RIGHT_WRIST, LEFT_WRIST, LEFT_ANKLE, LEFT_EYE, RIGHT_EAR = 0, 1, 4, 7, 13, 14, 17
+
+
+def test_links_have_the_reps_names_and_lie_in_the_body() -> None:
+    assert set(LINKS) == REP_LINKS
+    skeletons = people("abcde")
+    (body,) = bodies(skeletons, CAMERA)
+    frame = body_frame(skeletons.positions[0], ITOP15)
+    assert frame is not None
+    np.testing.assert_allclose(body.position, frame.origin)
+    assert set(body.links) == REP_LINKS - {"l_wrist"}  # the left hand is missing
+    for link, joint in (("head", "head"), ("r_wrist", "right_hand"), ("l_ankle", "left_foot")):
+        placed = frame.rotation @ body.links[link] + frame.origin
+        np.testing.assert_allclose(placed, skeletons.positions[0, ITOP15.index(joint)], atol=1e-5)
+
+
+def test_keypoints_are_in_the_order_of_skeleton2d_and_within_the_image() -> None:
+    skeletons = people("abcde")
+    (body,) = bodies(skeletons, CAMERA)
+    assert body.keypoints is not None
+    assert body.keypoints.shape == (18, 3)
+    pixels = project(CAMERA, skeletons.positions[0]) / [320, 240]
+    for keypoint, joint in ((NECK, "neck"), (RIGHT_WRIST, "right_hand"), (LEFT_ANKLE, "left_foot")):
+        np.testing.assert_allclose(body.keypoints[keypoint, :2], pixels[ITOP15.index(joint)], atol=1e-6)
+        assert body.keypoints[keypoint, 2] == 0.5
+    assert np.isnan(skeletons.positions[0, LEFT_HAND]).all()
+    for keypoint in (LEFT_WRIST, LEFT_EYE, RIGHT_EAR):
+        assert np.isnan(body.keypoints[keypoint, :2]).all()
+        assert body.keypoints[keypoint, 2] == 0
+    known = body.keypoints[body.keypoints[:, 2] > 0]
+    assert ((known >= 0) & (known <= 1)).all()
+
+
+def test_regions_are_within_the_image_and_around_the_body() -> None:
+    skeletons = people("abcde", "fghij")
+    moved = [replace(skeletons, positions=skeletons.positions + np.float32([x, 0, 0])) for x in (0.0, 2.4, 40.0)]
+    (first, _), (cut, _), (gone, _) = (bodies(each, CAMERA) for each in moved)
+    pixels = project(CAMERA, skeletons.positions[0]) / [320, 240]
+    xmin, ymin, xmax, ymax = first.region or (0,) * 4
+    assert 0 <= xmin < np.nanmin(pixels[:, 0]) < np.nanmax(pixels[:, 0]) < xmax <= 1
+    assert 0 <= ymin < np.nanmin(pixels[:, 1]) < np.nanmax(pixels[:, 1]) < ymax <= 1
+    assert cut.region is not None
+    assert cut.region[2] == 1
+    assert gone.region is None
+    image = np.zeros((240, 320, 3), np.uint8)
+    assert cropped(image, first.region or (0,) * 4).shape[0] == pytest.approx(240 * (ymax - ymin), abs=2)
+
+
+def test_who_is_new_is_no_body_and_who_is_hidden_has_no_region() -> None:
+    states = np.array([TrackState.NEW, TrackState.OCCLUDED, TrackState.TRACKED], np.uint8)
+    hidden, seen = bodies(people("aaaaa", "bbbbb", "ccccc", states=states), CAMERA)
+    assert (hidden.id, hidden.region, hidden.keypoints) == ("bbbbb", None, None)
+    assert seen.region is not None
+    assert bodies(people("aaaaa"), None)[0].region is None
+
+
+class Graph:
+    """The bridge and a listener in one process."""
+
+    def __init__(self) -> None:
+        from unipose_ros.nodes.humans_node import HumansNode
+
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, args=[])
+        self.bridge = HumansNode(context=self.context)
+        self.node = rclpy.create_node("listener", context=self.context)
+        self.received: dict[str, list[Any]] = {}
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.bridge)
+        self.executor.add_node(self.node)
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.bridge.destroy_node()
+        self.node.destroy_node()
+        rclpy.shutdown(context=self.context)
+
+    def listen(self, kind: type, topic: str) -> None:
+        self.received[topic] = []
+        self.node.create_subscription(kind, topic, self.received[topic].append, 10)
+
+    def wait(self, done: Callable[[], Any]) -> Any:
+        for _ in range(300):
+            if value := done():
+                return value
+            self.executor.spin_once(timeout_sec=0.05)
+        raise AssertionError({topic: len(messages) for topic, messages in self.received.items()})
+
+
+@pytest.fixture
+def graph() -> Iterator[Graph]:
+    pytest.importorskip("hri_msgs.msg", reason="hri_msgs is not installed: run 'make setup'")
+    made = Graph()
+    yield made
+    made.close()
+
+
+def test_the_bridge_publishes_the_reps_topics(graph: Graph) -> None:
+    from hri_msgs.msg import IdsList, NormalizedRegionOfInterest2D, Skeleton2D
+
+    skeletons = to_message(people("abcde", velocities=np.array([[0.5, 0, 0]], np.float32)))
+    info = CameraInfo(width=320, height=240, k=CAMERA.K.ravel().tolist(), d=[0.0] * 5, distortion_model="plumb_bob")
+    info.header.frame_id = FRAME
+    graph.bridge._keep_info(info)
+    graph.bridge._images[STAMP] = image()
+    graph.listen(IdsList, "/humans/bodies/tracked")
+    graph.listen(TFMessage, "/tf")
+    kinds = {"roi": NormalizedRegionOfInterest2D, "skeleton2d": Skeleton2D, "cropped": Image}
+    for topic, kind in kinds.items():
+        graph.listen(kind, f"/humans/bodies/abcde/{topic}")
+
+    def heard() -> bool:
+        graph.bridge._images[STAMP] = image()
+        graph.bridge.publish(skeletons)
+        return all(graph.received.values())
+
+    graph.wait(heard)
+    newest = {topic.rpartition("/")[2]: messages[-1] for topic, messages in graph.received.items()}
+    assert list(newest["tracked"].ids) == ["abcde"]
+    assert newest["roi"].header == skeletons.header
+    assert 0 <= newest["roi"].xmin < newest["roi"].xmax <= 1
+    assert len(newest["skeleton2d"].skeleton) == 18
+    assert newest["cropped"].encoding == "rgb8"
+    assert {t.child_frame_id for t in newest["tf"].transforms} == {f"{link}_abcde" for link in REP_LINKS - {"l_wrist"}}
+    assert {t.header.frame_id for t in newest["tf"].transforms} == {"body_abcde"}
+    graph.bridge.publish(to_message(people()))
+    graph.wait(lambda: not graph.received["/humans/bodies/tracked"][-1].ids)
+    assert not [
+        name for name, _ in graph.bridge.get_publisher_names_and_types_by_node("humans", "/") if "abcde" in name
+    ]
+
+
+def image() -> Image:
+    message = Image(encoding="rgb8", height=240, width=320, step=960, data=bytes(240 * 960))
+    message.header.frame_id = FRAME
+    return message

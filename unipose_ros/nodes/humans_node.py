@@ -1,0 +1,231 @@
+"""``humans_node``: the pose node's people as REP-155 (ROS4HRI) wants them, under ``/humans``.
+
+Subscribes to ``skeletons``, ``color/camera_info`` and, while somebody looks at a crop, ``color/image``, all
+relative and remappable. ``/humans`` is global by REP-155, and so are these topics. Needs the package hri_msgs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import rclpy
+from cv_bridge import CvBridge
+from geometry_msgs.msg import PointStamped, TransformStamped, TwistStamped
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+from tf2_ros import TransformBroadcaster
+
+from unipose_ros.camera import Camera, CameraError
+from unipose_ros.frame import FrameError
+from unipose_ros.joint_sets import JointSetError
+from unipose_ros.msg import SkeletonArray
+from unipose_ros.ros.humans import Body, bodies, cropped
+from unipose_ros.ros.lifecycle import ros_session
+from unipose_ros.ros.messages import from_message, point, ros_message_class, vector
+from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
+from unipose_ros.ros.parameters import Parameters, parameter
+from unipose_ros.ros.synchronizer import OVERRIDABLE_QOS, sensor_qos, stamp_to_ns
+
+#: Images that wait for their skeletons.
+_IMAGES = 10
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class HumansConfig:
+    """What the bridge publishes."""
+
+    link_frames: bool = parameter(
+        True, "broadcast REP-155's links (l_elbow_<id>, ...) in body_<id>, which the pose node broadcasts"
+    )
+    crops: bool = parameter(True, "publish the part of the image that shows a body, while somebody looks at it")
+
+
+@dataclass
+class _Topics:
+    """Publishers of one body."""
+
+    roi: Any
+    cropped: Any
+    skeleton2d: Any
+    position: Any
+    velocity: Any
+
+    @property
+    def all(self) -> tuple[Any, ...]:
+        return self.roi, self.cropped, self.skeleton2d, self.position, self.velocity
+
+
+@dataclass
+class _Messages:
+    """The classes of hri_msgs.
+
+    Raises:
+        ImportError: the package is not installed.
+    """
+
+    ids: Any = field(default_factory=lambda: _hri("IdsList"))
+    region: Any = field(default_factory=lambda: _hri("NormalizedRegionOfInterest2D"))
+    skeleton: Any = field(default_factory=lambda: _hri("Skeleton2D"))
+    keypoint: Any = field(default_factory=lambda: _hri("NormalizedPointOfInterest2D"))
+
+
+def _hri(name: str) -> Any:
+    found = ros_message_class(f"hri_msgs/msg/{name}")
+    if found is None:
+        raise ImportError("the ROS package hri_msgs is not installed: apt install ros-$ROS_DISTRO-hri-msgs")
+    return found
+
+
+class HumansNode(Node):
+    """Publishes ``/humans/bodies/...`` for every ``SkeletonArray``; topics of a body end with its track.
+
+    Raises:
+        ImportError: hri_msgs is not installed.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("humans", **kwargs)
+        self._hri = _Messages()
+        self._settings = Parameters(self, HumansConfig())
+        self._reporter = ThrottledLogger(self.get_logger(), Statistics())
+        self._bridge = CvBridge()
+        self._tracked = self._advertise(self._hri.ids, "/humans/bodies/tracked", 1)
+        self._bodies: dict[str, _Topics] = {}
+        self._transforms = TransformBroadcaster(self)
+        self._info: CameraInfo | None = None
+        self._images: OrderedDict[int, Image] = OrderedDict()
+        self._image_subscription: Any = None
+        options = {"qos_overriding_options": OVERRIDABLE_QOS}
+        self.create_subscription(CameraInfo, "color/camera_info", self._keep_info, sensor_qos(), **options)
+        self.create_subscription(SkeletonArray, "skeletons", self.publish, 10, **options)
+
+    def publish(self, message: Any) -> None:
+        """Everything about the people of one message."""
+        try:
+            skeletons = from_message(message)
+        except (FrameError, JointSetError) as error:
+            self._reporter.drop("skeletons", f"skeletons: {error}")
+            return
+        found = bodies(skeletons, self._camera(message.header.frame_id))
+        for gone in self._bodies.keys() - {body.id for body in found}:
+            for publisher in self._bodies.pop(gone).all:
+                self.destroy_publisher(publisher)
+        for body in found:
+            self._publish_body(message.header, body)
+        if self._settings.current.link_frames:
+            self._send_links(message.header, found)
+        # Last, so that who hears of a body finds its topics.
+        self._tracked.publish(self._hri.ids(header=message.header, ids=[body.id for body in found]))
+        self._follow_interest()
+
+    def _advertise(self, kind: type, topic: str, depth: int) -> Any:
+        return self.create_publisher(kind, topic, QoSProfile(depth=depth))
+
+    def _topics(self, name: str) -> _Topics:
+        if name not in self._bodies:
+            kinds = {
+                "roi": self._hri.region, "cropped": Image, "skeleton2d": self._hri.skeleton, "position": PointStamped,
+                "velocity": TwistStamped,
+            }  # fmt: skip
+            made = {topic: self._advertise(kind, f"/humans/bodies/{name}/{topic}", 1) for topic, kind in kinds.items()}
+            self._bodies[name] = _Topics(**made)
+        return self._bodies[name]
+
+    def _publish_body(self, header: Header, body: Body) -> None:
+        topics = self._topics(body.id)
+        topics.position.publish(PointStamped(header=header, point=point(body.position.tolist())))
+        moving = TwistStamped(header=header)
+        moving.twist.linear = vector(body.velocity.tolist())
+        topics.velocity.publish(moving)
+        if body.region is None or body.keypoints is None:
+            return
+        xmin, ymin, xmax, ymax = body.region
+        topics.roi.publish(self._hri.region(header=header, xmin=xmin, ymin=ymin, xmax=xmax, ymax=ymax, c=body.score))
+        keypoints = [self._hri.keypoint(x=x, y=y, c=c) for x, y, c in body.keypoints.tolist()]
+        topics.skeleton2d.publish(self._hri.skeleton(header=header, skeleton=keypoints))
+        image = self._images.get(stamp_to_ns(header.stamp))
+        if image is not None and topics.cropped.get_subscription_count():
+            pixels = self._bridge.imgmsg_to_cv2(image, "rgb8")
+            topics.cropped.publish(self._bridge.cv2_to_imgmsg(cropped(pixels, body.region).copy(), "rgb8", header))
+
+    def _send_links(self, header: Header, found: Sequence[Body]) -> None:
+        transforms = []
+        for body in found:
+            for link, place in body.links.items():
+                transform = TransformStamped(child_frame_id=f"{link}_{body.id}")
+                transform.header.stamp, transform.header.frame_id = header.stamp, f"body_{body.id}"
+                transform.transform.translation = vector(place.tolist())
+                transform.transform.rotation.w = 1.0
+                transforms.append(transform)
+        if transforms:
+            self._transforms.sendTransform(transforms)
+
+    def _camera(self, frame_id: str) -> Camera | None:
+        """The camera that sees the skeletons; ``None`` while it is not known."""
+        if self._info is None:
+            self._reporter.note("no_camera_info", "no color/camera_info yet: no roi, skeleton2d and cropped without it")
+            return None
+        if self._info.header.frame_id != frame_id:
+            self._reporter.note(
+                "frame_id", f"skeletons are in '{frame_id}', the image in '{self._info.header.frame_id}': no roi, "
+                "skeleton2d and cropped; leave the pose node's tf.target_frame empty for them"
+            )  # fmt: skip
+            return None
+        try:
+            return Camera.from_camera_info(self._info)
+        except CameraError as error:
+            self._reporter.drop("intrinsics", f"color/camera_info: {error}")
+            return None
+
+    def _keep_info(self, info: CameraInfo) -> None:
+        self._info = info
+
+    def _keep_image(self, image: Image) -> None:
+        self._images[stamp_to_ns(image.header.stamp)] = image
+        while len(self._images) > _IMAGES:
+            self._images.popitem(last=False)
+
+    def _follow_interest(self) -> None:
+        """Images are listened to only while somebody wants crops of them."""
+        looked_at = any(topics.cropped.get_subscription_count() for topics in self._bodies.values())
+        wanted = looked_at and self._settings.current.crops
+        if wanted and self._image_subscription is None:
+            self._image_subscription = self.create_subscription(
+                Image, "color/image", self._keep_image, sensor_qos(), qos_overriding_options=OVERRIDABLE_QOS
+            )
+        elif not wanted and self._image_subscription is not None:
+            self.destroy_subscription(self._image_subscription)
+            self._image_subscription = None
+            self._images.clear()
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the bridge until it is told to stop; returns the exit code."""
+    with ros_session(sys.argv[1:] if args is None else args) as stop:
+        try:
+            node = HumansNode()
+        except ImportError as error:
+            print(f"humans_node: {error}", file=sys.stderr)
+            return 1
+        executor = rclpy.executors.SingleThreadedExecutor()
+        executor.add_node(node)
+        try:
+            while rclpy.ok() and not stop.is_set():
+                executor.spin_once(timeout_sec=_POLL_SECONDS)
+        except ExternalShutdownException:
+            pass
+        finally:
+            node.destroy_node()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
