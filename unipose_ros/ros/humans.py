@@ -59,7 +59,7 @@ def _body(skeletons: Skeletons, index: int, camera: Camera | None) -> Body:
     positions = skeletons.positions[index].astype(np.float64)
     frame = body_frame(positions, skeletons.joint_set)
     places = dict(zip(skeletons.joint_set.landmarks, positions, strict=True))
-    links = {}
+    links: dict[str, NDArray[np.float64]] = {}
     if frame is not None:
         known = {
             link: places[mark] for link, mark in LINKS.items() if mark in places and np.isfinite(places[mark]).all()
