@@ -55,7 +55,7 @@ TEMPLATE = np.array(
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """One frame: who is there, and the camera's pose in the world where it is known."""
+    """One frame: its people, and the camera's pose in the world where it is known."""
 
     ground_truth: Skeletons
     pose: NDArray[np.float64] | None = None

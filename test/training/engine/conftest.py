@@ -79,11 +79,11 @@ class AddUp(Task):
         return self.network
 
 
-Teach = Callable[..., tuple[Outcome, AddUp]]
+TrainFunction = Callable[..., tuple[Outcome, AddUp]]
 
 
 @pytest.fixture
-def add_up() -> Teach:
+def add_up() -> TrainFunction:
     """Trains a new task in a folder; keywords are settings, or ``broken`` and ``stop_at``."""
 
     def run(

@@ -18,7 +18,7 @@ from unipose_training.engine.logging import METRICS, read_metrics
 from unipose_training.engine.loop import train
 from unipose_training.engine.step import Task
 
-Teach = Callable[..., Any]
+TrainFunction = Callable[..., Any]
 
 
 def weights(task: nn.Module) -> dict[str, torch.Tensor]:
@@ -34,7 +34,7 @@ def values(folder: Path, split: str, name: str) -> dict[int, float]:
     return {e.step: e.value for e in read_metrics(folder / METRICS) if (e.split, e.name) == (split, name)}
 
 
-def test_it_learns(add_up: Teach, tmp_path: Path) -> None:
+def test_it_learns(add_up: TrainFunction, tmp_path: Path) -> None:
     outcome, _ = add_up(tmp_path, steps=160, batch=8)
     assert outcome.finished
     assert outcome.ended_by == "steps"
@@ -44,7 +44,7 @@ def test_it_learns(add_up: Teach, tmp_path: Path) -> None:
     assert values(tmp_path, "validation", "error")[160] == pytest.approx(outcome.figures["error"], rel=1e-5)
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_others(add_up: Teach, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_weights_and_another_others(add_up: TrainFunction, tmp_path: Path) -> None:
     _, one = add_up(tmp_path / "one")
     torch.rand(7)  # what was drawn before does not matter
     _, same = add_up(tmp_path / "same")
@@ -55,7 +55,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_others(add_up: Teach, 
 
 @pytest.mark.parametrize("stop_at", [3, 8, 19])
 def test_a_killed_run_goes_on_to_the_weights_of_an_uninterrupted_one(
-    add_up: Teach, tmp_path: Path, stop_at: int
+    add_up: TrainFunction, tmp_path: Path, stop_at: int
 ) -> None:
     _, whole = add_up(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
@@ -66,13 +66,13 @@ def test_a_killed_run_goes_on_to_the_weights_of_an_uninterrupted_one(
     assert values(tmp_path / "broken", "training", "loss").keys() == {4, 8, 12, 16, 20, 24}
 
 
-def test_workers_and_validation_change_nothing(add_up: Teach, tmp_path: Path) -> None:
+def test_workers_and_validation_change_nothing(add_up: TrainFunction, tmp_path: Path) -> None:
     _, plain = add_up(tmp_path / "plain")
     _, validated = add_up(tmp_path / "validated", workers=1, validate_every=7, log_every=9)
     assert_same(plain, validated)
 
 
-def test_a_run_in_pieces_of_time_equals_one_in_one_piece(add_up: Teach, tmp_path: Path) -> None:
+def test_a_run_in_pieces_of_time_equals_one_in_one_piece(add_up: TrainFunction, tmp_path: Path) -> None:
     _, whole = add_up(tmp_path / "whole", steps=6)
     for step in range(1, 6):
         outcome, _ = add_up(tmp_path / "pieces", steps=6, max_minutes=1e-9)
@@ -82,12 +82,12 @@ def test_a_run_in_pieces_of_time_equals_one_in_one_piece(add_up: Teach, tmp_path
     assert_same(whole, task)
 
 
-def test_a_finished_run_is_left_as_it_is(add_up: Teach, tmp_path: Path) -> None:
-    first, taught = add_up(tmp_path)
+def test_a_finished_run_is_left_as_it_is(add_up: TrainFunction, tmp_path: Path) -> None:
+    first, trained = add_up(tmp_path)
     before = (tmp_path / METRICS).read_bytes()
     again, task = add_up(tmp_path)
     assert again == first
-    assert_same(taught, task)
+    assert_same(trained, task)
     assert (tmp_path / METRICS).read_bytes() == before
 
 
@@ -111,7 +111,7 @@ def test_a_signal_ends_the_run_after_the_step(tmp_path: Path) -> None:
 
 
 def test_broken_batches_change_nothing_and_are_counted(
-    add_up: Teach, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    add_up: TrainFunction, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     outcome, task = add_up(tmp_path, broken=frozenset({3}))
     assert outcome.skipped == values(tmp_path, "run", "skipped")[24] >= 2
@@ -121,13 +121,13 @@ def test_broken_batches_change_nothing_and_are_counted(
     assert "distance = nan" in warnings[0].getMessage()
 
 
-def test_broken_batches_alone_leave_the_weights_as_they_were(add_up: Teach, tmp_path: Path) -> None:
+def test_broken_batches_alone_leave_the_weights_as_they_were(add_up: TrainFunction, tmp_path: Path) -> None:
     _, untouched = add_up(tmp_path / "one", steps=1, broken=frozenset(range(30)))
     _, after_more = add_up(tmp_path / "more", steps=9, broken=frozenset(range(30)))
     assert_same(untouched, after_more)
 
 
-def test_too_many_broken_batches_in_a_row_end_the_run(add_up: Teach, tmp_path: Path) -> None:
+def test_too_many_broken_batches_in_a_row_end_the_run(add_up: TrainFunction, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"step 4: not finite: loss = nan, distance = nan; so were 5 batches"):
         add_up(tmp_path, broken=frozenset(range(30)), max_consecutive_nonfinite=5)
 
@@ -148,7 +148,7 @@ def test_an_infinite_gradient_of_a_finite_loss_is_left_out(tmp_path: Path) -> No
     assert task.weight.item() == 0
 
 
-def test_the_gradient_is_clipped(add_up: Teach, tmp_path: Path) -> None:
+def test_the_gradient_is_clipped(add_up: TrainFunction, tmp_path: Path) -> None:
     _, free = add_up(tmp_path / "free", gradient_clip=0, steps=3)
     _, clipped = add_up(tmp_path / "clipped", gradient_clip=1e-12, weight_decay=0, steps=3)
 
@@ -188,14 +188,14 @@ def test_bfloat16_learns_and_targets_are_not_rounded(tmp_path: Path) -> None:
     ],
 )
 def test_what_the_machine_cannot_do_is_refused(
-    add_up: Teach, tmp_path: Path, settings: dict[str, Any], message: str
+    add_up: TrainFunction, tmp_path: Path, settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(TrainingError, match=message):
         add_up(tmp_path, **settings)
 
 
 @pytest.mark.parametrize("contents", [b"", b"nonsense", None])
-def test_a_damaged_checkpoint_is_refused(add_up: Teach, tmp_path: Path, contents: bytes | None) -> None:
+def test_a_damaged_checkpoint_is_refused(add_up: TrainFunction, tmp_path: Path, contents: bytes | None) -> None:
     add_up(tmp_path, steps=1)
     path = tmp_path / CHECKPOINT
     path.write_bytes(path.read_bytes()[:-300] if contents is None else contents)
@@ -203,7 +203,7 @@ def test_a_damaged_checkpoint_is_refused(add_up: Teach, tmp_path: Path, contents
         add_up(tmp_path, steps=2)
 
 
-def test_the_checkpoint_of_another_task_is_refused(add_up: Teach, tmp_path: Path) -> None:
+def test_the_checkpoint_of_another_task_is_refused(add_up: TrainFunction, tmp_path: Path) -> None:
     add_up(tmp_path, steps=1)
 
     class Other(Task):
@@ -216,14 +216,14 @@ def test_the_checkpoint_of_another_task_is_refused(add_up: Teach, tmp_path: Path
         train(Other(), training_loader(TensorDataset(torch.ones(1)), settings), None, settings, tmp_path)
 
 
-def test_loaders_that_cannot_go_on_are_refused(add_up: Teach, tmp_path: Path) -> None:
+def test_loaders_that_cannot_go_on_are_refused(add_up: TrainFunction, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="training_loader"):
         train(Task(), DataLoader(TensorDataset(torch.ones(1))), None, RunSettings(), tmp_path)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize("precision", ["32", "bf16-mixed", "16-mixed"])
-def test_it_learns_on_a_gpu_and_goes_on(add_up: Teach, tmp_path: Path, precision: str) -> None:
+def test_it_learns_on_a_gpu_and_goes_on(add_up: TrainFunction, tmp_path: Path, precision: str) -> None:
     settings = {"accelerator": "gpu", "precision": precision, "learning_rate": 1e-2}
     add_up(tmp_path, steps=200, max_minutes=1e-9, **settings)
     outcome, _ = add_up(tmp_path, steps=200, **settings)

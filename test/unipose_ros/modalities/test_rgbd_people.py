@@ -1,4 +1,4 @@
-"""Who is there by color: keypoints that one person has borrowed from another."""
+"""Person detection by color: keypoints that one person has borrowed from another."""
 
 from __future__ import annotations
 

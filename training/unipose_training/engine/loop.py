@@ -307,7 +307,7 @@ class _Run:
     def _bar(self) -> tqdm[Any]:
         # disable=None: no bar where no one looks, in a file or a pipe.
         steps, done = self._settings.steps, self._progress.step
-        return tqdm(total=steps, initial=done, desc="teaching", unit="step", disable=True if self._quiet else None)
+        return tqdm(total=steps, initial=done, desc="training", unit="step", disable=True if self._quiet else None)
 
     def _outcome(self, ended_by: EndedBy, by_signal: int) -> Outcome:
         progress = self._progress

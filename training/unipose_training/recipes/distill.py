@@ -120,14 +120,14 @@ def run(config: DistillConfig, output: Path) -> Outcome:
     store = open_labeled(config, output, _samples(config), max(1, config.run.workers))
     training, validation = split_rows(store, config.val_every_nth_clip, config.min_confidence)
     answers = teacher_predictions(store, load_teacher(config.teacher), _device(config.run))
-    lesson, kept = build_targets(store, answers, config.fusion, config.filter)
+    targets, kept = build_targets(store, answers, config.fusion, config.filter)
     if config.label_fraction:
-        lesson.labeled[torch.from_numpy(subsample_clips(store, training, config.label_fraction, config.run.seed))] = (
+        targets.labeled[torch.from_numpy(subsample_clips(store, training, config.label_fraction, config.run.seed))] = (
             True
         )
     parts = kept_fractions(kept, training)
     seed_everything(config.run.seed)
-    task = DistillTask(_students(store, config), lesson, config.student, config.mutual_weight, config.ema_decay)
+    task = DistillTask(_students(store, config), targets, config.student, config.mutual_weight, config.ema_decay)
     inputs = [_INPUTS[name] for name in task.students]
     sizes = _window_sizes(task.students)
     outcome = train(
