@@ -18,7 +18,7 @@ from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.networks.weights import WeightsError
 
-FINDER, SURE, HELD, FREE, BONES = range(5)
+DETECTOR, SURE, HELD, FREE, BONES = range(5)
 
 
 def pose(x: float = 0.0, z: float = 3.1, confidence: float = 0.9, score: float = 0.5) -> Skeletons:
@@ -111,9 +111,9 @@ def test_how_sure_a_quarter_of_the_joints_are_counts() -> None:
 
 
 def test_the_finders_score_counts() -> None:
-    assert of(standing(80), pose(score=0.8))[FINDER] == pytest.approx(np.log(4), rel=1e-5)
+    assert of(standing(80), pose(score=0.8))[DETECTOR] == pytest.approx(np.log(4), rel=1e-5)
     for certain in (0.0, 1.0):
-        assert np.isfinite(of(standing(80), pose(score=certain))[FINDER])
+        assert np.isfinite(of(standing(80), pose(score=certain))[DETECTOR])
 
 
 def test_nobody_has_no_evidence() -> None:
