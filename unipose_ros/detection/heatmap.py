@@ -82,7 +82,7 @@ class CenterNetConfig:
         ValueError: a value is out of range.
     """
 
-    min_score: float = 0.35
+    min_score: float = 0.2
     max_people: int = 20
     reach: float = 0.15
 

@@ -43,7 +43,7 @@ class HybridDetector:
         min_score: whom the network gives less is proposed only where there is a shape, too.
     """
 
-    def __init__(self, network: PersonDetector, shapes: ClusterProposer, min_score: float = 0.35) -> None:
+    def __init__(self, network: PersonDetector, shapes: ClusterProposer, min_score: float = 0.2) -> None:
         self._network = network
         self._shapes = shapes
         self._min_score = min_score

@@ -30,7 +30,7 @@ from unipose_ros.timing import StageClock
 _FIRST_PASS = 0.2
 #: Who was found behind or beside another person, after that person was removed, must be this likely: what remains of a
 #: person who was not removed wholly resembles another one.
-_OCCLUDED_PROBABILITY = 0.85
+_OCCLUDED_PROBABILITY = 0.7
 
 
 class Fallback(Protocol):

@@ -62,7 +62,7 @@ def test_peaks_become_boxes_in_meters() -> None:
 
 
 def test_one_peak_is_one_person_and_faint_heat_nobody() -> None:
-    maps = maps_of((10, 5, 0.6, 2.0), (10, 6, 0.8, 2.0), (3, 25, 0.2, 2.0))
+    maps = maps_of((10, 5, 0.6, 2.0), (10, 6, 0.8, 2.0), (3, 25, 0.15, 2.0))
     assert len(read_maps(maps, FOCAL, CenterNetConfig())) == 1
 
 

@@ -63,7 +63,7 @@ def test_who_covers_whom() -> None:
 
 
 def test_shapes_are_added_where_the_network_sees_nobody() -> None:
-    network = FixedDetector("network", (100, 2.0, 0.5), (200, 3.0, 0.1), (30, 2.0, 0.2))
+    network = FixedDetector("network", (100, 2.0, 0.5), (200, 3.0, 0.1), (30, 2.0, 0.15))
     shapes = FixedDetector("shapes", (250, 2.0, 0.9), (104, 2.1, 0.6), (205, 3.1, 0.4))
     person_detector = HybridDetector(network, shapes)
     found = person_detector(frame(1.0))

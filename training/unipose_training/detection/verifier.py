@@ -166,6 +166,9 @@ def label_poses(
 def fit_verifier(poses: Poses, names: tuple[str, ...] = POSE_FEATURES) -> PoseVerifier:
     """Logistic regression by Newton's method.
 
+    Poses of people and others weigh the same together: how many proposals are people's depends on the scenes that were
+    rendered, and is not what robots see.
+
     Args:
         names: of the evidence to use; the rest gets no weight.
 
@@ -179,11 +182,14 @@ def fit_verifier(poses: Poses, names: tuple[str, ...] = POSE_FEATURES) -> PoseVe
     middle, deviation = columns.mean(axis=0), np.maximum(columns.std(axis=0), 1e-6)
     design = np.concatenate([(columns - middle) / deviation, np.ones((len(poses), 1))], axis=1)
     ridge = np.diag([_RIDGE] * len(used) + [0.0])
+    fraction = poses.people.mean()
+    balance = np.where(poses.people, 0.5 / fraction, 0.5 / (1 - fraction))
     found = np.zeros(len(used) + 1)
     for _ in range(30):
         likely = 1 / (1 + np.exp(-design @ found))
-        slope = design.T @ (likely - poses.people) + ridge @ found
-        found = found - np.linalg.solve((design * (likely * (1 - likely))[:, None]).T @ design + ridge, slope)
+        slope = design.T @ (balance * (likely - poses.people)) + ridge @ found
+        curvature = (design * (balance * likely * (1 - likely))[:, None]).T @ design + ridge
+        found = found - np.linalg.solve(curvature, slope)
     weights = dict.fromkeys(POSE_FEATURES, 0.0) | dict(zip(names, (found[:-1] / deviation).tolist(), strict=True))
     return PoseVerifier(weights, float(found[-1] - found[:-1] @ (middle / deviation)))
 
