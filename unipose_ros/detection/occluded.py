@@ -16,7 +16,7 @@ from unipose_ros.geometry.nms import box_iou
 #: Once in so many nanoseconds: whoever is found stays known from frame to frame.
 _INTERVAL_NS = 200_000_000
 #: Readings within this many meters of a known person's skin are that person's.
-_SKIN = 0.12
+_SKIN = 0.14
 #: A proposal must share this fraction of the boxes' union with a known person's box: furniture elsewhere is what the
 #: first look has already judged.
 _SHARED = 0.02
