@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--bag", type=Path, default=resource_path("demo", "walk"))
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument(
-        "--modalities", nargs="+", choices=sorted(MODALITIES), default=["points", "depth", "rgb", "lookup"]
+        "--modalities", nargs="+", choices=sorted(MODALITIES), default=["points", "depth", "rgb", "lookup", "rgbd"]
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--every", type=int, default=1, help="people are searched for in every so many frames")
@@ -129,7 +129,7 @@ def main() -> None:
             print(f"untrained networks stand in for {', '.join(untrained)}")
         people = DetectionConfig(detection_interval=options.every)
         for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
-            config = EstimatorConfig(device=device, threads=options.threads, weights=weights, people=people)
+            config = EstimatorConfig(device=device, threads=options.threads, weights=weights, detection=people)
             print_table(config, options.modalities, frames)
 
 
