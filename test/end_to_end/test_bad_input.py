@@ -78,8 +78,8 @@ def test_bad_frames_are_counted_and_said_once_and_good_ones_still_work(rig: Rig)
         wrong_frame = messages()
         wrong_frame[1].header.frame_id = "camera_depth_optical_frame"
         send(rig, *wrong_frame)
-        diagnostics(rig, "input", lambda v, s: "dropped: frame_id" in v)
-        assert "align_depth" in output(process)
+        diagnostics(rig, "input", lambda v, s: "dropped: registration" in v)
+        assert "registers to color" in output(process)
         assert len(shoot(rig, 80).skeletons) == 1
         assert "Traceback" not in output(process)
 

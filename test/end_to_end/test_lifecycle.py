@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
 from lifecycle_msgs.msg import Transition
@@ -157,6 +158,7 @@ def test_a_modality_is_switched_while_frames_come(rig: Rig) -> None:
 def test_ctrl_c_ends_a_node_that_is_loading(rig: Rig) -> None:
     with ros_process(BLOB_LOADS_FOR="300") as process:
         rig.wait_for(lambda: "unipose" in rig.node.get_node_names(), "the node")
+        time.sleep(1.0)  # until then it is made, and would end by the signal itself
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0
         assert "stopped while loading" in output(process)

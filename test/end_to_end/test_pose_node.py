@@ -71,7 +71,9 @@ def test_a_person_becomes_skeleton_markers_and_frames(rig: Rig) -> None:
         assert {t.header.frame_id for t in transforms[1:]} == {f"body_{person}"}
 
         markers = rig.wait_for(lambda: at(rig, "markers", stamp), "markers of the image's stamp").markers
-        assert [m.type for m in markers] == [Marker.SPHERE_LIST, Marker.LINE_LIST, Marker.TEXT_VIEW_FACING]
+        lists = [m.type for m in markers if m.type != Marker.CYLINDER]
+        assert lists == [Marker.SPHERE_LIST, Marker.LINE_LIST, Marker.TEXT_VIEW_FACING]
+        assert 10 <= len(markers) - len(lists) <= 14, "a capsule for each bone whose ends are known"
         assert len(markers[0].points) == 14
 
         values = diagnostics(rig, "skeletons", lambda v, s: v.get("people") == "1" and s.level == b"\x00")
@@ -101,7 +103,7 @@ def test_those_who_leave_are_deleted_once_and_then_there_is_silence(rig: Rig) ->
         )
         shown = {(m.ns, m.id) for m in marked(rig, Marker.ADD)}
         assert {(m.ns, m.id) for m in deletions} == shown
-        assert len(deletions) == 6
+        assert len(deletions) == len(shown)
         count = len(rig.received["markers"])
         shoot(rig)
         shoot(rig)

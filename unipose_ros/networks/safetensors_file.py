@@ -91,7 +91,7 @@ def _tensor(name: str, about: Any, contents: bytes, begin: int) -> tuple[NDArray
         first, last = int(first), int(last)
     except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise SafetensorsError(f"the header says nothing usable of '{name}' ({error!r})") from error
-    if kind not in _TYPES:
+    if not isinstance(kind, str) or kind not in _TYPES:
         raise SafetensorsError(f"'{name}' is of type {kind}; {', '.join(_TYPES)} can be read")
     dtype = np.dtype(_TYPES[kind])
     count = math.prod(shape)

@@ -14,7 +14,7 @@ import rclpy
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy._rclpy_pybind11 import RCLError
-from rclpy.exceptions import InvalidParameterTypeException
+from rclpy.exceptions import InvalidParameterTypeException, ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.logging import get_logger
@@ -150,7 +150,7 @@ def _run(make_node: Callable[[], ManagedNode], stop: threading.Event) -> int:
     try:
         with _signals_end_at_once():
             node = make_node()
-    except ParameterError as error:
+    except (ParameterError, ParameterException) as error:  # the second is rclpy's, about its own parameters
         get_logger("unipose").fatal(str(error))
         return 1
     started: list[bool] = []

@@ -178,10 +178,11 @@ class NodeParameters(Surface):
         super().__init__(folder)
         import rclpy
         from rclpy._rclpy_pybind11 import RCLError
+        from rclpy.exceptions import ParameterException
 
         from unipose_ros.ros.parameters import NodeConfig, ParameterError, Parameters
 
-        type(self).refusals = (ParameterError, RCLError)
+        type(self).refusals = (ParameterError, ParameterException, RCLError)
         self._rclpy, self._parameters, self._config = rclpy, Parameters, NodeConfig()
         self.text = (ROOT / "config" / "unipose.yaml").read_text()
         self.context = rclpy.Context()

@@ -30,7 +30,7 @@ def file(people, tmp_path):
     rotation = np.zeros((60, 3, 3))
     rotation[:, :, 2] = -people.gravity
     np.savez(
-        tmp_path / "detections.npz", gt_px=people.pixels, ground_truth=people.joints, px=detected,
+        tmp_path / "detections.npz", ground_truth_px=people.pixels, ground_truth=people.joints, px=detected,
         conf=np.linspace(0.3, 0.9, 60)[:, None].repeat(17, 1), rot=rotation,
         cam=np.column_stack([people.intrinsics, people.image]),
     )  # fmt: skip

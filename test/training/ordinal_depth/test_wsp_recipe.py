@@ -90,7 +90,7 @@ def test_pairs_beside_the_window_are_left_out() -> None:
     assert batch.joints.tolist() == [[LEFT, LEFT]]  # the right hands are outside
     assert batch.own.tolist() == [False]
     assert batch.order.tolist() == [-1]
-    np.testing.assert_allclose(batch.places[0, 0], [15.5, (20 - 22) * 1.6 + 15.5])
+    np.testing.assert_allclose(batch.points[0, 0], [15.5, (20 - 22) * 1.6 + 15.5])
 
 
 def test_maps_have_a_pixel_for_every_anchor() -> None:
@@ -100,7 +100,7 @@ def test_maps_have_a_pixel_for_every_anchor() -> None:
     batch = batch_of()._replace(
         window=torch.zeros(len(anchors), dtype=torch.int64),
         joints=torch.tensor([[LEFT, RIGHT]]).expand(len(anchors), 2),
-        places=anchors[:, None].expand(-1, 2, 2) + torch.tensor([1.0, 0.0]),
+        points=anchors[:, None].expand(-1, 2, 2) + torch.tensor([1.0, 0.0]),
     )
     inner = anchors[:, 0] < 60
     expected = (anchors + torch.tensor([1.0, 0.0]) - 2) / 4
@@ -126,15 +126,15 @@ def test_a_mirrored_window_keeps_its_order() -> None:
     batch = joined([batch_of(200) for _ in range(8)])
     turned = augmented(batch, WindowAugmentation(**{**vars(NO_AUGMENTATION), "mirror": 1.0}), MIRROR)
     assert turned.joints.tolist() == [[RIGHT, LEFT]] * 8
-    torch.testing.assert_close(turned.places[0], torch.tensor([[23.0, 20.0], [53.0, 20.0]]))
+    torch.testing.assert_close(turned.points[0], torch.tensor([[23.0, 20.0], [53.0, 20.0]]))
     torch.testing.assert_close(turned.pixels[0, RIGHT], torch.tensor([23.0, 20.0]))
     torch.testing.assert_close(turned.order, batch.order)
     same = augmented(batch, NO_AUGMENTATION, MIRROR)
-    torch.testing.assert_close(same.places, batch.places)
+    torch.testing.assert_close(same.points, batch.points)
     torch.testing.assert_close(same.image, batch.image.float(), atol=0.01, rtol=0)
 
 
-def test_places_move_with_what_is_shown() -> None:
+def test_points_move_with_what_is_shown() -> None:
     """A bright dot at the left hand stays at the left hand."""
     torch.manual_seed(2)
     image = np.zeros((64, 64, 3), np.uint8)
@@ -145,9 +145,9 @@ def test_places_move_with_what_is_shown() -> None:
     v, u = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
     light = moved.image.mean(1)
     center = torch.stack([(light * u).sum((1, 2)), (light * v).sum((1, 2))], -1) / light.sum((1, 2))[:, None]
-    assert (center - moved.places[:, 0]).abs().max() < 0.2
+    assert (center - moved.points[:, 0]).abs().max() < 0.2
     small = resized(one, 32)
-    torch.testing.assert_close(small.places, (one.places + 0.5) / 2 - 0.5)
+    torch.testing.assert_close(small.points, (one.points + 0.5) / 2 - 0.5)
 
 
 def test_figures_are_means_over_a_windows_pairs() -> None:

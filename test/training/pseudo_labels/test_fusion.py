@@ -111,7 +111,7 @@ def test_a_bone_has_one_length() -> None:
     forearm = PRIORS.bones[(PRIORS.bones[:, 1] == HAND)]
     stds = [
         float(bone_lengths(fuse_trajectories(observed, PRIORS, settings).joints, forearm).std())
-        for settings in (FusionSettings(motion_weight=0, bone_weight=0), FusionSettings(motion=0, bones=4))
+        for settings in (FusionSettings(motion_weight=0, bone_weight=0), FusionSettings(motion_weight=0, bone_weight=4))
     ]
     assert stds[1] < 0.7 * stds[0]
 
@@ -198,7 +198,7 @@ def test_a_part_links_its_own_rows() -> None:
     assert slice_observations(both, 4, 8).before.tolist() == [-1, 0, 1, 2]
 
 
-@pytest.mark.parametrize("name", ["steps", "lifted", "shapes", "bones", "motion"])
+@pytest.mark.parametrize("name", ["steps", "depth_scale", "lifter_scale", "bone_weight", "motion_weight"])
 def test_settings_are_not_negative(name: str) -> None:
     with pytest.raises(ValueError, match=f"fusion.{name}"):
         FusionSettings(**{name: -1})

@@ -204,11 +204,13 @@ def test_true_joints_replace_answers_where_rows_are_labeled(store: SampleStore) 
     assert (target.weights[2:] == 0.2).all()
 
 
-def test_voices_heed_each_others_averages(store: SampleStore) -> None:
+def test_students_follow_each_others_averages(store: SampleStore) -> None:
     students = {"depth": depth_student(), "points": point_student()}
     task = DistillTask(students, targets(store), "depth", 0.5, 0.9).train()
     loss, terms = task.training_loss(batch_of(store), 0)
-    assert {"depth_consistent_with_points", "points_heeds_depth", "points_joints", "depth_regression"} <= set(terms)
+    assert {"depth_consistent_with_points", "points_consistent_with_depth", "points_joints", "depth_regression"} <= set(
+        terms
+    )
     assert loss.item() == pytest.approx(sum(value.item() for value in terms.values()), rel=1e-5)
     mutual = terms["depth_consistent_with_points"]
     own = torch.autograd.grad(mutual, _weights(students["depth"]), retain_graph=True, allow_unused=True)

@@ -250,7 +250,7 @@ def test_priors_of_keypoints_differ_from_those_of_itop() -> None:
         (LossWeights, {"ray": -1.0}, "ray = -1.0"),
         (LossWeights, {"ray": 0.0, "pixel": 0.0}, "ray and pixel are both 0"),
         (LabelWeights, {"inferred": 2.0}, "inferred = 2.0"),
-        (LabelWeights, {"confidence_exponent": float("nan")}, "power"),
+        (LabelWeights, {"confidence_exponent": float("nan")}, "confidence_exponent"),
         (LabelWeights, {"noise_std": -0.1}, "noise"),
     ],
 )

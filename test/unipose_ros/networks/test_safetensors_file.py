@@ -59,6 +59,7 @@ def entry(kind: str = "F32", shape: Any = (1,), offsets: Any = (0, 4)) -> dict[s
         (struct.pack("<Q", 2**40), "cut short"),
         (packed([]), "no JSON object"),
         (packed({"a": entry("BF16")}, b"1234"), "of type BF16"),
+        (packed({"a": entry(["F32"])}, b"1234"), "of type"),
         (packed({"a": entry(shape=(2,))}, b"1234"), "needs 8 bytes"),
         (packed({"a": entry(shape=(-1,))}, b"1234"), "outside"),
         (packed({"a": entry(offsets=(0, 4))}, b"12"), "outside"),
