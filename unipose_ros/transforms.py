@@ -112,10 +112,10 @@ class TransformTree:
     def _pose(self, child: str, stamp_ns: int) -> Matrix:
         edge = self._edges[child]
         if edge.static or stamp_ns == 0:
-            return _matrix(edge.poses[-1][1])
+            return _matrix_of_pose(edge.poses[-1][1])
         after = bisect_left(edge.poses, (stamp_ns,))
         if after < len(edge.poses) and edge.poses[after][0] == stamp_ns:
-            return _matrix(edge.poses[after][1])
+            return _matrix_of_pose(edge.poses[after][1])
         if after in (0, len(edge.poses)):
             known = edge.poses[0 if after == 0 else -1][0]
             side = "before the first" if after == 0 else "after the last"
@@ -126,15 +126,17 @@ class TransformTree:
         return _mixed(first, second, share)
 
 
-def _matrix(pose: tuple[float, ...]) -> Matrix:
+def _matrix(rotation: Rotation, translation: NDArray[np.float64]) -> Matrix:
     matrix = np.eye(4)
-    matrix[:3, :3] = Rotation.from_quat(pose[3:]).as_matrix()
-    matrix[:3, 3] = pose[:3]
+    matrix[:3, :3] = rotation.as_matrix()
+    matrix[:3, 3] = translation
     return matrix
+
+
+def _matrix_of_pose(pose: tuple[float, ...]) -> Matrix:
+    return _matrix(Rotation.from_quat(pose[3:]), np.array(pose[:3]))
 
 
 def _mixed(first: tuple[float, ...], second: tuple[float, ...], share: float) -> Matrix:
-    matrix = np.eye(4)
-    matrix[:3, :3] = Slerp([0, 1], Rotation.from_quat([first[3:], second[3:]]))(share).as_matrix()
-    matrix[:3, 3] = (1 - share) * np.array(first[:3]) + share * np.array(second[:3])
-    return matrix
+    rotation = Slerp([0, 1], Rotation.from_quat([first[3:], second[3:]]))(share)
+    return _matrix(rotation, (1 - share) * np.array(first[:3]) + share * np.array(second[:3]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,19 +109,9 @@ def own_points(joints: FloatArray) -> list[OwnPoints | None]:
     bodies = [RoughBody.of_joints(person) for person in joints]
     near = neighbors(joints)
     return [
-        _Own(bodies[person], [bodies[other] for other in near[person]]) if near[person] else None
+        partial(is_own, own=bodies[person], others=[bodies[other] for other in near[person]]) if near[person] else None
         for person in range(len(joints))
     ]
-
-
-class _Own:
-    """Callable that keeps a person's own points."""
-
-    def __init__(self, own: RoughBody, others: list[RoughBody]) -> None:
-        self._own, self._others = own, others
-
-    def __call__(self, points: NDArray[np.float32]) -> NDArray[np.bool_]:
-        return is_own(points, self._own, self._others)
 
 
 def to_segments(points: NDArray[np.floating], ends: NDArray[np.floating]) -> FloatArray:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from unipose_ros.detection.heatmap import CenterNetConfig
 from unipose_ros.detection.proposals import PersonDetector, Proposals
 from unipose_ros.frame import RgbdFrame
 
@@ -43,7 +44,9 @@ class HybridDetector:
         min_score: whom the network gives less is proposed only where there is a shape, too.
     """
 
-    def __init__(self, network: PersonDetector, shapes: ClusterProposer, min_score: float = 0.2) -> None:
+    def __init__(
+        self, network: PersonDetector, shapes: ClusterProposer, min_score: float = CenterNetConfig.min_score
+    ) -> None:
         self._network = network
         self._shapes = shapes
         self._min_score = min_score

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, project, unproject
 from unipose_ros.codecs.instances import RoughBody
+from unipose_ros.detection.heatmap import CenterNetConfig
 from unipose_ros.detection.proposals import PersonDetector, Proposals
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.geometry.nms import box_iou
@@ -31,10 +32,10 @@ class OccludedPersonDetector:
 
     Args:
         detector: of people in depth.
-        min_score: least of its scores that counts; lower than for people in plain view, since poses are verified.
+        min_score: least of its scores that counts.
     """
 
-    def __init__(self, detector: PersonDetector, min_score: float = 0.2) -> None:
+    def __init__(self, detector: PersonDetector, min_score: float = CenterNetConfig.min_score) -> None:
         self._detector = detector
         self._min_score = min_score
         self._stamp_ns: int | None = None
@@ -82,6 +83,8 @@ def without_people(camera: Camera, depth: NDArray[np.float32], joints: NDArray[n
     remaining = depth.copy()
     for person in joints:
         body = RoughBody.of_joints(person)
+        if not len(body):
+            continue
         low, high = _extent(camera, body)
         # A block is judged by its middle pixel.
         columns = np.arange(low[0] + step // 2, min(high[0], width), step)
@@ -100,8 +103,6 @@ def without_people(camera: Camera, depth: NDArray[np.float32], joints: NDArray[n
 
 def _depth_range(body: RoughBody) -> tuple[float, float]:
     """Least and greatest depth of readings that may be a body's."""
-    if not len(body):
-        return np.inf, np.inf
     z, reach = body.ends[..., 2], body.radii.max() + _SKIN
     return max(float(z.min() - reach), 0.0), float(z.max() + reach)
 
@@ -110,7 +111,7 @@ def _extent(camera: Camera, body: RoughBody) -> tuple[NDArray[np.intp], NDArray[
     """First and last pixel (u, v) of what a body may cover."""
     ends = body.ends.reshape(-1, 3)
     pixels = project(camera, ends[ends[:, 2] > _NEAREST])
-    if not len(pixels):  # unknown, or behind the camera
+    if not len(pixels):  # behind the camera
         return np.zeros(2, np.intp), np.zeros(2, np.intp)
     reach = (body.radii.max() + _SKIN) * max(camera.fx, camera.fy) / max(float(ends[:, 2].min()), _NEAREST)
     low, high = pixels.min(axis=0) - reach, pixels.max(axis=0) + reach

@@ -262,7 +262,7 @@ def build_person_detector(config: EstimatorConfig, components: Components) -> Pe
     if wanted == "keypoints":
         return build_keypoint_person_detector(config, components)
     if wanted == "hybrid":
-        return HybridDetector(_heat_map(config, _HARDLY), ClusterDetector(), CenterNetConfig.min_score)
+        return HybridDetector(_heat_map(config, _HARDLY), ClusterDetector())
     return _heat_map(config) if wanted == "centernet" else ClusterDetector()
 
 

@@ -12,10 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import rclpy
 from cv_bridge import CvBridge
 from geometry_msgs.msg import PointStamped, TransformStamped, TwistStamped
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
@@ -27,7 +25,7 @@ from unipose_ros.frame import FrameError
 from unipose_ros.joint_sets import JointSetError
 from unipose_ros.msg import SkeletonArray
 from unipose_ros.ros.humans import Body, bodies, cropped
-from unipose_ros.ros.lifecycle import ros_session
+from unipose_ros.ros.lifecycle import ros_session, spin
 from unipose_ros.ros.messages import from_message, point, ros_message_class, vector
 from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
 from unipose_ros.ros.parameters import Parameters, parameter
@@ -35,7 +33,6 @@ from unipose_ros.ros.synchronizer import OVERRIDABLE_QOS, sensor_qos, stamp_to_n
 
 #: Images that wait for their skeletons.
 _IMAGES = 10
-_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -215,13 +212,8 @@ def main(args: Sequence[str] | None = None) -> int:
         except ImportError as error:
             print(f"humans_node: {error}", file=sys.stderr)
             return 1
-        executor = rclpy.executors.SingleThreadedExecutor()
-        executor.add_node(node)
         try:
-            while rclpy.ok() and not stop.is_set():
-                executor.spin_once(timeout_sec=_POLL_SECONDS)
-        except ExternalShutdownException:
-            pass
+            spin(node, stop)
         finally:
             node.destroy_node()
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from geometry_msgs.msg import Point, Quaternion
+from geometry_msgs.msg import Quaternion
 from numpy.typing import NDArray
 from std_msgs.msg import ColorRGBA
 from tf_transformations import quaternion_from_matrix
@@ -13,6 +13,7 @@ from visualization_msgs.msg import Marker
 
 from unipose_ros.frame import Skeletons
 from unipose_ros.geometry.covariance import expand
+from unipose_ros.ros.messages import point, quaternion
 from unipose_ros.visualization.overlay import person_color
 
 BODY, COVARIANCE, VELOCITY = "body", "covariance", "velocity"
@@ -46,7 +47,7 @@ def capsules(skeletons: Skeletons, index: int, template: Marker) -> Iterator[Mar
             continue
         radius = _TRUNK_RADIUS if {names[bone.parent], names[bone.child]} <= _TRUNK else _LIMB_RADIUS
         marker = _part(template, BODY, number, Marker.CYLINDER)
-        marker.pose.position = _point((start + end) / 2)
+        marker.pose.position = point((start + end) / 2)
         marker.pose.orientation = _turn(_along((end - start) / length))
         marker.scale.x = marker.scale.y = 2 * radius
         marker.scale.z = length
@@ -68,7 +69,7 @@ def ellipsoids(skeletons: Skeletons, index: int, template: Marker) -> Iterator[M
         if np.linalg.det(axes) < 0:
             axes[:, 0] *= -1
         marker = _part(template, COVARIANCE, joint, Marker.SPHERE)
-        marker.pose.position = _point(skeletons.positions[index, joint])
+        marker.pose.position = point(skeletons.positions[index, joint])
         marker.pose.orientation = _turn(axes)
         marker.scale.x, marker.scale.y, marker.scale.z = (max(2 * float(axis), 0.002) for axis in half)
         marker.color = _color(np.array([1.0, 0.9, 0.3]), 0.25)
@@ -82,7 +83,7 @@ def arrow(skeletons: Skeletons, index: int, template: Marker) -> Iterator[Marker
         return
     start = np.nanmean(skeletons.positions[index].astype(np.float64), axis=0)
     marker = _part(template, VELOCITY, 0, Marker.ARROW)
-    marker.points = [_point(start), _point(start + velocities[index])]
+    marker.points = [point(start), point(start + velocities[index])]
     marker.scale.x, marker.scale.y, marker.scale.z = _ARROW
     marker.color = _color(np.array([1.0, 1.0, 1.0]), 0.9)
     yield marker
@@ -106,13 +107,7 @@ def _along(direction: NDArray[np.float64]) -> NDArray[np.float64]:
 def _turn(rotation: NDArray[np.float64]) -> Quaternion:
     matrix = np.eye(4)
     matrix[:3, :3] = rotation
-    x, y, z, w = (float(value) for value in quaternion_from_matrix(matrix))
-    return Quaternion(x=x, y=y, z=z, w=w)
-
-
-def _point(xyz: NDArray[np.floating]) -> Point:
-    x, y, z = (float(value) for value in xyz)
-    return Point(x=x, y=y, z=z)
+    return quaternion(quaternion_from_matrix(matrix))
 
 
 def _color(rgb: NDArray[np.floating], alpha: float) -> ColorRGBA:

@@ -18,6 +18,7 @@ from rclpy.exceptions import InvalidParameterTypeException, ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.logging import get_logger
+from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from unipose_ros.ros.parameters import ParameterError
@@ -160,7 +161,7 @@ def _run(make_node: Callable[[], ManagedNode], stop: threading.Event) -> int:
         try:
             started.append(node.autostart())
             if started[0] and not stop.is_set():
-                _spin(node, stop)
+                spin(node, stop)
         except BaseException as error:
             errors.append(error)
 
@@ -201,7 +202,8 @@ def _signals_end_at_once() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _spin(node: ManagedNode, stop: threading.Event) -> None:
+def spin(node: Node, stop: threading.Event) -> None:
+    """Serve a node in this thread until the event is set or the context ends."""
     # One thread is enough beside the worker, and rclpy's multi-threaded executor is slower (ros2/rclpy#1452).
     executor = SingleThreadedExecutor()
     executor.add_node(node)

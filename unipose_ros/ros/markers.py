@@ -7,7 +7,7 @@ when it is not: RViz then neither flickers nor shows ghosts.
 from __future__ import annotations
 
 import numpy as np
-from geometry_msgs.msg import Point, Pose
+from geometry_msgs.msg import Pose
 from numpy.typing import NDArray
 from rclpy.duration import Duration
 from std_msgs.msg import ColorRGBA, Header
@@ -15,7 +15,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from unipose_ros.frame import JointStatus, Skeletons
 from unipose_ros.ros.body_markers import arrow, capsules, ellipsoids
-from unipose_ros.ros.messages import header
+from unipose_ros.ros.messages import header, point
 from unipose_ros.ros.parameters import MarkersConfig
 from unipose_ros.visualization.overlay import person_color
 
@@ -90,7 +90,7 @@ def _joints(skeletons: Skeletons, index: int, present: NDArray[np.bool_], config
     seen = skeletons.status[index] == JointStatus.MEASURED
     colors = skeletons.joint_set.colors / 255.0
     for joint in np.flatnonzero(present).tolist():
-        marker.points.append(_point(skeletons.positions[index, joint]))
+        marker.points.append(point(skeletons.positions[index, joint]))
         marker.colors.append(_color(colors[joint], bool(seen[joint])))
     return marker
 
@@ -107,7 +107,7 @@ def _bones(skeletons: Skeletons, index: int, present: NDArray[np.bool_], config:
             continue
         shade = base * (0.7 if sides[bone.child] == "right" else 1.0)
         for joint in (bone.parent, bone.child):
-            marker.points.append(_point(skeletons.positions[index, joint]))
+            marker.points.append(point(skeletons.positions[index, joint]))
             marker.colors.append(_color(shade, bool(seen[bone.parent] and seen[bone.child])))
     return marker
 
@@ -117,7 +117,7 @@ def _label(skeletons: Skeletons, index: int, config: MarkersConfig, up: NDArray[
     marker = _marker(skeletons, index, LABELS, Marker.TEXT_VIEW_FACING, config)
     positions = skeletons.positions[index]
     top = positions[np.nanargmax(positions @ up)]
-    marker.pose.position = _point(top + _LABEL_GAP * up)
+    marker.pose.position = point(top + _LABEL_GAP * up)
     marker.scale.z = _LABEL_HEIGHT
     marker.color = _color(np.ones(3), True)
     marker.text = skeletons.ids[index]
@@ -137,11 +137,6 @@ def _marker(skeletons: Skeletons, index: int, namespace: str, kind: int, config:
         lifetime=Duration(seconds=config.lifetime).to_msg(),
         color=ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0),
     )
-
-
-def _point(xyz: NDArray[np.floating]) -> Point:
-    x, y, z = xyz.tolist()
-    return Point(x=x, y=y, z=z)
 
 
 def _color(rgb: NDArray[np.floating], seen: bool) -> ColorRGBA:

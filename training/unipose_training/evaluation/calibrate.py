@@ -13,8 +13,10 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from tqdm import tqdm
@@ -38,6 +40,9 @@ from unipose_training.evaluation.errors import EvaluationError
 from unipose_training.evaluation.real_checks import ReferenceKeypoints
 from unipose_training.evaluation.real_run import Setting, settings_of
 from unipose_training.evaluation.residuals import Residuals, residuals_in_2d, residuals_in_3d
+
+if TYPE_CHECKING:
+    from unipose_training.synthetic.stream.frames import RenderedFrame
 
 _RENDERS = "renders"
 #: Modalities that place joints on the 2D network's keypoints: their distance from these says nothing.
@@ -115,15 +120,23 @@ def _calibrate(options: argparse.Namespace) -> str:
     return text
 
 
+@lru_cache(maxsize=1)
+def _rendered(frames: int) -> list[RenderedFrame]:
+    """The same frames for every setting."""
+    # Torch is needed for rendering alone.
+    from unipose_training.synthetic.stream.frames import rendered_frames
+    from unipose_training.synthetic.stream.settings import StreamSettings
+
+    return list(rendered_frames(StreamSettings(), 0, frames))
+
+
 def _of_stream(setting: Setting, frames: int) -> Iterator[Residuals]:
     """Errors on frames rendered on the fly, with keypoints by the error model of a 2D network."""
-    # Torch is needed for rendering alone.
-    from unipose_training.synthetic.stream.frames import ShownKeypoints, rendered_frames, without_color
-    from unipose_training.synthetic.stream.settings import StreamSettings
+    from unipose_training.synthetic.stream.frames import ShownKeypoints, without_color
 
     shown = ShownKeypoints()
     with closing(PoseEstimator(setting.config, shown, calibrations={})) as estimator:
-        for each in tqdm(rendered_frames(StreamSettings(), 0, frames), desc=f"{setting.name}, stream", total=frames):
+        for each in tqdm(_rendered(frames), desc=f"{setting.name}, stream"):
             shown.seen = each.keypoints
             frame = each.frame if setting.config.needs.color else without_color(each)
             yield from _of_ground_truth(frame, each.ground_truth, estimator)
