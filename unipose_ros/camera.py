@@ -27,6 +27,8 @@ MOST_PIXELS = 2**25
 _RESIDUAL = 0.1
 #: Pixels at which the invertible region of a lens is looked up.
 _MASK_SAMPLES = 300_000
+#: Images of more pixels than this have no table of rays, of 16 bytes a pixel.
+_MOST_RAYS = 2**22
 
 
 class CameraError(ValueError):
@@ -222,6 +224,49 @@ def rays(camera: Camera, pixels: ArrayLike) -> NDArray[np.float64]:
 def unproject(camera: Camera, pixels: ArrayLike, depth: ArrayLike) -> NDArray[np.float64]:
     """Pixels (..., 2) and depths along z (...) in meters -> points (..., 3) in meters."""
     return rays(camera, pixels) * np.asarray(depth, np.float64)[..., None]
+
+
+def unproject_pixels(
+    camera: Camera, u: NDArray[np.intp], v: NDArray[np.intp], depth: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Whole pixels and depths along z, (N,) each -> (N, 3) points in meters, the same as those of :func:`unproject`.
+
+    Rays are looked up: undoing a lens's distortion takes a microsecond a pixel, and the pixels are the same each time.
+    """
+    points = np.empty((3, len(u)), np.float32)
+    z = depth.astype(np.float64)
+    if camera.lens is None:
+        across, down = (
+            (np.arange(camera.width) - camera.cx) / camera.fx,
+            (np.arange(camera.height) - camera.cy) / camera.fy,
+        )
+        points[0], points[1] = across[u] * z, down[v] * z
+    elif not _has_table(camera):
+        return unproject(camera, np.stack([u, v], axis=-1), depth).astype(np.float32)
+    else:
+        seen = ray_table(camera)[v, u]
+        points[0], points[1] = seen[:, 0] * z, seen[:, 1] * z
+    points[2] = depth
+    return np.ascontiguousarray(points.T)
+
+
+def prepare_rays(camera: Camera) -> None:
+    """Make the table that :func:`unproject_pixels` looks up: for an image of VGA size it takes 0.2 s."""
+    if _has_table(camera):
+        ray_table(camera)
+
+
+def _has_table(camera: Camera) -> bool:
+    return camera.lens is not None and camera.width * camera.height <= _MOST_RAYS
+
+
+@lru_cache(maxsize=2)
+def ray_table(camera: Camera) -> NDArray[np.float64]:
+    """(H, W, 2) x and y of all pixels' rays; made once for a camera."""
+    v, u = np.mgrid[: camera.height, : camera.width]
+    table = np.ascontiguousarray(rays(camera, np.stack([u, v], axis=-1))[..., :2])
+    table.setflags(write=False)
+    return table
 
 
 def project(camera: Camera, points: ArrayLike) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ from unipose_ros.camera import (
     rectify_pixels,
     require_plausible,
     unproject,
+    unproject_pixels,
 )
 
 PINHOLE = Camera(525.0, 520.0, 319.5, 239.5, 640, 480)
@@ -71,6 +72,15 @@ def test_a_lens_moves_pixels_unless_they_are_in_the_middle(camera: Camera) -> No
     corner, middle = rectify_pixels(camera, [[0.0, 0.0], [camera.cx, camera.cy]])
     assert np.linalg.norm(corner) > 1
     np.testing.assert_allclose(middle, [camera.cx, camera.cy])
+
+
+@pytest.mark.parametrize("camera", [PINHOLE, *DISTORTED.values()])
+def test_whole_pixels_are_unprojected_through_a_table_of_rays(camera: Camera) -> None:
+    rng = np.random.default_rng(0)
+    u, v = rng.integers(0, 640, 500), rng.integers(0, 480, 500)
+    depth = rng.uniform(0.3, 8, 500).astype(np.float32)
+    wanted = unproject(camera, np.stack([u, v], axis=-1), depth).astype(np.float32)
+    np.testing.assert_allclose(unproject_pixels(camera, u, v, depth), wanted, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("camera", [PINHOLE, *DISTORTED.values()])

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.geometry.cells import Cells
 from unipose_ros.joint_sets import ITOP15
 
 FloatArray = NDArray[np.float64]
@@ -78,16 +79,15 @@ def is_own(points: NDArray[np.floating], own: RoughBody, others: Sequence[RoughB
     if not len(own) or not len(points) or not others:
         return np.ones(len(points), np.bool_)
     # Cell by cell: a person has some ten thousand points, which fill about a thousand cells.
-    cells = np.floor((points - points.min(axis=0)) / _CELL).astype(np.int64)
-    _, first, cell = np.unique(
-        np.ravel_multi_index(tuple(cells.T), tuple(cells.max(axis=0) + 1)), return_index=True, return_inverse=True
-    )
+    number, cell = Cells.of(points, _CELL).owners()
+    first = np.empty(number, np.intp)
+    first[cell[::-1]] = np.arange(len(points) - 1, -1, -1)  # the last one written stays: the first point of each cell
     chosen = points[first]
     mine = own.distances(chosen)
     kept = np.ones(len(chosen), np.bool_)
     for other in others:
         kept &= (mine < _SKIN) | (other.distances(chosen) > mine - _NEARER)
-    return np.asarray(kept[cell.reshape(-1)])
+    return np.asarray(kept[cell])
 
 
 def neighbors(joints: NDArray[np.floating]) -> list[list[int]]:
@@ -117,6 +117,13 @@ def own_points(joints: FloatArray) -> list[OwnPoints | None]:
 def to_segments(points: NDArray[np.floating], ends: NDArray[np.floating]) -> FloatArray:
     """(K, 3) points and (B, 2, 3) ends of segments -> (K, B) meters to each."""
     start, along = ends[:, 0].astype(np.float64), np.diff(ends, axis=1)[:, 0].astype(np.float64)
-    offset = points[:, None] - start
-    part = (offset * along).sum(axis=-1) / np.maximum((along**2).sum(axis=-1), 1e-9)
-    return np.asarray(np.linalg.norm(offset - np.clip(part, 0, 1)[..., None] * along, axis=-1))
+    # From one of the ends on, so that the squares below are small and what is left of their differences exact.
+    origin = start[0] if len(start) else np.zeros(3)
+    offset, start = points.astype(np.float64) - origin, start - origin
+    length = np.maximum((along**2).sum(axis=-1), 1e-9)
+    # |p - s - t a|^2 multiplied out: all products of points and segments are those of two matrices.
+    ahead = offset @ along.T - (start * along).sum(axis=-1)
+    squared = (offset**2).sum(axis=-1)[:, None] - 2 * (offset @ start.T) + (start**2).sum(axis=-1)
+    part = np.clip(ahead / length, 0, 1)
+    squared += part * (part * (along**2).sum(axis=-1) - 2 * ahead)
+    return np.asarray(np.sqrt(np.maximum(squared, 0, out=squared), out=squared))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.camera import Camera, project, unproject
+from unipose_ros.camera import Camera, project, unproject, unproject_pixels
 from unipose_ros.codecs.base import CodecContext, JointPredictions, card_integer
 from unipose_ros.codecs.instances import OwnPoints
 from unipose_ros.codecs.sampling import farthest_first, largest_component, voxel_downsample
@@ -173,23 +173,23 @@ def _points_in_box(
     if frame.depth is None:
         raise ValueError("the frame has no depth; point clouds are made of it")
     rows, columns = _grown(box, frame.camera, config)
-    u, v = np.meshgrid(columns, rows)
-    z = frame.depth[v, u]
-    near = (z > 0) & (np.abs(z - distance) < config.reach)  # False for NaN
-    return unproject(frame.camera, np.stack([u[near], v[near]], axis=-1), z[near]).astype(np.float32)
+    window = frame.depth[rows, columns]
+    near = (window > 0) & (np.abs(window - distance) < config.reach)  # False for NaN
+    row, column = np.nonzero(near)
+    u, v = columns.start + columns.step * column, rows.start + rows.step * row
+    return unproject_pixels(frame.camera, u, v, window[row, column])
 
 
-def _grown(
-    box: NDArray[np.floating], camera: Camera, config: PointCloudConfig
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _grown(box: NDArray[np.floating], camera: Camera, config: PointCloudConfig) -> tuple[slice, slice]:
     """Rows and columns of the grown box, inside of the image, thinned out if they are too many."""
     low, high = np.asarray(box[:2], np.float64), np.asarray(box[2:], np.float64)
     middle, half = (low + high) / 2, (high - low) / 2 * config.margin
     limits = np.array([camera.width, camera.height])
-    first = np.clip(np.floor(middle - half), 0, limits).astype(int)
-    last = np.clip(np.ceil(middle + half) + 1, 0, limits).astype(int)
-    step = int(np.ceil(np.sqrt(max(np.prod(last - first), 1) / config.max_pixels)))
-    return np.arange(first[1], last[1], step), np.arange(first[0], last[0], step)
+    first = np.clip(np.floor(middle - half), 0, limits).astype(int).tolist()
+    last = np.clip(np.ceil(middle + half) + 1, 0, limits).astype(int).tolist()
+    area = (last[0] - first[0]) * (last[1] - first[1])
+    step = int(np.ceil(np.sqrt(max(area, 1) / config.max_pixels)))
+    return slice(first[1], last[1], step), slice(first[0], last[0], step)
 
 
 def _painted(camera: Camera, points: FloatArray, paint: Paint, std: float) -> FloatArray:

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from unipose_ros.geometry.cells import Cells, Layout
+
 FloatArray = NDArray[np.float32]
 
 _TOUCHING = np.ones((3, 3, 3), np.int8)
@@ -15,11 +17,9 @@ def largest_component(points: FloatArray, cell: float) -> NDArray[np.bool_]:
     """Which of (N, 3) points belong to the largest cluster of touching cells of ``cell`` meters."""
     if len(points) == 0:
         return np.zeros(0, np.bool_)
-    cells, _ = _cells(points, cell)
-    occupied = np.zeros(cells.max(axis=0) + 1, np.bool_)
-    occupied[tuple(cells.T)] = True
-    clusters, _ = ndimage.label(occupied, structure=_TOUCHING)
-    cluster = clusters[tuple(cells.T)]
+    cells = Cells.of(points, cell)
+    clusters, _ = ndimage.label(cells.occupied().reshape(cells.shape), structure=_TOUCHING)
+    cluster = clusters.reshape(-1)[cells.keys]
     return np.asarray(cluster == np.bincount(cluster).argmax())
 
 
@@ -33,46 +33,41 @@ def voxel_downsample(points: FloatArray, count: int, cell: float) -> FloatArray:
     Returns:
         (M, 3) meters, M <= count.
     """
-    thinned = _cell_means(points, cell)
-    while len(thinned) > count:
+    layout = Layout.of(points)
+    cells = layout.cells(cell)
+    while (occupied := cells.count()) > count:
         # Points lie on surfaces: their number falls with the square of the grid's width.
-        cell *= 1.02 * float(np.sqrt(len(thinned) / count))
-        thinned = _cell_means(points, cell)
-    return thinned
+        cell *= 1.02 * float(np.sqrt(occupied / count))
+        cells = layout.cells(cell)
+    return cells.means(points)
 
 
 def farthest_first(points: FloatArray, count: int) -> FloatArray:
     """The same (N, 3) points, the first ``count`` of them as far from each other as can be.
 
-    Farthest-point sampling (Eldar et al., IEEE TIP 1997), begun at the point nearest the mean.
+    Farthest-point sampling (Eldar et al., IEEE TIP 1997), begun at the point nearest the mean. A round is six calls
+    of NumPy on rows of coordinates and writes into the same memory: that, not arithmetic, is what it costs.
     """
     count = min(count, len(points))
-    distance = _squared_distances(points, points.mean(axis=0))
+    columns = np.ascontiguousarray(points.T)
+    offsets, distance = np.empty_like(columns), np.empty(len(points), columns.dtype)
+    x, y, z = offsets
+
+    def measure(origin: NDArray[np.floating]) -> None:
+        """Squared distances of all points from (3, 1)."""
+        np.subtract(columns, origin, out=offsets)
+        np.multiply(offsets, offsets, out=offsets)
+        np.add(x, y, out=distance)
+        np.add(distance, z, out=distance)
+
+    measure(points.mean(axis=0)[:, None])
     chosen = np.zeros(count, np.intp)
     chosen[0] = distance.argmin()
-    distance[:] = np.inf
+    nearest = np.full(len(points), np.inf, columns.dtype)
     for i in range(1, count):
-        np.minimum(distance, _squared_distances(points, points[chosen[i - 1]]), out=distance)
-        chosen[i] = distance.argmax()
+        measure(columns[:, chosen[i - 1], None])
+        np.minimum(nearest, distance, out=nearest)
+        chosen[i] = nearest.argmax()
     rest = np.ones(len(points), np.bool_)
     rest[chosen] = False
     return np.concatenate([points[chosen], points[rest]])
-
-
-def _cells(points: FloatArray, cell: float) -> tuple[NDArray[np.int64], tuple[int, ...]]:
-    """(N, 3) cell of each point, from 0, and the number of cells along each axis."""
-    cells = np.floor((points - points.min(axis=0)) / cell).astype(np.int64)
-    return cells, tuple(int(n) for n in cells.max(axis=0) + 1)
-
-
-def _cell_means(points: FloatArray, cell: float) -> FloatArray:
-    cells, shape = _cells(points, cell)
-    _, owner = np.unique(np.ravel_multi_index(tuple(cells.T), shape), return_inverse=True)
-    number = np.bincount(owner)
-    sums = [np.bincount(owner, weights=points[:, axis]) for axis in range(3)]
-    return (np.stack(sums, axis=1) / number[:, None]).astype(np.float32)
-
-
-def _squared_distances(points: FloatArray, place: FloatArray) -> FloatArray:
-    offset = points - place
-    return np.asarray(np.einsum("nd,nd->n", offset, offset))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.camera import Camera, project, unproject
+from unipose_ros.camera import Camera, project, unproject_pixels
 from unipose_ros.codecs.instances import RoughBody
 from unipose_ros.detection.heatmap import CenterNetConfig
 from unipose_ros.detection.proposals import PersonDetector, Proposals
@@ -92,7 +92,7 @@ def without_people(camera: Camera, depth: NDArray[np.float32], joints: NDArray[n
         z = depth[np.ix_(rows, columns)]
         near, far = _depth_range(body)
         v, u = np.nonzero((z > near) & (z < far))  # False for NaN
-        points = unproject(camera, np.stack([columns[u], rows[v]], axis=-1), z[v, u]).astype(np.float32)
+        points = unproject_pixels(camera, columns[u], rows[v], z[v, u])
         on_skin = np.zeros(z.shape, np.bool_)
         on_skin[v, u] = body.distances(points) < _SKIN
         region = remaining[low[1] : low[1] + step * len(rows), low[0] : low[0] + step * len(columns)]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.backends import device_kind
 from unipose_ros.backends.inference import LoadedNetwork
+from unipose_ros.camera import prepare_rays
 from unipose_ros.codecs.base import CodecContext, JointPredictions, card_temperature
 from unipose_ros.codecs.instances import own_points
 from unipose_ros.codecs.points import PointsCodec
@@ -95,6 +96,7 @@ class Rgbd:
         """Run the person_detectors, and the network: on CUDA with every number of people that can come."""
         self._watch.depth(frame, self._watch.color(frame))
         self._watch.reset()
+        prepare_rays(frame.camera)
         trained = self._loaded()
         most = self._people.max_people if device_kind(trained.device) == "cuda" else 1
         for people in range(1, most + 1):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.backends import device_kind
 from unipose_ros.backends.inference import LoadedNetwork
+from unipose_ros.camera import prepare_rays
 from unipose_ros.codecs.base import CropCodec, Sample, card_joint_set, card_temperature
 from unipose_ros.codecs.instances import OwnPoints, own_points
 from unipose_ros.config import DetectionConfig
@@ -121,6 +122,7 @@ class TopDownEstimator(Generic[Sample]):
     def warm_up(self, frame: RgbdFrame) -> None:
         """Run the detector, and the network: on CUDA with every number of people that can come."""
         self._cache.detect(frame)
+        prepare_rays(frame.camera)
         trained = self._trained.get()
         most = self._config.max_people if device_kind(trained.device) == "cuda" else 1
         for people in range(1, most + 1):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, unproject
-from unipose_ros.codecs.instances import RoughBody, is_own, neighbors, own_points
+from unipose_ros.codecs.instances import RoughBody, is_own, neighbors, own_points, to_segments
 from unipose_ros.codecs.windows import DepthImageConfig, encode_depth
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.joint_sets import ITOP15
@@ -42,6 +42,19 @@ def test_each_keeps_the_points_around_their_own_bones() -> None:
 def test_who_stands_alone_keeps_everything() -> None:
     assert own_points(np.stack([standing_at(0.0, 2.0), standing_at(3.0, 2.0)])) == [None, None]
     assert neighbors(np.stack([standing_at(0.0, 2.0), standing_at(0.5, 2.0)])) == [[1], [0]]
+
+
+def test_distances_to_segments_are_those_to_their_nearest_points() -> None:
+    rng = np.random.default_rng(0)
+    points, ends = rng.normal(0, 0.5, (300, 3)) + [0, 0, 5], rng.normal(0, 0.5, (17, 2, 3)) + [0, 0, 5]
+    ends[3, 1] = ends[3, 0]  # a segment without length
+    points[0] = ends[4, 0]
+    steps = np.linspace(0, 1, 2001)[:, None, None]
+    along = ends[:, 0] * (1 - steps) + ends[:, 1] * steps
+    for point, found in zip(points, to_segments(points, ends), strict=True):
+        assert np.allclose(found, np.linalg.norm(along - point, axis=-1).min(axis=0), atol=2e-3)
+    assert to_segments(points[:1], ends)[0, 4] < 1e-6
+    assert to_segments(points, ends[:0]).shape == (300, 0)
 
 
 def test_without_any_known_joint_no_point_is_given_away() -> None:
