@@ -73,8 +73,8 @@ class DrawSettings:
     cameras: tuple[str, ...] = TRAINING.cameras
     scenes: dict[str, float] = field(
         default_factory=lambda: {
-            "open": 0.30, "touching": 0.17, "border": 0.12, "close": 0.11, "wall": 0.08, "floor": 0.07, "active": 0.07,
-            "empty": 0.08,
+            "open": 0.25, "touching": 0.17, "border": 0.12, "close": 0.13, "wall": 0.07, "floor": 0.11, "active": 0.08,
+            "empty": 0.07,
         }
     )  # fmt: skip
     arms: float = 0.6

@@ -21,7 +21,7 @@ Pairs = Sequence[tuple[str, str, float]]
 UPRIGHT: Mapping[str, float] = {"standing": 0.7, "gait": 0.2, "anyhow": 0.05, "seated": 0.05}
 STANDING: Mapping[str, float] = {"standing": 0.8, "gait": 0.2}
 ON_FLOOR: Mapping[str, float] = {
-    "floor_sitting": 0.3, "lying": 0.22, "reclining": 0.08, "kneeling": 0.14, "half_kneeling": 0.1, "crouching": 0.16,
+    "floor_sitting": 0.4, "lying": 0.18, "reclining": 0.08, "kneeling": 0.12, "half_kneeling": 0.08, "crouching": 0.14,
 }  # fmt: skip
 ACTIVE: Mapping[str, float] = {"kick": 0.3, "step_over": 0.2, "lunge": 0.2, "gait": 0.1, "motion": 0.2}
 NEAR: Mapping[str, float] = {"standing": 0.6, "gait": 0.05, "seated": 0.15, "bending": 0.1, "anyhow": 0.1}
