@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,13 @@ class CropCodec(Protocol[Sample]):
 
     Its class takes the network's :class:`ModelCard` and a :class:`CodecContext`, and refuses a record that does
     not fit with a ``WeightsError``.
+
+    Attributes:
+        square_first_pass: whether the first pass looks at squares around the detector's boxes, which are often upright
+            where somebody sits or lies on the floor. Codecs whose crops are squares have no use for it.
     """
+
+    square_first_pass: ClassVar[bool]
 
     def encode(self, frame: RgbdFrame, people: Proposals, person: int, own: OwnPoints | None = None) -> Sample | None:
         """One person of the frame, cropped; ``None`` where there is too little to be a person.

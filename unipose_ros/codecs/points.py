@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -211,6 +211,8 @@ class PointsCodec:
     Raises:
         WeightsError: the record lacks a size, or the network wants other paint than COCO keypoints.
     """
+
+    square_first_pass: ClassVar[bool] = True
 
     def __init__(self, record: ModelCard, context: CodecContext) -> None:
         del context

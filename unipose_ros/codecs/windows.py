@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -213,6 +213,8 @@ class DepthCodec:
         WeightsError: the record lacks a size, or the network wants keypoints, too.
     """
 
+    square_first_pass: ClassVar[bool] = False
+
     def __init__(self, record: ModelCard, context: CodecContext) -> None:
         del context
         _refuse_keypoints(record)
@@ -260,6 +262,8 @@ class ColorCodec:
     Raises:
         WeightsError: the record lacks a size, or the network wants keypoints, too.
     """
+
+    square_first_pass: ClassVar[bool] = False
 
     def __init__(self, record: ModelCard, context: CodecContext) -> None:
         _refuse_keypoints(record)

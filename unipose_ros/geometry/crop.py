@@ -11,6 +11,25 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
 
+
+def square_boxes(boxes: NDArray[np.floating], scale: NDArray[np.floating] | float = 1.0) -> NDArray[np.float64]:
+    """Squares around the middles of boxes.
+
+    Args:
+        boxes: (N, 4) u0, v0, u1, v1 in pixels.
+        scale: (N,) or one number: length of a square's side in lengths of the longer side of its box. No side of a box
+            is made shorter.
+
+    Returns:
+        (N, 4) boxes; they may reach beyond the image.
+    """
+    low, high = np.asarray(boxes, np.float64)[:, :2], np.asarray(boxes, np.float64)[:, 2:]
+    half = (high - low) / 2
+    half = np.maximum(half, half.max(axis=1, keepdims=True) * np.reshape(scale, (-1, 1)))
+    middle = (low + high) / 2
+    return np.concatenate([middle - half, middle + half], axis=1)
+
+
 # Fits an image of any size into what a convolutional network takes.
 
 

@@ -287,7 +287,9 @@ def test_whom_depth_alone_has_found_is_looked_at_more_closely(
     found = machine.estimate(standing(40))
     assert len(found) == 1
     assert len(boxes) == looks
-    np.testing.assert_array_equal(boxes[0], box(40))
+    # The first pass looks at a square, which reaches the left border of the image.
+    square = np.array([39.5 - 29.5, 30, 39.5 + 29.5, 89]).clip(0)
+    np.testing.assert_array_equal(boxes[0], box(40) if by_keypoints else square)
     if looks == 2:
         first = project(CAMERA, found.positions[0])
         # An untrained network predicts the same joints again, so the second box is around them.

@@ -106,13 +106,26 @@ def test_boxes_by_keypoints_hold_the_keypoints_that_count() -> None:
 
 def test_whose_keypoints_do_not_count_is_found_in_depth() -> None:
     seen, depth = _seen(400, confidence=0.05)
-    settings = BoxSettings(by_keypoints=1, around_joints=1, jitter=0.05, cut=0, distance=0.0, astray=0)
+    settings = BoxSettings(by_keypoints=1, around_joints=1, jitter=0.05, square=0, cut=0, distance=0.0, astray=0)
     found = draw_boxes(_rng(), seen, depth, settings)
     joints = _person()[5:]
     wanted = np.array([*joints.min(axis=0), *joints.max(axis=0)])
     side = np.tile(np.ptp(joints, axis=0), 2)
     np.testing.assert_allclose((found.boxes - wanted).std(axis=0), 0.05 * side, rtol=0.2)
     np.testing.assert_allclose(found.distances, 2.1)
+
+
+def test_squares_are_about_as_long_as_the_longer_side() -> None:
+    seen, depth = _seen(400, confidence=0.05)
+    settings = BoxSettings(by_keypoints=0, around_joints=1, jitter=0, square=0.5, cut=0)
+    found = draw_boxes(_rng(), seen, depth, settings).boxes
+    long = np.ptp(_person()[5:], axis=0).max()
+    widths, heights = found[:, 2] - found[:, 0], found[:, 3] - found[:, 1]
+    squared = widths > 0.8 * long
+    assert 0.4 < squared.mean() < 0.6
+    np.testing.assert_allclose(heights[~squared], long, rtol=1e-6)
+    assert widths[squared].min() >= 0.84 * long
+    assert widths[squared].max() <= 1.3 * long
 
 
 def test_cut_boxes_are_smaller_on_one_side() -> None:

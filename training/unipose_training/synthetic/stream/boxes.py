@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from unipose_ros.detection import DetectionConfig, visible_keypoints
 from unipose_ros.detection.keypoints import keypoint_boxes
 from unipose_ros.geometry import body_model as body
+from unipose_ros.geometry.crop import square_boxes
 from unipose_ros.joint_sets import COCO17
 from unipose_ros.keypoints import Keypoints2D
 from unipose_training.synthetic.errors import SyntheticError
@@ -35,6 +36,8 @@ class BoxSettings:
         around_joints: of these, the fraction in a box around joints, as after a first look.
         jitter: standard deviation of each side of a box around joints, as a fraction of the box.
         loose: the same of a depth detector's box.
+        square: fraction of the boxes that are not from keypoints that are squares of 0.85 to 1.3 times the longer side:
+            a first pass takes squares, as a detector's box may leave out the legs of who sits on the floor.
         cut: fraction of boxes of which a piece of up to a third is missing on one side.
         distance: meters, standard deviation of the distance.
         astray: fraction of distances that are wrong by up to half a meter.
@@ -47,6 +50,7 @@ class BoxSettings:
     around_joints: float = 0.7
     jitter: float = 0.03
     loose: float = 0.08
+    square: float = 0.3
     cut: float = 0.05
     distance: float = 0.03
     astray: float = 0.03
@@ -103,6 +107,8 @@ def draw_boxes(rng: np.random.Generator, seen: Seen, depth: NDArray[np.float32],
     boxes = np.where(first_look[:, None], boxes, np.clip(boxes, 0, limits))
     found, by_keypoints = _by_keypoints(seen.keypoints, width, height)
     found &= rng.random(people) < settings.by_keypoints
+    square = square_boxes(boxes, rng.uniform(0.85, 1.3, people))
+    boxes = np.where((rng.random(people) < settings.square)[:, None], np.clip(square, 0, limits), boxes)
     boxes = np.where(found[:, None], by_keypoints, boxes)
     surface = _trunk_surface(seen, depth)
     distances = np.where(found | ~first_look, surface, seen.trunk)
