@@ -29,6 +29,8 @@ class PoseEstimator:
         person_detector: of people, for the modalities that look at depth; by default the configured one.
         calibrations: of covariances and confidences, by modality; by default those of the weights and of
             ``config/calibration.yaml``.
+        live: frames come from a camera: what may be found a frame later is looked for beside the frames, in a thread.
+            Otherwise results depend on the frames alone.
 
     Raises:
         WeightsError: a network's weights are absent or do not fit; the text names the remedy.
@@ -41,10 +43,11 @@ class PoseEstimator:
         detector: KeypointDetector | None = None,
         person_detector: PersonDetector | None = None,
         calibrations: Mapping[str, Calibration] | None = None,
+        live: bool = False,
     ) -> None:
         self.config = config
         self._modality = MODALITIES[config.modality].build(
-            config.modality, config, Components(detector, person_detector)
+            config.modality, config, Components(detector, person_detector, live=live)
         )
         self._calibrations = load_calibrations(config) if calibrations is None else calibrations
 
@@ -112,11 +115,14 @@ class PoseEstimator:
         self._modality.close()
 
 
-def build_estimator(config: EstimatorConfig) -> PoseEstimator:
+def build_estimator(config: EstimatorConfig, live: bool = False) -> PoseEstimator:
     """The estimator that a configuration describes.
+
+    Args:
+        live: as in :class:`PoseEstimator`.
 
     Raises:
         WeightsError: the network's weights are absent; the text names the remedy.
         BackendError: the backend or device asked for is not there.
     """
-    return PoseEstimator(config)
+    return PoseEstimator(config, live=live)

@@ -17,6 +17,7 @@ from unipose_ros.detection.clusters import ClusterDetector
 from unipose_ros.detection.heatmap import CenterNetConfig, CenterNetDetector
 from unipose_ros.detection.hybrid import HybridDetector
 from unipose_ros.detection.occluded import OccludedPersonDetector
+from unipose_ros.detection.shape_search import SearchBesideFrames, SearchWithinFrames
 from unipose_ros.detection.temporal import ProposalCache
 from unipose_ros.detection.verification import PoseVerifier, Verifier, card_verifier
 from unipose_ros.geometry.stature import stature_prior
@@ -51,12 +52,15 @@ class Components:
         person_detector: of people in depth.
         verifier: which poses found in depth alone are people's.
         bodies: what is known of the people who are tracked.
+        live: frames come from a camera: what may be found later is looked for beside them, in threads. Without it
+            results depend on the frames alone.
     """
 
     keypoint_detector: KeypointDetector | None = None
     person_detector: PersonDetector | None = None
     verifier: Verifier | None = None
     bodies: Bodies | None = None
+    live: bool = False
 
 
 def build_topdown(name: str, config: EstimatorConfig, components: Components) -> Modality:
@@ -174,7 +178,7 @@ def build_auto(name: str, config: EstimatorConfig, components: Components) -> Mo
 
 def _build_points(config: EstimatorConfig, components: Components) -> Modality:
     """Modality ``points`` beside others, with the components that look at depth."""
-    by_depth = Components(person_detector=components.person_detector, verifier=components.verifier)
+    by_depth = replace(components, keypoint_detector=None, bodies=None)
     return MODALITIES["points"].build("points", config, by_depth)
 
 
@@ -262,7 +266,8 @@ def build_person_detector(config: EstimatorConfig, components: Components) -> Pe
     if wanted == "keypoints":
         return build_keypoint_person_detector(config, components)
     if wanted == "hybrid":
-        return HybridDetector(_heat_map(config, _HARDLY), ClusterDetector())
+        search = SearchBesideFrames if components.live else SearchWithinFrames
+        return HybridDetector(_heat_map(config, _HARDLY), search(ClusterDetector()))
     return _heat_map(config) if wanted == "centernet" else ClusterDetector()
 
 

@@ -1,1 +1,8 @@
 """Executables: each file is one node and its ``main``."""
+
+import os
+
+# Before NumPy is loaded. The products of matrices here are too small for more than one thread, and BLAS lets its
+# threads spin: where other programs keep the cores busy, each product would wait for a thread to be scheduled, and
+# looking for people takes ten times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -41,6 +41,10 @@ EstimatorFactory = Callable[[EstimatorConfig], PoseEstimator]
 _TYPICAL_CAMERA = Camera(fx=525.0, fy=525.0, cx=319.5, cy=239.5, width=640, height=480)
 
 
+def _live_estimator(config: EstimatorConfig) -> PoseEstimator:
+    return build_estimator(config, live=True)
+
+
 @dataclass(frozen=True)
 class Switch:
     """Another modality on its way.
@@ -65,7 +69,7 @@ class PoseNode(ManagedNode):
         ParameterError: a parameter given at start is not valid.
     """
 
-    def __init__(self, estimator_factory: EstimatorFactory = build_estimator, **kwargs: Any) -> None:
+    def __init__(self, estimator_factory: EstimatorFactory = _live_estimator, **kwargs: Any) -> None:
         super().__init__("unipose", **kwargs)
         self._estimator_factory = estimator_factory
         self._settings = Parameters(self, NodeConfig(), fixed=("track.seed",))

@@ -8,6 +8,7 @@ import pytest
 from unipose_ros.camera import Camera
 from unipose_ros.detection import Proposals
 from unipose_ros.detection.hybrid import HybridDetector
+from unipose_ros.detection.shape_search import SearchWithinFrames
 from unipose_ros.frame import RgbdFrame
 
 CAMERA = Camera(100, 100, 160, 120, 320, 240)
@@ -65,7 +66,7 @@ def test_who_covers_whom() -> None:
 def test_shapes_are_added_where_the_network_sees_nobody() -> None:
     network = FixedDetector("network", (100, 2.0, 0.5), (200, 3.0, 0.1), (30, 2.0, 0.15))
     shapes = FixedDetector("shapes", (250, 2.0, 0.9), (104, 2.1, 0.6), (205, 3.1, 0.4))
-    person_detector = HybridDetector(network, shapes)
+    person_detector = HybridDetector(network, SearchWithinFrames(shapes))
     found = person_detector(frame(1.0))
     # What the network hardly believes in is proposed only where there is a shape, whose score it then is.
     np.testing.assert_allclose(found.boxes[:, 0], [80, 185, 230])
@@ -87,7 +88,7 @@ def test_shapes_are_added_where_the_network_sees_nobody() -> None:
 )
 def test_a_fraction_of_the_frames_pays_for_shapes(rate: float, frames: int, asked: int) -> None:
     shapes = FixedDetector("shapes", (250, 2.0, 0.9))
-    person_detector = HybridDetector(FixedDetector("network"), shapes)
+    person_detector = HybridDetector(FixedDetector("network"), SearchWithinFrames(shapes))
     for number in range(frames):
         person_detector(frame(1 + number / rate))
     assert shapes.asked == asked
@@ -96,7 +97,7 @@ def test_a_fraction_of_the_frames_pays_for_shapes(rate: float, frames: int, aske
 @pytest.mark.parametrize(("seconds", "asked"), [([1.0, 1.1, 1.29], 1), ([1.0, 0.5], 1), ([1.0, *range(2, 8)], 2)])
 def test_shapes_are_looked_for_now_and_then(seconds: list[float], asked: int) -> None:
     network, shapes = FixedDetector("network"), FixedDetector("shapes", (250, 2.0, 0.9))
-    person_detector = HybridDetector(network, shapes)
+    person_detector = HybridDetector(network, SearchWithinFrames(shapes))
     found = [len(person_detector(frame(each))) for each in seconds]
     assert network.asked == len(seconds)
     assert shapes.asked == sum(found) == asked
@@ -104,7 +105,7 @@ def test_shapes_are_looked_for_now_and_then(seconds: list[float], asked: int) ->
 
 def test_reset_and_close_reach_both() -> None:
     network, shapes = FixedDetector("network"), FixedDetector("shapes")
-    person_detector = HybridDetector(network, shapes)
+    person_detector = HybridDetector(network, SearchWithinFrames(shapes))
     person_detector(frame(1.0))
     person_detector.reset()
     person_detector(frame(1.1))
