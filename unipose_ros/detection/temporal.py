@@ -12,6 +12,7 @@ from unipose_ros.camera import Camera, project
 from unipose_ros.config import DetectionConfig
 from unipose_ros.detection import DepthOf, PersonDetector, Proposals
 from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.geometry.crop import square_boxes
 from unipose_ros.geometry.nms import box_iou
 
 #: After this long without a frame no person is where they were, in nanoseconds.
@@ -156,6 +157,14 @@ def is_usable(people: Proposals, camera: Camera, with_distance: bool) -> NDArray
     if with_distance:
         there &= np.isfinite(people.distances) & (people.distances > 0)
     return np.asarray(there, np.bool_)
+
+
+def squares_around(camera: Camera, people: Proposals) -> Proposals:
+    """Squares within the image around the boxes of people; boxes that are not usable stay as they are."""
+    limits = np.array([camera.width, camera.height] * 2) - 1
+    squares = np.clip(square_boxes(people.boxes), 0, limits)
+    usable = is_usable(people, camera, with_distance=False)
+    return replace(people, boxes=np.where(usable[:, None], squares, people.boxes).astype(np.float32))
 
 
 def boxes_around_joints(camera: Camera, people: Skeletons, grown: float = 0.0) -> Proposals:

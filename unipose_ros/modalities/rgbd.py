@@ -18,7 +18,7 @@ from unipose_ros.codecs.points import PointsCodec
 from unipose_ros.config import DetectionConfig, RgbdConfig
 from unipose_ros.detection import PersonDetector, Proposals
 from unipose_ros.detection.color_support import color_support
-from unipose_ros.detection.temporal import boxes_around_joints, is_usable
+from unipose_ros.detection.temporal import boxes_around_joints, is_usable, squares_around
 from unipose_ros.detection.verification import PoseVerifier, is_same
 from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
@@ -131,9 +131,10 @@ class Rgbd:
         return found
 
     def _closer(self, frame: RgbdFrame, rough: Proposals, clock: StageClock) -> Proposals:
-        """Those of rough boxes who may be people, in boxes around the joints of a first look."""
+        """Those of rough boxes who may be people, in boxes around the joints of a first pass over squares."""
         if not len(rough):
             return rough
+        rough = squares_around(frame.camera, rough)
         predictions = self._predict(frame, together(Proposals.empty(), rough), clock)
         with clock.stage("lift"):
             likely = self._likely(frame, predictions)

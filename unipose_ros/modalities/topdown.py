@@ -17,11 +17,10 @@ from unipose_ros.codecs.instances import OwnPoints, own_points
 from unipose_ros.config import DetectionConfig
 from unipose_ros.detection import Proposals
 from unipose_ros.detection.occluded import OccludedPersonDetector
-from unipose_ros.detection.temporal import ProposalCache, boxes_around_joints, is_usable
+from unipose_ros.detection.temporal import ProposalCache, boxes_around_joints, is_usable, squares_around
 from unipose_ros.detection.verification import Verifier
 from unipose_ros.errors import Closable
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
-from unipose_ros.geometry.crop import square_boxes
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.modalities.base import RequiredInputs
@@ -214,10 +213,7 @@ class TopDownEstimator(Generic[Sample]):
             least: probability of being a person.
         """
         if self._codec.square_first_pass:
-            limits = np.array([frame.camera.width, frame.camera.height] * 2) - 1
-            usable = is_usable(people, frame.camera, with_distance=self._images.depth)
-            squares = np.clip(square_boxes(people.boxes), 0, limits)
-            people = replace(people, boxes=np.where(usable[:, None], squares, people.boxes).astype(np.float32))
+            people = squares_around(frame.camera, people)
         crops = self._crop(frame, people, clock)
         poses = self._decode(frame, crops, self._forward(crops, clock), clock)
         likely, _ = self._verify(frame, poses, crops, least)
