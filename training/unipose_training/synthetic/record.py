@@ -1,7 +1,8 @@
 """``unipose record-synthetic``: render people into recordings with 3D ground truth.
 
-Three kinds: without ``--frames`` the demo's walk, two people round each other in a room; with
-``--frames N`` varied clips for training; with ``--benchmark`` the clips of UniPose-Synth v1. The
+Four kinds: without ``--frames`` the demo's walk, two people round each other in a room; with
+``--frames N`` varied clips for training; with ``--benchmark`` the clips of UniPose-Synth v1; with ``--robot`` one
+recording of a robot unlike those in training, for ``unipose adapt``. The
 motions come with pybullet (``pip install pybullet``, or ``pip download pybullet==3.2.7
 --no-deps`` and name the wheel), the garments from github.com/makehumancommunity/makehuman-assets
 (CC0); without garments the clothes are painted on.
@@ -24,6 +25,7 @@ from unipose_ros.recordings.writer import complete_recording
 from unipose_training.synthetic.benchmark import benchmark_plans, benchmark_v2_plans
 from unipose_training.synthetic.dataset import FORMATS, DatasetSettings, draw_dataset, record_clips
 from unipose_training.synthetic.errors import SyntheticError
+from unipose_training.synthetic.other_robot import DOMAINS, RobotSettings, record_robot
 from unipose_training.synthetic.perform import Sources
 from unipose_training.synthetic.recording import write_frame
 from unipose_training.synthetic.variety.plans import HARD_SUBSETS, SUBSETS
@@ -82,8 +84,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--clothes", type=Path, help="folder of MakeHuman garments (.mhclo and .obj)")
     add("--seed", type=int, default=WalkSettings.seed, help="random seed (default: %(default)s)")
     add("--storage", choices=("mcap", "sqlite3"), default="mcap", help="storage of the walk (default: %(default)s)")
-    add("--seconds", type=float, default=WalkSettings.seconds, help="length of the walk (default: %(default)s)")
-    add("--rate", type=float, help="frames per second (default: 15 for the walk, 10 for varied clips)")
+    add(
+        "--seconds",
+        type=float,
+        help=f"length (default: {WalkSettings.seconds} for the walk, {RobotSettings.seconds:g} for --robot)",
+    )
+    add("--rate", type=float, help="frames per second (default: 15 for the walk, 10 for varied clips, 5 for --robot)")
+    add(
+        "--robot",
+        choices=sorted(DOMAINS),
+        help="camera and clothes unlike those in training: 'low' (0.4 m high, 25 "
+        "degrees up, raw stereo), 'ceiling' (45 degrees down), 'dark' (clothes that return little light)",
+    )
+    add("--places", type=int, default=RobotSettings.places, help="where --robot stops (default: %(default)s)")
     varied = parser.add_argument_group("varied clips")
     varied.add_argument("--frames", type=int, help="number of frames of varied clips")
     varied.add_argument("--benchmark", action="store_true", help="record UniPose-Synth; its seed is fixed")
@@ -129,12 +142,17 @@ def _record(output: Path, sources: Sources, given: argparse.Namespace) -> None:
     if given.benchmark:
         plans = benchmark_plans() if given.benchmark_version == 1 else benchmark_v2_plans()
         record_clips(plans, sources, output, given.format, given.workers)
+    elif given.robot is not None:
+        seconds, rate = given.seconds or RobotSettings.seconds, given.rate or RobotSettings.rate_hz
+        robot = RobotSettings(given.robot, seconds, rate, given.places, given.seed)
+        with tqdm(total=int(seconds * rate) // given.places * given.places, desc="rendering", unit="frame") as bar:
+            record_robot(output, sources, robot, bar.update)
     elif given.frames is not None:
         rate = given.rate or DatasetSettings.rate_hz
         settings = DatasetSettings(given.frames, given.seed, given.frames_per_clip, rate, tuple(given.subsets))
         record_clips(draw_dataset(settings, sources), sources, output, given.format, given.workers)
     else:
-        walk = WalkSettings(given.seconds, given.rate or WalkSettings.rate_hz, given.seed)
+        walk = WalkSettings(given.seconds or WalkSettings.seconds, given.rate or WalkSettings.rate_hz, given.seed)
         record_demo(output, sources.motions, sources.clothes, walk, given.storage)
 
 

@@ -25,7 +25,14 @@ from unipose_training.synthetic.batch.looks import Looks, looks_of
 from unipose_training.synthetic.batch.placing import Placed, place_people
 from unipose_training.synthetic.batch.props import props_of
 from unipose_training.synthetic.batch.scenes import Blocks, Cameras, Lamps, People, Rooms, SceneBatch
-from unipose_training.synthetic.batch.standpoints import Standpoints, aimed, draw_standpoints, rotations
+from unipose_training.synthetic.batch.standpoints import (
+    Mounting,
+    Standpoints,
+    aimed,
+    draw_standpoints,
+    mounted,
+    rotations,
+)
 from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.materials import PATTERNS
 from unipose_training.synthetic.poses.sampler import PoseSampler
@@ -57,6 +64,7 @@ class DrawSettings:
         no_return: fraction of people whose hair, and of tops, bottoms and shoes a third as many, return no light
             to a depth sensor; see :attr:`~unipose_training.synthetic.batch.scenes.People.no_return`.
         like_people: fraction of things that are easily mistaken for people.
+        mounting: of one robot's camera, which a part of the frames has.
 
     Raises:
         SyntheticError: a range is empty, a fraction is not one, or a camera or a kind of scene is unknown.
@@ -82,6 +90,7 @@ class DrawSettings:
     carrying: float = 0.12
     no_return: float = 0.12
     like_people: float = 0.5
+    mounting: Mounting = field(default_factory=Mounting)
 
     def __post_init__(self) -> None:
         if not (0 < self.nearest < self.farthest and 0 < self.camera_low <= self.camera_high):
@@ -123,6 +132,8 @@ def draw_scenes(bank: BodyBank, settings: DrawSettings, seed: int, frames: int) 
     slots = draw_slots(rng, kinds, stand.half_view, settings.people, reach, settings.carrying)
     people = place_people(rng, sampler, slots, stand.yaw, stand.height, settings.arms)
     stand = aimed(rng, stand, kinds, people)
+    if settings.mounting.fraction:
+        stand = mounted(np.random.default_rng((seed, 1)), stand, settings.mounting, settings.width, settings.height)
     low, high = draw_rooms(rng, stand, kinds, people)
     groups = [(int(people.frames[row]), group) for row, group in props_of(rng, tensors, sampler.skeletons, people)]
     groups += furnish(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_training.synthetic.batch.placing import Placed
+from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.variety.cameras import KINDS
 
 Array = NDArray[np.float64]
@@ -16,6 +17,37 @@ _USUAL, _UNUSUAL = (0.3, 1.8), 0.25
 #: Radians: no camera is tilted further.
 _STEEPEST = np.radians(45)
 _ROLL = np.radians(30)
+
+
+#: How far copies of a mounting differ: meters, degrees, fraction of the focal length.
+_HEIGHT_STD, _ANGLE_STD, _FOCAL_STD = 0.06, 2.5, 0.02
+
+
+@dataclass(frozen=True)
+class Mounting:
+    """One robot's camera, among those of all others.
+
+    Attributes:
+        fraction: of the frames that it has; 0 for none.
+        height: above the floor, meters.
+        pitch, roll: degrees; pitch is down.
+        focal: focal length as a fraction of the image's width.
+
+    Raises:
+        SyntheticError: a number is out of range.
+    """
+
+    fraction: float = 0.0
+    height: float = 1.0
+    pitch: float = 0.0
+    roll: float = 0.0
+    focal: float = 0.9
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.fraction <= 1 and self.height > 0 and self.focal > 0 and abs(self.pitch) < 90):
+            raise SyntheticError(
+                f"stream.draw.mounting = {self}: fraction within [0, 1], height and focal above 0, pitch within 90"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +137,30 @@ def aimed(rng: np.random.Generator, stand: Standpoints, kinds: NDArray[np.str_],
             pitch[frame] = look + float(rng.normal(0, 0.22)) * stand.half_height[frame]
         pitch[frame] = np.clip(pitch[frame], -_STEEPEST, _STEEPEST)
     return Standpoints(stand.focal, stand.half_view, stand.half_height, height, yaw, pitch, stand.roll, stand.tilted)
+
+
+def mounted(rng: np.random.Generator, stand: Standpoints, mounting: Mounting, width: int, height: int) -> Standpoints:
+    """The same, with a part of the cameras as one robot has them; these are not turned to people.
+
+    Args:
+        stand: cameras as they are turned to people.
+        width, height: of the images, pixels.
+    """
+    frames = len(stand.yaw)
+    chosen = rng.random(frames) < mounting.fraction
+    focal = np.where(chosen, mounting.focal * width * (1 + rng.normal(0, _FOCAL_STD, frames)), stand.focal)
+    angles = np.radians(_ANGLE_STD * rng.normal(0, 1, (2, frames)) + [[mounting.pitch], [mounting.roll]])
+    level = np.maximum(mounting.height + rng.normal(0, _HEIGHT_STD, frames), 0.1)
+    return Standpoints(
+        focal,
+        np.arctan(width / 2 / focal),
+        np.arctan(height / 2 / focal),
+        np.where(chosen, level, stand.height),
+        stand.yaw,
+        np.where(chosen, angles[0], stand.pitch),
+        np.where(chosen, angles[1], stand.roll),
+        stand.tilted & ~chosen,
+    )
 
 
 def rotations(yaw: Array, pitch: Array, roll: Array) -> Array:

@@ -88,6 +88,18 @@ class _Cast:
     number: int
 
 
+def draw_people(
+    rng: Rng, split: Split, wish: Wish, seconds: float, seed: int, number: int, camera: CameraPlan
+) -> tuple[Role, ...]:
+    """Who is in clip ``number`` of a set before a camera that is given, and what they do for so long."""
+    return _roles(rng, _Cast(split, wish, seconds, seed, number), camera)
+
+
+def floor_circles(roles: Sequence[Role]) -> list[Circle]:
+    """The floor that people need."""
+    return _circles(roles)
+
+
 def _roles(rng: Rng, cast: _Cast, camera: CameraPlan) -> tuple[Role, ...]:
     roles: list[Role] = []
     wanted = int(rng.integers(cast.wish.people[0], cast.wish.people[1] + 1))

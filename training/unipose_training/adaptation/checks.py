@@ -1,0 +1,185 @@
+"""What is looked at before anything is trained; a recording that fails is refused with the reason and the remedy.
+
+``no_people``: next to nobody can be lifted. ``coverage``: people in one pose at one place. ``sides``: left and right of
+the 2D pseudo-labels are exchanged. ``intrinsics``: people would be giants or dwarfs, so the focal length, or the depth
+with it, is wrong. ``registration``: the depth under keypoints of the trunk is mostly not the person's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.joint_sets import COCO17, ITOP15
+from unipose_training.adaptation.errors import DataRefusedError
+from unipose_training.adaptation.quality import SEEN, track_numbers
+from unipose_training.samples.store import SampleStore
+
+FloatArray = NDArray[np.float64]
+
+#: Fewer people (times frames) than this, or in fewer of the frames, are no people.
+_FEWEST_PEOPLE, _FEWEST_FRAMES = 60, 0.05
+#: Meters: standard deviation of where people are, and mean deviation of their joints about the trunk in their own axes.
+_LEAST_SPREAD, _LEAST_POSES = 0.15, 0.05
+#: Facing people whose left side must be on the right of the image: fraction, and how many of them say something.
+_LEAST_SIDES, _FEWEST_FACING = 0.6, 10
+#: Of people seen from behind, MoveNet puts nose and eyes on the back of the head with a confidence about 0.5.
+_FACE = 0.6
+#: Natural logarithm of the mean size of the people relative to average adults that is possible: of one track the
+#: population's 0.07 (7 % of the stature) three times, of several less.
+_SIZE_STD, _SIZE_BIAS, _SIZE_SIGMAS = 0.07, 0.03, 2.0
+#: Fraction of the trunk's keypoints whose depth must be that of the person.
+_LEAST_REGISTERED = 0.4
+
+_SHOULDERS = [COCO17.index(f"{side}_shoulder") for side in ("left", "right")]
+_EYES = [COCO17.index(f"{side}_eye") for side in ("left", "right")]
+_NOSE = COCO17.index("nose")
+_TRUNK = [ITOP15.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
+_MEASURED = 0
+
+
+@dataclass(frozen=True)
+class DataChecks:
+    """What the checks found; NaN where nothing can be said.
+
+    Attributes:
+        people: rows.
+        frames_with_people: fraction.
+        place_spread: meters.
+        pose_spread: meters.
+        facing: people who face the camera.
+        sides: fraction of them whose sides are right.
+        log_size: mean log size relative to an average adult, each track alike.
+        log_size_limit: most that it may be, for so many tracks.
+        tracks: that tell their size.
+    """
+
+    people: int
+    frames_with_people: float
+    place_spread: float
+    pose_spread: float
+    facing: int
+    sides: float
+    log_size: float
+    log_size_limit: float
+    tracks: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it; NaN becomes None."""
+        return {key: None if value != value else value for key, value in asdict(self).items()}
+
+
+def check_data(store: SampleStore | None, frames: int, frames_with_people: int) -> DataChecks:
+    """All figures of the adaptation part.
+
+    Args:
+        store: its people; ``None`` where there is none.
+        frames, frames_with_people: that were looked at, and that show at least one person.
+    """
+    nan = float("nan")
+    fraction = frames_with_people / frames if frames else 0.0
+    if store is None or not len(store):
+        return DataChecks(0, fraction, nan, nan, 0, nan, nan, nan, 0)
+    lifted = np.array(store["lifted"], np.float64)
+    trunk = lifted[:, _TRUNK].mean(axis=1)
+    facing, sides = _facing_sides(np.array(store["keypoints"], np.float64))
+    mean, limit, tracks = _sizes(store)
+    return DataChecks(
+        people=len(store),
+        frames_with_people=fraction,
+        place_spread=float(np.sqrt(np.nanvar(trunk, axis=0).sum())),
+        pose_spread=pose_spread(lifted),
+        facing=facing,
+        sides=sides,
+        log_size=mean,
+        log_size_limit=limit,
+        tracks=tracks,
+    )
+
+
+def require_data(found: DataChecks) -> None:
+    """Refuse what must not be trained on.
+
+    Raises:
+        DataRefusedError: with the reason's identifier.
+    """
+    if found.people < _FEWEST_PEOPLE or found.frames_with_people < _FEWEST_FRAMES:
+        raise DataRefusedError(
+            "no_people",
+            f"{found.people} people in {100 * found.frames_with_people:.0f} % of the frames can be lifted from color "
+            "and depth; record people who walk about 1 to 5 m before the camera, with light enough for color",
+        )
+    if found.place_spread < _LEAST_SPREAD and found.pose_spread < _LEAST_POSES:
+        raise DataRefusedError(
+            "coverage",
+            f"all people are in one pose (spread {1000 * found.pose_spread:.0f} mm) at one place "
+            f"({1000 * found.place_spread:.0f} mm); record people who walk about, turn, sit and raise their arms",
+        )
+    if found.facing >= _FEWEST_FACING and found.sides < _LEAST_SIDES:
+        raise DataRefusedError(
+            "sides",
+            f"of {found.facing} people who face the camera {100 * found.sides:.0f} % have their left side on the "
+            "right of the image: left and right are exchanged; is the image mirrored?",
+        )
+    if abs(found.log_size) > found.log_size_limit:
+        raise DataRefusedError(
+            "intrinsics",
+            f"people of {found.tracks} tracks would be {np.exp(found.log_size):.2f} times as large as average adults "
+            f"(at most a factor of {np.exp(found.log_size_limit):.2f} is believed): check the focal length in "
+            "camera_info, the scale of depth, and that depth is registered to color",
+        )
+
+
+def pose_spread(joints: FloatArray) -> float:
+    """Mean deviation in meters of the joints about the trunk, in axes that turn with the shoulders."""
+    hips, shoulders = joints[:, _TRUNK[2:]], joints[:, _TRUNK[:2]]
+    origin = hips.mean(axis=1)
+    across = shoulders[:, 0] - shoulders[:, 1]
+    known = np.isfinite(origin).all(axis=1) & np.isfinite(across).all(axis=1)
+    if not known.any():
+        return float("nan")
+    joints, origin, across = joints[known], origin[known], across[known]
+    yaw = np.arctan2(across[:, 2], across[:, 0])
+    c, s = np.cos(yaw), np.sin(yaw)
+    relative = joints - origin[:, None]
+    x = c[:, None] * relative[..., 0] + s[:, None] * relative[..., 2]
+    z = -s[:, None] * relative[..., 0] + c[:, None] * relative[..., 2]
+    turned = np.stack([x, relative[..., 1], z], axis=-1)
+    with np.errstate(invalid="ignore"):
+        middle = np.nanmedian(np.where(np.isfinite(turned).any(axis=0), turned, 0.0), axis=0)
+        return float(np.nanmean(np.linalg.norm(turned - middle, axis=-1)))
+
+
+def _facing_sides(keypoints: FloatArray) -> tuple[int, float]:
+    """How many face the camera, and which fraction has the left shoulder on the right.
+
+    Whoever shows a nose between the eyes faces the camera; which eye is which is of the same network, so the order of
+    the eyes is not asked, only that of the shoulders.
+    """
+    confident = keypoints[:, [_NOSE, *_EYES, *_SHOULDERS], 2] >= _FACE
+    low, high = (np.sort(keypoints[:, _EYES, 0], axis=1)[:, k] for k in (0, 1))
+    nose = keypoints[:, _NOSE, 0]
+    wide = np.abs(keypoints[:, _SHOULDERS[0], 0] - keypoints[:, _SHOULDERS[1], 0])
+    eyes = high - low
+    facing = confident.all(axis=1) & (nose > low + 0.15 * eyes) & (nose < high - 0.15 * eyes) & (wide > 2.5 * eyes)
+    count = int(facing.sum())
+    if not count:
+        return 0, float("nan")
+    left, right = (keypoints[facing, shoulder, 0] for shoulder in _SHOULDERS)
+    return count, float((left > right).mean())
+
+
+def _sizes(store: SampleStore) -> tuple[float, float, int]:
+    """Mean log size over tracks, its limit, and how many tracks there are."""
+    tracks = track_numbers(store)
+    seen = (np.array(store["keypoints"])[..., 2] >= SEEN).sum(axis=1) >= 9
+    sizes = np.log(np.maximum(np.array(store["size"], np.float64), 1e-3))
+    medians = [np.median(sizes[(tracks == track) & seen]) for track in np.unique(tracks[seen])
+               if ((tracks == track) & seen).sum() >= 5]  # fmt: skip
+    if not medians:
+        return float("nan"), float("nan"), 0
+    limit = _SIZE_BIAS + _SIZE_SIGMAS * _SIZE_STD / np.sqrt(min(len(medians), 6))
+    return float(np.mean(medians)), float(limit), len(medians)

@@ -1,0 +1,177 @@
+"""Fine-tuning of a shipped network on pseudo-labels, with replay of rendered source people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unipose_ros.codecs.points import PointCloudConfig
+from unipose_ros.codecs.windows import DepthImageConfig
+from unipose_ros.networks.anchors import AnchorNetwork
+from unipose_ros.networks.points import PointNetwork
+from unipose_ros.networks.registry import load_network, save_network
+from unipose_ros.networks.weights import ModelCard
+from unipose_training.adaptation.lift import PseudoLabels
+from unipose_training.adaptation.mixture import MixedPeople, mixed_loader
+from unipose_training.adaptation.mounting import EstimatedMounting
+from unipose_training.adaptation.settings import AdaptSettings
+from unipose_training.adaptation.tasks import AdaptedPoints
+from unipose_training.engine.config import RunSettings
+from unipose_training.engine.data_loading import seed_everything, validation_loader
+from unipose_training.engine.loop import Outcome, train
+from unipose_training.samples.augment_points import PointAugmentation
+from unipose_training.samples.augment_windows import WindowAugmentation
+from unipose_training.samples.dataset import identity_collate
+from unipose_training.samples.store import SampleStore
+from unipose_training.synthetic.batch.draw import DrawSettings
+from unipose_training.synthetic.batch.standpoints import Mounting
+from unipose_training.synthetic.stream.dataset import ValidationPeople
+from unipose_training.synthetic.stream.people import Inputs
+from unipose_training.synthetic.stream.settings import StreamSettings
+from unipose_training.tasks.supervised import SupervisedWeights, SupervisedWindows
+
+#: Kind of network by modality, and of the store's input.
+KINDS = {"points": "points", "rgbd": "points", "depth": "depth"}
+#: As the shipped weights were trained (config/training/points.yaml).
+_LOSS = SupervisedWeights(joints=1.0, likelihood=0.01, bones=0.5, lengths=0.5, scale=0.02)
+_AUGMENTATION = PointAugmentation(yaw=20.0, tilt=8.0, scale=0.06)
+_EMA = 0.99
+_WARMUP = 30
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where adapted weights come from, for their model card.
+
+    Attributes:
+        recordings: names and checksums.
+        parent: file and SHA-256 of the weights that were begun from.
+    """
+
+    recordings: str
+    parent: str
+
+
+def stream_settings(
+    settings: AdaptSettings, mounting: EstimatedMounting | None, focal: float, people: int = 256
+) -> StreamSettings:
+    """Source people; a part of them seen by a camera that is mounted as the recording's.
+
+    Args:
+        mounting: ``None`` where it is not known.
+        focal: focal length as a fraction of the image's width.
+        people: who validate.
+    """
+    like = Mounting()
+    if mounting is not None and settings.mounted:
+        like = Mounting(settings.mounted, mounting.height, mounting.pitch, mounting.roll, focal)
+    return StreamSettings(draw=DrawSettings(people=4, mounting=like), replays=4, validation_people=people, interleave=2)
+
+
+def inputs_of(network: PointNetwork | AnchorNetwork) -> Inputs:
+    """How source people are cut out for a network."""
+    if isinstance(network, PointNetwork):
+        return Inputs(points=PointCloudConfig(points=network.config.points, centers=network.config.centers))
+    return Inputs(depth=DepthImageConfig(size=network.config.size))
+
+
+def run_settings(settings: AdaptSettings, modality: str) -> RunSettings:
+    """How training is driven; on the CPU, so that two runs give the same weights."""
+    muon = KINDS[modality] == "points"
+    steps = settings.steps(modality)
+    return RunSettings(
+        steps=steps,
+        batch=settings.batch,
+        seed=settings.seed,
+        optimizer="muon" if muon else "adamw",
+        learning_rate=settings.learning_rate if muon else 0.5 * settings.learning_rate,
+        warmup_steps=min(_WARMUP, steps // 4),
+        accelerator="cpu",
+        precision="bf16-mixed",
+        threads=settings.threads,
+        log_every=20,
+        validate_every=0,
+        checkpoint_every=25,
+        max_minutes=settings.most_minutes(),
+    )
+
+
+def finetune(
+    folder: Path,
+    modality: str,
+    weights: Path,
+    store: SampleStore,
+    labels: PseudoLabels,
+    stream: StreamSettings,
+    settings: AdaptSettings,
+    provenance: Provenance,
+) -> dict[str, Any]:
+    """Train, or go on; ``folder`` gets the engine's files and ``<modality>.safetensors``.
+
+    Returns:
+        Steps, and what ended the run: ``time`` means that two runs need not give the same weights.
+
+    Raises:
+        TrainingError, WeightsError, DataError: as the recipes.
+    """
+    run = run_settings(settings, modality)
+    seed_everything(run.seed)
+    network, card = load_network(weights, KINDS[modality])
+    network.train()
+    assert isinstance(network, (PointNetwork, AnchorNetwork))
+    replayed = round(settings.replay * settings.batch)
+    inputs = ("points",) if isinstance(network, PointNetwork) else ("depth",)
+    sizes = None if isinstance(network, PointNetwork) else {"depth": network.config.size}
+    people = MixedPeople(store, labels, inputs, sizes, stream, inputs_of(network), run, replayed)
+    task = _task(network, modality, store.centers)
+    outcome = train(task, mixed_loader(people, run), None, run, folder)
+    if outcome.signal:
+        raise KeyboardInterrupt(outcome.signal)
+    save_network(
+        folder / f"{modality}.safetensors", task.trained(), network.config,
+        _card(card, modality, provenance, outcome, len(store), int(labels.good.sum())),
+    )  # fmt: skip
+    return {"steps": outcome.step, "planned": run.steps, "ended_by": outcome.ended_by, "people": int(labels.good.sum())}
+
+
+def _task(network: PointNetwork | AnchorNetwork, modality: str, centers: int) -> AdaptedPoints | SupervisedWindows:
+    if isinstance(network, PointNetwork):
+        augmentation = replace(_AUGMENTATION, unpainted=0.15 if network.config.paint else 0.0)
+        return AdaptedPoints(network, _LOSS, augmentation, centers, _EMA)
+    depth = DepthImageConfig(size=network.config.size)
+    return SupervisedWindows(network, _LOSS, WindowAugmentation(), depth, _EMA)
+
+
+def _card(
+    card: ModelCard, modality: str, provenance: Provenance, outcome: Outcome, people: int, used: int
+) -> ModelCard:
+    kept = {name: value for name, value in card.metrics.items() if name.startswith(("verifier.", "temperature"))}
+    text = (
+        f"adapted ({modality}, {outcome.step} steps) to {provenance.recordings}: {used} of {people} people with fused "
+        f"pseudo-labels, no 3D annotation, and replay of rendered people; begun from {provenance.parent}, which was "
+        f"trained on: {card.training_data}"
+    )
+    return replace(card, training_data=text, metrics=kept, config={})
+
+
+@torch.inference_mode()
+def source_error(weights: Path, modality: str, stream: StreamSettings, threads: int) -> dict[str, float]:
+    """Errors on rendered people of bodies and motions that no network was trained on, with ground truth.
+
+    Args:
+        stream: without a mounting of its own: the source benchmark is the same for every recording.
+    """
+    run = RunSettings(batch=64, accelerator="cpu", threads=threads)
+    network, _ = load_network(weights, KINDS[modality])
+    assert isinstance(network, (PointNetwork, AnchorNetwork))
+    people = ValidationPeople(stream, inputs_of(network), run)
+    task = _task(network, modality, network.config.centers if isinstance(network, PointNetwork) else 0).eval()
+    found: dict[str, list[torch.Tensor]] = {}
+    for batch in validation_loader(people, run, identity_collate):
+        for name, values in task.validation_metrics(batch).items():
+            found.setdefault(name, []).append(values.double().flatten())
+    figures = {name: float(torch.cat(values).nanmean()) for name, values in found.items()}
+    return {name: value for name, value in figures.items() if value == value}

@@ -1,0 +1,186 @@
+"""How healthy the poses of a modality are on the held-out part of a recording, without any ground truth.
+
+Every figure is a loss: less is better. ``reference_mm``: distance to the fused pseudo-labels;
+``reprojection_percent``: to the 2D network's keypoints, of the person's height; ``in_front``: joints before the
+measured surface; ``bone_std_mm``: lengths of bones over time; ``asymmetry_mm``: left against right; ``jitter_mm``:
+second differences; ``swaps``: left and right against the 2D network; ``missed``: of its people who are not found;
+``false_people``: per frame in which it sees no one. 2D network and reference err too: these figures compare two sets of
+weights on the same frames.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.config import EstimatorConfig, WeightsConfig
+from unipose_ros.detection import DetectionConfig, select_people
+from unipose_ros.estimator import PoseEstimator
+from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.modalities.registry import MODALITIES
+from unipose_ros.timing import StageClock
+from unipose_ros.tracking.assignment import match, mean_distances
+from unipose_training.datasets.base import Clip
+from unipose_training.datasets.keypoint_files import KeypointLabels
+from unipose_training.evaluation.keypoint_checks import keypoint_swaps, pair_with_keypoints
+from unipose_training.evaluation.replay import ReplayedFrame
+from unipose_training.evaluation.results import Results
+from unipose_training.evaluation.run import evaluate_clips
+from unipose_training.synthetic.stream.frames import ShownKeypoints
+
+#: Only people of whom the 2D network is so sure must be found.
+_SURE = 0.4
+_GATE = 0.5
+#: Weight of each figure in the gain, its unit of nothing (added to both sides of a ratio), and by how much it may
+#: grow in any case.
+FIGURES: dict[str, tuple[float, float, float]] = {
+    "reference_mm": (3.0, 10.0, 3.0),
+    "reprojection_percent": (3.0, 0.5, 0.2),
+    "in_front": (1.0, 0.02, 0.02),
+    "bone_std_mm": (1.0, 3.0, 2.0),
+    "asymmetry_mm": (1.0, 5.0, 4.0),
+    "jitter_mm": (0.5, 3.0, 3.0),
+    "swaps": (1.0, 0.03, 0.02),
+    "missed": (2.0, 0.05, 0.03),
+    "false_people": (1.0, 0.05, 0.03),
+}
+
+
+@dataclass(frozen=True)
+class Health:
+    """Figures by name; NaN where nothing can be said.
+
+    Attributes:
+        figures: of :data:`FIGURES`.
+        people: that were predicted.
+        frames: that were looked at.
+    """
+
+    figures: Mapping[str, float]
+    people: int
+    frames: int
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Fused pseudo-labels of held-out frames: (N, J, 3) people by (part, stamp)."""
+
+    people: Mapping[tuple[int, int], NDArray[np.float32]]
+
+
+class ShownEstimator:
+    """An estimator whose frames come with the 2D network's stored people; counts what it makes of them.
+
+    Args:
+        estimator: in use.
+        shown: its 2D network, where it has one.
+        labels: stored people of all parts.
+    """
+
+    def __init__(
+        self, estimator: PoseEstimator, shown: ShownKeypoints, labels: Mapping[int, Keypoints2D], needs_color: bool
+    ) -> None:
+        self._estimator, self._shown, self._labels, self._color = estimator, shown, labels, needs_color
+        self.last_keypoints: Keypoints2D | None = None
+        self.sure = self.found = self.compared = self.swapped = self.empty_frames = self.false_people = 0
+
+    @property
+    def modality(self) -> str:
+        """Of the estimator."""
+        return self._estimator.modality
+
+    def estimate(self, frame: RgbdFrame, clock: StageClock | None = None) -> Skeletons:
+        """All people in the frame; the 2D network's are compared with them."""
+        keypoints = self._labels.get(frame.stamp_ns, Keypoints2D.empty())
+        self._shown.seen = keypoints
+        found = self._estimator.estimate(frame if self._color else replace(frame, color=None), clock)
+        camera = frame.camera
+        people = select_people(keypoints, camera.width, camera.height, DetectionConfig())
+        self.last_keypoints = people
+        pairs = pair_with_keypoints(camera, found, people)
+        swaps = keypoint_swaps(pairs)
+        self.compared, self.swapped = self.compared + swaps.poses, self.swapped + swaps.swapped
+        sure = people.scores >= _SURE
+        self.sure += int(sure.sum())
+        if sure.any():
+            matched = pair_with_keypoints(camera, found, people.select(np.flatnonzero(sure)))
+            self.found += len(matched.predicted)
+        if not len(keypoints):
+            self.empty_frames += 1
+            self.false_people += len(found)
+        return found
+
+    def follow(self, people: Skeletons) -> None:
+        """Hear from the tracker who is who."""
+        self._estimator.follow(people)
+
+
+def measure_health(
+    parts: Sequence[Clip],
+    labels: Sequence[KeypointLabels],
+    reference: Reference,
+    modality: str,
+    weights: Mapping[str, str],
+    threads: int,
+    advance: Callable[[], object] = lambda: None,
+) -> tuple[Health, Results, list[ReplayedFrame]]:
+    """Replay the held-out parts with some weights.
+
+    Args:
+        labels: 2D pseudo-labels of each part.
+        reference: fused pseudo-labels.
+        weights: files by name, see :class:`WeightsConfig`; none for the shipped ones.
+
+    Raises:
+        EvaluationError: there is no usable frame.
+        WeightsError: weights cannot be loaded.
+    """
+    known: dict[int, Keypoints2D] = {}
+    for each in labels:
+        known |= {int(stamp): each.keypoints_at(number) for number, stamp in enumerate(each.stamps_ns)}
+    config = EstimatorConfig(modality, threads=threads, weights=WeightsConfig(**weights))
+    shown = ShownKeypoints()
+    with closing(PoseEstimator(config, shown)) as estimator:
+        shower = ShownEstimator(estimator, shown, known, MODALITIES[modality].images.color)
+        results, frames = evaluate_clips(parts, shower, tracking=True, advance=advance)
+    return _health(results, frames, shower, reference), results, frames
+
+
+def _health(results: Results, frames: Sequence[ReplayedFrame], seen: ShownEstimator, reference: Reference) -> Health:
+    nan = float("nan")
+    stds = [bone.std_mm for bone in results.bones if math.isfinite(bone.std_mm)]
+    free = results.label_free
+    sides = [value for value in (free.leg_asymmetry_mm, free.arm_asymmetry_mm) if math.isfinite(value)]
+    figures = {
+        "reference_mm": reference_distance(frames, reference),
+        "reprojection_percent": free.reprojection_percent,
+        "in_front": free.in_front,
+        "bone_std_mm": float(np.mean(stds)) if stds else nan,
+        "asymmetry_mm": float(np.mean(sides)) if sides else nan,
+        "jitter_mm": results.jitter.median_mm,
+        "swaps": seen.swapped / seen.compared if seen.compared else nan,
+        "missed": 1 - seen.found / seen.sure if seen.sure else nan,
+        "false_people": seen.false_people / seen.empty_frames if seen.empty_frames else nan,
+    }
+    return Health(figures, free.people, len(frames))
+
+
+def reference_distance(frames: Sequence[ReplayedFrame], reference: Reference) -> float:
+    """Mean distance in millimeters between predicted joints and those of the reference; NaN without any."""
+    errors: list[NDArray[np.float64]] = []
+    for frame in frames:
+        people = reference.people.get((frame.clip, frame.predicted.stamp_ns))
+        if people is None or not len(frame.predicted):
+            continue
+        apart = mean_distances(people, frame.predicted.positions)
+        rows, columns = match(apart, np.full(len(people), _GATE))
+        off = np.linalg.norm(frame.predicted.positions[columns] - people[rows], axis=-1)
+        errors.append(np.asarray(off[np.isfinite(off)], np.float64))
+    values = np.concatenate(errors) if errors else np.zeros(0)
+    return 1e3 * float(values.mean()) if values.size else float("nan")

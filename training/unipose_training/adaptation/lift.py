@@ -1,0 +1,154 @@
+"""3D pseudo-labels of a recording: color and depth fused frame by frame, then over time.
+
+Modality ``rgbd`` with the shipped weights fuses rays, depth, point network, lifter and the person's own bones in each
+frame (``unipose_ros.fusion``); :mod:`unipose_training.pseudo_labels.fusion` then finds the trajectory of one body that
+moves steadily and agrees with it and with the lifted keypoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unipose_ros.config import EstimatorConfig
+from unipose_ros.estimator import PoseEstimator
+from unipose_ros.geometry.covariance import expand
+from unipose_ros.joint_sets import ITOP15
+from unipose_ros.tracking import NearestTracker, TrackerConfig
+from unipose_ros.tracking.assignment import match, mean_distances
+from unipose_training.datasets.base import Clip
+from unipose_training.datasets.keypoint_files import KeypointLabels
+from unipose_training.losses.body_priors import keypoint_priors
+from unipose_training.pseudo_labels.filtering import ray_residuals
+from unipose_training.pseudo_labels.fusion import FusedPoses, FusionSettings, fuse_trajectories
+from unipose_training.pseudo_labels.observations import Observations, lifted_stds, no_root_relative_poses
+from unipose_training.samples.store import SampleStore
+from unipose_training.synthetic.stream.frames import ShownKeypoints
+
+#: A row of the store and a fused person are the same within this mean distance of their joints, meters.
+_SAME = 0.5
+#: Trajectory fusion: lifted keypoints and lifter are in the fused poses already.
+FUSION = FusionSettings(steps=150, depth_scale=0.0, lifter_scale=0.0)
+#: Mean distance to the keypoints beyond which a pseudo-label is wrong, pixels of ITOP's camera.
+_RAY_PIXELS = 6.0
+
+
+@dataclass(frozen=True, eq=False)
+class PseudoLabels:
+    """Of the N rows of a store.
+
+    Attributes:
+        joints: (N, J, 3) meters in the camera's frame; NaN unknown.
+        stds: (N, J) standard deviation of a coordinate, meters.
+        good: (N,) may be trained on.
+    """
+
+    joints: NDArray[np.float32]
+    stds: NDArray[np.float32]
+    good: NDArray[np.bool_]
+
+
+def fused_by_frame(
+    parts: Sequence[Clip],
+    labels: Sequence[KeypointLabels],
+    store: SampleStore,
+    threads: int,
+    advance: Callable[[], object] = lambda: None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Joints (N, J, 3) and their standard deviations (N, J) of each row by modality ``rgbd``; NaN where it has none.
+
+    Args:
+        parts: the clips of the store, in its order.
+        labels: 2D pseudo-labels of each.
+    """
+    shown = ShownKeypoints()
+    joints = np.full((len(store), len(ITOP15), 3), np.nan, np.float32)
+    stds = np.full((len(store), len(ITOP15)), np.nan, np.float32)
+    rows_at = _rows_by_frame(store)
+    with closing(PoseEstimator(EstimatorConfig("rgbd", threads=threads), shown, calibrations={})) as estimator:
+        for number, (part, seen) in enumerate(zip(parts, labels, strict=True)):
+            tracker = NearestTracker(TrackerConfig(seed=0, smoothing=0.0))
+            estimator.reset()
+            for frame in part.frames():
+                keypoints = seen.keypoints_of(frame.stamp_ns)
+                if keypoints is None or frame.depth is None or frame.color is None:
+                    continue
+                shown.seen = keypoints
+                found = estimator.estimate(frame)
+                estimator.follow(tracker.update(found))
+                rows = np.array(rows_at.get((number, frame.stamp_ns), []), np.int64)
+                if len(rows) and len(found):
+                    apart = mean_distances(np.asarray(store["lifted"])[rows], found.positions)
+                    own, people = match(apart, np.full(len(rows), _SAME))
+                    joints[rows[own]] = found.positions[people]
+                    assert found.covariances is not None
+                    variance = np.trace(expand(found.covariances[people]), axis1=-2, axis2=-1) / 3
+                    stds[rows[own]] = np.sqrt(variance)
+                advance()
+    return joints, stds
+
+
+def _rows_by_frame(store: SampleStore) -> dict[tuple[int, int], list[int]]:
+    rows: dict[tuple[int, int], list[int]] = {}
+    for row, (clip, stamp) in enumerate(zip(store["clip"].tolist(), store["stamp_ns"].tolist(), strict=True)):
+        rows.setdefault((clip, stamp), []).append(row)
+    return rows
+
+
+def fused_over_time(
+    store: SampleStore,
+    joints: NDArray[np.float32],
+    stds: NDArray[np.float32],
+    settings: FusionSettings = FUSION,
+) -> FusedPoses:
+    """Trajectories of bodies with constant bones that move steadily and agree with the poses of single frames."""
+    before = np.array(store["previous"])
+    stamps = np.array(store["stamp_ns"])
+    seconds = np.where(before >= 0, stamps - stamps[before], 0) * 1e-9
+
+    def read(name: str) -> Tensor:
+        return torch.from_numpy(np.array(store[name], np.float32))
+
+    observations = Observations(
+        joints=torch.from_numpy(joints),
+        stds=torch.from_numpy(stds),
+        lifted=read("lifted"),
+        lifted_stds=lifted_stds(read("lifted_variance"), read("lifted_confidence")),
+        shapes=no_root_relative_poses(len(store)),
+        size=read("size"),
+        before=torch.from_numpy(before.astype(np.int64)),
+        seconds=torch.from_numpy(seconds.astype(np.float32)),
+    )
+    return fuse_trajectories(observations, keypoint_priors(), settings)
+
+
+def pseudo_labels(
+    store: SampleStore, joints: NDArray[np.float32], stds: NDArray[np.float32], good: NDArray[np.bool_]
+) -> tuple[PseudoLabels, dict[str, int]]:
+    """Fused pseudo-labels, and how many rows are left out by reason.
+
+    Args:
+        joints, stds: of single frames.
+        good: (N,) rows of tracks that are not refused.
+    """
+    fused = fused_over_time(store, joints, stds)
+    values, spread = fused.joints.numpy(), fused.log_scales.exp().numpy() * np.float32(2**0.5)
+    found = np.isfinite(joints).all(axis=(1, 2))
+    pixels, confidence, camera = (
+        torch.from_numpy(np.array(store[name], np.float32)) for name in ("pixels", "confidence", "camera")
+    )
+    off = ray_residuals(torch.from_numpy(values), pixels, confidence, camera).numpy()
+    near = off < _RAY_PIXELS
+    left_out = {
+        "refused tracks": int((~good).sum()),
+        "not found by fusion": int((good & ~found).sum()),
+        "far from keypoints": int((good & found & ~near).sum()),
+    }
+    kept = good & found & near
+    return PseudoLabels(values.astype(np.float32), spread.astype(np.float32), kept), left_out

@@ -1,0 +1,129 @@
+"""A recording divided by time: what is trained on, and the end of it that judges."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_training.adaptation.errors import AdaptationError
+from unipose_training.datasets.base import Clip
+
+ADAPTATION, HELD_OUT = "adaptation", "held_out"
+#: Seconds between the two parts that belong to neither: successive frames are alike.
+_GAP_S = 1.0
+#: Fewer frames than this in a part say nothing.
+_FEWEST = 8
+
+
+@dataclass(frozen=True)
+class Span:
+    """Stamps of the frames of a part of a clip, rising."""
+
+    stamps_ns: tuple[int, ...]
+
+
+class ClipPart:
+    """Chosen frames of a clip as a clip of its own. Ground truth is shown only where that is asked for.
+
+    Args:
+        clip: the whole recording.
+        name: of the part.
+        span: its frames.
+        ground_truth: show the recording's ground truth, which is for judging only.
+    """
+
+    def __init__(self, clip: Clip, name: str, span: Span, ground_truth: bool = False) -> None:
+        self._clip, self._span, self._shown = clip, frozenset(span.stamps_ns), ground_truth
+        self._name, self._last = name, max(span.stamps_ns)
+
+    @property
+    def name(self) -> str:
+        """Of the recording and the part."""
+        return self._name
+
+    @property
+    def subset(self) -> str:
+        """None."""
+        return ""
+
+    def __len__(self) -> int:
+        return len(self._span)
+
+    def frames(self) -> Iterator[RgbdFrame]:
+        """The chosen frames in the order of time."""
+        for frame in self._clip.frames():
+            if frame.stamp_ns in self._span:
+                yield frame
+            if frame.stamp_ns >= self._last:
+                return
+
+    def ground_truth(self) -> Iterator[Skeletons]:
+        """That of the recording, or nothing."""
+        if self._shown:
+            yield from (each for each in self._clip.ground_truth() if each.stamp_ns in self._span)
+
+    def losses(self) -> Mapping[str, int]:
+        """Those of the recording."""
+        return self._clip.losses()
+
+
+def thinned(stamps_ns: Sequence[int], rate_hz: float) -> list[int]:
+    """Rising stamps of at most so many frames a second: each the first one in its slot of time."""
+    period = 1e9 / rate_hz
+    chosen: list[int] = []
+    for stamp in sorted(stamps_ns):
+        if not chosen or stamp - chosen[-1] >= 0.9 * period:
+            chosen.append(stamp)
+    return chosen
+
+
+def divide(stamps_ns: Sequence[int], held_out: float, name: str) -> tuple[Span, Span]:
+    """The beginning and the end of a recording, a second apart.
+
+    Args:
+        stamps_ns: of the chosen frames, rising.
+        held_out: fraction of the time that the end has.
+
+    Raises:
+        AdaptationError: one of the two would have next to no frames.
+    """
+    if len(stamps_ns) < 2 * _FEWEST:
+        raise AdaptationError(f"{name}: {len(stamps_ns)} frames of color and depth; record some minutes of people")
+    start, end = stamps_ns[0], stamps_ns[-1]
+    cut = end - held_out * (end - start)
+    first = tuple(stamps_ns[: bisect_left(stamps_ns, cut - _GAP_S * 1e9)])
+    second = tuple(stamps_ns[bisect_right(stamps_ns, cut) :])
+    if min(len(first), len(second)) < _FEWEST:
+        raise AdaptationError(
+            f"{name}: {len(first)} frames to adapt to and {len(second)} to judge by, of {(end - start) * 1e-9:.0f} s; "
+            "record some minutes of people"
+        )
+    return Span(first), Span(second)
+
+
+def part_names(clip: str) -> tuple[str, str]:
+    """Names of the two parts of a clip."""
+    return f"{clip}/{ADAPTATION}", f"{clip}/{HELD_OUT}"
+
+
+def open_parts(
+    clips: Sequence[Clip], spans: Sequence[tuple[Span, Span]], which: str, ground_truth: bool = False
+) -> list[ClipPart]:
+    """One part of all clips.
+
+    Args:
+        spans: both parts of each clip.
+        which: :data:`ADAPTATION` or :data:`HELD_OUT`.
+    """
+    number = (ADAPTATION, HELD_OUT).index(which)
+    return [
+        ClipPart(clip, part_names(clip.name)[number], both[number], ground_truth)
+        for clip, both in zip(clips, spans, strict=True)
+    ]
+
+
+def without_color(frame: RgbdFrame) -> RgbdFrame:
+    """For modalities that look at depth alone."""
+    return replace(frame, color=None)

@@ -1,0 +1,360 @@
+"""An adaptation from recordings to a verdict, stage by stage; a later run takes finished stages as they are."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipose_ros.config import EstimatorConfig
+from unipose_ros.files import file_sha256, write_atomic
+from unipose_ros.modalities.factory import weights_file
+from unipose_ros.resources import __version__
+from unipose_training.adaptation.checks import check_data, require_data
+from unipose_training.adaptation.errors import AdaptationError
+from unipose_training.adaptation.finetune import Provenance, finetune, source_error, stream_settings
+from unipose_training.adaptation.gate import Verdict, judge
+from unipose_training.adaptation.health import Health, Reference, measure_health
+from unipose_training.adaptation.lift import PseudoLabels, fused_by_frame, pseudo_labels
+from unipose_training.adaptation.mounting import EstimatedMounting, estimate_mounting
+from unipose_training.adaptation.parts import ADAPTATION, HELD_OUT, ClipPart, Span, divide, open_parts, thinned
+from unipose_training.adaptation.quality import assess
+from unipose_training.adaptation.report import Comparison, write_report
+from unipose_training.adaptation.settings import AdaptSettings, as_json
+from unipose_training.adaptation.stages import Stage, run_stage
+from unipose_training.datasets.arrays import read_npz
+from unipose_training.datasets.base import Clip
+from unipose_training.datasets.keypoint_files import KeypointLabels, keypoint_path, read_keypoints
+from unipose_training.evaluation.replay import ReplayedFrame
+from unipose_training.evaluation.run import evaluate_clips
+from unipose_training.labeling.command import label
+from unipose_training.labeling.engines import Engine
+from unipose_training.labeling.labeler import LabelerPlan, Plan
+from unipose_training.samples.build import LabelFiles, build_store
+from unipose_training.samples.rows import SampleSettings
+from unipose_training.samples.store import SampleStore
+from unipose_training.tasks.points import point_samples
+
+_log = logging.getLogger(__name__)
+_ARRAYS = ("joints", "stds", "good")
+_LABELS = "pseudo_labels.npz"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording to adapt to.
+
+    Attributes:
+        clip: its frames.
+        sha256: of its files.
+    """
+
+    clip: Clip
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What became of an adaptation.
+
+    Attributes:
+        verdicts: of the gate by modality.
+        weights: files of the adapted networks by modality, accepted or not.
+        report: the HTML page.
+    """
+
+    verdicts: Mapping[str, Verdict]
+    weights: Mapping[str, Path]
+    report: Path
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the weights of any modality are accepted."""
+        return any(verdict.accepted for verdict in self.verdicts.values())
+
+
+def sha256_of(path: Path) -> str:
+    """Of a recording: of its file, or of all files in its folder, by name."""
+    if path.is_file():
+        return file_sha256(path)
+    import hashlib
+
+    files = sorted(each for each in path.rglob("*") if each.is_file())
+    text = "\n".join(f"{each.relative_to(path).as_posix()} {file_sha256(each)}" for each in files)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Adaptation:
+    """The stages over one output folder, of which the caller has the lock.
+
+    Args:
+        root: output folder.
+        recordings: to adapt to.
+        settings: how.
+        labeler: the 2D network.
+        engine, workers: who shares out the labeling.
+        sources: further source benchmarks with ground truth (clips), e.g. UniPose-Synth.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        recordings: Sequence[Recording],
+        settings: AdaptSettings,
+        labeler: LabelerPlan,
+        engine: Engine,
+        workers: int = 1,
+        sources: Sequence[Recording] = (),
+    ) -> None:
+        self._root, self._recordings, self._settings = root, recordings, settings
+        self._labeler, self._engine, self._workers, self._sources = labeler, engine, workers, sources
+        self._clips = [recording.clip for recording in recordings]
+
+    def run(self) -> Outcome:
+        """All stages.
+
+        Raises:
+            DataRefusedError: the recordings must not be trained on.
+            AdaptationError, DataError, RecordingError, WeightsError, TrainingError: a stage cannot be done.
+        """
+        settings = self._settings
+        frames = self._stage("frames", {"rate": settings.rate_hz, "held_out": settings.held_out}, (), self._frames)
+        spans = _spans(frames.result)
+        labels = self._stage("labels", {}, (frames,), lambda folder: self._label(folder, spans))
+        windows = {"depth": "depth" in settings.modalities}
+        samples = self._stage("samples", windows, (labels,), lambda folder: self._samples(folder, labels, spans))
+        checks = self._stage("checks", {}, (samples,), lambda folder: self._check(samples))
+        fused = self._stage("fused", {}, (checks, samples), lambda folder: self._fuse(folder, labels, samples, spans))
+        verdicts, weights, comparisons = {}, {}, []
+        for modality in settings.modalities:
+            trained = self._train(modality, samples, fused)
+            weights[modality] = trained.folder / f"{modality}.safetensors"
+            comparison = self._gate(modality, trained, labels, samples, fused, spans)
+            verdicts[modality] = comparison.verdict
+            comparisons.append(comparison)
+        report = write_report(
+            self._root / "report.html", open_parts(self._clips, spans, HELD_OUT), comparisons,
+            {"labels": samples.result, "checks": checks.result, "fused": fused.result}, settings,
+        )  # fmt: skip
+        return Outcome(verdicts, weights, report)
+
+    def _stage(self, name: str, inputs: Mapping[str, Any], needs: Sequence[Stage], work: Any) -> Stage:
+        recordings = [recording.sha256 for recording in self._recordings]
+        everything = {
+            "version": __version__,
+            "stage": name,
+            "recordings": recordings,
+            "settings": dict(inputs),
+            "needs": [stage.key for stage in needs],
+        }
+        _log.info("stage %s", name)
+        return run_stage(self._root, name, everything, work)
+
+    def _frames(self, folder: Path) -> Mapping[str, Any]:
+        del folder
+        spans = []
+        for clip in self._clips:
+            stamps = [f.stamp_ns for f in clip.frames() if f.depth is not None and f.color is not None]
+            both = divide(thinned(stamps, self._settings.rate_hz), self._settings.held_out, clip.name)
+            spans.append([list(span.stamps_ns) for span in both])
+        return {"clips": [clip.name for clip in self._clips], "spans": spans}
+
+    def _label(self, folder: Path, spans: Sequence[tuple[Span, Span]]) -> Mapping[str, Any]:
+        clips = [part for which in (ADAPTATION, HELD_OUT) for part in open_parts(self._clips, spans, which)]
+        report = label(clips, folder, Plan(self._labeler), self._workers, self._engine)
+        if report.damaged:
+            name, why = next(iter(report.damaged.items()))
+            raise AdaptationError(f"{name}: {why}")
+        # An interrupted run has labeled a part before; the counts are those of the files.
+        files = [read_keypoints(keypoint_path(folder, clip.name)) for clip in clips]
+        return {"frames": sum(len(each) for each in files), "people": sum(len(each.people) for each in files)}
+
+    def _samples(self, folder: Path, labels: Stage, spans: Sequence[tuple[Span, Span]]) -> Mapping[str, Any]:
+        found: dict[str, Any] = {}
+        for which in (ADAPTATION, HELD_OUT):
+            parts = open_parts(self._clips, spans, which)
+            source = LabelFiles.of_clips(labels.folder, parts)
+            store = build_store(parts, source, folder / which, self._cut(), 1, teacher=source.teacher)
+            found[which] = {"frames": sum(clip.frames for clip in store.clips), "people": len(store)}
+            if len(store):
+                found[which] = assess(store)[0].to_dict()
+        return found
+
+    def _cut(self) -> SampleSettings:
+        return point_samples("xs", with_depth="depth" in self._settings.modalities)
+
+    def _check(self, samples: Stage) -> Mapping[str, Any]:
+        store = SampleStore(samples.folder / ADAPTATION)
+        facts = samples.result[ADAPTATION]
+        found = check_data(store, int(facts["frames"]), int(facts.get("frames_with_people", 0)))
+        require_data(found)
+        return found.to_dict()
+
+    def _fuse(
+        self, folder: Path, labels: Stage, samples: Stage, spans: Sequence[tuple[Span, Span]]
+    ) -> Mapping[str, Any]:
+        result: dict[str, Any] = {}
+        for which in (ADAPTATION, HELD_OUT):
+            path = folder / which / _LABELS
+            if path.is_file():
+                continue  # an interrupted run has made it
+            store = SampleStore(samples.folder / which)
+            parts = open_parts(self._clips, spans, which)
+            if not len(store):
+                raise AdaptationError(f"{which}: no person can be lifted; record people to the end")
+            joints, stds = fused_by_frame(parts, _labels_of(labels, parts), store, self._settings.threads)
+            found, left_out = pseudo_labels(store, joints, stds, assess(store)[1])
+            write_atomic(folder / which / "left_out.json", _json(left_out))
+            _write(path, found)
+        for which in (ADAPTATION, HELD_OUT):
+            import json
+
+            found = _read(folder / which / _LABELS)
+            left_out = json.loads((folder / which / "left_out.json").read_text())
+            result[which] = {"people": len(found.good), "used": int(found.good.sum()), "left_out": left_out}
+        adapted = _read(folder / ADAPTATION / _LABELS)
+        mounting = estimate_mounting(adapted.joints[adapted.good])
+        result["mounting"] = None if mounting is None else vars(mounting)
+        return result
+
+    def _train(self, modality: str, samples: Stage, fused: Stage) -> Stage:
+        settings = self._settings
+        parent = weights_file(EstimatorConfig(modality), modality)
+        parent_sha256 = file_sha256(parent)
+        store = SampleStore(samples.folder / ADAPTATION)
+        stream = stream_settings(settings, _mounting(fused), _focal(store))
+        labels = _read(fused.folder / ADAPTATION / _LABELS)
+        names = ", ".join(f"{r.clip.name} (sha256 {r.sha256[:12]})" for r in self._recordings)
+        provenance = Provenance(names, f"{parent.name} (sha256 {parent_sha256[:12]})")
+        inputs = {
+            key: value for key, value in as_json(settings).items() if key not in ("gate", "modalities", "rate_hz")
+        } | {"modality": modality, "steps": settings.steps(modality), "parent": parent_sha256}
+        return self._stage(
+            f"train_{modality}", inputs, (samples, fused),
+            lambda folder: finetune(
+                folder, modality, parent, store, labels, stream, settings, provenance
+            ),
+        )  # fmt: skip
+
+    def _gate(
+        self, modality: str, trained: Stage, labels: Stage, samples: Stage, fused: Stage,
+        spans: Sequence[tuple[Span, Span]],
+    ) -> Comparison:  # fmt: skip
+        new = str(trained.folder / f"{modality}.safetensors")
+        kept: dict[str, list[ReplayedFrame]] = {}
+
+        def work(folder: Path) -> Mapping[str, Any]:
+            del folder
+            found = {}
+            for side, weights in (("before", {}), ("after", {modality: new})):
+                health, frames = self._health(modality, weights, labels, samples, fused, spans)
+                kept[side] = frames
+                found[side] = dict(health.figures)
+            sources = {
+                side: self._source(modality, weights) for side, weights in (("before", {}), ("after", {modality: new}))
+            }
+            verdict = judge(found["before"], found["after"], sources["before"], sources["after"], self._settings.gate)
+            return verdict.to_dict()
+
+        gate = as_json(self._settings)["gate"]
+        stage = self._stage(
+            f"gate_{modality}", {"gate": gate, "sources": [each.sha256 for each in self._sources]},
+            (trained, fused), work,
+        )  # fmt: skip
+        if not kept:  # the gate has judged before; the page needs the frames again
+            for side, weights in (("before", {}), ("after", {modality: new})):
+                kept[side] = self._health(modality, weights, labels, samples, fused, spans)[1]
+        return Comparison(modality, _verdict(stage.result), kept["before"], kept["after"], dict(trained.result))
+
+    def _health(
+        self, modality: str, weights: Mapping[str, str], labels: Stage, samples: Stage, fused: Stage,
+        spans: Sequence[tuple[Span, Span]],
+    ) -> tuple[Health, list[ReplayedFrame]]:  # fmt: skip
+        parts = open_parts(self._clips, spans, HELD_OUT)
+        reference = _reference(SampleStore(samples.folder / HELD_OUT), _read(fused.folder / HELD_OUT / _LABELS))
+        health, _, frames = measure_health(
+            parts, _labels_of(labels, parts), reference, modality, weights, self._settings.threads
+        )
+        return health, frames
+
+    def _source(self, modality: str, weights: Mapping[str, str]) -> dict[str, float]:
+        """MPJPE in millimeters by source benchmark."""
+        file = Path(weights[modality]) if weights else weights_file(EstimatorConfig(modality), modality)
+        plain = stream_settings(self._settings, None, 1.0, self._settings.gate.source_people)
+        errors = source_error(file, modality, plain, self._settings.threads)
+        found = {"rendered people": errors["mpjpe_mm"]}
+        for source in self._sources:
+            found[source.clip.name] = _benchmark_error(source.clip, modality, weights, self._settings.threads)
+        return found
+
+
+def _benchmark_error(clip: Clip, modality: str, weights: Mapping[str, str], threads: int) -> float:
+    from contextlib import closing
+
+    from unipose_ros.config import WeightsConfig
+    from unipose_ros.estimator import PoseEstimator
+
+    config = EstimatorConfig(modality, threads=threads, weights=WeightsConfig(**weights))
+    with closing(PoseEstimator(config)) as estimator:
+        results, _ = evaluate_clips([clip], estimator, tracking=False)
+    if results.accuracy is None:
+        raise AdaptationError(f"--source {clip.name}: it has no ground truth; name recordings that have")
+    return results.accuracy.overall.mpjpe_mm
+
+
+def _labels_of(labels: Stage, parts: Sequence[ClipPart]) -> list[KeypointLabels]:
+    return [read_keypoints(keypoint_path(labels.folder, part.name)) for part in parts]
+
+
+def _reference(store: SampleStore, labels: PseudoLabels) -> Reference:
+    people: dict[tuple[int, int], list[NDArray[np.float32]]] = {}
+    for row in np.flatnonzero(labels.good):
+        key = int(store["clip"][row]), int(store["stamp_ns"][row])
+        people.setdefault(key, []).append(labels.joints[row])
+    return Reference({key: np.stack(poses) for key, poses in people.items()})
+
+
+def _mounting(fused: Stage) -> EstimatedMounting | None:
+    found = fused.result["mounting"]
+    return None if found is None else EstimatedMounting(**found)
+
+
+def _focal(store: SampleStore) -> float:
+    """Focal length as a fraction of the image's width, of the first person's image."""
+    return float(store["camera"][0, 0] / store["image_size"][0, 0])
+
+
+def _spans(result: Mapping[str, Any]) -> list[tuple[Span, Span]]:
+    return [(Span(tuple(first)), Span(tuple(second))) for first, second in result["spans"]]
+
+
+def _verdict(result: Mapping[str, Any]) -> Verdict:
+    nan = float("nan")
+    numbers = {
+        side: {key: nan if value is None else float(value) for key, value in result[side].items()}
+        for side in ("before", "after", "source_before", "source_after")
+    }
+    gain = nan if result["gain"] is None else float(result["gain"])
+    return Verdict(bool(result["accepted"]), tuple(result["reasons"]), gain, **numbers)
+
+
+def _write(path: Path, labels: PseudoLabels) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, joints=labels.joints, stds=labels.stds, good=labels.good)
+    write_atomic(path, buffer.getvalue())
+
+
+def _read(path: Path) -> PseudoLabels:
+    return PseudoLabels(**read_npz(path, _ARRAYS, "delete the stage's folder, it is made again"))
+
+
+def _json(value: Any) -> str:
+    import json
+
+    return json.dumps(value, sort_keys=True) + "\n"

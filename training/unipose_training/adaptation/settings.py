@@ -1,0 +1,110 @@
+"""How an adaptation is done, and what its budget of time buys."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from unipose_training.adaptation.errors import AdaptationError
+
+#: Networks that are adapted, by modality.
+MODALITIES = ("points", "rgbd", "depth")
+#: Samples that two cores of a laptop train on in a second, rendering included; from it follows how many steps a budget
+#: buys. A fixed number and not the clock, so that two runs with one budget give the same weights.
+NOMINAL_SPEED = {"points": 26.0, "rgbd": 26.0, "depth": 40.0}
+#: Fraction of the budget for training; the rest is for labels, fusion and the gate.
+_TRAINING = 0.55
+_FEWEST_STEPS = 8
+
+
+@dataclass(frozen=True)
+class GateSettings:
+    """When new weights are accepted.
+
+    Attributes:
+        source_margin: fraction by which the source benchmark may get worse.
+        min_gain: least weighted mean decrease of the health metrics, in natural logarithms.
+        metric_margin: fraction by which a single health metric may get worse.
+        source_people: rendered people of the source benchmark.
+    """
+
+    source_margin: float = 0.02
+    min_gain: float = 0.03
+    metric_margin: float = 0.15
+    source_people: int = 256
+
+
+@dataclass(frozen=True)
+class AdaptSettings:
+    """An adaptation.
+
+    Attributes:
+        modalities: which networks are trained, of :data:`MODALITIES`.
+        budget_minutes: for everything, on two cores.
+        rate_hz: frames per second that are used of a recording.
+        held_out: fraction of the recording, its end, that judges and is not trained on.
+        replay: fraction of each batch that is source data with ground truth, rendered on the fly.
+        mounted: fraction of the rendered people who are seen from the height and tilt of the recording's camera.
+        batch, learning_rate, seed: of training.
+        threads: CPU threads.
+        gate: when new weights are accepted.
+
+    Raises:
+        AdaptationError: a value is out of range.
+    """
+
+    modalities: tuple[str, ...] = ("points",)
+    budget_minutes: float = 30.0
+    rate_hz: float = 5.0
+    held_out: float = 1 / 3
+    replay: float = 0.5
+    mounted: float = 0.5
+    batch: int = 32
+    learning_rate: float = 6e-4
+    seed: int = 0
+    threads: int = 2
+    gate: GateSettings = field(default_factory=GateSettings)
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.modalities if name not in MODALITIES]
+        if unknown or not self.modalities:
+            raise AdaptationError(f"modalities = {self.modalities}: use some of {', '.join(MODALITIES)}")
+        if not self.budget_minutes > 0 or not self.rate_hz > 0:
+            raise AdaptationError(f"budget = {self.budget_minutes:g} min, rate = {self.rate_hz:g} Hz: must be positive")
+        for name in ("held_out", "replay", "mounted"):
+            if not 0 <= getattr(self, name) < 1:
+                raise AdaptationError(f"{name} = {getattr(self, name)}: must be within [0, 1)")
+        if not 0.1 <= self.held_out <= 0.7:
+            raise AdaptationError(f"held_out = {self.held_out}: must be within [0.1, 0.7]")
+
+    def steps(self, modality: str) -> int:
+        """Training steps of one modality that the budget buys."""
+        seconds = 60 * self.budget_minutes * _TRAINING / len(self.modalities)
+        return max(_FEWEST_STEPS, int(seconds * NOMINAL_SPEED[modality] / self.batch))
+
+    def most_minutes(self) -> float:
+        """After so many minutes training of one modality ends wherever it is."""
+        return 1.5 * self.budget_minutes * _TRAINING / len(self.modalities)
+
+
+_UNITS = {"s": 1 / 60, "min": 1.0, "m": 1.0, "h": 60.0, "": 1.0}
+
+
+def parse_minutes(text: str) -> float:
+    """``30min``, ``90 s``, ``1.5h`` or a number of minutes -> minutes.
+
+    Raises:
+        AdaptationError: it is none of these, or not positive.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|m|h|)\s*", text)
+    if found is None or not float(found[1]) > 0:
+        raise AdaptationError(f"--budget {text}: give a time such as 30min, 90s or 1h")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def as_json(settings: Any) -> dict[str, Any]:
+    """Settings as JSON has them."""
+    from dataclasses import asdict
+
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(settings).items()}
