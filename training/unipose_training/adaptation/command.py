@@ -29,7 +29,7 @@ from unipose_training.datasets.errors import DataError
 from unipose_training.engine.config import TrainingError
 from unipose_training.evaluation.errors import EvaluationError
 from unipose_training.labeling.engines import ENGINES
-from unipose_training.labeling.labeler import MoveNetLabeler
+from unipose_training.labeling.labeler import LabelerPlan, MoveNetLabeler
 from unipose_training.synthetic.errors import SyntheticError
 
 ACCEPTED, REFUSED_BY_GATE, REFUSED_DATA = 0, 3, 4
@@ -39,8 +39,11 @@ _REFUSALS = (
 )  # fmt: skip
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], labeler: LabelerPlan | None = None) -> int:
     """Entry point of ``unipose adapt``.
+
+    Args:
+        labeler: 2D network in place of MoveNet.
 
     Returns:
         :data:`ACCEPTED`, :data:`REFUSED_BY_GATE`, :data:`REFUSED_DATA`, or 1 when something given cannot be used.
@@ -50,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         settings = adapt_settings(options)
         with exclusive(options.output, "adapting into it", refusal=AdaptationError):
-            outcome = _adaptation(options, settings).run()
+            outcome = _adaptation(options, settings, labeler or MoveNetLabeler()).run()
     except DataRefusedError as error:
         print(f"unipose adapt: the recording is refused ({error.reason}): {error}", file=sys.stderr)
         return REFUSED_DATA
@@ -92,7 +95,7 @@ def summary(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def _adaptation(options: argparse.Namespace, settings: AdaptSettings) -> Adaptation:
+def _adaptation(options: argparse.Namespace, settings: AdaptSettings, labeler: LabelerPlan) -> Adaptation:
     topics = chosen_topics(options)
     names = [path.name for path in options.bags]
     if len(set(names)) < len(names):
@@ -101,9 +104,7 @@ def _adaptation(options: argparse.Namespace, settings: AdaptSettings) -> Adaptat
         Recording(RecordingClip(path, topics, mounting=options.mounting), sha256_of(path)) for path in options.bags
     ]
     sources = [Recording(clip, sha256_of(path)) for path in options.source for clip in open_clips(path)]
-    return Adaptation(
-        options.output, recordings, settings, MoveNetLabeler(), ENGINES[options.engine], options.workers, sources
-    )
+    return Adaptation(options.output, recordings, settings, labeler, ENGINES[options.engine], options.workers, sources)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -190,8 +190,8 @@ class Adaptation:
         return point_samples("xs", with_depth="depth" in self._settings.modalities)
 
     def _check(self, samples: Stage) -> Mapping[str, Any]:
-        store = SampleStore(samples.folder / ADAPTATION)
         facts = samples.result[ADAPTATION]
+        store = SampleStore(samples.folder / ADAPTATION) if facts["people"] else None
         found = check_data(store, int(facts["frames"]), int(facts.get("frames_with_people", 0)))
         require_data(found)
         return found.to_dict()
