@@ -8,6 +8,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,13 +106,21 @@ def isolation() -> dict[str, str]:
     }
 
 
-def run_demo(bag: Path, playing: Playing, modality: str, folder: Path, progress: Callable[[float], None]) -> DemoRun:
+def run_demo(
+    bag: Path,
+    playing: Playing,
+    modality: str,
+    folder: Path,
+    progress: Callable[[float], None],
+    watch: Callable[[int], AbstractContextManager[object]] = lambda pid: nullcontext(),
+) -> DemoRun:
     """Play a recording into the node in real time.
 
     Args:
         folder: the output's recording goes into a folder in it that is named after the modality, its logs
             into ``logs``.
         progress: told the share played so far, from 0 to 1.
+        watch: given the node's process id, what is to be entered while the recording is played.
 
     Raises:
         ProcessError: a process failed or did not end in time.
@@ -131,7 +140,8 @@ def run_demo(bag: Path, playing: Playing, modality: str, folder: Path, progress:
         player = processes.start_module("player", "unipose_ros.nodes.player", _player_arguments(bag, playing))
         began = time.monotonic()
         limit = _START_TIMEOUT + 2 * seconds
-        processes.wait(player, limit, lambda: progress(min(1.0, (time.monotonic() - began) / max(seconds, 1e-3))))
+        with watch(node.process.pid):
+            processes.wait(player, limit, lambda: progress(min(1.0, (time.monotonic() - began) / max(seconds, 1e-3))))
         progress(1.0)
         time.sleep(_LAST_DIAGNOSTICS)
         _expect_clean_exit(processes, recorder, node)
