@@ -50,7 +50,9 @@ def canonical_depth(depth: NDArray[np.float32], view: Letterbox) -> NDArray[np.f
     """
     valid = (depth > NEAREST) & (depth < FARTHEST)  # False for NaN
     part = cv2.resize(valid.astype(np.float32), view.content, interpolation=cv2.INTER_AREA)
-    total = cv2.resize(np.where(valid, depth, np.float32(0)), view.content, interpolation=cv2.INTER_AREA)
+    # As np.where(valid, depth, 0), which takes longer than the resizing.
+    kept = cv2.copyTo(np.ascontiguousarray(depth, np.float32), valid.view(np.uint8))
+    total = cv2.resize(kept, view.content, interpolation=cv2.INTER_AREA)
     result = np.zeros((2, view.padded[1], view.padded[0]), np.float32)
     inside = result[:, : view.content[1], : view.content[0]]
     np.divide(total, part, out=inside[0], where=part > 0)

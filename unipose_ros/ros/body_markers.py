@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 from geometry_msgs.msg import Quaternion
@@ -13,6 +14,8 @@ from visualization_msgs.msg import Marker
 
 from unipose_ros.frame import Skeletons
 from unipose_ros.geometry.covariance import expand
+from unipose_ros.joint_sets import JointSet
+from unipose_ros.ros.message_pool import MessagePool
 from unipose_ros.ros.messages import point, quaternion
 from unipose_ros.visualization.overlay import person_color
 
@@ -31,29 +34,57 @@ _LONGEST = 1.0
 _ARROW = (0.03, 0.07, 0.1)
 
 
-def capsules(skeletons: Skeletons, index: int, template: Marker) -> Iterator[Marker]:
+def new_capsule() -> Marker:
+    """What all capsules have in common."""
+    return Marker(ns=BODY, type=Marker.CYLINDER, action=Marker.ADD)
+
+
+def capsules(skeletons: Skeletons, index: int, template: Marker, pool: MessagePool[Marker]) -> Iterator[Marker]:
     """A cylinder for each bone whose ends are known, as opaque as its less certain end is confident.
 
     Args:
         template: header, lifetime and id (times :data:`PARTS`) of the markers.
+        pool: of :func:`new_capsule`.
     """
     positions, confidences = skeletons.positions[index].astype(np.float64), skeletons.confidences[index]
-    base = np.array(person_color(skeletons.ids[index])) / 255.0
-    names = skeletons.joint_set.joints
-    for number, bone in enumerate(skeletons.joint_set.bones):
-        start, end = positions[bone.parent], positions[bone.child]
-        length = float(np.linalg.norm(end - start))
-        if not length > 0:  # NaN compares false
-            continue
-        radius = _TRUNK_RADIUS if {names[bone.parent], names[bone.child]} <= _TRUNK else _LIMB_RADIUS
-        marker = _part(template, BODY, number, Marker.CYLINDER)
-        marker.pose.position = point((start + end) / 2)
-        marker.pose.orientation = _turn(_along((end - start) / length))
-        marker.scale.x = marker.scale.y = 2 * radius
-        marker.scale.z = length
-        certain = float(min(confidences[bone.parent], confidences[bone.child]))
-        marker.color = _color(base, _FAINT + (_SOLID - _FAINT) * certain)
+    red, green, blue = (channel / 255.0 for channel in person_color(skeletons.ids[index]))
+    parents, children, diameters = _bones(skeletons.joint_set)
+    along = positions[children] - positions[parents]
+    lengths = np.sqrt((along * along).sum(axis=1))
+    known = np.flatnonzero(lengths > 0)  # NaN compares false
+    middles = ((positions[parents] + positions[children]) / 2)[known].tolist()
+    turns = _turns(along[known] / lengths[known, None]).tolist()
+    certain = np.minimum(confidences[parents], confidences[children])[known]
+    alphas = (_FAINT + (_SOLID - _FAINT) * certain).tolist()
+    for number, middle, turn, length, alpha in zip(
+        known.tolist(), middles, turns, lengths[known].tolist(), alphas, strict=True
+    ):
+        marker = pool.take()
+        marker.header, marker.lifetime, marker.id = template.header, template.lifetime, template.id * PARTS + number
+        place, rotation, scale, color = marker.pose.position, marker.pose.orientation, marker.scale, marker.color
+        place.x, place.y, place.z = middle
+        rotation.x, rotation.y, rotation.z, rotation.w = turn
+        scale.x = scale.y = diameters[number]
+        scale.z = length
+        color.r, color.g, color.b, color.a = red, green, blue, alpha
         yield marker
+
+
+@cache
+def _bones(joint_set: JointSet) -> tuple[NDArray[np.intp], NDArray[np.intp], list[float]]:
+    """Parent and child of each bone, and the diameter of its capsule in meters."""
+    bones, names = joint_set.bones, joint_set.joints
+    trunk = [{names[bone.parent], names[bone.child]} <= _TRUNK for bone in bones]
+    diameters = [2 * (_TRUNK_RADIUS if within else _LIMB_RADIUS) for within in trunk]
+    return np.array([b.parent for b in bones], np.intp), np.array([b.child for b in bones], np.intp), diameters
+
+
+def _turns(directions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(K, 4) quaternions x, y, z, w of the shortest rotations that turn the z axis along unit vectors (K, 3)."""
+    x, y, z = directions.T
+    turns = np.stack([-y, x, np.zeros_like(z), 1 + z], axis=1)
+    turns[z < -1 + 1e-9] = (1.0, 0.0, 0.0, 0.0)  # half a turn, about any axis across
+    return np.asarray(turns / np.sqrt((turns * turns).sum(axis=1, keepdims=True)))
 
 
 def ellipsoids(skeletons: Skeletons, index: int, template: Marker) -> Iterator[Marker]:
@@ -94,14 +125,6 @@ def _part(template: Marker, namespace: str, number: int, kind: int) -> Marker:
     marker.lifetime = template.lifetime
     marker.pose.orientation.w = 1.0
     return marker
-
-
-def _along(direction: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A rotation whose z axis has a direction."""
-    other = np.eye(3)[int(np.argmin(np.abs(direction)))]
-    x = np.cross(other, direction)
-    x /= np.linalg.norm(x)
-    return np.stack([x, np.cross(direction, x), direction], axis=1)
 
 
 def _turn(rotation: NDArray[np.float64]) -> Quaternion:

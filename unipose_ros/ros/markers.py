@@ -6,6 +6,8 @@ when it is not: RViz then neither flickers nor shows ghosts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from geometry_msgs.msg import Pose
 from numpy.typing import NDArray
@@ -14,7 +16,8 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from unipose_ros.frame import JointStatus, Skeletons
-from unipose_ros.ros.body_markers import arrow, capsules, ellipsoids
+from unipose_ros.ros.body_markers import arrow, capsules, ellipsoids, new_capsule
+from unipose_ros.ros.message_pool import MessagePool
 from unipose_ros.ros.messages import header, point
 from unipose_ros.ros.parameters import MarkersConfig
 from unipose_ros.visualization.overlay import person_color
@@ -40,16 +43,19 @@ class MarkerBuilder:
 
     def __init__(self) -> None:
         self._shown: set[tuple[str, int]] = set()
+        self._capsules: MessagePool[Marker] = MessagePool(new_capsule)
 
     def build(
         self, skeletons: Skeletons, config: MarkersConfig, up: tuple[float, float, float] = (0.0, -1.0, 0.0)
     ) -> MarkerArray:
-        """Everybody of the frame.
+        """Everybody of the frame; good until the next frame's are built.
 
         Args:
             up: direction in the skeletons' frame, against y in an optical one.
         """
-        people = [m for i in skeletons for m in _person(skeletons, i, config, np.array(up))] if config.enabled else []
+        self._capsules.begin()
+        shown = list(skeletons) if config.enabled else []
+        people = [m for i in shown for m in _person(skeletons, i, config, np.array(up), self._capsules)]
         return self._with_deletions(header(skeletons), people)
 
     def clear(self, stamp: Header) -> MarkerArray:
@@ -64,7 +70,9 @@ class MarkerBuilder:
         return MarkerArray(markers=[*markers, *deletions])
 
 
-def _person(skeletons: Skeletons, index: int, config: MarkersConfig, up: NDArray[np.float64]) -> list[Marker]:
+def _person(
+    skeletons: Skeletons, index: int, config: MarkersConfig, up: NDArray[np.float64], pool: MessagePool[Marker]
+) -> list[Marker]:
     present = np.isfinite(skeletons.positions[index]).all(axis=1)
     if not present.any():
         return []
@@ -73,7 +81,7 @@ def _person(skeletons: Skeletons, index: int, config: MarkersConfig, up: NDArray
         markers.append(_bones(skeletons, index, present, config))
     template = _marker(skeletons, index, "", Marker.ARROW, config)
     if config.bodies:
-        markers += capsules(skeletons, index, template)
+        markers += capsules(skeletons, index, template, pool)
     if config.covariances:
         markers += ellipsoids(skeletons, index, template)
     if config.velocities:
@@ -88,9 +96,10 @@ def _joints(skeletons: Skeletons, index: int, present: NDArray[np.bool_], config
     marker = _marker(skeletons, index, JOINTS, Marker.SPHERE_LIST, config)
     marker.scale.x = marker.scale.y = marker.scale.z = config.joint_diameter
     seen = skeletons.status[index] == JointStatus.MEASURED
-    colors = skeletons.joint_set.colors / 255.0
+    colors = (skeletons.joint_set.colors / 255.0).tolist()
+    positions = skeletons.positions[index].tolist()
     for joint in np.flatnonzero(present).tolist():
-        marker.points.append(point(skeletons.positions[index, joint]))
+        marker.points.append(point(positions[joint]))
         marker.colors.append(_color(colors[joint], bool(seen[joint])))
     return marker
 
@@ -100,14 +109,15 @@ def _bones(skeletons: Skeletons, index: int, present: NDArray[np.bool_], config:
     marker = _marker(skeletons, index, BONES, Marker.LINE_LIST, config)
     marker.scale.x = config.bone_width
     seen = skeletons.status[index] == JointStatus.MEASURED
-    base = np.array(person_color(skeletons.ids[index])) / 255.0
-    sides = skeletons.joint_set.sides
+    base = [channel / 255.0 for channel in person_color(skeletons.ids[index])]
+    sides, positions = skeletons.joint_set.sides, skeletons.positions[index].tolist()
     for bone in skeletons.joint_set.bones:
         if not (present[bone.parent] and present[bone.child]):
             continue
-        shade = base * (0.7 if sides[bone.child] == "right" else 1.0)
+        darker = 0.7 if sides[bone.child] == "right" else 1.0
+        shade = [darker * channel for channel in base]
         for joint in (bone.parent, bone.child):
-            marker.points.append(point(skeletons.positions[index, joint]))
+            marker.points.append(point(positions[joint]))
             marker.colors.append(_color(shade, bool(seen[bone.parent] and seen[bone.child])))
     return marker
 
@@ -119,7 +129,7 @@ def _label(skeletons: Skeletons, index: int, config: MarkersConfig, up: NDArray[
     top = positions[np.nanargmax(positions @ up)]
     marker.pose.position = point(top + _LABEL_GAP * up)
     marker.scale.z = _LABEL_HEIGHT
-    marker.color = _color(np.ones(3), True)
+    marker.color = _color([1.0, 1.0, 1.0], True)
     marker.text = skeletons.ids[index]
     return marker
 
@@ -139,8 +149,8 @@ def _marker(skeletons: Skeletons, index: int, namespace: str, kind: int, config:
     )
 
 
-def _color(rgb: NDArray[np.floating], seen: bool) -> ColorRGBA:
+def _color(rgb: Sequence[float], seen: bool) -> ColorRGBA:
     """A joint that was not seen at its own pixel is paler and lets the background through."""
     keep, alpha = (1.0, 1.0) if seen else (_PALE, _PALE_ALPHA)
-    r, g, b = (keep * rgb + (1 - keep)).tolist()
+    r, g, b = (keep * channel + (1 - keep) for channel in rgb)
     return ColorRGBA(r=r, g=g, b=b, a=alpha)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from cv_bridge import CvBridge
-from geometry_msgs.msg import Transform, TransformStamped
-from numpy.typing import NDArray
+from geometry_msgs.msg import TransformStamped
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -22,7 +22,8 @@ from unipose_ros.joint_frames import PersonFrames, person_frames
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.msg import SkeletonArray, SkeletonInfo
 from unipose_ros.ros.markers import MarkerBuilder
-from unipose_ros.ros.messages import header, info_message, quaternion, to_message, vector
+from unipose_ros.ros.message_pool import MessagePool
+from unipose_ros.ros.messages import header, info_message, time_message, to_message
 from unipose_ros.ros.parameters import NodeConfig
 from unipose_ros.ros.synchronizer import OVERRIDABLE_QOS
 from unipose_ros.visualization.overlay import background, draw_keypoints, draw_skeletons
@@ -31,7 +32,11 @@ from unipose_ros.visualization.overlay import background, draw_keypoints, draw_s
 
 
 def build_transforms(
-    skeletons: Skeletons, mode: str, prefix: str = "", frames: Sequence[PersonFrames] | None = None
+    skeletons: Skeletons,
+    mode: str,
+    prefix: str = "",
+    frames: Sequence[PersonFrames] | None = None,
+    pool: MessagePool[TransformStamped] | None = None,
 ) -> list[TransformStamped]:
     """All transforms of a frame, to be sent as one message.
 
@@ -42,41 +47,51 @@ def build_transforms(
         mode: ``off``, ``root`` or ``joints``.
         prefix: of all frames' names.
         frames: of everybody, where they are known already.
+        pool: messages to fill; the transforms are good until the next frame's are built from it.
     """
     if mode == "off":
         return []
+    pool = MessagePool(TransformStamped) if pool is None else pool
+    pool.begin()
     if frames is None:
         frames = [person_frames(skeletons, index) for index in skeletons]
     seen = [i for i in skeletons if skeletons.states[i] != TrackState.OCCLUDED]
-    return [t for i in seen for t in _person(skeletons, i, frames[i], mode == "joints", prefix)]
+    return [t for i in seen for t in _person(skeletons, i, frames[i], mode == "joints", prefix, pool)]
 
 
 def _person(
-    skeletons: Skeletons, index: int, frames: PersonFrames, with_joints: bool, prefix: str
+    skeletons: Skeletons,
+    index: int,
+    frames: PersonFrames,
+    with_joints: bool,
+    prefix: str,
+    pool: MessagePool[TransformStamped],
 ) -> list[TransformStamped]:
     body = frames.body
     if body is None:
         return []
     name, upright = f"{prefix}body_{skeletons.ids[index]}", Rotation.from_matrix(body.rotation)
-    transforms = [_transform(skeletons, skeletons.frame_id, name, body.origin, upright.as_quat())]
+    stamp = time_message(skeletons.stamp_ns)
+    transforms = [_fill(pool.take(), stamp, skeletons.frame_id, name, body.origin.tolist(), upright.as_quat().tolist())]
     present = np.flatnonzero(np.isfinite(frames.joints).all(axis=1)) if with_joints else np.zeros(0, np.intp)
     if len(present):
         # Row vectors: multiplying by R from the right is the inverse rotation.
         inside = (skeletons.positions[index, present] - body.origin) @ body.rotation
         turned = (upright.inv() * Rotation.from_quat(frames.joints[present])).as_quat()
-        for joint, place, turn in zip(present, inside, turned, strict=True):
+        for joint, place, turn in zip(present.tolist(), inside.tolist(), turned.tolist(), strict=True):
             frame = f"{prefix}{skeletons.joint_set.joints[joint]}_{skeletons.ids[index]}"
-            transforms.append(_transform(skeletons, name, frame, place, turn))
+            transforms.append(_fill(pool.take(), stamp, name, frame, place, turn))
     return transforms
 
 
-def _transform(
-    skeletons: Skeletons, parent: str, child: str, origin: NDArray[np.floating], turn: NDArray[np.floating]
+def _fill(
+    message: TransformStamped, stamp: Time, parent: str, child: str, origin: list[float], turn: list[float]
 ) -> TransformStamped:
-    stamped = TransformStamped(header=header(skeletons), child_frame_id=child)
-    stamped.header.frame_id = parent
-    stamped.transform = Transform(translation=vector(origin.tolist()), rotation=quaternion(turn.tolist()))
-    return stamped
+    message.header.stamp, message.header.frame_id, message.child_frame_id = stamp, parent, child
+    place, rotation = message.transform.translation, message.transform.rotation
+    place.x, place.y, place.z = origin
+    rotation.x, rotation.y, rotation.z, rotation.w = turn
+    return message
 
 
 #: Fast DDS confirms only every few seconds, so this is mostly a pause.
@@ -103,6 +118,7 @@ class Publishers:
         self._image = advertise(Image, "debug/image", 1)
         self._transforms = TransformBroadcaster(node)
         self._builder = MarkerBuilder()
+        self._pool: MessagePool[TransformStamped] = MessagePool(TransformStamped)
         self._last = Skeletons.empty(0, "", "")
         self._described: str | None = None
 
@@ -137,7 +153,7 @@ class Publishers:
             self._info.publish(info_message(header(skeletons), skeletons.joint_set))
         self._skeletons.publish(to_message(skeletons, frames))
         own = frames if people is skeletons or config.tf.mode == "off" else None
-        transforms = build_transforms(people, config.tf.mode, config.tf.prefix, own)
+        transforms = build_transforms(people, config.tf.mode, config.tf.prefix, own, self._pool)
         if transforms:
             self._transforms.sendTransform(transforms)
         if self._markers.get_subscription_count():
