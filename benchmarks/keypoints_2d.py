@@ -19,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from unipose_ros.backends import BACKENDS
 from unipose_ros.detection.movenet import MoveNet, load_movenet
 from unipose_ros.geometry.crop import Letterbox
 from unipose_ros.networks.movenet.files import SIZE_MULTIPLE
@@ -56,7 +57,7 @@ def print_times(threads: list[int], device: str, repetitions: int) -> None:
     """One row per backend and number of threads, for a 640x480 image with two people."""
     image = test_frame(640, 480)
     print("| backend | letterbox | network | decode |\n|---|---|---|---|")
-    for backend in ("onnx", "torch"):
+    for backend in BACKENDS:
         if find_spec("onnxruntime" if backend == "onnx" else backend) is None:
             continue
         for count in threads:
@@ -85,9 +86,9 @@ def similarities(movenet: MoveNet, folder: Path) -> list[float]:
     return found
 
 
-def print_accuracy(folder: Path, device: str) -> None:
+def print_accuracy(folder: Path, backend: str, device: str) -> None:
     """One row per size of the network's image."""
-    movenet = load_movenet(device=device)
+    movenet = load_movenet(backend, device)
     print("| long side | mean OKS | least OKS | people |\n|---|---|---|---|")
     for long_side in (256, 320, 384, 448, 512):
         found = similarities(MoveNet(movenet.run, movenet.config, long_side), folder)
@@ -99,13 +100,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of CPU threads to try")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="cpu")
+    parser.add_argument("--backend", choices=["auto", *BACKENDS], default="auto", help="of the accuracy")
     parser.add_argument("--repetitions", type=int, default=100)
     parser.add_argument("--photos", type=Path, help="folder with test_coco.json: print accuracy as well")
     options = parser.parse_args()
     print_times(options.threads, options.device, options.repetitions)
     if options.photos:
         print()
-        print_accuracy(options.photos, options.device)
+        print_accuracy(options.photos, options.backend, options.device)
 
 
 if __name__ == "__main__":

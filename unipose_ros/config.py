@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from typing import TYPE_CHECKING
 
-from unipose_ros.backends import BackendError, check_device
+from unipose_ros.backends import BACKENDS, BackendError, check_device
 from unipose_ros.errors import EstimatorError
 from unipose_ros.geometry.stature import stature_prior
 from unipose_ros.modalities.base import RequiredInputs
@@ -202,7 +202,7 @@ class EstimatorConfig:
         modality: way from frame to skeletons; ``auto``: rgbd where both images come, else points or rgb,
             ``rgbd``: all of color and depth, fused, ``points``: clouds of points, ``depth``: depth images,
             ``rgb``: color images, ``lookup``: 2D keypoints plus the depth under them.
-        backend: what runs the networks: ``auto``, ``onnx`` or ``torch``.
+        backend: what runs the networks: ``auto``, ``onnx``, ``torch``, or ``openvino`` for MoveNet, the rest by onnx.
         device: where the networks run: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         threads: CPU threads of the networks.
         weights: files of the trained networks.
@@ -220,7 +220,7 @@ class EstimatorConfig:
     """
 
     modality: str = "auto"
-    backend: str = field(default="auto", metadata={"choices": ("auto", "onnx", "torch")})
+    backend: str = field(default="auto", metadata={"choices": ("auto", *BACKENDS)})
     device: str = "auto"
     threads: int = 2
     weights: WeightsConfig = field(default_factory=WeightsConfig)

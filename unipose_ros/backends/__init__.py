@@ -1,4 +1,4 @@
-"""What runs a network: ONNX Runtime or torch, on the CPU or on CUDA, behind one protocol."""
+"""What runs a network: ONNX Runtime, torch or OpenVINO, on the CPU or on CUDA, behind one protocol."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-BACKENDS = ("onnx", "torch")
+BACKENDS = ("onnx", "torch", "openvino")
 DEVICES = ("cpu", "cuda")
 #: CUDA runs networks in half precision, which is torch's part; on the CPU, ONNX Runtime is faster and starts sooner.
+_PACKAGES = {"onnx": "onnxruntime", "torch": "torch", "openvino": "openvino"}
 _PREFERRED = {"cuda": ("torch", "onnx"), "cpu": ("onnx", "torch")}
 
 
@@ -55,7 +56,7 @@ def choose_backend(backend: str = "auto", device: str = "auto") -> Choice:
     """Settle what ``auto`` means on this machine. CUDA is preferred to the CPU.
 
     Args:
-        backend: ``onnx``, ``torch`` or ``auto``.
+        backend: ``onnx``, ``torch``, ``openvino`` or ``auto``, which is one of the first two.
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
 
     Raises:
@@ -63,7 +64,7 @@ def choose_backend(backend: str = "auto", device: str = "auto") -> Choice:
     """
     check_device(device)
     if backend not in (*BACKENDS, "auto"):
-        raise BackendError(f"backend '{backend}' is unknown; use auto, {' or '.join(BACKENDS)}")
+        raise BackendError(f"backend '{backend}' is unknown; use auto, {', '.join(BACKENDS[:-1])} or {BACKENDS[-1]}")
     for each_device in ("cuda", "cpu") if device == "auto" else (device,):
         for each in _PREFERRED[device_kind(each_device)] if backend == "auto" else (backend,):
             if _serves(each, each_device):
@@ -83,10 +84,12 @@ def device_number(device: str) -> int:
 
 def _serves(backend: str, device: str) -> bool:
     """Whether a backend is installed and, for CUDA, finds a usable device."""
-    if find_spec("onnxruntime" if backend == "onnx" else "torch") is None:
+    if find_spec(_PACKAGES[backend]) is None:
         return False
     if device == "cpu":
         return True
+    if backend == "openvino":
+        return False
     # Importing torch takes seconds; without a driver the answer is known before.
     if not _has_cuda_driver():
         return False
@@ -120,5 +123,5 @@ def _remedy(backend: str, device: str) -> str:
             f"{request}: no CUDA driver, no such GPU, or no CUDA build of it; "
             "install torch for CUDA or onnxruntime-gpu, or use cpu"
         )
-    package = {"onnx": "onnxruntime", "torch": "torch"}.get(backend, "onnxruntime (or torch)")
+    package = _PACKAGES.get(backend, "onnxruntime (or torch)")
     return f"{request}: install {package}, or use backend auto"

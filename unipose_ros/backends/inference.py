@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+#: OpenVINO gains something with the 2D network alone: these are small, and their numbers of people change.
+_BESIDE = {"openvino": "onnx"}
 #: ONNX Runtime and torch may differ by this part of the largest number that an output holds.
 TOLERANCE = 1e-4
 
@@ -51,15 +53,16 @@ def load_for_inference(
 ) -> LoadedNetwork:
     """Load a network of :data:`unipose_ros.networks.registry.NETWORKS`.
 
-    On CUDA it runs in half precision. ONNX Runtime gets the shipped graph with the file's tensors in it
-    (:mod:`unipose_ros.networks.graphs`), which needs no torch; a network of sizes that have no graph is exported once
-    and kept in the cache. Where that cannot be done, backend ``auto`` takes torch.
+    On CUDA it runs in half precision. With backend ``openvino`` it is ONNX Runtime that runs it. ONNX Runtime gets the
+    shipped graph with the file's tensors in it (:mod:`unipose_ros.networks.graphs`), which needs no torch; a network
+    of sizes that have no graph is exported once and kept in the cache. Where that cannot be done, backend ``auto``
+    takes torch.
 
     Raises:
         WeightsError: the file is absent, damaged, of another network, or does not fit this version.
         BackendError: the backend or device asked for is not there, or ONNX Runtime gets other numbers than torch.
     """
-    choice = choose_backend(backend, device)
+    choice = choose_backend(_BESIDE.get(backend, backend), device)
     if choice.backend == "onnx":
         try:
             return _in_onnxruntime(path, name, choice.device, threads)

@@ -123,7 +123,7 @@ def load_movenet(
     """MoveNet with the converted weights from the cache.
 
     Args:
-        backend: ``onnx``, ``torch`` or ``auto``.
+        backend: ``onnx``, ``torch``, ``openvino`` or ``auto``.
         device: ``cpu``, ``cuda`` or ``auto``.
         threads: of the CPU; 2 if None.
         config: what counts as a person.
@@ -133,9 +133,8 @@ def load_movenet(
         BackendError: the backend or device asked for is not there.
     """
     choice = choose_backend(backend, device)
-    path = verified_file(ONNX if choice.backend == "onnx" else SAFETENSORS)
-    count = DEFAULT_THREADS if threads is None else threads
-    run = _onnx(path, choice.device, count) if choice.backend == "onnx" else _torch(path, choice.device, count)
+    path = verified_file(SAFETENSORS if choice.backend == "torch" else ONNX)
+    run = _RUNNERS[choice.backend](path, choice.device, DEFAULT_THREADS if threads is None else threads)
     _log.info("MoveNet runs with %s", run.description)
     return MoveNet(run, config)
 
@@ -152,3 +151,13 @@ def _torch(path: Path, device: str, threads: int) -> Backend:
     from unipose_ros.networks.weights import load_weights
 
     return TorchBackend(build_network(load_weights(path, NETWORK, verified=True)[0]), device, threads)
+
+
+def _openvino(path: Path, device: str, threads: int) -> Backend:
+    from unipose_ros.backends.openvino_backend import OpenVinoBackend
+
+    del device  # the CPU: openvino serves no other here
+    return OpenVinoBackend(path, threads)
+
+
+_RUNNERS = {"onnx": _onnx, "torch": _torch, "openvino": _openvino}

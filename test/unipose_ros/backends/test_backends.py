@@ -29,7 +29,7 @@ def write_onnx(path: Path, *inputs: torch.Tensor) -> Path:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """A machine of which the test says what it has."""
-    has = {"onnxruntime": True, "torch": True, "driver": False, "onnx cuda": False, "torch cuda": 0}
+    has = {"onnxruntime": True, "torch": True, "openvino": False, "driver": False, "onnx cuda": False, "torch cuda": 0}
     monkeypatch.setattr(backends, "find_spec", lambda name: object() if has[name] else None)
     monkeypatch.setattr(backends, "_has_cuda_driver", lambda: has["driver"])
     monkeypatch.setattr(backends, "_onnx_has_cuda", lambda: has["onnx cuda"])
@@ -50,6 +50,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         ({"driver": True, "torch cuda": 2, "onnx cuda": True}, ("auto", "cuda"), Choice("torch", "cuda")),
         ({"driver": True, "onnx cuda": True}, ("auto", "auto"), Choice("onnx", "cuda")),
         ({"driver": True, "torch cuda": 2}, ("auto", "cuda:1"), Choice("torch", "cuda:1")),
+        ({"openvino": True}, ("auto", "auto"), Choice("onnx", "cpu")),
+        ({"openvino": True, "driver": True}, ("openvino", "auto"), Choice("openvino", "cpu")),
     ],
 )
 def test_choice(machine: dict[str, int], present: dict[str, int], asked: tuple[str, str], expected: Choice) -> None:
@@ -62,9 +64,10 @@ def test_choice(machine: dict[str, int], present: dict[str, int], asked: tuple[s
     [
         ((), ("auto", "cuda"), "no CUDA driver.*or use cpu"),
         ((), ("onnx", "cuda"), "backend 'onnx' on device 'cuda'"),
+        ((), ("openvino", "cpu"), "install openvino"),
         (("onnxruntime",), ("onnx", "auto"), "install onnxruntime"),
         (("onnxruntime", "torch"), ("auto", "auto"), "install onnxruntime"),
-        ((), ("tensorrt", "auto"), "backend 'tensorrt' is unknown; use auto, onnx or torch"),
+        ((), ("tensorrt", "auto"), "backend 'tensorrt' is unknown; use auto, onnx, torch or openvino"),
         ((), ("auto", "tpu"), "device 'tpu' is unknown; use auto, cpu, cuda or cuda:N"),
         ((), ("auto", "cuda:"), "device 'cuda:' is unknown"),
     ],
@@ -112,3 +115,31 @@ def test_onnxruntime_falling_back_silently_is_an_error(tmp_path: Path) -> None:
 def test_torch_takes_a_single_output_too() -> None:
     (output,) = TorchBackend(torch.nn.ReLU())(np.array([-1.0, 2.0], np.float32))
     np.testing.assert_array_equal(output, [0.0, 2.0])
+
+
+def test_openvino_gives_the_same_in_single_precision(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    from unipose_ros.backends.openvino_backend import OpenVinoBackend
+
+    path = tmp_path / "mix.onnx"
+    torch.manual_seed(0)
+    layer = torch.nn.Conv2d(3, 4, 3, padding=1).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        free = {"image": {2: "height", 3: "width"}}
+        names = {"input_names": ["image"], "output_names": ["maps"]}
+        torch.onnx.export(layer, (torch.zeros(1, 3, 8, 8),), str(path), dynamo=False, dynamic_axes=free, **names)
+    backend, reference = OpenVinoBackend(path, 1, "f32"), OnnxBackend(path, threads=1)
+    for size in ((16, 24), (8, 40), (16, 24)):
+        image = np.random.default_rng(0).normal(size=(1, 3, *size)).astype(np.float32)
+        np.testing.assert_allclose(backend(image)[0], reference(image)[0], atol=1e-5)
+    assert "openvino" in backend.description
+
+
+def test_a_file_that_openvino_cannot_read(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    from unipose_ros.backends.openvino_backend import OpenVinoBackend
+
+    (tmp_path / "bad.onnx").write_bytes(b"no network")
+    with pytest.raises(BackendError, match=r"bad\.onnx cannot be loaded"):
+        OpenVinoBackend(tmp_path / "bad.onnx")
