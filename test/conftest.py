@@ -16,6 +16,8 @@ import pytest
 # Before torch is imported, here and in child processes: its threads spin while they wait, which beside other work
 # makes small networks many times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What the user has deployed must not change what is tested.
+os.environ["UNIPOSE_WEIGHTS"] = ""
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_MEMORY = Path("/dev/shm")

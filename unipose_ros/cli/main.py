@@ -34,6 +34,7 @@ COMMANDS: dict[str, Command] = {
     "calibrate": Command("unipose_training.evaluation.calibrate", "fit covariances and confidences to measured errors"),
     "data": Command("unipose_training.datasets.check", "check a local copy of a public data set"),
     "demo": Command("unipose_ros.cli.demo", "run the node on a recording; images, video and a summary"),
+    "deploy": Command("unipose_ros.cli.deploy", "put adapted weights in place, or return to those before"),
     "doctor": Command("unipose_ros.cli.doctor", "check this machine: packages, weights, GPU, DDS settings"),
     "evaluate": Command(
         "unipose_training.evaluation.command", "evaluate a modality on recordings or data sets; report and video"

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import fdtr
 
+from unipose_ros.deployment import DeploymentError, deployed_weights
 from unipose_ros.documents import DocumentError, read_yaml
 from unipose_ros.frame import JointStatus, Skeletons
 from unipose_ros.networks.weights import WeightsError, read_model_card
@@ -217,6 +218,8 @@ def _weights_path(config: EstimatorConfig, name: str) -> Path | None:
     if given:
         return Path(given).expanduser()
     try:
-        return resource_path("weights", f"{name}.safetensors")
+        return deployed_weights(name) or resource_path("weights", f"{name}.safetensors")
+    except DeploymentError as error:
+        raise WeightsError(str(error)) from error
     except ResourceError:
         return None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from unipose_ros.backends.inference import LoadedNetwork, load_for_inference
 from unipose_ros.codecs.base import CodecContext, CropCodec
 from unipose_ros.config import EstimatorConfig
+from unipose_ros.deployment import DeploymentError, deployed_weights
 from unipose_ros.detection import PersonDetector
 from unipose_ros.detection.clusters import ClusterDetector
 from unipose_ros.detection.heatmap import CenterNetConfig, CenterNetDetector
@@ -347,16 +348,23 @@ def load_network_for(config: EstimatorConfig, name: str) -> LoadedNetwork:
 
 
 def weights_file(config: EstimatorConfig, name: str) -> Path:
-    """Where the weights of a network are.
+    """Where the weights of a network are: those that are named, else the deployed ones, else the shipped ones.
 
     Raises:
-        WeightsError: none are named, and none are shipped.
+        WeightsError: none are named, and none are shipped; or what is deployed cannot be read.
     """
     given = str(getattr(config.weights, name))
-    path = Path(given).expanduser() if given else _shipped(name)
+    path = Path(given).expanduser() if given else (_deployed(name) or _shipped(name))
     if path is None:
         raise WeightsError(f"no weights of '{name}' are shipped with this version; name a file: model.weights.{name}")
     return path
+
+
+def _deployed(name: str) -> Path | None:
+    try:
+        return deployed_weights(name)
+    except DeploymentError as error:
+        raise WeightsError(str(error)) from error
 
 
 def _shipped(name: str) -> Path | None:

@@ -96,6 +96,7 @@ class PoseNode(ManagedNode):
         self.create_timer(self.config.diagnostics.period, self._publish_diagnostics, clock=steady)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_service(Trigger, "~/reset_tracks", self._on_reset_tracks)
+        self.create_service(Trigger, "~/reload_weights", self._on_reload_weights)
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
         self._jump_handle = self.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
 
@@ -255,6 +256,20 @@ class PoseNode(ManagedNode):
             self._session.reset_tracks()
         response.success = self._session is not None
         response.message = "everybody gets a new id" if response.success else f"nobody is tracked: {self.condition}"
+        return response
+
+    def _on_reload_weights(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Load the weights that are in place now beside the present ones; all people keep their ids."""
+        response.success = self._estimator is not None
+        if not response.success:
+            response.message = "the node is not configured; it takes the weights in place when it is"
+            return response
+        if self._switch is not None:
+            self._switch.load.cancel()
+        model = self._model
+        self._switch = Switch(model, BackgroundLoad(lambda: self._build(model)))
+        response.message = f"loading modality {model.modality}; it takes over between two frames"
+        self.get_logger().info("loading the weights that are in place now")
         return response
 
     def _on_clock_jump(self, jump: object) -> None:

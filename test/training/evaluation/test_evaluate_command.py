@@ -275,3 +275,22 @@ def test_files_of_somebody_else_are_not_replaced(
     assert f"{name}: it is no output of 'unipose evaluate'" in capsys.readouterr().err
     assert (output / name).read_text() == "precious"
     assert [path.name for path in output.iterdir()] == [name]
+
+
+def test_two_weights_on_the_same_frames(record, tmp_path: Path, capsys) -> None:
+    output = tmp_path / "out"
+    arguments = [str(record()), "--modality", "points", "--output", str(output)]
+    assert main([*arguments, "--compare", "shipped", str(resource_path("weights", "points_weak.safetensors"))]) == 0
+    found = json.loads((output / "compare.json").read_text())
+    assert found["old"]["weights"].endswith("points.safetensors")
+    assert found["new"]["weights"].endswith("points_weak.safetensors")
+    assert set(found["old"]) == set(found["new"])
+    assert not (output / "metrics.json").exists()
+    assert "data:image/jpeg" in (output / "compare.html").read_text()
+    assert "people predicted" in capsys.readouterr().out
+
+
+def test_two_weights_of_a_modality_without_weights(record, tmp_path: Path, capsys) -> None:
+    arguments = [str(record()), "--modality", "lookup", "--compare", "shipped", "shipped"]
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 1
+    assert "lookup" in capsys.readouterr().err

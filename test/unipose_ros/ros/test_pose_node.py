@@ -12,7 +12,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 
 from unipose_ros.nodes import pose_node
 from unipose_ros.nodes.pose_node import PoseNode
@@ -146,6 +146,29 @@ def test_a_modality_that_cannot_be_loaded_leaves_the_present_one(
     assert node.config.model.modality == "auto"
     assert not made[0].closed
     assert not node.set_parameters([Parameter("model.modality", value="dance")])[0].successful
+
+
+def test_weights_are_loaded_anew_beside_the_present_ones_and_tracks_stay(node: PoseNode, made: list[Estimator]) -> None:
+    tracker = node._tracker
+    answer = node._on_reload_weights(Trigger.Request(), Trigger.Response())
+    assert answer.success
+    assert until(node, lambda: node._switch is None)
+    assert len(made) == 2
+    assert not made[0].closed  # until the first frame
+    assert node._estimator is not None
+    assert node._estimator._offered is not None
+    assert node._tracker is tracker
+    assert node.running_config.model.modality == node.config.model.modality
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    assert [estimator.closed for estimator in made] == [True, True]
+
+
+def test_weights_of_a_node_that_is_not_configured_cannot_be_loaded(node: PoseNode, made: list[Estimator]) -> None:
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    assert not node._on_reload_weights(Trigger.Request(), Trigger.Response()).success
+    assert len(made) == 1
 
 
 def test_parameters_of_the_model_count_with_the_next_configuration(node: PoseNode, made: list[Estimator]) -> None:

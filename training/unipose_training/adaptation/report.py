@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,24 +9,13 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from unipose_ros.files import write_atomic
-from unipose_ros.frame import RgbdFrame, Skeletons
-from unipose_ros.tracking.assignment import match, mean_distances
-from unipose_ros.visualization.overlay import background, draw_skeletons, drawn_text
 from unipose_training.adaptation.gate import Verdict
 from unipose_training.adaptation.settings import AdaptSettings
 from unipose_training.datasets.base import Clip
 from unipose_training.evaluation.replay import ReplayedFrame
-from unipose_training.evaluation.report.html import CSS, bullets, figure, number, section, table, tile
-
-#: Pictures of each modality: those with the largest change, and those spread over time.
-_CHANGED, _SPREAD = 4, 4
-_WIDTH = 520
-_TEXT, _GROUND = (235, 235, 240), (14, 15, 19)
+from unipose_training.evaluation.report.before_after import before_after
+from unipose_training.evaluation.report.html import CSS, bullets, number, section, table, tile
 
 _NAMES = {
     "reference_mm": ("distance to the fused reference, mm", 1.0, 1),
@@ -78,7 +66,10 @@ def write_report(
         f'<p class="quiet">budget {settings.budget_minutes:g} min, {settings.rate_hz:g} frames per second, the last '
         f"{100 * settings.held_out:.0f} % of each recording held out</p>",
         *(_verdict_section(each) for each in comparisons),
-        *(_picture_section(parts, each) for each in comparisons),
+        *(
+            before_after(f"{each.modality}: before and after", parts, each.before, each.after, ("before", "after"))
+            for each in comparisons
+        ),
         _data_section(facts),
         section("What to keep in mind", "", bullets(_NOTES)),
     ]
@@ -150,57 +141,3 @@ def _flat(result: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         else:
             rows.append((name, f"{value:.4g}" if isinstance(value, float) else str(value)))
     return rows
-
-
-def _picture_section(parts: Sequence[Clip], comparison: Comparison) -> str:
-    chosen = chosen_frames(comparison.before, comparison.after)
-    wanted = {(comparison.before[k].clip, comparison.before[k].predicted.stamp_ns): k for k in chosen}
-    figures = {}
-    for number_, part in enumerate(parts):
-        for frame in part.frames():
-            k = wanted.get((number_, frame.stamp_ns))
-            if k is not None:
-                picture = _pair(frame, comparison.before[k].predicted, comparison.after[k].predicted)
-                seconds = (frame.stamp_ns - comparison.before[0].predicted.stamp_ns) * 1e-9
-                figures[k] = figure(_jpeg(picture), f"{part.name}, {seconds:.1f} s: before, after", "jpeg")
-    return section(
-        f"{comparison.modality}: before and after", "The same held-out frames; the first ones change most.",
-        *(figures[k] for k in chosen if k in figures),
-    )  # fmt: skip
-
-
-def chosen_frames(before: Sequence[ReplayedFrame], after: Sequence[ReplayedFrame]) -> list[int]:
-    """Numbers of the frames that are shown: those with the largest change, then some spread over time."""
-    changes = np.array([_change(old.predicted, new.predicted) for old, new in zip(before, after, strict=True)])
-    people = np.array([max(len(old.predicted), len(new.predicted)) for old, new in zip(before, after, strict=True)])
-    order = [int(k) for k in np.argsort(-changes, kind="stable")[:_CHANGED]]
-    there = np.flatnonzero(people > 0)
-    spread = there[np.linspace(0, len(there) - 1, _SPREAD).astype(int)] if len(there) else there
-    return list(dict.fromkeys([*order, *(int(k) for k in spread)]))
-
-
-def _change(old: Skeletons, new: Skeletons) -> float:
-    if not len(old) or not len(new):
-        return 0.0
-    apart = mean_distances(old.positions, new.positions)
-    rows, columns = match(apart, np.full(len(old), 1.0))
-    return float(apart[rows, columns].max(initial=0.0))
-
-
-def _pair(frame: RgbdFrame, old: Skeletons, new: Skeletons) -> NDArray[np.uint8]:
-    panels = []
-    for text, people in (("before", old), ("after", new)):
-        image = background(frame).copy()
-        draw_skeletons(image, people, frame.camera)
-        height = round(_WIDTH * frame.camera.height / frame.camera.width)
-        panel = np.asarray(cv2.resize(image, (_WIDTH, height), interpolation=cv2.INTER_AREA), np.uint8)
-        for color, thick in ((_GROUND, 4), (_TEXT, 1)):
-            cv2.putText(panel, drawn_text(text), (10, 24), cv2.FONT_HERSHEY_DUPLEX, 0.7, color, thick, cv2.LINE_AA)
-        panels.append(panel)
-    return np.hstack(panels)
-
-
-def _jpeg(image: NDArray[np.uint8]) -> str:
-    done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
-    assert done
-    return base64.b64encode(data.tobytes()).decode()

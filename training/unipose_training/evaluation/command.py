@@ -13,7 +13,7 @@ import logging
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,7 @@ from unipose_ros.frame import Skeletons
 from unipose_ros.joint_sets import ITOP15, JOINT_SETS, JointSetError, get_joint_set
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RecordingError
+from unipose_ros.resources import resource_path
 from unipose_ros.visualization.video import find_ffmpeg
 from unipose_training.datasets.base import Clip, IndexedClip, open_clips
 from unipose_training.datasets.errors import DataError
@@ -47,6 +48,7 @@ from unipose_training.datasets.predictions import COORDINATES, align_predictions
 from unipose_training.datasets.real_sets import NAME as REAL_FRAMES
 from unipose_training.datasets.real_sets import open_real_frames
 from unipose_training.datasets.registry import DATA_SETS, open_data_set
+from unipose_training.evaluation.compare import comparison_json, comparison_page, comparison_text, figures_of
 from unipose_training.evaluation.errors import EvaluationError
 from unipose_training.evaluation.metrics.cross_view import read_camera_poses
 from unipose_training.evaluation.protocols.coco import RESULTS as COCO_RESULTS
@@ -201,7 +203,10 @@ def main(argv: Sequence[str], estimator: PoseEstimator | None = None) -> int:
                 _evaluate_real(options, command)
             return 0
         with _logged_once("unipose_ros.recordings"):
-            _evaluate(options, estimator, command)
+            if options.compare:
+                _compare(options)
+            else:
+                _evaluate(options, estimator, command)
     except _REFUSALS as error:
         return refuse("unipose evaluate", error)
     return 0
@@ -266,6 +271,13 @@ def _parser() -> argparse.ArgumentParser:
         help="poses of cameras on the same scene: 'name: [4x4 by rows]'",
     )
     add("--no-video", action="store_true", help="do not write comparison.mp4")
+    add(
+        "--compare",
+        nargs=2,
+        metavar=("OLD", "NEW"),
+        help="two weights files of the modality's network on the same frames, side by side: compare.json and "
+        "compare.html; 'shipped' is the file of this version",
+    )
     add("--device", default="auto", help="where networks run: auto, cpu, cuda or cuda:N (default: %(default)s)")
     add("--backend", choices=("auto", *BACKENDS), default="auto", help="inference runtime (default: %(default)s)")
     add("--detector", choices=PERSON_DETECTORS, default="auto", help="person detector (default: %(default)s)")
@@ -317,6 +329,40 @@ def _evaluate(options: argparse.Namespace, estimator: PoseEstimator | None, comm
         if options.dataset == "itop":
             print(evaluate_itop_frames(options, frames, results.modality))
     print(f"report, metrics and video are in {options.output}")
+
+
+def _compare(options: argparse.Namespace) -> None:
+    """Both weights on the same clips; nothing else of an evaluation is written."""
+    config = estimator_config(options)
+    name = "rgbd" if config.modality == "auto" else config.modality
+    if name not in [field.name for field in fields(WeightsConfig)]:
+        raise EvaluationError(f"--compare: modality '{name}' has no weights; name points, rgbd, depth or rgb")
+    files = tuple(_compared_file(text, name) for text in options.compare)
+    clips = [*data_set_clips(options), *_recorded_clips(options)]
+    joint_set = get_joint_set(options.joint_set) if options.joint_set else None
+    total = 2 * sum(min(len(clip), options.limit or len(clip)) for clip in clips)
+    found = []
+    with _output(options, ["compare.json", "compare.html"]), tqdm(total=total, desc="judging", unit="frame") as bar:
+        for file in files:
+            weights = replace(config.weights, **{name: file})
+            with closing(build_estimator(replace(config, weights=weights))) as estimator:
+                found.append(
+                    evaluate_clips(
+                        clips, estimator, not options.no_tracking, joint_set, options.limit, advance=bar.update
+                    )
+                )
+        (old, old_frames), (new, new_frames) = found
+        figures = figures_of(old), figures_of(new)
+        write_atomic(options.output / "compare.json", comparison_json(*figures, (files[0], files[1]), config.modality))
+        title = f"{config.modality} on {', '.join(clip.name for clip in clips[:4])}"
+        page = comparison_page(clips, (old_frames, new_frames), figures, (files[0], files[1]), title)
+        write_atomic(options.output / "compare.html", page)
+    print(comparison_text(*figures, ("old", "new")))
+    print(f"compare.html and compare.json are in {options.output}")
+
+
+def _compared_file(text: str, name: str) -> str:
+    return str(resource_path("weights", f"{name}.safetensors")) if text == "shipped" else text
 
 
 def _tables(options: argparse.Namespace) -> list[str]:
