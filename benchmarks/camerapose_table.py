@@ -87,7 +87,7 @@ def row(lifter: torch.nn.Module, people: Sightings, noise: Detector, repair: Rep
 
 
 def watched(people: Sightings, observation: Observation) -> PairBatch:
-    """The same noise whoever asks."""
+    """The same noise for every caller."""
     return observe(np.random.default_rng(6), people, observation, paired=True)
 
 

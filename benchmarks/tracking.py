@@ -11,7 +11,7 @@ true people at several frame rates. ``--synth`` reads shards of ``unipose record
 who is seen is what the renderer says, and ``moving`` turns and moves their camera as well.
 
 Detections lack people of whom less than a third of the joints is visible, and others at random; every joint has noise,
-every detection an offset of its own, and some are of nobody.
+every detection an offset of its own, and some are false.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ def row(name: str, scenes: Sequence[Scene], config: TrackerConfig, with_pose: bo
     frames = [f for n, scene in enumerate(scenes) for f in scored(n, scene, config, SEED + n, with_pose)]
     result = identity(frames)
     if result is None:
-        return f"| {name} | nobody | | | | |"
+        return f"| {name} | no person | | | | |"
     return (
         f"| {name} | {100 * result.hota:.1f} | {100 * result.assa:.1f} | {100 * result.idf1:.1f} | {result.switches} | "
         f"{result.predicted_ids} for {result.true_people} |"

@@ -109,7 +109,7 @@ class RgbConfig:
     """When modality ``rgb`` trusts its image network; other people's keypoints are lifted.
 
     Attributes:
-        prefer_lifter: lift whoever shows enough keypoints, however good the window is: the lifter is more exact
+        prefer_lifter: lift all people who show enough keypoints, however good the window is: the lifter is more exact
             than the network that is shipped, which then estimates those who show too few.
         min_pixels: longer side of the box around a person's visible keypoints, in pixels of the image.
         min_keypoints: least number of visible keypoints, out of 17.
@@ -288,9 +288,9 @@ class TrackerConfig:
 
     Attributes:
         max_age: seconds without a sight for which a person keeps the id; a frame counts for a third of this at
-            most, so that at low rates, too, nobody is dropped who is missed once or twice.
+            most, so that at low rates, too, a track survives one or two missed detections.
         occluded_max_age: seconds without a sight for which a person's predicted skeleton is published (OCCLUDED).
-        max_gap: seconds between two frames after which everybody is forgotten.
+        max_gap: seconds between two frames after which all tracks are dropped.
         confirm_hits: frames in which a person must be seen before the state leaves NEW.
         gate: meters between prediction and detection up to which they may be the same person.
         gate_growth: meters by which the gate widens for every second the person was not seen.

@@ -12,7 +12,7 @@ class EstimatorError(ValueError):
 
 
 class Closable(Generic[Resource]):
-    """Holds a network or another resource until it is let go; whoever asks for it afterwards is refused.
+    """Holds a network or another resource until it is let go; later calls are refused.
 
     Args:
         resource: what is held.

@@ -1,6 +1,6 @@
 """The two things that travel: a camera frame on its way in, skeletons on their way out.
 
-Both are immutable. Arrays are not copied on construction: whoever builds a frame gives its
+Both are immutable. Arrays are not copied on construction: code that builds a frame gives its
 arrays away and does not write to them afterwards.
 """
 

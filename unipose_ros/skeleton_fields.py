@@ -55,7 +55,7 @@ def people_fields(skeletons: Skeletons, frames: Sequence[PersonFrames] | None = 
     """What the message of each person holds.
 
     Args:
-        frames: of everybody, where they are known already.
+        frames: of all people, where they are known already.
     """
     covariances, velocities = skeletons.covariances, skeletons.velocities
     if frames is None:

@@ -174,7 +174,7 @@ def wait_until(holds) -> None:  # type: ignore[no-untyped-def]
     [
         ("player", ["/nowhere"], "there is no such file or folder"),
         ("player", ["{bag}", "--timeout", "0.3"], "0 of 1 subscriptions are there; start the listeners"),
-        ("player", ["{bag}", "--timeout", "0.3", "--wait-on", DEPTH], f"nobody listens to {DEPTH}"),
+        ("player", ["{bag}", "--timeout", "0.3", "--wait-on", DEPTH], f"no subscriber of {DEPTH}"),
         ("player", ["{bag}", "--topics", "/nope"], "there is no topic '/nope'"),
         ("player", ["{bag}", "--rate", "2", "--restamp"], "leave one of the two out"),
         ("player", ["{bag}", "--remap", "/a"], "write it as FROM:=TO"),

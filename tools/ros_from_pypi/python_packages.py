@@ -26,7 +26,7 @@ def make_venv(place: Place, console: Console) -> None:
     """An environment for this interpreter; one that was made here for another Python version is replaced.
 
     Raises:
-        SetupError: Python cannot make one, or somebody else's is in the way.
+        SetupError: Python cannot make one, or a foreign one is in the way.
     """
     if importlib.util.find_spec("ensurepip") is None:
         package = f"python3.{sys.version_info.minor}-venv"

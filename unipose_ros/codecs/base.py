@@ -59,7 +59,7 @@ class CropCodec(Protocol[Sample]):
 
     Attributes:
         square_first_pass: whether the first pass looks at squares around the detector's boxes, which are often upright
-            where somebody sits or lies on the floor. Codecs whose crops are squares have no use for it.
+            where a person sits or lies on the floor. Codecs whose crops are squares have no use for it.
     """
 
     square_first_pass: ClassVar[bool]

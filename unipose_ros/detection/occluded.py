@@ -14,7 +14,7 @@ from unipose_ros.detection.proposals import PersonDetector, Proposals
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.geometry.nms import box_iou
 
-#: Once in so many nanoseconds: whoever is found stays known from frame to frame.
+#: Once in so many nanoseconds: a person once found is tracked from frame to frame.
 _INTERVAL_NS = 200_000_000
 #: Readings within this many meters of a known person's skin are that person's.
 _SKIN = 0.14

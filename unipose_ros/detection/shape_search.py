@@ -16,7 +16,7 @@ from unipose_ros.frame import RgbdFrame
 
 _log = logging.getLogger(__name__)
 
-#: Once in so many nanoseconds: whoever is found stays known from frame to frame.
+#: Once in so many nanoseconds: a person once found is tracked from frame to frame.
 _EVERY_NS = 300_000_000
 #: ... and within frames at most in every so many of them: where frames are processed slower than that, each would pay
 #: for it, and a slow machine would get slower still. By frames, not by a clock, so that recordings give the same

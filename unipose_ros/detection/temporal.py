@@ -56,7 +56,7 @@ class ProposalCache:
     def detect(self, frame: RgbdFrame) -> Proposals:
         """Run the detector; those that count as people, best first, and no more than are to be looked at.
 
-        Whoever was there in the last frame and is overlooked by a detector without keypoints is looked for where
+        A person of the last frame who is overlooked by a detector without keypoints is looked for where
         they were.
 
         Raises:

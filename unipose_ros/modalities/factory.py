@@ -293,7 +293,7 @@ def load_keypoint_detector(config: EstimatorConfig) -> KeypointDetector:
 def build_movenet(file: str, config: EstimatorConfig) -> KeypointDetector:
     """MoveNet with the converted weights from the cache."""
     del file
-    # Networks are loaded only here: whoever brings a detector needs neither weights nor a runtime.
+    # Networks are loaded only here: a caller with a detector of its own needs neither weights nor a runtime.
     from unipose_ros.detection.movenet import load_movenet
 
     return load_movenet(backend=config.backend, device=config.device, threads=config.threads)

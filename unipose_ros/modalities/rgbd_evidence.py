@@ -91,7 +91,7 @@ def sample_pixels(camera: Camera, pixels: FloatArray, joints: FloatArray) -> Flo
 
 
 def lifted_poses(lifter: Lifter | None, keypoints: Keypoints2D, camera: Camera) -> tuple[FloatArray, FloatArray]:
-    """The lifter's poses (N, 15, 3) and their covariances (N, 15, 3, 3); NaN for whoever shows too little."""
+    """The lifter's poses (N, 15, 3) and their covariances (N, 15, 3, 3); NaN for people who show too little."""
     people = len(keypoints)
     poses, covariances = np.full((people, _J, 3), np.nan), np.full((people, _J, 3, 3), np.nan)
     if lifter is None or not people:

@@ -21,7 +21,7 @@ from unipose_ros.lifting.localization import BODY_POSITIONS
 
 FloatArray = NDArray[np.float64]
 
-#: People are searched for in depth once in so many nanoseconds: whoever is found is known from then on.
+#: People are searched for in depth once in so many nanoseconds: a person once found is tracked from then on.
 _SEARCH_NS = 100_000_000
 #: After this long without a frame no person is where they were, in nanoseconds.
 _STALE_NS = 300_000_000
@@ -80,7 +80,7 @@ class Watch:
     def depth(self, frame: RgbdFrame, seen: Proposals) -> tuple[Proposals, NDArray[np.bool_]]:
         """People whom color does not show, best first, without keypoints.
 
-        They were there in the last frame, whoever found them then, or they are found in depth now.
+        They were there in the last frame, found in color or depth, or they are found in depth now.
 
         Args:
             seen: those whom color shows.

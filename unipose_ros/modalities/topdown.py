@@ -195,7 +195,7 @@ class TopDownEstimator(Generic[Sample]):
     def _with_occluded(self, frame: RgbdFrame, people: Skeletons, clock: StageClock) -> Proposals | None:
         """Boxes of the people and of those behind or beside them whom the detector overlooked; ``None`` without any.
 
-        The points of all of them can then be told apart, so that everybody is to be estimated once more.
+        The points of all of them can then be told apart, so that all people are to be estimated once more.
         """
         if self._occluded is None or not len(people) or people.joint_set != ITOP15 or not self._occluded.is_due(frame):
             return None

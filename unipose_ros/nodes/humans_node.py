@@ -1,6 +1,6 @@
 """``humans_node``: the pose node's people as REP-155 (ROS4HRI) wants them, under ``/humans``.
 
-Subscribes to ``skeletons``, ``color/camera_info`` and, while somebody looks at a crop, ``color/image``, all
+Subscribes to ``skeletons``, ``color/camera_info`` and, while a crop has a subscriber, ``color/image``, all
 relative and remappable. ``/humans`` is global by REP-155, and so are these topics. Needs the package hri_msgs.
 """
 
@@ -42,7 +42,7 @@ class HumansConfig:
     link_frames: bool = parameter(
         True, "broadcast REP-155's links (l_elbow_<id>, ...) in body_<id>, which the pose node broadcasts"
     )
-    crops: bool = parameter(True, "publish the part of the image that shows a body, while somebody looks at it")
+    crops: bool = parameter(True, "publish the part of the image that shows a body, while it has a subscriber")
 
 
 @dataclass
@@ -191,7 +191,7 @@ class HumansNode(Node):
             self._images.popitem(last=False)
 
     def _follow_interest(self) -> None:
-        """Images are listened to only while somebody wants crops of them."""
+        """Images are subscribed to only while a crop has a subscriber."""
         looked_at = any(topics.cropped.get_subscription_count() for topics in self._bodies.values())
         wanted = looked_at and self._settings.current.crops
         if wanted and self._image_subscription is None:

@@ -59,7 +59,7 @@ class Switch:
 
 
 class PoseNode(ManagedNode):
-    """Estimates and tracks everybody's skeleton.
+    """Estimates and tracks the skeletons of all people.
 
     Args:
         estimator_factory: makes the estimator on configuration.
@@ -119,7 +119,7 @@ class PoseNode(ManagedNode):
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Unsubscribe, end the worker, and tell listeners that nobody is shown any more."""
+        """Unsubscribe, end the worker, and publish an empty message."""
         self._stop()
         return super().on_deactivate(state)
 
@@ -220,7 +220,7 @@ class PoseNode(ManagedNode):
             return
         session, self._session = self._session, None
         if not session.close():
-            # Whatever the worker that was left behind still does, it does to what nobody else uses.
+            # Whatever the worker that was left behind still does, it does to what is no longer used.
             self._estimator = None
             self._tracker = NearestTracker(self.config.track, self._new_id)
         self._outputs.clear(self.get_clock().now().nanoseconds)
@@ -251,11 +251,11 @@ class PoseNode(ManagedNode):
         return response
 
     def _on_reset_tracks(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """Forget everybody; they get new ids with the next frame."""
+        """Drop all tracks; people get new ids with the next frame."""
         if self._session is not None:
             self._session.reset_tracks()
         response.success = self._session is not None
-        response.message = "everybody gets a new id" if response.success else f"nobody is tracked: {self.condition}"
+        response.message = "all people get new ids" if response.success else f"no tracks: {self.condition}"
         return response
 
     def _on_reload_weights(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

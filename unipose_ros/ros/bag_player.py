@@ -190,11 +190,11 @@ class Player:
             self._stop.wait(_POLL_S)
 
     def _missing_subscribers(self) -> str:
-        """What is still missing, in words; empty when everybody is there."""
+        """What is still missing, in words; empty when all subscribers are there."""
         matched = {name: publisher.get_subscription_count() for name, publisher in self._publishers.items()}
         lonely = [name for name in self._config.wait_on if not matched.get(name)]
         if lonely:
-            return f"nobody listens to {', '.join(lonely)}"
+            return f"no subscriber of {', '.join(lonely)}"
         total = sum(matched.values())
         return f"{total} of {self._config.wait_for} subscriptions are there" if total < self._config.wait_for else ""
 
@@ -222,7 +222,7 @@ def play_recording(node: Node, config: PlayerConfig, stop: threading.Event) -> P
     """Play a recording from a node, to its end or until ``stop`` is set.
 
     Raises:
-        RecordingError: the recording cannot be read, a topic is not in it, or nobody listens.
+        RecordingError: the recording cannot be read, a topic is not in it, or has no subscriber.
     """
     with BagReader(config.bag) as reader:
         return Player(node, reader, config, stop).play()

@@ -47,7 +47,7 @@ class Body:
 
 
 def bodies(skeletons: Skeletons, camera: Camera | None) -> list[Body]:
-    """Everybody whose track is confirmed.
+    """All people whose track is confirmed.
 
     Args:
         camera: of the image that the skeletons' frame is the optical frame of; ``None`` where it is not known.

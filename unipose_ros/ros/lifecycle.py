@@ -193,7 +193,7 @@ def leave(code: int) -> NoReturn:
 
 @contextmanager
 def _signals_end_at_once() -> Iterator[None]:
-    """While the node is made there is nobody to look at the event yet, and DDS may hang, as with too little memory."""
+    """While the node is made, no code waits for the event yet, and DDS may hang, as with too little memory."""
     before = {number: signal.signal(number, signal.SIG_DFL) for number in _ENDS}
     try:
         yield

@@ -48,7 +48,7 @@ class MarkerBuilder:
     def build(
         self, skeletons: Skeletons, config: MarkersConfig, up: tuple[float, float, float] = (0.0, -1.0, 0.0)
     ) -> MarkerArray:
-        """Everybody of the frame; good until the next frame's are built.
+        """All people of the frame; good until the next frame's are built.
 
         Args:
             up: direction in the skeletons' frame, against y in an optical one.

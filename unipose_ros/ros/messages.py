@@ -44,10 +44,10 @@ def header(skeletons: Skeletons) -> Header:
 
 
 def to_message(skeletons: Skeletons, frames: Sequence[PersonFrames] | None = None) -> SkeletonArray:
-    """Everybody of a frame as one message.
+    """All people of a frame as one message.
 
     Args:
-        frames: of everybody, where they are known already.
+        frames: of all people, where they are known already.
     """
     return SkeletonArray(
         header=header(skeletons),

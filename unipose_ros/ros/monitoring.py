@@ -17,7 +17,7 @@ from unipose_ros.decoding import BadInputError
 _WINDOW = 300
 #: Rates are taken over this many seconds.
 _RATE_SPAN = 5.0
-#: Different faults of one reason that are logged: whoever sends ever new ones must not fill the log.
+#: Different faults of one reason that are logged: a sender of ever new ones must not fill the log.
 _MOST_KINDS = 10
 
 

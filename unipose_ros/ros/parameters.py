@@ -308,7 +308,7 @@ class NodeConfig:
 
     lazy: bool = parameter(
         True,
-        "estimate only while somebody subscribes to an output; with tf.mode other than off a subscriber of /tf counts",
+        "estimate only while an output has a subscriber; with tf.mode other than off a subscriber of /tf counts",
     )
     max_rate: float = parameter(
         0.0, "at most so many frames a second are looked at, evenly over time; 0: all", low=0.0, high=1000.0

@@ -88,7 +88,7 @@ class Pipeline:
         self._closed = False
 
     def reset_tracks(self) -> None:
-        """Forget everybody before the next frame. Safe from any thread."""
+        """Drop all tracks before the next frame. Safe from any thread."""
         self._reset.set()
 
     def discard(self, for_good: bool = False) -> None:
@@ -143,7 +143,7 @@ class Pipeline:
         self._upright.check(frame, found)
 
     def _camera_pose(self, found: Skeletons, config: TfConfig) -> NDArray[np.float64] | None:
-        """Where the camera is in the fixed frame; ``None`` where it is not known, which costs nobody the skeletons."""
+        """Where the camera is in the fixed frame; ``None`` where it is not known, which drops no skeletons."""
         if not config.fixed_frame:
             return None
         try:
@@ -218,7 +218,7 @@ def _clock_gap(seconds: float, now_ns: int) -> str:
     """What images that are stamped long before or after the node's clock hint at."""
     if now_ns == 0:
         return (
-            "the node's clock stands at 0: its time is simulated (use_sim_time), and nobody publishes /clock; play the "
+            "the node's clock stands at 0: its time is simulated (use_sim_time), and /clock has no publisher; play the "
             "recording with --clock, or set use_sim_time to false for a live camera"
         )
     if seconds > 0:

@@ -41,12 +41,12 @@ def build_transforms(
     """All transforms of a frame, to be sent as one message.
 
     A person without a defined body frame has none, and so has one that is not seen now: a
-    frame says where somebody is, not where they might be.
+    frame says where a person is, not where they might be.
 
     Args:
         mode: ``off``, ``root`` or ``joints``.
         prefix: of all frames' names.
-        frames: of everybody, where they are known already.
+        frames: of all people, where they are known already.
         pool: messages to fill; the transforms are good until the next frame's are built from it.
     """
     if mode == "off":
@@ -123,11 +123,11 @@ class Publishers:
         self._described: str | None = None
 
     def wanted(self, config: NodeConfig) -> bool:
-        """Whether anybody subscribes to anything; everybody's tf2 listener does to TF."""
+        """Whether any output has a subscriber; every tf2 listener subscribes to TF."""
         topics = (self._skeletons, self._markers, self._image)
         if any(publisher.get_subscription_count() for publisher in topics):
             return True
-        # The node's own subscription, for target_frame or gravity, is nobody's wish.
+        # The node's own subscription, for target_frame or gravity, does not count.
         tf = self._transforms.pub_tf
         own = sum(subscription.topic_name == tf.topic_name for subscription in self._node.subscriptions)
         return bool(config.tf.mode != "off" and tf.get_subscription_count() > own)
@@ -167,11 +167,11 @@ class Publishers:
             self._markers.publish(markers)
 
     def clear(self, stamp_ns: int) -> None:
-        """Tell listeners that nobody is shown any more."""
+        """Publish that no person is shown any more."""
         last = self._last
-        nobody = Skeletons.empty(stamp_ns, last.frame_id, last.modality, last.joint_set)
-        self._skeletons.publish(to_message(nobody))
-        self._markers.publish(self._builder.clear(header(nobody)))
+        empty = Skeletons.empty(stamp_ns, last.frame_id, last.modality, last.joint_set)
+        self._skeletons.publish(to_message(empty))
+        self._markers.publish(self._builder.clear(header(empty)))
 
     def flush(self) -> None:
         """Give listeners the time to fetch the last messages, for what is on its way when a process ends is lost."""

@@ -152,7 +152,7 @@ class Session:
         return self._inputs.watch(self._config().input.timeout)
 
     def reset_tracks(self) -> None:
-        """Forget everybody before the next frame."""
+        """Drop all tracks before the next frame."""
         self._pipeline.reset_tracks()
 
     def restart(self, reason: str) -> None:
@@ -179,10 +179,10 @@ class Session:
             self._statistics.drop("superseded")
 
     def _rest(self) -> None:
-        """Nobody subscribes: nothing is looked at."""
+        """No subscribers: frames are not decoded."""
         if self._idle_since is None:
             self._idle_since = time.monotonic()
-            self._statistics.say("idle", "nobody subscribes, so nothing is estimated (lazy)")
+            self._statistics.say("idle", "no subscribers, so nothing is estimated (lazy)")
 
     def _wake(self) -> None:
         if self._idle_since is None:

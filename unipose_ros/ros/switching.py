@@ -70,7 +70,7 @@ class SwitchableEstimator:
         self._present.warm_up(camera)
 
     def estimate(self, frame: RgbdFrame, clock: StageClock | None = None) -> Skeletons:
-        """Everybody in the frame, without ids; errors as :meth:`PoseEstimator.estimate`."""
+        """All people in the frame, without ids; errors as :meth:`PoseEstimator.estimate`."""
         self._take_offer(frame)
         return self._present.estimate(frame, clock)
 
@@ -124,7 +124,7 @@ class BackgroundLoad:
         return not self._thread.is_alive()
 
     def result(self) -> PoseEstimator:
-        """The estimator; whoever takes it closes it.
+        """The estimator; the caller closes it.
 
         Raises:
             Exception: why it could not be loaded.

@@ -129,7 +129,7 @@ class TimeLine:
             return Verdict.STRAY
         self._left, self._end, self._other = end, self._other, None
         if self.stray_ns > 0:
-            # Stamps that went ahead and stay there are no reason to forget anybody.
+            # Stamps that went ahead and stay there are no reason to drop tracks.
             return Verdict.NEXT
         self.steps_ns.clear()
         return Verdict.JUMP

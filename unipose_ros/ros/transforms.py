@@ -36,7 +36,7 @@ class Transforms:
         self._wanted = True
 
     def begin(self) -> None:
-        """Listen from now on, if somebody wants that."""
+        """Listen from now on, if asked for."""
         if self._wanted and self._buffer is None:
             buffer = Buffer()
             self._listener = TransformListener(buffer, self._node)

@@ -66,7 +66,7 @@ class UprightEstimator:
         self._quarters = 0
 
     def estimate(self, frame: RgbdFrame, clock: StageClock) -> tuple[Skeletons, Keypoints2D | None]:
-        """Everybody in the frame, in the camera's own frame and pixels.
+        """All people in the frame, in the camera's own frame and pixels.
 
         Raises:
             EstimatorError: the frame lacks an image that the modality needs.

@@ -14,11 +14,11 @@ from unipose_ros.geometry.nms import greedy_nms
 MIN_COMMON_JOINTS = 3
 #: Meters: two skeletons whose hips are farther apart are two people, however close the rest of them is.
 HIPS_APART = 0.3
-#: Meters that the median joint is off because the limbs move, and standard deviations within which somebody is.
+#: Meters that the median joint is off because the limbs move, and standard deviations within which a person is.
 _POSE_STD, _MOST_STDS = 0.1, 3.5
 #: Standard deviation of a measured size, and the square of most that it may count.
 _SIZE_STD, _MOST_UNLIKE = 0.08, 6.0
-#: Probabilities that somebody is missed in a frame: after having been seen in the last one, and after not.
+#: Probabilities that a person is missed in a frame: after having been detected in the last one, and after not.
 _MISSED_VISIBLE, _MISSED_HIDDEN = 0.05, 0.75
 #: New people on a square meter of floor in a frame.
 _APPEARING = 0.02
@@ -110,7 +110,7 @@ def match_likeliest(
 
     A person is where they are predicted with a normal error on the floor, has the size they had, is missed with a
     probability that depends on whether the last frame showed them, and people appear anywhere alike (Bar-Shalom and
-    Li, Multitarget-Multisensor Tracking, 1995: the negative log-likelihood ratio of a pair). So the track of somebody
+    Li, Multitarget-Multisensor Tracking, 1995: the negative log-likelihood ratio of a pair). So the track of a person
     who has been hidden, whose place is hardly known, does not take the detection of who stands in front, and takes
     its own when it comes.
 

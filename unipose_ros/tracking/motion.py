@@ -14,7 +14,7 @@ FloatArray = NDArray[np.float64]
 
 #: Meters: standard deviation of where a body is measured, the median over its joints.
 _BODY_STD = 0.04
-#: Meters a second: standard deviation of the speed of somebody of whom nothing is known.
+#: Meters a second: standard deviation of the speed of a new track.
 _SPEED_STD = 0.8
 #: m^2/s^3: power of the accelerations of people who are seen, and of those who are not and may have turned.
 _SEEN_POWER, _UNSEEN_POWER = 1.0, 2.0
@@ -50,7 +50,7 @@ class Motion:
         return replace(self, velocities=self.velocities @ rotation.T, offsets=self.offsets @ rotation.T)
 
     def predicted(self, dt: float, coasting: NDArray[np.bool_], decay: float) -> tuple[Motion, FloatArray]:
-        """The motion after a time, and by how many meters (T, 3) everybody has moved.
+        """The motion after a time, and by how many meters (T, 3) each person has moved.
 
         White noise acceleration (Bar-Shalom and Li, Estimation and Tracking, 1993, section 6.2). The velocity dies
         away with the time constant ``decay`` while a person is ``coasting``, (T,) not seen in the last frame either;

@@ -1,4 +1,4 @@
-"""The tracker: everybody goes on from where the last frames say they should be."""
+"""The tracker: predicts each person's motion, pairs predictions with detections, smooths joints."""
 
 from __future__ import annotations
 
@@ -80,16 +80,16 @@ class Tracker(Protocol):
         ...
 
     def configure(self, config: TrackerConfig) -> None:
-        """Use other settings from the next frame on; everybody keeps the id."""
+        """Use other settings from the next frame on; all people keep their ids."""
         ...
 
     def reset(self) -> None:
-        """Forget everybody. Ids given out so far stay used."""
+        """Drop all tracks. Ids given out so far stay used."""
         ...
 
 
 class NearestTracker:
-    """Predicts everybody, pairs predictions with detections by distance in 3D, smooths the pairs.
+    """Predicts all tracks, pairs predictions with detections by distance in 3D, smooths the pairs.
 
     What comes out of :meth:`update`, oldest track first:
 
@@ -106,7 +106,7 @@ class NearestTracker:
     Where the camera's pose is known, tracks stay where they are while the camera moves; in a frame
     without a pose it is taken to stand where it last was (``poses_missing``).
 
-    Everybody is forgotten, and counted in :attr:`counters`, when the stamp is not later than the
+    All tracks are dropped, and counted in :attr:`counters`, when the stamp is not later than the
     last one (``time_jumps``: a bag was restarted, or a frame came twice), when more than
     ``max_gap`` lies between two frames (``gaps``), and when the camera frame or the joint set
     changes (``frame_changes``, ``joint_set_changes``). Also counted: ``duplicates``, detections
@@ -134,13 +134,13 @@ class NearestTracker:
         return self._counters
 
     def reset(self) -> None:
-        """Forget everybody. Ids given out so far stay used."""
+        """Drop all tracks. Ids given out so far stay used."""
         self._tracks = None
         self._last = None
         self._pose = None
 
     def configure(self, config: TrackerConfig) -> None:
-        """Use other settings from the next frame on; everybody keeps the id, and the ids their seed."""
+        """Use other settings from the next frame on; all people keep their ids, and the ids their seed."""
         self._config = config
 
     def update(self, skeletons: Skeletons, camera_pose: NDArray[np.float64] | None = None) -> Skeletons:

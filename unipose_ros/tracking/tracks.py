@@ -1,4 +1,4 @@
-"""Everybody being followed, as a set of arrays, and the steps that change it."""
+"""All tracks, as a set of arrays, and the steps that change it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Tracks:
     """T people with J joints. Every attribute has one row per person.
 
     Attributes:
-        ids: (T,) names; empty for a detection that is nobody yet.
+        ids: (T,) names; empty for a detection without a track.
         positions: (T, J, 3) meters, smoothed or predicted; NaN where MISSING.
         confidences: (T, J) in [0, 1], fading while a joint is predicted.
         status: (T, J) of :class:`JointStatus`.
@@ -136,7 +136,7 @@ def body_sizes(people: Skeletons) -> NDArray[np.float64]:
 
 
 def as_camera_moved(tracks: Tracks, motion: NDArray[np.float64]) -> Tracks:
-    """Everybody in the camera's frame after it moved: tracks belong to the ground, not to the camera.
+    """All tracks in the camera's frame after it moved: tracks belong to the ground, not to the camera.
 
     Args:
         motion: (4, 4) rigid transform, the camera's frame before -> its frame now, meters.
@@ -151,7 +151,7 @@ def as_camera_moved(tracks: Tracks, motion: NDArray[np.float64]) -> Tracks:
 
 
 def predict(tracks: Tracks, dt_ns: int, coasting: NDArray[np.bool_], config: TrackerConfig) -> Tracks:
-    """Where everybody is ``dt_ns`` later if nobody looks: positions move on, certainty goes.
+    """All tracks ``dt_ns`` later without a measurement: positions move on, certainty goes.
 
     The body moves as a whole, slower and slower while a person is ``coasting``, (T,) not seen in the last frame
     either; joints are not moved against it.

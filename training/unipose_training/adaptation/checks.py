@@ -1,6 +1,6 @@
 """What is looked at before anything is trained; a recording that fails is refused with the reason and the remedy.
 
-``no_people``: next to nobody can be lifted. ``coverage``: people in one pose at one place. ``sides``: left and right of
+``no_people``: hardly anyone can be lifted. ``coverage``: people in one pose at one place. ``sides``: left and right of
 the 2D pseudo-labels are exchanged. ``intrinsics``: people would be giants or dwarfs, so the focal length, or the depth
 with it, is wrong. ``registration``: the depth under keypoints of the trunk is mostly not the person's.
 """
@@ -156,7 +156,7 @@ def pose_spread(joints: FloatArray) -> float:
 def _facing_sides(keypoints: FloatArray) -> tuple[int, float]:
     """How many face the camera, and which fraction has the left shoulder on the right.
 
-    Whoever shows a nose between the eyes faces the camera; which eye is which is of the same network, so the order of
+    With the nose between the eyes a person faces the camera; which eye is which is of the same network, so the order of
     the eyes is not asked, only that of the shoulders.
     """
     confident = keypoints[:, [_NOSE, *_EYES, *_SHOULDERS], 2] >= _FACE

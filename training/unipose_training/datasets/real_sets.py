@@ -48,7 +48,7 @@ _COLOR_SHRINK = 2
 #: Kinect v2's depth camera as its drivers assume.
 _KINECT2_DEPTH_CAMERA = Camera(fx=365.5, fy=365.5, cx=254.9, cy=205.4, width=512, height=424)
 #: A mask that says only where people are has this value.
-_SOMEBODY = 255
+_FOREGROUND = 255
 #: With fewer visible joints than this a person would not be evaluated (:mod:`unipose_training.evaluation.matching`).
 _MIN_VISIBLE = 3
 
@@ -102,8 +102,8 @@ class RealClip(IndexedClip):
     def seen_by(self, color: bool, depth: bool = True) -> RealClip:
         """The same frames as an estimator gets them.
 
-        Depth that is registered on another camera is interpolated, and what only one of them sees is lost: whoever
-        needs no color is given the depth camera's own image.
+        Depth that is registered on another camera is interpolated, and what only one of them sees is lost:
+        estimators without color are given the depth camera's own image.
 
         Args:
             color: whether the estimator looks at color.
@@ -207,7 +207,7 @@ def load_human4d(file: Path, stamp_ns: int, on_color: bool) -> RealFrame:
 
 def _visible(camera: Camera, depth: NDArray[np.float32], joints: NDArray[np.float64]) -> NDArray[np.bool_]:
     """(N, J) joints that the camera sees. Of a person of whom depth shows next to nothing all joints in the image
-    count as such: whoever the motion capture system says is there is to be found."""
+    count as such: a person in the motion capture is to be found."""
     seen = seen_in_depth(camera, depth, joints)
     enough = seen.sum(axis=1, keepdims=True) >= _MIN_VISIBLE
     return np.asarray(np.where(enough, seen, in_image(camera, joints)), np.bool_)
@@ -284,7 +284,7 @@ def load_uva(file: Path, stamp_ns: int, on_color: bool) -> RealFrame:
     frame = _registered(file, _beside(file, ".jpg"), UVA_CAMERA, stamp_ns)
     if not _beside(file, "_mask.jpg").exists():
         return RealFrame(frame, people=1)
-    mask = np.where(read_mask(_beside(file, "_mask.jpg")) > _SOMEBODY // 2, 1, 0).astype(np.uint8)
+    mask = np.where(read_mask(_beside(file, "_mask.jpg")) > _FOREGROUND // 2, 1, 0).astype(np.uint8)
     _check_size(_beside(file, "_mask.jpg"), mask, UVA_CAMERA)
     return RealFrame(frame, mask=mask if mask.any() else None, people=1)
 

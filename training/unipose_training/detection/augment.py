@@ -16,7 +16,7 @@ from unipose_training.detection.scenes import Scene
 FloatArray = NDArray[np.float32]
 #: COCO-17 keypoints of shoulders and hips.
 _TRUNK = [5, 6, 11, 12]
-#: Whoever has fewer keypoints in the window is neither person nor scenery there: a face alone has five.
+#: A person with fewer keypoints in the window is neither person nor scenery there: a face alone has five.
 _LEAST_KEYPOINTS = 6
 
 

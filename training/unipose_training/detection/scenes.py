@@ -58,8 +58,8 @@ def label_scene(
 ) -> Scene:
     """A frame with depth, and what a 2D network detected in its color.
 
-    People are those that ``config`` believes and that have depth under them. Whoever the network
-    was less sure of is ignored: to train that there is no person would be wrong as often as right.
+    People are those that ``config`` accepts and that have depth under them. Less certain detections
+    are ignored regions: as negatives they would be wrong as often as right.
 
     Raises:
         ValueError: the frame has no depth.

@@ -34,7 +34,7 @@ from unipose_training.synthetic.stream.settings import StreamSettings
 FloatArray = NDArray[np.float64]
 
 #: A pose whose joints are farther than this from all people's on average is no person's, in meters.
-_NOBODY = 0.8
+_NO_PERSON = 0.8
 #: Without a background, readings end so far behind the farthest person, in meters.
 _BEYOND = (0.2, 1.2)
 #: Part of the image that a cut leaves on each side.
@@ -160,7 +160,7 @@ def label_poses(
     enough = seen.sum(axis=1) >= MIN_VISIBLE_JOINTS
     nearest = apart.min(axis=1, initial=np.inf)
     is_person = np.asarray((apart[:, enough] < MATCH_GATE).any(axis=1))
-    return is_person, is_person | (nearest > _NOBODY)
+    return is_person, is_person | (nearest > _NO_PERSON)
 
 
 def fit_verifier(poses: Poses, names: tuple[str, ...] = POSE_FEATURES) -> PoseVerifier:

@@ -1,7 +1,7 @@
 """Filtering of pseudo-labels: rules that need no label, and the weights that follow.
 
-The rules and their limits are ours. They say how good the answers are; by default they change no
-weight, for whoever is hard to evaluate is then never learned: with a fifth of the weight for answers that
+The rules and their limits are ours. They say how good the pseudo-labels are; by default they change no
+weight, for hard people would then never be learned: with a fifth of the weight for pseudo-labels that
 break a rule a student was 166 mm off where all alike gave 144, and with joints weighted by their scales 176
 (1,200 steps of size ``nano``, validation clips).
 """

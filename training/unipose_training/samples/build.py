@@ -28,7 +28,7 @@ from unipose_training.samples.rows import FoundPeople, Row, SampleSettings, find
 from unipose_training.samples.store import GROUND_TRUTH, Arrays, SampleStore, StoredClip, StoreWriter, stacked
 from unipose_training.synthetic.dataset import use_few_threads
 
-#: Whoever moved less than this since the last frame is the same person, meters between joints on average.
+#: A person who moved less than this since the last frame is the same, meters between joints on average.
 _SAME = 0.5
 
 #: The people that a 2D network detected in a frame of a clip; ``None`` where it did not look.

@@ -113,7 +113,7 @@ def find_rows(
     Args:
         raw: with depth, as the camera's lens shows it.
         keypoints: COCO-17 people of the frame.
-        ground_truth: ITOP-15; a person gets that of whoever is nearest, within half a meter.
+        ground_truth: ITOP-15; a person gets that of the nearest one, within half a meter.
     """
     camera = raw.camera
     chosen = select_people(keypoints, camera.width, camera.height, settings.detection)

@@ -63,7 +63,7 @@ class OrdinalPrediction(NamedTuple):
 class WspTask(Task):
     """The color network and its two terms.
 
-    Depth is learned as a map: at a labeled keypoint it says how far that joint is, whoever's it is,
+    Depth is learned as a map: at a labeled keypoint it says how far that joint is, of whichever person,
     so that several people in a window can be ordered. Votes are counted from the same map later.
     """
 

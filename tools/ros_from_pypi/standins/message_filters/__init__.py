@@ -36,7 +36,7 @@ class SimpleFilter:
         return connection
 
     def signalMessage(self, *msg: Any) -> None:
-        """Hand an output to everybody connected."""
+        """Hand an output to all connected callbacks."""
         for callback, args in list(self.callbacks.values()):
             callback(*msg, *args)
 

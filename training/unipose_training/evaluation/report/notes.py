@@ -34,7 +34,7 @@ def _about_ground_truth(results: Results, accuracy: Accuracy) -> list[str]:
     people = accuracy.people
     found = [
         f"Mean errors are over the {percent(accuracy.overall.found)} of true joints for which there is a prediction; "
-        "PCK and mAP count the others as wrong, whoever was not found included.",
+        "PCK and mAP count the others as wrong, people who were not found included.",
         f"A prediction belongs to a true person when their joints are within {100 * MATCH_GATE:.0f} cm on average, so "
         "no larger mean error of a person can occur: it appears as a person missed and one invented.",
         "The ground truth is taken as it stands in the recording. Occluded joints count like visible ones, unless a "

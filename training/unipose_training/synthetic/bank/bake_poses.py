@@ -47,7 +47,7 @@ def with_families(bank: BodyBank, counts: Mapping[str, int], model: int, seed: i
         for number, (family, count) in enumerate(counts.items())
         if count
     ]
-    # Short clips: whoever divides a bank by clips divides every family.
+    # Short clips: a division by clips divides every family.
     families = [family for family, count in counts.items() if count]
     pieces = [(family, piece) for family, turns in zip(families, drawn, strict=True) for piece in _pieces(turns)]
     names = [f"{PREFIX}{family}" for family, _ in pieces]

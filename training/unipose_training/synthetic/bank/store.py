@@ -76,7 +76,7 @@ def _pack(bank: BodyBank) -> Arrays:
 
 
 def _pack_bodies(bank: BodyBank) -> Arrays:
-    """Shared meshes where they are all people's; whoever was picked from a crowd has a mesh of their own."""
+    """Shared meshes where they are all people's; a person picked from a crowd has a mesh of their own."""
     whole = bank.crowd is not None and len(bank.crowd.materials) == len(bank.people)
     return pack_crowd(bank.crowd) if whole and bank.crowd is not None else _pack_people(bank.people)
 

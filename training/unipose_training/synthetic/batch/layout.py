@@ -88,54 +88,52 @@ def facing(rng: Rng) -> float:
     return float(rng.normal(0, 0.8)) if rng.random() < 0.45 else float(rng.uniform(-np.pi, np.pi))
 
 
-def _somebody(rng: Rng, ask: Ask, distance: float, wide: float = 0.95, mix: Mapping[str, float] = MIX) -> Slot:
+def _person(rng: Rng, ask: Ask, distance: float, wide: float = 0.95, mix: Mapping[str, float] = MIX) -> Slot:
     return Slot(ask.frame, distance, ask.half_view * float(rng.uniform(-wide, wide)), facing(rng), mix)
 
 
 def _open(rng: Rng, ask: Ask) -> list[Slot]:
-    return [_somebody(rng, ask, ask.range.draw(rng)) for _ in range(int(rng.integers(1, ask.people + 1)))]
+    return [_person(rng, ask, ask.range.draw(rng)) for _ in range(int(rng.integers(1, ask.people + 1)))]
 
 
 def _floor(rng: Rng, ask: Ask) -> list[Slot]:
     count = int(rng.integers(1, min(ask.people, 2) + 1))
     near = Range(max(ask.range.nearest, 1.2), max(min(ask.range.farthest, 4.2), 1.3))
-    return [_somebody(rng, ask, near.draw(rng), 0.7, ON_FLOOR) for _ in range(count)]
+    return [_person(rng, ask, near.draw(rng), 0.7, ON_FLOOR) for _ in range(count)]
 
 
 def _active(rng: Rng, ask: Ask) -> list[Slot]:
     near = Range(max(ask.range.nearest, 1.2), max(min(ask.range.farthest, 4.5), 1.3))
-    return [
-        _somebody(rng, ask, near.draw(rng), 0.7, ACTIVE) for _ in range(int(rng.integers(1, min(ask.people, 3) + 1)))
-    ]
+    return [_person(rng, ask, near.draw(rng), 0.7, ACTIVE) for _ in range(int(rng.integers(1, min(ask.people, 3) + 1)))]
 
 
 def _close(rng: Rng, ask: Ask) -> list[Slot]:
     """Heads and shoulders."""
-    first = _somebody(rng, ask, float(rng.uniform(0.6, 1.1)), 0.6, NEAR)
+    first = _person(rng, ask, float(rng.uniform(0.6, 1.1)), 0.6, NEAR)
     if rng.random() < 0.7:
         first.facing = float(rng.normal(0, 0.6))
     if ask.people > 1 and rng.random() < 0.2:
-        return [first, _somebody(rng, ask, float(rng.uniform(1.2, 3.0)))]
+        return [first, _person(rng, ask, float(rng.uniform(1.2, 3.0)))]
     return [first]
 
 
 def _border(rng: Rng, ask: Ask) -> list[Slot]:
     """The camera is turned so far that the first person is cut; see :func:`aim`."""
-    first = _somebody(rng, ask, float(rng.uniform(0.8, 3.5)), 0.1)
+    first = _person(rng, ask, float(rng.uniform(0.8, 3.5)), 0.1)
     if ask.people > 1 and rng.random() < 0.3:
-        return [first, _somebody(rng, ask, ask.range.draw(rng))]
+        return [first, _person(rng, ask, ask.range.draw(rng))]
     return [first]
 
 
 def _wall(rng: Rng, ask: Ask) -> list[Slot]:
     near = Range(max(ask.range.nearest, 1.0), max(min(ask.range.farthest, 4.0), 1.1))
-    return [_somebody(rng, ask, near.draw(rng), 0.6) for _ in range(1 + int(ask.people > 1 and rng.random() < 0.25))]
+    return [_person(rng, ask, near.draw(rng), 0.6) for _ in range(1 + int(ask.people > 1 and rng.random() < 0.25))]
 
 
 def _touching(rng: Rng, ask: Ask) -> list[Slot]:
     """Two or three people in a group, and now and then another person."""
     distance = float(rng.uniform(max(ask.range.nearest, 1.2), max(min(ask.range.farthest, 4.0), 1.3)))
-    first = _somebody(rng, ask, distance, 0.5, UPRIGHT)
+    first = _person(rng, ask, distance, 0.5, UPRIGHT)
     relation = ("beside", "embrace", "behind")[int(rng.choice(3, p=[0.45, 0.2, 0.35]))]
     group = [first]
     if relation == "embrace":
@@ -150,7 +148,7 @@ def _touching(rng: Rng, ask: Ask) -> list[Slot]:
         if relation == "beside":
             first.pairs = BESIDE
     if len(group) < ask.people and rng.random() < 0.25:
-        group.append(_somebody(rng, ask, ask.range.draw(rng)))
+        group.append(_person(rng, ask, ask.range.draw(rng)))
     return group
 
 

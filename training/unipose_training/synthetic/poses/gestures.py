@@ -296,7 +296,7 @@ PAIRS: tuple[tuple[str, str, float], ...] = (
     ("pocket", "hanging", 0.01), ("waving", "hanging", 0.04), ("working", "working", 0.05), ("hanging", "hanging",
     0.05),
 )  # fmt: skip
-#: The same for whoever sits, kneels, crouches or bends.
+#: The same for people who sit, kneel, crouches or bends.
 LOW_PAIRS: tuple[tuple[str, str, float], ...] = (
     *PAIRS,
     ("knee", "knee", 0.15),

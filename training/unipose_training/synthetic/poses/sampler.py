@@ -26,7 +26,7 @@ MIX: Mapping[str, float] = {
     "half_kneeling": 0.03, "kneeling": 0.03, "crouching": 0.05, "bending": 0.06, "seated": 0.10, "perched": 0.02,
     "floor_sitting": 0.06, "lying": 0.05, "reclining": 0.02, "anyhow": 0.06,
 }  # fmt: skip
-#: Degrees of jitter (standard deviation) of thighs, shins, trunk and head; of whoever rests on the floor a quarter.
+#: Degrees of jitter (standard deviation) of thighs, shins, trunk and head; of people who rest on the floor a quarter.
 _JITTER = {"UpLeg": 3.5, "Leg": 3.5, "trunk": 3.0, "head": 5.0}
 _BONE = {name: number for number, name in enumerate(BONES)}
 _UPPER = [

@@ -1,4 +1,4 @@
-"""Bodies laid to rest on the floor by their weight: whoever sits, kneels or lies tips until it holds."""
+"""Bodies laid to rest on the floor by their weight: a body that sits, kneels or lies tips until it holds."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ def _spread_first(points: Tensor, person: Tensor, people: int, config: PointClou
         latest = distance.argmax(dim=1)
         chosen.append(latest)
     order = torch.stack(chosen, dim=1)
-    # Whoever has fewer points than centers has all of them chosen before any comes a second time.
+    # A cloud with fewer points than centers has all of them chosen before any comes a second time.
     rank = config.centers + numbers.expand(people, -1).clone()
     for place in range(config.centers - 1, -1, -1):
         rank[rows, order[:, place]] = place

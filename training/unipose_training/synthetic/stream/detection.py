@@ -30,8 +30,8 @@ _COCO = [COCO23.index(name) for name in COCO17.joints]
 _TRUNK = [ITOP15.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
 #: Meters from the trunk's visible surface, whose distance the detector is to say, to its joints.
 _TRUNK_DEPTH = float(body.SURFACE_OFFSETS[[*body.SHOULDERS, *body.HIPS]].mean())
-#: Of a person who is to be found at least so many pixels of the rendered image and joints are visible; whoever shows
-#: less, but anything, is neither to be found nor to be denied.
+#: Of a person who is to be found at least so many pixels of the rendered image and joints are visible; who shows less,
+#: but anything, is neither to be found nor to be denied.
 _LEAST_PIXELS, _LEAST_JOINTS = 60, 4
 #: Parts of seeds: training and validation.
 _TRAINING, _VALIDATION = 13, 14

@@ -139,5 +139,5 @@ class RenderedClip:
 
 
 def without_color(rendered: RenderedFrame) -> RgbdFrame:
-    """The frame for whoever looks at depth alone."""
+    """The frame for estimators of depth alone."""
     return replace(rendered.frame, color=None)

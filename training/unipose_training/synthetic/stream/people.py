@@ -32,7 +32,7 @@ _BONES = torch.tensor([(bone.parent, bone.child) for bone in ITOP15.bones])
 _LENGTHS = torch.tensor([bone.length for bone in ITOP15.bones])
 #: People with fewer visible joints are thinned out; see :attr:`StreamSettings.occluded`.
 _PLAIN_JOINTS = 8
-#: Meters; whoever is shorter counts as a child.
+#: Meters; a shorter person counts as a child.
 _CHILD = 1.45
 #: A chunk for which so many rounds of rendering give too few people is given up.
 _MOST_ROUNDS = 40
@@ -107,7 +107,7 @@ class PeopleMaker:
         depth = scenes.measured(settings.sensors, torch.Generator(device).manual_seed(seed % 2**62))
         frames, cameras = scenes.batch.people.frames[chosen], scenes.batch.cameras
         joints = scenes.labels.itop15[chosen]
-        # Whoever is not learned from is still there for the detector to take for another person.
+        # A person who is not trained on may still be there for the detector to take for another person.
         keypoints = keypoints_of(scenes, rng, settings)[chosen.cpu().numpy()]
         pixels = cameras.project(joints, frames).masked_fill(joints[..., 2:] <= 0.05, torch.nan)
         trunk = joints[:, _TRUNK, 2].median(dim=1).values
