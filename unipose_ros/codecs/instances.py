@@ -85,8 +85,10 @@ def is_own(points: NDArray[np.floating], own: RoughBody, others: Sequence[RoughB
     chosen = points[first]
     mine = own.distances(chosen)
     kept = np.ones(len(chosen), np.bool_)
+    # Most points are within the person's own skin: those are nobody else's.
+    doubtful = np.flatnonzero(mine >= _SKIN)
     for other in others:
-        kept &= (mine < _SKIN) | (other.distances(chosen) > mine - _NEARER)
+        kept[doubtful] &= other.distances(chosen[doubtful]) > mine[doubtful] - _NEARER
     return np.asarray(kept[cell])
 
 
@@ -116,14 +118,23 @@ def own_points(joints: FloatArray) -> list[OwnPoints | None]:
 
 def to_segments(points: NDArray[np.floating], ends: NDArray[np.floating]) -> FloatArray:
     """(K, 3) points and (B, 2, 3) ends of segments -> (K, B) meters to each."""
-    start, along = ends[:, 0].astype(np.float64), np.diff(ends, axis=1)[:, 0].astype(np.float64)
-    # From one of the ends on, so that the squares below are small and what is left of their differences exact.
-    origin = start[0] if len(start) else np.zeros(3)
-    offset, start = points.astype(np.float64) - origin, start - origin
-    length = np.maximum((along**2).sum(axis=-1), 1e-9)
+    if not len(ends):
+        return np.zeros((len(points), 0))
+    # From one of the ends on, so that single precision is exact to a few micrometers, a body's length away.
+    origin = ends[0, 0]
+    offset, start = (points - origin).astype(np.float32), (ends[:, 0] - origin).astype(np.float32)
+    along = (ends[:, 1] - ends[:, 0]).astype(np.float32)
+    own_length = (along * along).sum(axis=-1)
     # |p - s - t a|^2 multiplied out: all products of points and segments are those of two matrices.
-    ahead = offset @ along.T - (start * along).sum(axis=-1)
-    squared = (offset**2).sum(axis=-1)[:, None] - 2 * (offset @ start.T) + (start**2).sum(axis=-1)
-    part = np.clip(ahead / length, 0, 1)
-    squared += part * (part * (along**2).sum(axis=-1) - 2 * ahead)
-    return np.asarray(np.sqrt(np.maximum(squared, 0, out=squared), out=squared))
+    ahead = offset @ along.T
+    ahead -= (start * along).sum(axis=-1)
+    squared = offset @ (-2 * start.T)
+    squared += (offset * offset).sum(axis=-1)[:, None]
+    squared += (start * start).sum(axis=-1)
+    part = ahead / np.maximum(own_length, np.float32(1e-9))
+    np.clip(part, 0, 1, out=part)
+    ahead *= -2
+    ahead += part * own_length
+    ahead *= part
+    squared += ahead
+    return np.asarray(np.sqrt(np.maximum(squared, 0, out=squared), out=squared), np.float64)

@@ -6,15 +6,11 @@ pays; what is found counts in the first frame after it.
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
 from typing import Protocol
 
+from unipose_ros.detection.background import BackgroundTask
 from unipose_ros.detection.proposals import PersonDetector, Proposals
 from unipose_ros.frame import RgbdFrame
-
-_log = logging.getLogger(__name__)
 
 #: Once in so many nanoseconds: a person once found is tracked from frame to frame.
 _EVERY_NS = 300_000_000
@@ -24,9 +20,6 @@ _EVERY_NS = 300_000_000
 _EVERY_FRAMES = 6
 #: The thread's work takes at most this fraction of the time.
 SHARE = 0.05
-#: What was found in a frame says nothing this long after it, in nanoseconds.
-_STALE_NS = 500_000_000
-
 #: All people in a frame, best first, and the fraction of its readings that lies on floors, walls and the like.
 Shapes = tuple[Proposals, float]
 
@@ -109,16 +102,8 @@ class SearchBesideFrames:
 
     def __init__(self, shapes: ShapeDetector, share: float = SHARE) -> None:
         self._shapes = shapes
-        self._share = share
-        self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
-        self._frame: RgbdFrame | None = None
-        self._found: tuple[int, Shapes] | None = None
+        self._task: BackgroundTask[Shapes] = BackgroundTask("unipose_shapes", share)
         self._stamp_ns: int | None = None
-        self._rests_until = 0.0
-        # What was begun under an older number is not handed out.
-        self._generation = 0
-        self._closed = False
 
     @property
     def runtime(self) -> str:
@@ -127,65 +112,21 @@ class SearchBesideFrames:
 
     def __call__(self, frame: RgbdFrame) -> Shapes | None:
         """What was found since the last frame; ``None`` in most of them. Never waits."""
-        with self._changed:
-            found, self._found = self._found, None
-            if self._is_time(frame):
-                self._frame, self._stamp_ns = frame, frame.stamp_ns
-                self._start()
-                self._changed.notify_all()
-        if found is None or not 0 <= frame.stamp_ns - found[0] < _STALE_NS:
-            return None
-        return found[1]
+        recent = self._stamp_ns is not None and 0 <= frame.stamp_ns - self._stamp_ns < _EVERY_NS
+        if frame.depth is not None and not recent and self._task.offer(frame, lambda: self._shapes.look(frame)):
+            self._stamp_ns = frame.stamp_ns
+        return self._task.take(frame)
 
     def wait(self, timeout: float) -> bool:
         """Wait until the frame in work is done; whether it is after ``timeout`` seconds."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._frame is None, timeout)
-
-    def _is_time(self, frame: RgbdFrame) -> bool:
-        recent = self._stamp_ns is not None and 0 <= frame.stamp_ns - self._stamp_ns < _EVERY_NS
-        resting = self._frame is not None or time.monotonic() < self._rests_until
-        return frame.depth is not None and not (recent or resting or self._closed)
-
-    def _start(self) -> None:
-        if self._thread is None:
-            # A daemon, so that it never keeps the process from ending.
-            self._thread = threading.Thread(target=self._run, name="unipose_shapes", daemon=True)
-            self._thread.start()
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._frame is not None or self._closed)
-                frame, generation = self._frame, self._generation
-                if self._closed or frame is None:
-                    return
-            # The thread's own time, without what it waits for others: that is what it takes from the machine.
-            began = time.thread_time()
-            try:
-                found: Shapes | None = self._shapes.look(frame)
-            except Exception:  # the next frame deserves its chance, and a dead thread would go unnoticed
-                _log.exception("shapes could not be looked for in the frame of %d ns", frame.stamp_ns)
-                found = None
-            taken = time.thread_time() - began
-            with self._changed:
-                self._rests_until = time.monotonic() + taken * (1 / self._share - 1)
-                if found is not None and generation == self._generation:
-                    self._found = (frame.stamp_ns, found)
-                self._frame = None
-                self._changed.notify_all()
+        return self._task.wait(timeout)
 
     def reset(self) -> None:
         """Forget what was found, and look again as soon as the share of time allows it."""
-        with self._changed:
-            self._generation += 1
-            self._found, self._stamp_ns = None, None
+        self._task.reset()
+        self._stamp_ns = None
 
     def close(self) -> None:
         """End the thread and free the detector."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join(timeout=2.0)
+        self._task.close()
         self._shapes.close()

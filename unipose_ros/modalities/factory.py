@@ -87,7 +87,15 @@ def build_topdown(name: str, config: EstimatorConfig, components: Components) ->
     occluded = OccludedPersonDetector(network) if second_look else None
     cache = ProposalCache(detector, config.detection)
     return TopDownEstimator(
-        name, config.needs_of(name), trained, codec, cache, config.detection, verifier=verifier, occluded=occluded
+        name,
+        config.needs_of(name),
+        trained,
+        codec,
+        cache,
+        config.detection,
+        verifier=verifier,
+        occluded=occluded,
+        live=components.live,
     )
 
 

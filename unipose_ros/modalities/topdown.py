@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol
@@ -16,6 +17,7 @@ from unipose_ros.codecs.base import CropCodec, Sample, card_joint_set, card_temp
 from unipose_ros.codecs.instances import OwnPoints, own_points
 from unipose_ros.config import DetectionConfig
 from unipose_ros.detection import Proposals
+from unipose_ros.detection.background import BackgroundTask
 from unipose_ros.detection.occluded import OccludedPersonDetector
 from unipose_ros.detection.temporal import ProposalCache, boxes_around_joints, is_usable, squares_around
 from unipose_ros.detection.verification import Verifier
@@ -32,6 +34,8 @@ _FIRST_PASS = 0.2
 #: Who was found behind or beside another person, after that person was removed, must be this likely: what remains of a
 #: person who was not removed wholly resembles another one.
 _OCCLUDED_PROBABILITY = 0.7
+#: Beside live frames, looking for them takes at most this fraction of the time.
+_SHARE = 0.1
 
 
 class Fallback(Protocol):
@@ -83,6 +87,7 @@ class TopDownEstimator(Generic[Sample]):
         fallback: another way for some of them; ``None`` to let the network estimate all.
         verifier: which of those who were detected in depth alone are people; ``None`` for a network of color.
         occluded: people behind or beside others; ``None`` to do without.
+        live: frames come from a camera: those people are looked for beside the frames, in a thread.
 
     Raises:
         WeightsError: the network's record does not fit.
@@ -101,6 +106,7 @@ class TopDownEstimator(Generic[Sample]):
         fallback: Fallback | None = None,
         verifier: Verifier | None = None,
         occluded: OccludedPersonDetector | None = None,
+        live: bool = False,
     ) -> None:
         self._name = name
         self._images = images
@@ -113,11 +119,20 @@ class TopDownEstimator(Generic[Sample]):
         self._fallback = fallback
         self._verifier = verifier
         self._occluded = occluded
+        self._beside: BackgroundTask[Proposals] | None = None
+        if occluded is not None and live:
+            self._beside = BackgroundTask("unipose_occluded", _SHARE)
         self._joint_set = card_joint_set(trained.record)
         self._temperature = card_temperature(trained.record)
         self.last_keypoints: Keypoints2D | None = None
-        #: People who were proposed and left out, and joints that were no numbers.
-        self.counters: Counter[str] = Counter()
+        self._counters: Counter[str] = Counter()
+        self._counting = threading.Lock()
+
+    @property
+    def counters(self) -> Counter[str]:
+        """People who were proposed and left out, and joints that were no numbers."""
+        with self._counting:
+            return Counter(self._counters)
 
     def warm_up(self, frame: RgbdFrame) -> None:
         """Run the detector, and the network: on CUDA with every number of people that can come."""
@@ -161,9 +176,13 @@ class TopDownEstimator(Generic[Sample]):
         self._cache.reset()
         if self._occluded is not None:
             self._occluded.reset()
+        if self._beside is not None:
+            self._beside.reset()
 
     def close(self) -> None:
         """Let the networks go."""
+        if self._beside is not None:
+            self._beside.close()
         self._trained.close()
         self._cache.close()
 
@@ -197,14 +216,34 @@ class TopDownEstimator(Generic[Sample]):
 
         The points of all of them can then be told apart, so that all people are to be estimated once more.
         """
-        if self._occluded is None or not len(people) or people.joint_set != ITOP15 or not self._occluded.is_due(frame):
+        if self._occluded is None or not len(people) or people.joint_set != ITOP15:
             return None
         known = boxes_around_joints(frame.camera, people)
+        hidden = self._hidden(frame, known, clock)
+        return known.joined(hidden) if hidden is not None and len(hidden) else None
+
+    def _hidden(self, frame: RgbdFrame, known: Proposals, clock: StageClock) -> Proposals | None:
+        """People behind or beside known ones; ``None`` when they were not looked for, or nothing is known yet."""
+        assert self._occluded is not None
+        due = self._occluded.is_due(frame)
+        if self._beside is None:
+            return self._looked_behind(frame, known, clock) if due else None
+        if due:
+            self._beside.offer(frame, lambda: self._looked_behind(frame, known, StageClock()))
+        hidden = self._beside.take(frame)
+        if hidden is None:
+            return None
+        # Meanwhile the detector may have found them.
+        new = hidden.select(~hidden.overlaps_any(known)) if len(hidden) else hidden
+        return new.select(np.arange(len(new)) < max(self._config.max_people - len(known), 0))
+
+    def _looked_behind(self, frame: RgbdFrame, known: Proposals, clock: StageClock) -> Proposals:
+        """Those whom the detector finds where the known people's readings are removed, and who are likely people."""
+        assert self._occluded is not None
         with clock.stage("people"):
             remaining, found = self._occluded(frame, known)
-        room = max(self._config.max_people - len(people), 0)
-        hidden = self._refined(remaining, found.select(np.arange(len(found)) < room), _OCCLUDED_PROBABILITY, clock)
-        return known.joined(hidden) if len(hidden) else None
+        room = max(self._config.max_people - len(known), 0)
+        return self._refined(remaining, found.select(np.arange(len(found)) < room), _OCCLUDED_PROBABILITY, clock)
 
     def _refined(self, frame: RgbdFrame, people: Proposals, least: float, clock: StageClock) -> Proposals:
         """The likely ones, in boxes around the joints of a first pass.
@@ -301,4 +340,5 @@ class TopDownEstimator(Generic[Sample]):
 
     def _count(self, reason: str, number: int) -> None:
         if number:
-            self.counters[reason] += number
+            with self._counting:
+                self._counters[reason] += number

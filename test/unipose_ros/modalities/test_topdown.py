@@ -14,12 +14,14 @@ from tiny_networks import CAMERA, TINY, FixedDetector, box, standing, write_weig
 from unipose_ros.camera import project
 from unipose_ros.codecs.points import PointsCodec
 from unipose_ros.detection import DepthOf, DetectionConfig, Proposals
+from unipose_ros.detection.background import BackgroundTask
 from unipose_ros.detection.temporal import ProposalCache, boxes_around_joints
 from unipose_ros.detection.verification import PoseVerifier
 from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator, WeightsConfig
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.modalities.base import RequiredInputs
+from unipose_ros.modalities.topdown import TopDownEstimator
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.timing import StageClock
 
@@ -393,3 +395,45 @@ def test_a_detector_that_sees_one_of_two_who_overlap_does_not_drop_the_other(tin
         replace(boxes_around_joints(CAMERA, behind), joints=None)
     )
     assert len(cache.detect(standing(40, stamp_ns=frame.stamp_ns + 33_000_000))) == 2
+
+
+class _Behind:
+    """Finds one more person where the known ones are removed."""
+
+    def __init__(self) -> None:
+        self.looked = 0
+
+    def is_due(self, frame: RgbdFrame) -> bool:
+        return self.looked == 0
+
+    def __call__(self, frame: RgbdFrame, known: Proposals) -> tuple[RgbdFrame, Proposals]:
+        self.looked += 1
+        return frame, FixedDetector(box(110)).proposals.at_joints()
+
+    def reset(self) -> None:
+        pass
+
+
+def test_people_behind_others_are_found_within_a_frame_or_beside_it(tiny: Tiny) -> None:
+    frames = [standing(40, 110, stamp_ns=1_000_000_000 + number * 33_000_000) for number in range(3)]
+
+    def found(live: bool) -> list[Skeletons]:
+        machine = PoseEstimator(tiny("points"), person_detector=FixedDetector(box(40)))
+        modality = machine._modality
+        assert isinstance(modality, TopDownEstimator)
+        modality._occluded = _Behind()
+        modality._beside = BackgroundTask("test", 1.0) if live else None
+        results = []
+        for frame in frames:
+            results.append(machine.estimate(frame))
+            if modality._beside is not None:
+                assert modality._beside.wait(10)
+        machine.close()
+        return results
+
+    within, beside = found(live=False), found(live=True)
+    assert [len(people) for people in within] == [2, 2, 2]
+    # The frame that is being looked at does not wait; the next one knows.
+    assert [len(people) for people in beside] == [1, 2, 2]
+    across = [np.sort(people[1].positions[..., 0].mean(axis=1)) for people in (beside, within)]
+    np.testing.assert_allclose(across[0], across[1], atol=0.05)
