@@ -3,7 +3,7 @@
     unipose record-synthetic --out CLIPS --format shard --frames 4000
     python benchmarks/detector_noise.py CLIPS detections.npz
 
-Where MoveNet has looked at the clips already (``unipose crops CLIPS --keypoint-detector movenet --output SAMPLES``),
+Where the clips have MoveNet's labels already (``unipose crops CLIPS --keypoint-detector movenet --output SAMPLES``),
 ``--samples SAMPLES`` spares it a second look, and all frames are taken.
 
 Detections are kept in the file: recipe ``camerapose`` can learn from them, and rows of docs/methods/camerapose.md are
@@ -75,7 +75,7 @@ def detected(shard: Shard, detector: KeypointDetector, frames: int) -> Found:
 
 
 def stored(samples: SampleStore, clip: int | None) -> Found:
-    """The same of a clip that was looked at before; nothing of others."""
+    """The same of a clip that was processed before; nothing of others."""
     rows = np.flatnonzero(samples["clip"] == clip)
     frames = samples["frame"][rows]
     for number in np.unique(frames):
@@ -83,7 +83,7 @@ def stored(samples: SampleStore, clip: int | None) -> Found:
 
 
 def collect(folder: Path, look: Callable[[Path, Shard], Found]) -> dict[str, NDArray[Any]]:
-    """True and detected keypoints in the frames of all clips that are looked at."""
+    """True and detected keypoints in the frames of all clips that are processed."""
     rows: list[dict[str, Any]] = []
     for number, path in enumerate(tqdm(sorted(folder.rglob("*.npz")))):
         shard = ShardClip(path).load()

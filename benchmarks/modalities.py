@@ -3,7 +3,7 @@
     python benchmarks/modalities.py
     python benchmarks/modalities.py --bag my_recording --threads 2 --frames 200
 
-Every modality looks at the same frames, decoded before; people are found by what ``auto`` chooses. Where no
+Every modality uses the same frames, decoded before; people are found by what ``auto`` chooses. Where no
 weights are shipped, an untrained network of the robot's size takes their place: times do not depend on
 what a network has learned, but its joints are no good.
 """

@@ -50,7 +50,7 @@ class Found:
     """Orders by name, with meters by which the second is farther.
 
     Attributes:
-        people: looked at.
+        people: that were processed.
     """
 
     people: int = 0
@@ -184,7 +184,7 @@ def main() -> None:
     actions = parser.add_subparsers(dest="action", required=True)
     labels = actions.add_parser("labels")
     labels.add_argument("--clips", type=Path)
-    labels.add_argument("--every", type=int, default=2, help="of so many clips, one is looked at")
+    labels.add_argument("--every", type=int, default=2, help="of so many clips, one is processed")
     labels.add_argument("--samples", type=Path)
     network = actions.add_parser("network")
     network.add_argument("--samples", type=Path, required=True)

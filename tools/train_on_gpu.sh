@@ -3,8 +3,8 @@
 #
 #   tools/train_on_gpu.sh OUT [MINUTES] [BANK]
 #
-# OUT gets a folder for each network with weights, logs and checkpoints; the same command goes on with runs that were
-# broken off. MINUTES: for all of them (default 9). BANK: body bank (default: the shipped one).
+# OUT gets a folder for each network with weights, logs and checkpoints; the same command resumes runs that were
+# interrupted. MINUTES: for all of them (default 9). BANK: body bank (default: the shipped one).
 # Needs nothing but torch, numpy, lightning_fabric and what the package itself imports. Without a GPU, or with
 # SMOKE=1, a few steps of each run on the CPU show that all of it works.
 set -euo pipefail

@@ -35,7 +35,7 @@ class DetectionConfig:
             ``hybrid``: the network, and shapes that it overlooks, ``keypoints``: the 2D network on color,
             ``auto``: what suits the modality.
         detection_interval: people are detected in every n-th frame; between them their last places count.
-        max_people: no more people are looked at in one frame, best first.
+        max_people: no more people are processed in one frame, best first.
 
     Raises:
         ValueError: a value is out of range.
@@ -244,11 +244,11 @@ class EstimatorConfig:
 
     @property
     def needs(self) -> RequiredInputs:
-        """Images that the chosen modality looks at."""
+        """Images that the chosen modality uses."""
         return self.needs_of(self.modality)
 
     def needs_of(self, modality: str) -> RequiredInputs:
-        """Images that a modality looks at with these settings: the 2D network that finds people looks at color."""
+        """Images that a modality uses with these settings: the 2D network that finds people uses color."""
         needs = MODALITIES[modality].images
         return replace(needs, color=True) if self.detection.detector == "keypoints" else needs
 

@@ -251,7 +251,7 @@ class FrameDecoder:
             return camera, depth
         self.remarks["thin_depth"] = (
             f"depth: only about every {self._step}. pixel of every {self._step}. row has a reading, so the image is "
-            "looked at with so many fewer pixels; the driver's own depth resolution costs less"
+            "used with so many fewer pixels; the driver's own depth resolution costs less"
         )
         return coarser(camera, depth, self._step)
 

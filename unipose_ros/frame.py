@@ -86,7 +86,7 @@ class Skeletons:
     N people, J joints of ``joint_set``; N may be 0.
 
     Attributes:
-        stamp_ns, frame_id: those of the camera frame that was looked at.
+        stamp_ns, frame_id: those of the camera frame that was processed.
         modality: which input the joints were found in (``lookup``, ``points``, ...).
         positions: (N, J, 3) float32 meters; a MISSING joint is NaN, never 0.
         confidences: (N, J) float32 in [0, 1]; 0 for a MISSING joint.
@@ -202,7 +202,7 @@ class Skeletons:
 
     @classmethod
     def empty(cls, stamp_ns: int, frame_id: str, modality: str, joint_set: JointSet = ITOP15) -> Skeletons:
-        """There is no person: what is published so that listeners know the frame was looked at."""
+        """There is no person: what is published so that listeners know the frame was processed."""
         joints = len(joint_set)
         return cls(
             stamp_ns=stamp_ns,

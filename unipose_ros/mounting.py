@@ -157,7 +157,7 @@ class MountingCheck:
         self._pause = self._wait = _CHECK_EVERY
 
     def due(self, people: Skeletons) -> int:
-        """Quarters by which this frame is to be turned and looked at once more; 0 for none.
+        """Quarters by which this frame is to be turned and processed once more; 0 for none.
 
         Args:
             people: found in the frame as it is.

@@ -58,7 +58,7 @@ class CropCodec(Protocol[Sample]):
     not fit with a ``WeightsError``.
 
     Attributes:
-        square_first_pass: whether the first pass looks at squares around the detector's boxes, which are often upright
+        square_first_pass: whether the first pass uses squares around the detector's boxes, which are often upright
             where a person sits or lies on the floor. Codecs whose crops are squares have no use for it.
     """
 

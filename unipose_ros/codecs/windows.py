@@ -118,7 +118,7 @@ def encode_color(frame: RgbdFrame, box: NDArray[np.floating], distance: float, c
         ValueError: the frame has no color, or the box is empty.
     """
     if frame.color is None:
-        raise ValueError("the frame has no color; the color network looks at nothing else")
+        raise ValueError("the frame has no color; the color network uses nothing else")
     low, high = np.asarray(box[:2], np.float64), np.asarray(box[2:], np.float64)
     camera = frame.camera
     # fx and fy need not be equal: the window is a square across the rays, not in pixels.
@@ -175,7 +175,7 @@ def encode_depth(
         ValueError: the frame has no depth, or box and distance give no window.
     """
     if frame.depth is None:
-        raise ValueError("the frame has no depth; the depth network looks at nothing else")
+        raise ValueError("the frame has no depth; the depth network uses nothing else")
     if not distance > 0:
         raise ValueError(f"distance = {distance}: a person is at a positive distance; drop the proposal")
     middle = (np.asarray(box[:2], np.float64) + box[2:]) / 2
@@ -207,7 +207,7 @@ _MIN_VALID_FRACTION = 0.002
 
 
 class DepthCodec:
-    """Windows for an :class:`~unipose_ros.networks.anchors.AnchorNetwork` that looks at depth.
+    """Windows for an :class:`~unipose_ros.networks.anchors.AnchorNetwork` that uses depth.
 
     Raises:
         WeightsError: the record lacks a size, or the network wants keypoints, too.
@@ -255,7 +255,7 @@ class ColorSample:
 
 
 class ColorCodec:
-    """Windows for an :class:`~unipose_ros.networks.anchors.AnchorNetwork` that looks at color.
+    """Windows for an :class:`~unipose_ros.networks.anchors.AnchorNetwork` that uses color.
 
     Distances are told by the context's lifter; without it by the detector, or by people's sizes.
 

@@ -32,7 +32,7 @@ _STEPS = (1, 2)
 _NEAR = 0.3
 #: Clusters of a smaller surface in square meters are noise.
 _SPECK = 0.02
-#: No more clusters are looked at, largest first.
+#: No more clusters are processed, largest first.
 _MOST_PARTS = 40
 
 
@@ -41,7 +41,7 @@ class ClusterConfig:
     """What of the clusters counts as a person.
 
     Attributes:
-        focal: focal length in pixels of the image that is looked at; larger is finer and slower.
+        focal: focal length in pixels of the image that is processed; larger is finer and slower.
         min_score: least score, in (0, 1).
         limits: sizes of people.
 

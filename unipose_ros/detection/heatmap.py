@@ -16,7 +16,7 @@ from unipose_ros.frame import RgbdFrame
 from unipose_ros.geometry.crop import Letterbox
 from unipose_ros.networks.detector_grid import HEAT, LOG_DISTANCE, LOG_MIDDLE, MULTIPLE, SIDES, STRIDE
 
-# A depth image as the person detector's network looks at it: any camera, one angular resolution.
+# A depth image as the person detector's network uses it: any camera, one angular resolution.
 #
 # Resizing to a fixed focal length is how the intrinsics enter: afterwards a pixel at a distance
 # is a length, whatever the camera. Lens distortion is left as it is; people do not need it undone
@@ -151,7 +151,7 @@ def read_maps(maps: FloatArray, focal: float, config: CenterNetConfig) -> Propos
     rows, columns = np.nonzero((heat >= _around(heat)) & (heat >= config.min_score))
     best = np.argsort(-heat[rows, columns], kind="stable")[: config.max_people]
     rows, columns = rows[best], columns[best]
-    # No more than 20 m: a wild answer must not overflow.
+    # No more than 20 m: an extreme output must not overflow.
     distances = np.exp(np.clip(maps[LOG_DISTANCE, rows, columns] + LOG_MIDDLE, -2, 3))
     centers = (np.stack([columns, rows], axis=1) + 0.5) * STRIDE - 0.5
     sides = np.maximum(maps[SIDES, rows, columns].T, 0.02) * (focal / distances)[:, None]

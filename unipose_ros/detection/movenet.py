@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 #: Long side of the network's image: the best trade of accuracy and time (docs/results/speed.md).
 LONG_SIDE = 384
 #: Where the network's coordinate 0 lies, in pixels of its image from the center of the first one.
-#: It would be -0.5 had it been trained on images resized like ours. Its answers to images and
+#: It would be -0.5 had it been trained on images resized like ours. Its predictions on images and
 #: their mirror images agree at -0.5 + 0.34 (spread of the mean 0.05): what remains of half a
 #: pixel, 0.5 - 0.5 * 256 / 640, when a 640 pixel image is shrunk to 256 by index, not by area.
 _ORIGIN = -0.2

@@ -101,7 +101,7 @@ class OnnxPoseConfig:
 def read_pose_config(path: Path, metadata: Mapping[str, str]) -> OnnxPoseConfig:
     """What is known of a keypoint network beside its shapes: from the YAML file beside it, else from its metadata.
 
-    Metadata that is not meant for this program, such as what YOLO's exporter writes, is not looked at.
+    Metadata that is not meant for this program, such as what YOLO's exporter writes, is not processed.
 
     Raises:
         BackendError: the YAML file cannot be read, or a field is unknown or out of range.

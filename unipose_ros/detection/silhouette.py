@@ -14,7 +14,7 @@ FloatArray = NDArray[np.float64]
 _CELL = 0.05
 #: A head stands out by so much, is so far from the next and so wide, in meters.
 _STANDS_OUT, _HEADS_APART, _HEAD_WIDTH = 0.12, 0.35, 0.10
-#: A person stands out by this many meters; the pixels beside a silhouette that are looked at.
+#: A person stands out by this many meters; the pixels beside a silhouette that are compared.
 _IN_FRONT, _BESIDE = 0.08, (1, 2)
 #: Less of the rectangle around a silhouette than this is filled by scattered readings only.
 _LEAST_FILLED = 0.12

@@ -54,7 +54,7 @@ class ProposalCache:
         return self._last
 
     def detect(self, frame: RgbdFrame) -> Proposals:
-        """Run the detector; those that count as people, best first, and no more than are to be looked at.
+        """Run the detector; those that count as people, best first, and no more than are to be processed.
 
         A person of the last frame who is overlooked by a detector without keypoints is looked for where
         they were.

@@ -31,7 +31,7 @@ _SUREST = 0.25
 _LEAST_SCORE, _LEAST_CONFIDENCE = 0.02, 1e-4
 #: A joint of a person lies behind a surface by no more than this, and before it by no more than noise, in meters.
 _DEEP, _BEFORE = 0.3, 0.05
-#: The surface around a joint is looked at at this distance in so many directions, and is the joint's own when it is
+#: The surface around a joint is sampled at this distance in so many directions, and is the joint's own when it is
 #: as deep, in meters.
 _AROUND, _DIRECTIONS, _LEVEL = 0.25, 8, 0.1
 #: Standard deviations of a bone beyond which it is just wrong.

@@ -101,7 +101,7 @@ def find_surfaces(
     Args:
         pixels: (N, J, 2) centers; NaN gives no surface.
         radii: (N, 2) radius along u and along v in pixels.
-        near, far: (N,) range of depths looked at, in meters.
+        near, far: (N,) range of depths processed, in meters.
         gap: meters.
     """
     samples = depth_at(depth, pixels[:, :, None] + radii[:, None, None] * _DISC)

@@ -26,7 +26,7 @@ from unipose_ros.lookup.solve import Choice, TrunkCues, solve
 
 FloatArray = NDArray[np.float64]
 
-#: (B,) ends and usual lengths of the bones looked at. Widths are left out: seen from the side,
+#: (B,) ends and usual lengths of the bones used. Widths are left out: seen from the side,
 #: both shoulders show the same surface.
 _STARTS = np.concatenate([body.LIMBS[:, 0], body.LIMBS[:, 1], body.SHOULDERS])
 _ENDS = np.concatenate([body.LIMBS[:, 1], body.LIMBS[:, 2], body.HIPS])

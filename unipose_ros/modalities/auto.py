@@ -25,10 +25,10 @@ class Auto:
     """Switches between modalities from frame to frame; the skeletons say which one was used.
 
     Args:
-        points: looks at depth; ``None`` where it cannot be had.
-        rgb: looks at color; ``None`` where it cannot be had or is not wanted.
+        points: uses depth; ``None`` where it cannot be had.
+        rgb: uses color; ``None`` where it cannot be had or is not wanted.
         absent: why one of them cannot be had.
-        rgbd: looks at both; ``None`` where it cannot be had.
+        rgbd: uses both; ``None`` where it cannot be had.
         without: what is done instead of ``rgbd``, and why.
 
     Raises:

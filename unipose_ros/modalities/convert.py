@@ -74,7 +74,7 @@ def to_skeletons(
     and MISSING only where the network gave no number.
 
     Args:
-        people: those who were looked at.
+        people: those who were processed.
         predictions: the same people in the same order.
         config: which 2D keypoints count as seen.
     """

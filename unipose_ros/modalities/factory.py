@@ -67,7 +67,7 @@ class Components:
 def build_topdown(name: str, config: EstimatorConfig, components: Components) -> Modality:
     """A network of its own: ``points``, ``depth``, and whatever else is registered with a codec.
 
-    People are detected in depth where it looks at depth, and poses found in depth alone are verified.
+    People are detected in depth where it uses depth, and poses found in depth alone are verified.
 
     Raises:
         WeightsError, BackendError: network or detector cannot be loaded.
@@ -176,7 +176,7 @@ def build_auto(name: str, config: EstimatorConfig, components: Components) -> Mo
     bodies = Bodies()
     points = None if no_points else _build_points(config, components)
     rgbd = None if no_rgbd else _fused(config, components, bodies)
-    # A person detector that was brought along looks at depth: color has its own.
+    # A person detector that was brought along uses depth: color has its own.
     by_color = Components(components.keypoint_detector, bodies=bodies)
     rgb = None if no_rgb else MODALITIES["rgb"].build("rgb", config, by_color)
     reasons = {"rgbd": no_rgbd, "points": no_points, "rgb": no_rgb}

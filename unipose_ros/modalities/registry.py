@@ -1,7 +1,7 @@
 """The modalities by name: what each is given, and what builds it. Builders are imported when they are asked for.
 
 A network of its own (:data:`~unipose_ros.networks.registry.NETWORKS` with images and codec) is a modality of the
-same name: people are detected, cropped, and looked at by the network. Others are put together from several parts.
+same name: people are detected, cropped, and processed by the network. Others are put together from several parts.
 """
 
 from __future__ import annotations

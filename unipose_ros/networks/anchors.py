@@ -286,11 +286,11 @@ def _joined(first: LocalAnchorVotes, second: LocalAnchorVotes) -> LocalAnchorVot
 
 
 def _head(config: AnchorNetworkConfig, outputs: int) -> nn.Sequential:
-    """One branch of A2J: convolutions, then one answer per anchor, joint and number."""
+    """One branch of A2J: convolutions, then one output per anchor, joint and number."""
     widths = [config.widths[-1], *[config.head_width] * config.head_layers]
     layers = [conv_bn_relu(a, b) for a, b in pairwise(widths)]
     last = nn.Conv2d(widths[-1], outputs, 3, padding=1)
-    # Small answers at first: every joint is then the middle of the window at the person's distance.
+    # Small outputs at first: every joint is then the middle of the window at the person's distance.
     for parameter in last.parameters():
         nn.init.normal_(parameter, std=1e-3)
     return nn.Sequential(*layers, last)

@@ -30,9 +30,9 @@ class PersonCenterNetConfig:
     """Sizes of a :class:`PersonCenterNet`.
 
     Attributes:
-        focal: focal length in pixels of the image it looks at.
+        focal: focal length in pixels of the image it uses.
         widths: channels at strides 2, 4, 8, 16 and 32.
-        head_width: channels of the maps that the answers are read from.
+        head_width: channels of the maps that the outputs are read from.
 
     Raises:
         ValueError: a size is not positive.

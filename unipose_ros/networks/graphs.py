@@ -22,7 +22,7 @@ from unipose_ros.networks.weights import Tensors, WeightsError
 from unipose_ros.resources import ResourceError, resource_path
 
 FOLDER, INDEX = ("weights", "graphs"), "index.json"
-#: Settings of a network that training alone looks at.
+#: Settings of a network that training alone uses.
 _TRAINING_ONLY = ("dropout",)
 #: Tensors of a weights file that no graph reads: how many batches batch normalization has seen.
 COUNTERS = "num_batches_tracked"

@@ -142,7 +142,7 @@ class PointNetwork(nn.Module):
         return result
 
     def _embed(self, points: Tensor) -> Tensor:
-        """(F, N, 3 + paint) -> (F, M, width): the largest answer to any neighbor, per channel."""
+        """(F, N, 3 + paint) -> (F, M, width): the largest response to any neighbor, per channel."""
         centers = points[:, : self.config.centers, :3]
         near = _gather(points, nearest_within(points[..., :3], centers, self.config.neighbors, self.config.radius))
         offsets = (near[..., :3] - centers[:, :, None]) / self.config.radius

@@ -311,7 +311,7 @@ class NodeConfig:
         "estimate only while an output has a subscriber; with tf.mode other than off a subscriber of /tf counts",
     )
     max_rate: float = parameter(
-        0.0, "at most so many frames a second are looked at, evenly over time; 0: all", low=0.0, high=1000.0
+        0.0, "at most so many frames a second are processed, evenly over time; 0: all", low=0.0, high=1000.0
     )
     input: InputConfig = field(default_factory=InputConfig)
     model: EstimatorConfig = field(default_factory=EstimatorConfig)

@@ -50,7 +50,7 @@ class Pipeline:
         config: gives the newest parameters; asked once a frame.
         now_ns: the node's clock.
         mounting: how the camera is mounted; upright when ``None``.
-        check: whether the mounting is true; not looked at when ``None``.
+        check: whether the mounting is true; not used when ``None``.
         lookup: the robot's transforms, for ``tf.target_frame`` and ``tf.fixed_frame``.
     """
 
@@ -178,7 +178,7 @@ class Pipeline:
             self._tracker.reset()
 
     def _remark(self, frame: RgbdFrame) -> None:
-        """Say what looks wrong with a frame; it is still looked at."""
+        """Say what looks wrong with a frame; it is still processed."""
         for name, value in self._decoder.figures.items():
             self._statistics.set(name, value)
         for reason, text in self._decoder.remarks.items():

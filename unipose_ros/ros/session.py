@@ -102,7 +102,7 @@ class Session:
         return made[0]
 
     def need(self, needs: RequiredInputs) -> None:
-        """Look at other images from their first frame on; until then the present ones are looked at."""
+        """Use other images from their first frame on; until then the present ones are used."""
         if self._next is not None:
             self._next.close()
             self._next = None

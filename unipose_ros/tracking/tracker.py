@@ -100,7 +100,7 @@ class NearestTracker:
     * OCCLUDED: not seen; all joints are predicted until ``occluded_max_age`` after the last sight.
       Who is seen again within ``max_age`` gets the same id.
 
-    Ages count frames that were looked at: a frame without the person is worth the time since the
+    Ages count frames that were processed: a frame without the person is worth the time since the
     frame before, but never more than a third of ``max_age``.
 
     Where the camera's pose is known, tracks stay where they are while the camera moves; in a frame
@@ -214,7 +214,7 @@ class NearestTracker:
 
 
 def _remembered(tracks: Tracks, now_ns: int, dt_ns: int, config: TrackerConfig) -> Tracks:
-    """Without those who have not been seen for too long in frames that were looked at."""
+    """Without those who have not been seen for too long in frames that were processed."""
     looked = min(dt_ns, round(config.max_age * NANOSECONDS / 3))
     unseen = np.where(tracks.seen_ns == now_ns, 0, tracks.unseen_ns + looked)
     # Who was hardly seen may never have been there.

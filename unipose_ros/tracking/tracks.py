@@ -39,7 +39,7 @@ class Tracks:
         scores: (T,) in [0, 1], fading while the person is predicted.
         hits: (T,) number of frames in which the person was seen.
         first_ns, seen_ns: (T,) stamps of the first and the latest of them.
-        unseen_ns: (T,) for how long frames were looked at since without the person; see ``max_age``.
+        unseen_ns: (T,) for how long frames were processed since without the person; see ``max_age``.
         missing_ns: (T, J) for how long the person was seen without this joint.
         side_trust: (T,) seconds for which measurements have confirmed which side is left, at most ``side_hold``.
     """

@@ -1,4 +1,4 @@
-"""What is looked at before anything is trained; a recording that fails is refused with the reason and the remedy.
+"""What is checked before training; a recording that fails is refused with the reason and the remedy.
 
 ``no_people``: hardly anyone can be lifted. ``coverage``: people in one pose at one place. ``sides``: left and right of
 the 2D pseudo-labels are exchanged. ``intrinsics``: people would be giants or dwarfs, so the focal length, or the depth
@@ -77,7 +77,7 @@ def check_data(store: SampleStore | None, frames: int, frames_with_people: int) 
 
     Args:
         store: its people; ``None`` where there is none.
-        frames, frames_with_people: that were looked at, and that show at least one person.
+        frames, frames_with_people: that were processed, and that show at least one person.
     """
     nan = float("nan")
     fraction = frames_with_people / frames if frames else 0.0

@@ -3,7 +3,7 @@
 A recording is divided by time: the first part is labeled by a 2D network, fused with depth into 3D pseudo-labels, and
 trained on beside rendered source people; the end of it judges. Weights are accepted only if they are healthier there
 and no worse on source data. Writes ``report.html`` and one folder for each stage to the output folder. A command that
-was stopped goes on when it is repeated. Exit status: 0 accepted, 3 refused by the gate, 4 the recording is refused.
+was stopped resumes when it is repeated. Exit status: 0 accepted, 3 refused by the gate, 4 the recording is refused.
 """
 
 from __future__ import annotations

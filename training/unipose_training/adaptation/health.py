@@ -59,7 +59,7 @@ class Health:
     Attributes:
         figures: of :data:`FIGURES`.
         people: that were predicted.
-        frames: that were looked at.
+        frames: that were processed.
     """
 
     figures: Mapping[str, float]

@@ -34,7 +34,7 @@ class LabelQuality:
     """Of the 2D pseudo-labels of a part of a recording.
 
     Attributes:
-        frames: that were looked at.
+        frames: that were processed.
         frames_with_people: in which at least one person can be lifted.
         people: rows, people times frames.
         dropped: people that could not be lifted.

@@ -1,7 +1,7 @@
 """Stages of a long computation as folders: complete or absent, and made again only when what they depend on changes.
 
 A stage is worked at in ``.NAME.partial`` and renamed to ``NAME`` at its end, with a manifest of its inputs, its result
-and the checksums of its files. A run that was killed finds the partial folder and goes on in it; a partial folder of
+and the checksums of its files. A run that was killed finds the partial folder and resumes in it; a partial folder of
 other inputs is removed first.
 """
 

@@ -70,7 +70,7 @@ def registered_color(image: NDArray[np.uint8], pixels: NDArray[np.floating]) -> 
     Returns:
         (h, w, 3), black where the color camera does not look.
     """
-    smooth = cv2.blur(image, (_FINER, _FINER))  # or two pixels of three would not be looked at
+    smooth = cv2.blur(image, (_FINER, _FINER))  # or two pixels of three would not be used
     pixel_map = np.nan_to_num(pixels, nan=-1e4).astype(np.float32)
     return np.asarray(cv2.remap(smooth, pixel_map[..., 0], pixel_map[..., 1], cv2.INTER_LINEAR), np.uint8)
 

@@ -2,7 +2,7 @@
 
 ===================  =====================================================================
 ``about``            JSON: version, clip, teacher (name, settings, weights_sha256), losses
-``stamps_ns``        (F,) int64, of the frames that were looked at
+``stamps_ns``        (F,) int64, of the frames that were processed
 ``people_starts``    (F + 1,) int64: people of frame f are rows starts[f] to starts[f + 1]
 ``pixels``           (P, 17, 2) float32 (u, v), (0, 0) the center of the image's first pixel
 ``confidences``      (P, 17) float32
@@ -45,7 +45,7 @@ class LabelerId:
 
     Attributes:
         name: of the network.
-        settings: everything that changes its answers, as JSON has it.
+        settings: everything that changes its predictions, as JSON has it.
         weights_sha256: of its weights.
     """
 
@@ -70,11 +70,11 @@ class KeypointLabels:
     Attributes:
         clip: its name.
         teacher: who labeled.
-        stamps_ns: (F,) int64 of the frames that were looked at, in the clip's order; not all of
+        stamps_ns: (F,) int64 of the frames that were processed, in the clip's order; not all of
             its frames need be there.
         people_starts: (F + 1,) int64.
         people: of all frames, one after the other.
-        losses: what could not be looked at, by reason.
+        losses: what could not be processed, by reason.
 
     Raises:
         DataError: the arrays do not fit together.
@@ -110,7 +110,7 @@ class KeypointLabels:
         return cls(clip, teacher, np.array(stamps_ns, np.int64), starts, _joined(frames), dict(losses or {}))
 
     def __len__(self) -> int:
-        """How many frames were looked at."""
+        """How many frames were processed."""
         return len(self.stamps_ns)
 
     def keypoints_at(self, frame: int) -> Keypoints2D:
@@ -124,7 +124,7 @@ class KeypointLabels:
         return self.people.select(np.arange(*self.people_starts[frame : frame + 2]))
 
     def keypoints_of(self, stamp_ns: int) -> Keypoints2D | None:
-        """All people in the frame of that stamp; ``None`` when it was not looked at."""
+        """All people in the frame of that stamp; ``None`` when it was not processed."""
         frame = self._frames.get(stamp_ns)
         return None if frame is None else self.keypoints_at(frame)
 

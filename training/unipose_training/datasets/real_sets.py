@@ -106,7 +106,7 @@ class RealClip(IndexedClip):
         estimators without color are given the depth camera's own image.
 
         Args:
-            color: whether the estimator looks at color.
+            color: whether the estimator uses color.
             depth: whether it is given depth where there is color.
         """
         return RealClip(self.name, self.subset, self._files, self._load, color, depth)

@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("clips", type=Path, help="recordings with ground truth")
     parser.add_argument("--detector", choices=PERSON_DETECTORS[1:], default="centernet")
     parser.add_argument("--weights", default="", help="of the person detector (default: the shipped ones)")
-    parser.add_argument("--every", type=int, default=5, help="frames; one of so many is looked at")
+    parser.add_argument("--every", type=int, default=5, help="frames; one of so many is processed")
     given = parser.parse_args(arguments)
     config = EstimatorConfig(
         threads=1,

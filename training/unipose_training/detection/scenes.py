@@ -65,7 +65,7 @@ def label_scene(
         ValueError: the frame has no depth.
     """
     if frame.depth is None:
-        raise ValueError("the frame has no depth; the person detector looks at nothing else")
+        raise ValueError("the frame has no depth; the person detector uses nothing else")
     view = canonical_view(frame.camera, focal, multiple=1)
     depth, part = canonical_depth(frame.depth, view)
     found = propose(frame, keypoints, config)

@@ -204,7 +204,7 @@ def fit_verifier(poses: Poses, names: tuple[str, ...] = POSE_FEATURES) -> PoseVe
 
 #: One clip of so many tells how good the verifier is and does not train it.
 _KEPT = 5
-#: All who are proposed are looked at.
+#: All proposals are verified.
 _PEOPLE = DetectionConfig(max_people=20)
 
 
@@ -273,8 +273,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stream", type=int, default=400, help="frames that are rendered where no clips are given")
     parser.add_argument("--modality", choices=verified, default="points")
     parser.add_argument("--weights", type=Path, help="file of the network (default: the shipped one)")
-    parser.add_argument("--every", type=int, default=6, help="frames of a clip; one of so many is looked at")
-    parser.add_argument("--clips-every", type=int, default=3, help="clips; one of so many is looked at")
+    parser.add_argument("--every", type=int, default=6, help="frames of a clip; one of so many is processed")
+    parser.add_argument("--clips-every", type=int, default=3, help="clips; one of so many is processed")
     parser.add_argument("--seed", type=int, default=0, help="of which frames, and what is cut off")
     parser.add_argument("--dry-run", action="store_true", help="show the verifier, write nothing")
     return parser

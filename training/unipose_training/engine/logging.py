@@ -41,7 +41,7 @@ class RunLog:
 
     Args:
         folder: of the run.
-        step: that the run goes on from. What was written of later steps by a piece that was killed
+        step: that the run resumes from. What was written of later steps by a piece that was killed
             is removed; those steps will be done again.
     """
 

@@ -189,7 +189,7 @@ def train(
     """Train a task until its last step, the end of its time, or a signal.
 
     ``output`` gets ``checkpoint.pt``, ``metrics.csv`` and ``tensorboard/``. When it holds a checkpoint
-    the run goes on from there, and ends with the weights that it would have had in one piece (on the
+    the run resumes from there, and ends with the weights that it would have had in one piece (on the
     CPU bit by bit).
 
     A batch whose loss or gradient is not finite changes nothing; it is counted and logged.

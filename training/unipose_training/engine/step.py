@@ -26,7 +26,7 @@ class Task(nn.Module):
         """The loss of one batch; gradients flow from it.
 
         Random numbers may be drawn from torch's own generators: the engine seeds them anew for
-        every step, so that a run which was broken off goes on with the same numbers.
+        every step, so that a run which was interrupted continues with the same numbers.
 
         Args:
             batch: on the device already.

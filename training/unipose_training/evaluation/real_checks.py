@@ -81,7 +81,7 @@ class RealChecks:
 
 
 class ReferenceKeypoints:
-    """What a 2D network detects in each frame, looked at once for all modalities.
+    """What a 2D network detects in each frame, processed once for all modalities.
 
     Args:
         detector: the network; ``None`` for none, and nothing is seen.

@@ -44,7 +44,7 @@ class Report:
         clips: that there are.
         before: had been labeled by an earlier run.
         labeled: by this one, with so many frames and people.
-        losses: frames that could not be looked at, by reason.
+        losses: frames that could not be processed, by reason.
         damaged: clips without labels, and why.
     """
 
@@ -124,7 +124,7 @@ def label(
                     report.add(outcome)
                     bar.update(frames[outcome.clip])
         finally:
-            getattr(outcomes, "close", lambda: None)()  # ends the workers of a run that is broken off
+            getattr(outcomes, "close", lambda: None)()  # ends the workers of a run that is interrupted
         write_atomic(folder / REPORT, json.dumps(asdict(report), indent=2, sort_keys=True) + "\n")
     return report
 

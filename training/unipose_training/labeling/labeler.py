@@ -1,6 +1,6 @@
-"""A teacher looks at clips, one after the other; what it saw is kept in a file for each.
+"""A teacher labels clips, one after the other; what it predicts is kept in a file for each.
 
-A clip whose file is there has been labeled, so that work goes on where it was stopped. A clip that
+A clip whose file is there has been labeled, so that work resumes where it was stopped. A clip that
 cannot be read is reported, and the others go on.
 """
 
@@ -139,7 +139,7 @@ class Plan:
 
     Attributes:
         teacher: who looks.
-        every: frame 0 and each ``every``-th after it are looked at.
+        every: frame 0 and each ``every``-th after it are processed.
         render_depth: show depth as an image instead of color.
 
     Raises:
@@ -180,8 +180,8 @@ class Outcome:
 
     Attributes:
         clip: its name.
-        frames, people: that were looked at, and found.
-        losses: frames that could not be looked at, by reason.
+        frames, people: that were processed, and found.
+        losses: frames that could not be processed, by reason.
         problem: why there are no labels; "" when there are.
     """
 

@@ -1,4 +1,4 @@
-"""A detector's own answers about people of known pose: to learn from, and to evaluate by."""
+"""A detector's own keypoints of people of known pose: to learn from, and to evaluate by."""
 
 from __future__ import annotations
 

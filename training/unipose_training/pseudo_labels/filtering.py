@@ -27,15 +27,15 @@ _MAX_WEIGHT = 4.0
 
 @dataclass(frozen=True)
 class FilterConfig:
-    """What an answer has to fulfil to count in full.
+    """What a pseudo-label has to fulfil to count in full.
 
     Attributes:
         ray_pixels: mean distance to the keypoints, in pixels of ITOP's camera, below this.
         unsupported: joints without a point near them, fewer than this.
         leg_asymmetry: difference of left and right thigh or shin, below this, in meters.
         bone_deviation: of any bone from the usual one, below this, in standard deviations of the population.
-        scale_quantile: the learned scale is below that of this part of all answers.
-        rejected_weight: what an answer counts that breaks a rule, in [0, 1].
+        scale_quantile: the learned scale is below that of this part of all pseudo-labels.
+        rejected_weight: weight of a pseudo-label that breaks a rule, in [0, 1].
         confidence_exponent: joints count as how sure the teacher is of them, to this power; 0: all alike.
 
     Raises:
@@ -62,7 +62,7 @@ class FilterConfig:
 
 
 class LabelQuality(NamedTuple):
-    """What speaks for or against N answers.
+    """What speaks for or against N pseudo-labels.
 
     Attributes:
         ray_pixels, leg_asymmetry, bone_deviation, scale: (N,); see :class:`FilterConfig`. The scale is a log.
@@ -123,7 +123,7 @@ def leg_asymmetry(joints: Tensor, pairs: Tensor) -> Tensor:
 
 
 def bone_deviations(joints: Tensor, bones: Tensor, size: Tensor) -> Tensor:
-    """(N,) the largest deviation of a bone from the usual one, in standard deviations of these N answers.
+    """(N,) the largest deviation of a bone from the usual one, in standard deviations of these N pseudo-labels.
 
     Median and median deviation of the population (Rousseeuw and Croux, JASA 1993) are those of bones
     relative to the person's size: a teacher that makes all arms long is consistent, one long arm is not.
@@ -141,7 +141,7 @@ def bone_deviations(joints: Tensor, bones: Tensor, size: Tensor) -> Tensor:
 
 
 def passed_by_rule(quality: LabelQuality, config: FilterConfig) -> dict[str, Tensor]:
-    """(N,) bool for every rule: the answer fulfils it."""
+    """(N,) bool for every rule: the pseudo-label fulfils it."""
     limit = quality.scale.quantile(config.scale_quantile)
     return {
         "ray_pixels": quality.ray_pixels < config.ray_pixels,
@@ -153,7 +153,7 @@ def passed_by_rule(quality: LabelQuality, config: FilterConfig) -> dict[str, Ten
 
 
 def label_weights(kept: dict[str, Tensor], log_scales: Tensor, config: FilterConfig) -> Tensor:
-    """What each joint of each answer counts.
+    """What each joint of each pseudo-label counts.
 
     Args:
         kept: (N,) bool by rule.

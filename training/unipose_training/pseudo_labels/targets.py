@@ -37,7 +37,9 @@ def build_targets(
 def kept_fractions(kept: dict[str, Tensor], rows: Rows) -> dict[str, float]:
     """The part of some rows that fulfils each rule; it is logged."""
     parts = {name: round(float(good[torch.from_numpy(rows)].float().mean()), 4) for name, good in kept.items()}
-    _log.info("answers that fulfil the rules: %s", ", ".join(f"{name} {100 * p:.0f} %" for name, p in parts.items()))
+    _log.info(
+        "pseudo-labels that fulfil the rules: %s", ", ".join(f"{name} {100 * p:.0f} %" for name, p in parts.items())
+    )
     return parts
 
 

@@ -81,11 +81,11 @@ def load_teacher(weights: str) -> TeacherNetwork:
 def teacher_predictions(
     store: SampleStore, teacher: TeacherNetwork, device: torch.device, progress: bool = True
 ) -> TeacherPredictions:
-    """Ask about all rows, or read what was said before.
+    """Predict all rows, or read earlier predictions.
 
-    Answers are kept in ``answers_<key>.npz`` in the store's folder; the key is that of the weights and the rows.
+    They are kept in ``predictions_<key>.npz`` in the store's folder; the key is that of the weights and the rows.
     """
-    path = store.folder / f"answers_{_key(store, teacher)}.npz"
+    path = store.folder / f"predictions_{_key(store, teacher)}.npz"
     kept = _kept(path, len(store))
     if kept is None:
         kept = _predict_all(store, teacher, device, progress)
@@ -108,9 +108,9 @@ def _kept(path: Path, rows: int) -> dict[str, NDArray[np.float32]] | None:
     return found
 
 
-def measure_quality(store: SampleStore, answers: TeacherPredictions) -> LabelQuality:
+def measure_quality(store: SampleStore, predictions: TeacherPredictions) -> LabelQuality:
     """For and against each row's joints."""
-    joints, priors = answers.joints, itop_priors()
+    joints, priors = predictions.joints, itop_priors()
     legs = {ITOP15.index(f"{side}_{end}") for side in ("left", "right") for end in ("knee", "foot")}
     pairs = torch.stack([pair for pair in priors.pairs if int(pair[0, 1]) in legs])
     names = ("pixels", "confidence", "camera", "size")
@@ -120,7 +120,7 @@ def measure_quality(store: SampleStore, answers: TeacherPredictions) -> LabelQua
         unsupported=_unsupported(store, joints),
         leg_asymmetry=leg_asymmetry(joints, pairs),
         bone_deviation=bone_deviations(joints, priors.bones, size),
-        scale=answers.log_scales.nanmean(-1).nan_to_num(torch.inf),
+        scale=predictions.log_scales.nanmean(-1).nan_to_num(torch.inf),
     )
 
 

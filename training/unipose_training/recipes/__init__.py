@@ -60,7 +60,7 @@ def get_recipe(name: str) -> Recipe:
 
 
 def run_recipe(name: str, config: Any, output: Path, changed: bool = False) -> Outcome:
-    """Run a recipe, or go on where it was broken off.
+    """Run a recipe, or resume it where it was interrupted.
 
     Args:
         config: the recipe's dataclass; ``output`` keeps it as ``config.yaml``.

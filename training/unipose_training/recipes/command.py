@@ -27,8 +27,8 @@ from unipose_training.recipes import RECIPES, get_recipe, run_recipe
 _REFUSALS = (DataError, OSError, RecordingError, TrainingError, WeightsError)
 _ENDS = {
     "steps": "finished",
-    "time": "max_minutes are over; the same command goes on",
-    "signal": "asked to stop; the same command goes on",
+    "time": "max_minutes are over; the same command resumes it",
+    "signal": "asked to stop; the same command resumes it",
 }
 
 

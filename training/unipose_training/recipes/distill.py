@@ -4,7 +4,7 @@ Stage B of UniPose (arXiv 2509.23376), re-implemented from its abstract: the pre
 network are pseudo-labels for anchor-to-joint networks, after they were brought to agree with keypoints,
 a lifter and time (``training/trajectories``). They may train points once more as well. With
 ``peers``, several networks learn side by side and follow each other's averages. With ``label_fraction``,
-true joints replace the answers in a part of the clips. The numbers are ours.
+true joints replace the pseudo-labels in a part of the clips. The numbers are ours.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ def run(config: DistillConfig, output: Path) -> Outcome:
     """
     store = open_labeled(config, output, _samples(config), max(1, config.run.workers))
     training, validation = split_rows(store, config.val_every_nth_clip, config.min_confidence)
-    answers = teacher_predictions(store, load_teacher(config.teacher), _device(config.run))
-    targets, kept = build_targets(store, answers, config.fusion, config.filter)
+    predictions = teacher_predictions(store, load_teacher(config.teacher), _device(config.run))
+    targets, kept = build_targets(store, predictions, config.fusion, config.filter)
     if config.label_fraction:
         targets.labeled[torch.from_numpy(subsample_clips(store, training, config.label_fraction, config.run.seed))] = (
             True
@@ -177,7 +177,7 @@ def _students(store: SampleStore, config: DistillConfig) -> dict[str, Student]:
 
 
 def _begin(config: DistillConfig) -> nn.Module:
-    """The student before it learns. Answers are of single frames, and so are points that learn them."""
+    """The student before it learns. Pseudo-labels are of single frames, and so are points that learn them."""
     if config.student == "points":
         return init_point_network(config.size, 1, config.init_weights, config.paint)
     return init_anchor_network(

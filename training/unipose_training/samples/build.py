@@ -114,7 +114,7 @@ def _encoded(
             try:
                 yield jobs.popleft().result()
             except BrokenProcessPool as error:
-                raise DataError("a worker was killed, perhaps for memory; the same command goes on") from error
+                raise DataError("a worker was killed, perhaps for memory; the same command resumes it") from error
             if following is not None:
                 jobs.append(pool.submit(_try_clip, following, labels, settings))
 
@@ -259,7 +259,7 @@ class LabelFiles:
 
 @dataclass(frozen=True)
 class LiveLabels:
-    """A teacher looks at each frame's color as the store is built.
+    """A teacher labels each frame's color as the store is built.
 
     Attributes:
         plan: how to make it; hashable.

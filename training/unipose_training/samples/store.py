@@ -1,7 +1,7 @@
 """A folder of arrays, one row per person and frame; read without loading it.
 
 ``samples.json`` says what there is; ``<name>.bin`` is an array of C order whose type and row shape stand
-there. Files only ever grow by whole clips, so a broken build goes on where it stopped; one process at a time
+there. Files only ever grow by whole clips, so an interrupted build resumes where it stopped; one process at a time
 writes. Each clip has checksums of its rows, which are compared when an array is first read.
 """
 
@@ -40,7 +40,7 @@ class StoredClip:
     Attributes:
         name, subset: of the clip.
         rows: people in frames.
-        frames: looked at.
+        frames: processed.
         dropped: people that could not be used.
         losses: frames that gave nothing, and what was lost in reading, by reason.
         checksums: CRC-32 of its rows by array; empty in stores of earlier versions.
@@ -238,7 +238,7 @@ def _checksum(rows: NDArray[Any]) -> int:
 
 
 def _clips(folder: Path, about: Mapping[str, Any]) -> list[StoredClip]:
-    """The clips of an index, once all that is read of it has been looked at.
+    """The clips of an index, once all that is read of it has been checked.
 
     Raises:
         DataError: it is not as it was written.

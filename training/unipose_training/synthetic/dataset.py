@@ -85,7 +85,7 @@ def record_clips(
     workers: int = 2,
     progress: bool = True,
 ) -> None:
-    """Render clips to ``output/<subset>/<name>``; what is there already is kept, so a broken run goes on.
+    """Render clips to ``output/<subset>/<name>``; what is there already is kept, so an interrupted run resumes.
 
     ``output/clips.json`` says what the folder holds.
 
@@ -126,7 +126,7 @@ def _in_parallel(
                 future.result()
                 advance(futures[future].frames)
     except BrokenProcessPool as error:
-        raise SyntheticError("a worker was killed, perhaps for want of memory; the same command goes on") from error
+        raise SyntheticError("a worker was killed, perhaps for want of memory; the same command resumes it") from error
 
 
 def use_few_threads() -> None:
@@ -167,7 +167,7 @@ def _digest_of(index: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SyntheticError(
             f"{index} cannot be read ({error!r}); if the same command has begun this folder, delete that file and "
-            "run it again, it goes on with the clips that are there; else name another folder"
+            "run it again, it continues after the clips that are there; else name another folder"
         ) from error
 
 

@@ -35,7 +35,7 @@ class DecodeConfig:
     """What counts as a person.
 
     Attributes:
-        max_people: at most this many are looked at, the likeliest centers first.
+        max_people: at most this many are processed, the likeliest centers first.
         min_center: least probability of a center, in [0, 1].
         min_score: least score of a person, in [0, 1].
         max_similarity: of two people more alike than this (OKS, in [0, 1]), the lesser is dropped.

@@ -2,7 +2,7 @@
 
 Motions come from the pybullet wheel (``pip download pybullet==3.2.7 --no-deps``), from a folder of
 CMU trials, or from both; garments from github.com/makehumancommunity/makehuman-assets (CC0). The first
-run builds the body model, which takes minutes. A run that was broken off goes on where it was, unless
+run builds the body model, which takes minutes. A run that was interrupted resumes where it was, unless
 people share meshes: then hundreds of them take minutes, and a few MB.
 """
 

@@ -83,7 +83,7 @@ class BankSettings:
 def bake_bank(output: Path, settings: BankSettings, progress: bool = True) -> BankRecord:
     """Bake a bank into a file; the same settings give the same bytes.
 
-    Every person is kept beside the output until all are done, so a broken-off run goes on where it was.
+    Every person is kept beside the output until all are done, so an interrupted run resumes where it was.
 
     Raises:
         SyntheticError: motions or clothes cannot be read.

@@ -28,7 +28,7 @@ def room_background(cameras: Cameras, rooms: Rooms, first: int, budget: int) -> 
 
     Args:
         first: surface number of the first room's floor; its ceiling and walls follow.
-        budget: pixels that may be looked at together.
+        budget: pixels that may be processed together.
     """
     size = cameras.height, cameras.width
     v, u = torch.meshgrid(*[torch.arange(n, device=rooms.low.device) for n in size], indexing="ij")

@@ -22,7 +22,7 @@ from unipose_training.synthetic.surfaces import ROOM
 class TorchRenderer:
     """Renders scenes on one device.
 
-    Memory is bounded by ``budget``: so many pixels of tiles are looked at together, at about 100
+    Memory is bounded by ``budget``: so many pixels of tiles are processed together, at about 100
     bytes each. What fits the cache is fastest on a CPU; a GPU wants millions.
     """
 
@@ -38,7 +38,7 @@ class TorchRenderer:
 
         Args:
             samples: rays per pixel along each axis for color; depth has one, through the pixel's center.
-            budget: pixels of tiles looked at together.
+            budget: pixels of tiles processed together.
             cull: leave out triangles that are seen from behind: a third faster. Of the pixels that show a
                 person, less than 1 % show the inside of a garment or of hair, and then show what is behind it.
 

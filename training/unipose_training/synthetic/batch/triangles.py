@@ -45,7 +45,7 @@ def draw_people(
         vertices: (N, V, 3) meters, world.
         faces: (N, T, 3).
         frames: (N,).
-        budget: pixels that may be looked at together.
+        budget: pixels that may be processed together.
         cull: leave out triangles that are seen from behind.
     """
     if not len(frames):

@@ -54,7 +54,7 @@ def tiles(low: Tensor, high: Tensor, budget: int) -> Iterator[tuple[int, Tensor,
 
     Args:
         low, high: (N, 2) first and last pixel (u, v) of each rectangle.
-        budget: pixels that may be looked at together.
+        budget: pixels that may be processed together.
 
     Yields:
         Side of the tiles, (K,) rectangle of each tile and (K, 2) its first pixel.

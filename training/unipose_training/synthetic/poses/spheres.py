@@ -1,4 +1,4 @@
-"""Bodies as a few dozen spheres: quick answers to who is in whom, and who is in a wall."""
+"""Bodies as a few dozen spheres: fast tests of whether bodies intersect each other or a wall."""
 
 from __future__ import annotations
 
