@@ -16,9 +16,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
 
 from unipose_ros.image_files import write_image
+from unipose_training.datasets.matlab import read_mat
 from unipose_training.synthetic.bank.people import draw_person
 from unipose_training.synthetic.lighting import Lamp, Lighting
 from unipose_training.synthetic.perform import Sources
@@ -89,7 +89,7 @@ def row(name: str, depth: Image) -> str:
 def read(path: Path) -> Image:
     """Meters, 0 for nothing."""
     if path.suffix == ".mat":
-        return np.asarray(loadmat(path)["depth"], np.float32)
+        return np.asarray(read_mat(path)["depth"], np.float32)
     raw = np.load(path) if path.suffix == ".npy" else cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     return (raw / (1000 if raw.dtype == np.uint16 else 1)).astype(np.float32)
 

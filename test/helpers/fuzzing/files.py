@@ -9,7 +9,8 @@ import pickletools
 import random
 import struct
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,15 @@ def spoil_json(rng: random.Random, data: bytes) -> bytes:
     made = mutate_tree(rng, json.loads(data))
     if pick < 0.25:
         made = odd_scalar(rng)
+    return as_json(made).encode("utf-8", "surrogatepass")
+
+
+def as_json(value: Any) -> str:
+    """Also of what Python does not print: a number of too many digits stands for such values."""
     try:
-        return json.dumps(made).encode("utf-8", "surrogatepass")
-    except ValueError:  # a number of more digits than Python prints
-        return b"1" * 5000
+        return json.dumps(value)
+    except ValueError:
+        return "1" * 5000
 
 
 def spoil_text(rng: random.Random, data: bytes) -> bytes:
@@ -165,6 +171,39 @@ def spoil_hdf5(rng: random.Random, data: bytes) -> bytes:
     return stream.getvalue()
 
 
+def spoil_mat(rng: random.Random, data: bytes) -> bytes:
+    """MATLAB 5: other bytes, or tags, flags and dimensions of arrays in parts compressed; 7.3 as HDF5."""
+    if data[126:128] != b"IM":
+        return spoil_hdf5(rng, data)
+    if rng.random() < 0.3:
+        return mutate_bytes(rng, data)
+    made = data[:128]
+    for element in _mat_elements(data):
+        changed = bytearray(element)
+        for _ in range(rng.choice((0, 1, 1, 2, 5))):
+            # The first words hold types, sizes, class and dimensions.
+            at = 4 * rng.randrange(min(len(changed), rng.choice((64, 64, 1 << 20))) // 4)
+            struct.pack_into("<I", changed, at, rng.choice((*INTEGERS, *range(20), 1 << 17)) % 2**32)
+        whole = bytes(changed) if rng.random() < 0.9 else bytes(changed[: rng.randrange(len(changed))])
+        if rng.random() < 0.05:
+            whole += bytes(1 << 27)
+        if rng.random() < 0.5 or len(whole) > 1 << 26:
+            packed = zlib.compress(whole, 1)
+            whole = struct.pack("<II", 15, len(packed)) + packed
+        made += whole
+    return made if rng.random() < 0.9 else mutate_bytes(rng, made)
+
+
+def _mat_elements(data: bytes) -> Iterator[bytes]:
+    """Those of a sound file, not compressed, with their tags."""
+    at = 128
+    while at < len(data):
+        kind, size = struct.unpack_from("<II", data, at)
+        at += 8
+        yield zlib.decompress(data[at : at + size]) if kind == 15 else data[at - 8 : at + size]
+        at += size
+
+
 def spoil_pickle(rng: random.Random, data: bytes) -> bytes:
     """Other bytes; operations lost, doubled, exchanged; arguments changed; or another pickle altogether."""
     pick = rng.random()
@@ -246,7 +285,7 @@ _BY_SUFFIX: dict[str, Spoiler] = {
     ".npy": spoil_npy,
     ".npz": spoil_npz,
     ".h5": spoil_hdf5,
-    ".mat": spoil_hdf5,
+    ".mat": spoil_mat,
     ".pkl": spoil_pickle,
     ".png": spoil_picture,
     ".jpg": spoil_picture,

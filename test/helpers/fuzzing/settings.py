@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 from tiny_networks import write_weights
 
-from fuzzing.files import spoil_json
+from fuzzing.files import as_json, spoil_json
 from fuzzing.mutation import (
     flip_bits,
     mutate_bytes,
@@ -73,7 +73,7 @@ class Weights(Surface):
 
     def _odd_record(self, rng: random.Random, metadata: dict[str, str]) -> dict[str, str]:
         record = mutate_tree(rng, json.loads(metadata["unipose"]))
-        text = json.dumps(record) if rng.random() < 0.95 else nested(rng)
+        text = as_json(record) if rng.random() < 0.95 else nested(rng)
         return {"unipose": text, "unipose_sha256": hashlib.sha256(text.encode()).hexdigest()}
 
     def read(self, case: bytes) -> None:

@@ -21,6 +21,7 @@ from fuzzing.surface import Surface, memory_is_behind
 
 MODULES = ("messages", "recordings", "data_sets", "settings", "commands")
 CORPUS = Path(__file__).resolve().parents[2] / "data" / "fuzz_corpus"
+_ATTEMPTS = 10
 #: Bytes that one input may take.
 MEMORY = 2 << 30
 
@@ -46,9 +47,20 @@ def cases(surface: Surface, seed: int, numbers: range) -> Iterator[tuple[int, by
     kept = sorted((CORPUS / surface.name).glob("*.bin"))
     for number in numbers:
         if number >= 0:
-            yield number, surface.generate(random.Random(f"{surface.name} {seed} {number}"))
+            yield number, _generate(surface, seed, number)
         elif -number <= len(kept):
             yield number, kept[-number - 1].read_bytes()
+
+
+def _generate(surface: Surface, seed: int, number: int) -> bytes:
+    """Some changes cannot be written down, as numbers of more digits than Python prints; others take their place."""
+    rng = random.Random(f"{surface.name} {seed} {number}")
+    for _ in range(_ATTEMPTS):
+        try:
+            return surface.generate(rng)
+        except (ValueError, OverflowError):
+            continue
+    return surface.generate(rng)
 
 
 def judge(surface: Surface, case: bytes) -> dict[str, str]:

@@ -11,13 +11,12 @@ possible they are those of the lenses.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
@@ -28,6 +27,7 @@ from unipose_training.datasets.cameras import PoseSequence, fit_pinhole
 from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.io import dataset, read, read_color_file
 from unipose_training.datasets.joint_sets import MPI17
+from unipose_training.datasets.matlab import read_mat
 
 #: Of the 28 training joints, those of the test set in its order.
 KEPT = (7, 5, 14, 15, 16, 9, 10, 11, 23, 24, 25, 18, 19, 20, 4, 3, 6)
@@ -159,7 +159,7 @@ def read_calibration(path: Path) -> list[Camera]:
 
 def _train_sequences(folder: Path, key: str) -> Iterator[PoseSequence]:
     path = folder / "annot.mat"
-    record = _load_matlab(path)
+    record = read_mat(path, {key, "annot2"})
     cameras = read_calibration(folder / "camera.calibration")
     with reading(path):
         frames, rate = TRAIN_FRAMES[int(folder.parent.name[1:]), int(folder.name[3:])]
@@ -181,16 +181,10 @@ def _train_sequences(folder: Path, key: str) -> Iterator[PoseSequence]:
         )
 
 
-def _load_matlab(path: Path) -> dict[str, Any]:
-    with reading(path, what="no readable MATLAB 5 file"):
-        return dict(scipy.io.loadmat(path))
-
-
-def _cells(path: Path, record: dict[str, Any], key: str, axes: int) -> list[NDArray[np.float32]]:
+def _cells(path: Path, record: Mapping[str, NDArray[Any]], key: str, axes: int) -> list[NDArray[np.float32]]:
     """A cell array with (N, 28 * axes) for each camera -> (N, 17, axes) each."""
     if key not in record:
-        names = sorted(name for name in record if not name.startswith("__"))
-        raise DataError(f"{path}: key '{key}' is missing, there are {names}; take the publishers' own file")
+        raise DataError(f"{path}: key '{key}' is missing, there are {sorted(record)}; take the publishers' own file")
     found = [np.asarray(cell) for cell in np.asarray(record[key], object).ravel()]
     if len(found) != _CAMERAS or any(cell.ndim != 2 or cell.shape[1] != _RAW_JOINTS * axes for cell in found):
         shapes = [list(cell.shape) for cell in found[:2]]

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 from numpy.typing import NDArray
 
 from unipose_ros.camera import unproject
@@ -30,6 +29,7 @@ from unipose_ros.joint_sets import ITOP15
 from unipose_training.datasets.arrays import read_npy
 from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.itop import AXES, CAMERA, ItopFile
+from unipose_training.datasets.matlab import read_mat
 
 COORDINATES = ("pixels", "itop", "optical")
 _DEFAULTS = {".txt": "pixels", ".mat": "pixels", ".npy": "itop", ".json": "itop"}
@@ -126,7 +126,8 @@ def _load_text(path: Path) -> Loaded:
 
 
 def _load_matlab(path: Path) -> Loaded:
-    arrays = [v for v in scipy.io.loadmat(path).values() if isinstance(v, np.ndarray) and v.shape[1:] == _POSE]
+    found = read_mat(path, None, "check --predictions", _WHAT, "check --predictions")
+    arrays = [array for array in found.values() if array.shape[1:] == _POSE]
     if len(arrays) != 1:
         raise ValueError(f"{len(arrays)} arrays of shape (n, 15, 3), expected one")
     return None, arrays[0]

@@ -36,6 +36,7 @@ from unipose_ros.visibility import in_image, seen_in_depth
 from unipose_training.datasets.base import FIRST_STAMP_NS, IndexedClip, true_skeletons
 from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.io import read_color_file, read_depth_file
+from unipose_training.datasets.matlab import read_mat
 from unipose_training.datasets.real_frames import FRAME_ID, KINECT1_CAMERA, UVA_CAMERA, read_dih, read_lmb, read_pcd
 
 _log = logging.getLogger(__name__)
@@ -322,12 +323,11 @@ def load_depth_frame(file: Path, stamp_ns: int, on_color: bool) -> RealFrame:
     if file.suffix == ".npy":
         (frame,) = read_dih(file, _RATE_HZ, 1)
         return RealFrame(replace(frame, stamp_ns=stamp_ns), people=3)
-    from scipy.io import loadmat
-
-    try:
-        depth = np.asarray(loadmat(file)["depth"], np.float32)
-    except (OSError, ValueError, KeyError, NotImplementedError, TypeError) as error:
-        raise DataError(f"{file}: no MATLAB file (version 7 or earlier) with `depth` in meters ({error!r})") from error
+    what = "no MATLAB file (version 7 or earlier) with `depth` in meters"
+    found = read_mat(file, {"depth"}, what=what)
+    if "depth" not in found or found["depth"].dtype.kind not in "fiu":
+        raise DataError(f"{file}: {what}; it has {sorted(found)}")
+    depth = np.asarray(found["depth"], np.float32)
     _check_size(file, depth, _KINECT2_DEPTH_CAMERA)
     frame = RgbdFrame(stamp_ns, FRAME_ID, _KINECT2_DEPTH_CAMERA, np.nan_to_num(depth, posinf=0, neginf=0))
     return RealFrame(frame, people=3)
