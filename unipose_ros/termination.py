@@ -1,4 +1,4 @@
-"""How processes end: on SIGTERM as on Ctrl-C, and never later than the process that started them."""
+"""How processes end: on SIGTERM as on Ctrl-C, in time, and never later than the process that started them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from types import FrameType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _ENDS = (signal.SIGINT, signal.SIGTERM)
+#: Seconds from a signal to the end of a process that does not manage by itself: ROS 2's launch kills after five.
+_PATIENCE_S = 4.0
 #: PR_SET_PDEATHSIG of <linux/prctl.h>: the signal that a process gets when its parent ends.
 _PR_SET_PDEATHSIG = 1
 
@@ -47,6 +50,68 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def ended_in_time(status: int | None = None) -> Iterator[None]:
+    """A process that is still in this block four seconds after SIGINT or SIGTERM is ended as it is.
+
+    Handlers of Python wait for calls into libraries to return, as does a training for its step, and a render for its
+    frame. Files must be whole whenever the process ends.
+
+    Args:
+        status: to exit with then; by default the one that shells report for the signal.
+    """
+    if threading.current_thread() is not threading.main_thread():  # Python allows no other to watch signals
+        yield
+        return
+    ends, writable = os.pipe()
+    os.set_blocking(writable, False)
+    before = signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
+    _watching.append(writable)
+    done = threading.Event()
+    threading.Thread(target=_end_late, args=(ends, done, status), daemon=True, name="ended_in_time").start()
+    try:
+        yield
+    finally:
+        done.set()
+        signal.set_wakeup_fd(before)
+        _watching.remove(writable)
+        os.close(writable)
+
+
+def _end_late(ends: int, done: threading.Event, status: int | None) -> None:
+    """Of the numbers of signals that come through the pipe, the first of an end counts."""
+    with os.fdopen(ends, "rb", buffering=0) as stream:
+        number = 0
+        while number not in _ENDS:
+            came = stream.read(1)
+            if not came:
+                return
+            number = came[0]
+    if not done.wait(_PATIENCE_S):
+        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, b"unipose: ended amid a step that takes longer\n")
+        os._exit(128 + number if status is None else status)
+
+
+#: Pipes of :func:`ended_in_time`; a forked process would tell its parent of its own signals.
+_watching: list[int] = []
+
+
+def _forget_signals() -> None:
+    if _watching:
+        with suppress(ValueError):  # forked by another thread than the main one
+            signal.set_wakeup_fd(-1)
+
+
+os.register_at_fork(after_in_child=_forget_signals)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once, without taking interpreter and libraries down."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def signal_on_parent_end(number: signal.Signals) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from unipose_ros.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / "tools" / "ros_from_pypi"
-NAMES = ("checkout", "console", "messages", "place", "python_packages", "steps", "system_packages")
+NAMES = ("checkout", "console", "lock", "messages", "place", "python_packages", "steps", "system_packages")
 
 
 @pytest.fixture(scope="module")
@@ -210,3 +211,26 @@ def test_an_absent_library_is_named_with_its_package(tool: Any, place: Any, monk
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(tool.steps.Missing, match="apt install libno-such-0"):
         tool.system_packages.install_libraries(place, tool.console.Console())
+
+
+def test_the_locks_hold_a_hash_of_everything_that_is_pinned_but_torch(tool: Any) -> None:
+    requirements = tool.lock.REQUIREMENTS
+    pinned = {line.partition(" ;")[0].strip() for line in (requirements / "constraints.txt").read_text().splitlines()}
+    locked: set[str] = set()
+    for name in tool.lock.LOCKS.values():
+        text = (requirements / name).read_text()
+        assert "://" not in text  # no index is named: pip's own settings choose it
+        for entry in tool.lock.split_entries(text):
+            assert "--hash=sha256:" in entry
+            locked.add(re.split(r"[ ;\\]", entry)[0])
+    assert locked == {pin for pin in pinned if "==" in pin and not tool.lock.UNLOCKED.match(pin)}
+
+
+def test_only_what_is_locked_is_installed_but_torch(tool: Any, place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(tool.place.Place, "run", lambda self, command, **_: commands.append([*map(str, command)]) or "")
+    tool.python_packages.install_packages(place, tool.console.Console())
+    locked, torch = commands
+    assert {"--require-hashes", "--no-deps"} < set(locked)
+    assert locked[-1].endswith("python.lock.txt")
+    assert torch[-1] == "torch"

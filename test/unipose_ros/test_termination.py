@@ -147,3 +147,57 @@ def test_results_come_from_other_processes() -> None:
     with WorkerPool(2) as pool:
         found = {pool.submit(os.getpid).result() for _ in range(3)}
     assert os.getpid() not in found
+
+
+#: A process that does not heed its signals; the second one has closed its block before the signal comes.
+DEAF = """
+import os, signal, sys, time
+from unipose_ros.termination import ended_in_time
+
+signal.signal(signal.SIGINT, lambda *_: None)
+signal.signal(signal.SIGTERM, lambda *_: None)
+with ended_in_time(*map(int, sys.argv[1:])):
+    child = os.fork()
+    if child == 0:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(600)
+    print(child, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(("number", "arguments", "status"), [(signal.SIGTERM, (), 143), (signal.SIGINT, ("0",), 0)])
+def test_a_process_that_does_not_heed_its_signal_is_ended(
+    number: signal.Signals, arguments: tuple[str, ...], status: int
+) -> None:
+    command = [sys.executable, "-c", f"import unipose_ros.termination as t; t._PATIENCE_S = 0.2\n{DEAF}", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        child = int(process.stdout.readline())
+        try:
+            time.sleep(1)
+            assert process.poll() is None  # the signal of a forked process is not its own
+            process.send_signal(number)
+            assert process.wait(60) == status
+            assert "amid a step" in process.stderr.readline()
+        finally:
+            os.kill(child, signal.SIGKILL)
+            process.kill()
+
+
+def test_a_block_that_ends_in_time_has_no_consequences() -> None:
+    script = """
+import signal, time
+import unipose_ros.termination as t
+t._PATIENCE_S = 0.2
+try:
+    with t.sigterm_as_ctrl_c(), t.ended_in_time():
+        signal.raise_signal(signal.SIGTERM)
+except t.Terminated:
+    assert signal.set_wakeup_fd(-1) == -1
+    time.sleep(0.5)
+    print("in time")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "in time\n", "")

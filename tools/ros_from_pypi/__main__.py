@@ -25,12 +25,18 @@ SUPPORTED = ((3, 10), (3, 13))
 
 STEPS = (
     Step("venv", "virtual environment", make_venv),
-    Step("packages", "Python packages", install_packages, (REQUIREMENTS / "python.txt", CONSTRAINTS), needs=("venv",)),
+    Step(
+        "packages",
+        "Python packages",
+        install_packages,
+        (REQUIREMENTS / "python.lock.txt", CONSTRAINTS),
+        needs=("venv",),
+    ),
     Step(
         "ros",
         "ROS 2 Jazzy wheels",
         install_ros,
-        (REQUIREMENTS / "ros.txt", CONSTRAINTS),
+        (REQUIREMENTS / "ros.lock.txt",),
         needs=("packages",),
     ),
     Step("cmake_paths", "", repair_cmake_paths, needs=("ros",), always=True),

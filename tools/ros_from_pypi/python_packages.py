@@ -50,8 +50,12 @@ def _other_python(venv: Path) -> bool:
 
 
 def install_packages(place: Place, console: Console) -> None:
-    """What the package and its tools need besides ROS."""
-    _pip_install(place, console, REQUIREMENTS / "python.txt")
+    """What the package and its tools need besides ROS.
+
+    torch comes after what is locked, without a hash: a machine may bring a build of its own.
+    """
+    _install_locked(place, console, REQUIREMENTS / "python.lock.txt")
+    _pip_install(place, console, "-c", REQUIREMENTS / "constraints.txt", "torch")
 
 
 def install_ros(place: Place, console: Console) -> None:
@@ -65,11 +69,16 @@ def install_ros(place: Place, console: Console) -> None:
             f"ROS 2 wheels for {sys.platform} {platform.machine()} (there are some for Linux x86-64 only): nodes and "
             "`make demo` need a ROS 2 installation here, training and evaluation work"
         )
-    _pip_install(place, console, REQUIREMENTS / "ros.txt")
+    _install_locked(place, console, REQUIREMENTS / "ros.lock.txt")
 
 
-def _pip_install(place: Place, console: Console, requirements: Path) -> None:
-    command: list[str | Path] = [place.python, "-m", "pip", "install", "--progress-bar", "off", "-r", requirements]
+def _install_locked(place: Place, console: Console, lock: Path) -> None:
+    """What a lock names and nothing else, each file compared with its SHA-256."""
+    _pip_install(place, console, "--require-hashes", "--no-deps", "-r", lock)
+
+
+def _pip_install(place: Place, console: Console, *what: str | Path) -> None:
+    command: list[str | Path] = [place.python, "-m", "pip", "install", "--progress-bar", "off", *what]
     place.run(command, shown=_LARGE_DOWNLOAD, show=console.detail)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from unipose_ros.cli.packages import remedy
 from unipose_ros.cli.refusals import refuse
 from unipose_ros.resources import __version__
-from unipose_ros.termination import exit_status, sigterm_as_ctrl_c
+from unipose_ros.termination import ended_in_time, exit_status, leave, sigterm_as_ctrl_c
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"unipose: no command '{name}'\n\n{_help()}", file=sys.stderr)
         return 2
     try:
-        with sigterm_as_ctrl_c():
+        with sigterm_as_ctrl_c(), ended_in_time():
             return int(_load(COMMANDS[name].module).main(rest))
     except ModuleNotFoundError as error:  # imported where it is needed
         print(_missing(error), file=sys.stderr)
         return 1
     except KeyboardInterrupt as interruption:
         print(f"unipose {name}: stopped", file=sys.stderr)
+        if argv is None:  # the process's own: taking libraries down takes seconds
+            leave(exit_status(interruption))
         return exit_status(interruption)
     except BrokenPipeError:
         _discard_output()

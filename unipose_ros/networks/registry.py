@@ -101,6 +101,10 @@ NETWORKS: dict[str, NetworkSpec] = {
 }
 
 
+#: No number in a network's configuration is larger, and those that count layers are at most as many as its tensors.
+_LARGEST_SIZE, _COUNTS_OF_LAYERS = 1 << 14, ("layers", "blocks", "head_layers")
+
+
 def load_named(path: str) -> Any:
     """``package.module:name`` -> what it names."""
     module, _, name = path.partition(":")
@@ -168,11 +172,25 @@ def load_network(path: Path, name: str) -> tuple[nn.Module, ModelCard]:
     import torch
 
     tensors, record = load_weights(path, name)
+    _require_plausible(record.config, len(tensors))
     with torch.device("meta"):  # takes no memory, whatever sizes the record claims
         require_shapes(build_network(name, record.config), tensors)
     module = build_network(name, record.config)
     fill_module(module, tensors)
     return module.eval(), record
+
+
+def _require_plausible(config: Mapping[str, Any], tensors: int) -> None:
+    """Networks are built by loops over what their record says, which takes time even where it takes no memory.
+
+    Raises:
+        WeightsError: a number is larger than any network's, or there would be more layers than tensors.
+    """
+    for key, value in config.items():
+        values = value if isinstance(value, list | tuple) else [value]
+        most = tensors if key in _COUNTS_OF_LAYERS else _LARGEST_SIZE
+        if len(values) > tensors or any(isinstance(each, int) and each > most for each in values):
+            raise WeightsError(f"the record's {key} is not plausible with {tensors} tensors; its record is damaged")
 
 
 def save_network(path: Path, module: nn.Module, config: Any, record: ModelCard, half: bool = True) -> ModelCard:

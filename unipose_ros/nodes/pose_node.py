@@ -23,13 +23,14 @@ from std_srvs.srv import SetBool, Trigger
 from unipose_ros.camera import Camera
 from unipose_ros.estimator import EstimatorConfig, PoseEstimator, build_estimator
 from unipose_ros.ros.diagnostics import Condition, build_diagnostics
-from unipose_ros.ros.lifecycle import ManagedNode, leave, run
+from unipose_ros.ros.lifecycle import ManagedNode, run
 from unipose_ros.ros.monitoring import Statistics
 from unipose_ros.ros.parameters import NodeConfig, Parameters
 from unipose_ros.ros.publishers import Publishers
 from unipose_ros.ros.session import Session
 from unipose_ros.ros.switching import BackgroundLoad, SwitchableEstimator
 from unipose_ros.ros.synchronizer import OVERRIDABLE_QOS
+from unipose_ros.termination import leave
 from unipose_ros.tracking import NearestTracker, Tracker
 from unipose_ros.tracking.tracker import IdGenerator
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import rclpy
 from lifecycle_msgs.srv import ChangeState
@@ -22,6 +21,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from unipose_ros.ros.parameters import ParameterError
+from unipose_ros.termination import ended_in_time, leave
 
 # How our command line nodes start and end.
 
@@ -34,15 +34,19 @@ def ros_session(ros_arguments: Sequence[str] | None = None) -> Iterator[threadin
     """``rclpy`` for the length of a block; gives an event that Ctrl-C or SIGTERM sets.
 
     rclpy's own handlers shut the context down at once, from under a publisher or a recording
-    that is still to be closed. With an event the block ends where it is safe to end.
+    that is still to be closed. With an event the block ends where it is safe to end; four seconds
+    later the process ends in any case, with status 0.
     """
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in _ENDS}
-    rclpy.init(args=[sys.argv[0], *(ros_arguments or ())], signal_handler_options=SignalHandlerOptions.NO)
     try:
-        yield stop
+        with ended_in_time(status=0):  # also where the middleware hangs
+            rclpy.init(args=[sys.argv[0], *(ros_arguments or ())], signal_handler_options=SignalHandlerOptions.NO)
+            try:
+                yield stop
+            finally:
+                rclpy.try_shutdown()
     finally:
-        rclpy.try_shutdown()
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -182,13 +186,6 @@ def _run(make_node: Callable[[], ManagedNode], stop: threading.Event) -> int:
     finally:
         node.finish()
         node.destroy_node()
-
-
-def leave(code: int) -> NoReturn:
-    """End the process at once, without taking interpreter and libraries down."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
 
 
 @contextmanager

@@ -110,6 +110,27 @@ def test_a_signal_ends_the_run_after_the_step(tmp_path: Path) -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_signal_does_not_wait_for_a_validation_that_is_not_the_last(tmp_path: Path) -> None:
+    class IsAskedToStop(Task):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(1))
+            self.validated = 0
+
+        def training_loss(self, batch: Any, step: int) -> Any:
+            return self.weight.sum(), {}
+
+        def validation_metrics(self, batch: Any) -> Any:
+            self.validated += 1
+            os.kill(os.getpid(), signal.SIGTERM)
+            return {"error": torch.ones(1)}
+
+    settings = RunSettings(steps=9, batch=1, accelerator="cpu", threads=1, validate_every=2)
+    task, validation = IsAskedToStop(), DataLoader(TensorDataset(torch.zeros(50)))
+    outcome = train(task, training_loader(TensorDataset(torch.zeros(3)), settings), validation, settings, tmp_path)
+    assert (outcome.step, outcome.ended_by, outcome.figures, task.validated) == (3, "signal", {}, 1)
+
+
 def test_broken_batches_change_nothing_and_are_counted(
     add_up: TrainFunction, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

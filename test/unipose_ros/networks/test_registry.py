@@ -59,11 +59,15 @@ def test_a_diverged_network_is_not_saved(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("claimed", [{"width": 2**24}, {"hidden": 2**40}])
-def test_sizes_that_the_tensors_do_not_have_take_no_memory(tmp_path: Path, claimed: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "claimed", [{"width": 2**24}, {"hidden": 2**40}, {"layers": 2**64 - 1}, {"layers": 2**13}, {"edge": (8,) * 9999}]
+)
+def test_sizes_that_the_tensors_do_not_have_take_neither_memory_nor_time(
+    tmp_path: Path, claimed: dict[str, int]
+) -> None:
     path = tmp_path / "points.safetensors"
     save_network(path, PointNetwork(TINY), PointNetworkConfig(**{**vars(TINY), **claimed}), RECORD)
-    with pytest.raises(WeightsError, match=r"fit|cannot be built"):
+    with pytest.raises(WeightsError, match=r"fit|cannot be built|not plausible"):
         load_network(path, "points")
 
 

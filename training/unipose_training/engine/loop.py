@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,23 +156,30 @@ class MetricAverager:
 
 
 @torch.no_grad()
-def validate(fabric: Fabric, task: Task, loader: DataLoader[Any]) -> dict[str, float]:
+def validate(
+    fabric: Fabric, task: Task, loader: DataLoader[Any], cancelled: Callable[[], bool] = lambda: False
+) -> dict[str, float]:
     """Mean of each figure over the samples that have it; NaN when none has.
 
     The first process does all of it, the others wait.
+
+    Args:
+        cancelled: looked at before each batch; once it is true there are no figures.
     """
     figures: dict[str, float] = {}
     if fabric.is_global_zero:
         task.eval()
-        figures = _means(fabric, task, loader)
+        figures = _means(fabric, task, loader, cancelled)
         task.train()
     fabric.barrier()
     return figures
 
 
-def _means(fabric: Fabric, task: Task, loader: DataLoader[Any]) -> dict[str, float]:
+def _means(fabric: Fabric, task: Task, loader: DataLoader[Any], cancelled: Callable[[], bool]) -> dict[str, float]:
     found: dict[str, list[Tensor]] = defaultdict(list)
     for batch in loader:
+        if cancelled():
+            return {}
         with fabric.autocast():
             figures = task.validation_metrics(fabric.to_device(batch))
         for name, values in figures.items():
@@ -240,7 +247,7 @@ class _Run:
                 self._step(batch)
                 # The first process decides for all: their clocks differ.
                 reason = "steps" if progress.step == settings.steps else self._fabric.broadcast(stopping.reason)
-                self._keep(log, bar, validation, reason)
+                self._keep(log, bar, validation, reason, stopping)
                 if reason is not None:
                     break
         return self._outcome(reason or "steps", stopping.signal if reason == "signal" else 0)
@@ -272,7 +279,12 @@ class _Run:
             _log.warning("%s; the batch is left out, the %d. of this run", failure, progress.skipped)
 
     def _keep(
-        self, log: RunLog | None, bar: tqdm[Any], validation: DataLoader[Any] | None, reason: EndedBy | None
+        self,
+        log: RunLog | None,
+        bar: tqdm[Any],
+        validation: DataLoader[Any] | None,
+        reason: EndedBy | None,
+        stopping: StopCondition,
     ) -> None:
         """Write what is due after a step; before an end, all."""
         bar.update()
@@ -280,9 +292,12 @@ class _Run:
         if self._due(settings.log_every) or reason:
             self._write(log, bar)
         if validation is not None and (self._due(settings.validate_every) or reason in ("steps", "time")):
-            self._progress.figures = validate(self._fabric, self._task, validation)
-            if log:
-                log.write(self._progress.step, "validation", self._progress.figures)
+            # A signal does not wait for figures that the run could do without; the next step ends the run.
+            figures = validate(self._fabric, self._task, validation, lambda: reason is None and stopping.signal != 0)
+            if figures or not log:
+                self._progress.figures = figures
+            if figures and log:
+                log.write(self._progress.step, "validation", figures)
         if self._due(settings.checkpoint_every) or reason:
             save_checkpoint(self._output, self._fabric, self._task, self._optimizer, self._progress)
 
