@@ -19,6 +19,8 @@ from unipose_ros.files import atomic_path
 
 #: Constant rate factor of x264: 0 loses nothing, 51 is worst.
 _QUALITY = 15
+#: How long x264 looks for ways to save bytes; with the slower ones encoding takes longer than drawing.
+_PRESET = "veryfast"
 _END_SECONDS = 60.0
 
 
@@ -58,6 +60,7 @@ def _encode(part: Path, images: Iterator[NDArray[np.uint8]], shape: tuple[int, .
     # Not by the writer of imageio_ffmpeg: it does not say how the program ended, as on a full disk.
     source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{shape[1]}x{shape[0]}", "-r", f"{fps:.6f}", "-i", "-"]
     target = ["-an", "-vcodec", "libx264", "-pix_fmt", "yuv420p", "-crf", str(_QUALITY), "-f", "mp4"]
+    target += ["-preset", _PRESET]
     command = [find_ffmpeg(), "-y", *source, *target, "-v", "error", f"file:{part}"]
     count = 0
     with tempfile.TemporaryFile() as errors:
