@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from unipose_ros.camera import Camera
+from unipose_ros.camera import Camera, depth_to_points, project
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.visualization.overlay import (
@@ -154,3 +154,27 @@ def test_a_video_refuses_a_change_of_size(tmp_path) -> None:
         write_video(tmp_path / "out.mp4", images, 10.0)
     assert write_video(tmp_path / "none.mp4", [], 10.0) == 0
     assert not (tmp_path / "none.mp4").exists()
+
+
+@pytest.mark.parametrize("colored", [True, False])
+def test_the_side_view_is_that_of_painting_point_by_point(colored: bool) -> None:
+    rng = np.random.default_rng(0)
+    camera = Camera(60.0, 60.0, 39.5, 29.5, 80, 60)
+    depth = np.round(rng.uniform(1.5, 4.0, (60, 80)), 2).astype(np.float32)
+    depth[rng.random(depth.shape) < 0.2] = 0.0
+    depth[3, 3] = np.nan
+    color = rng.integers(0, 255, (60, 80, 3), dtype=np.uint8) if colored else None
+    frame = RgbdFrame(1, "camera", camera, depth, color)
+    view = side_view(np.array([0.0, 0.0, 2.5]), 3.0, 0.5, 0.3, 160, 120)
+    drawn = render_scene(frame, Skeletons.empty(1, "camera", ""), view)
+    wanted = np.full_like(drawn, (24, 26, 32))
+    shades = np.clip(255 - 40 * np.nan_to_num(depth), 40, 220)[..., None].repeat(3, axis=-1)
+    painted = np.rint(color * 0.8) if color is not None else np.floor(shades)
+    points = view.transform(depth_to_points(camera, depth).astype(np.float64))
+    pixels = project(view.camera, points)
+    for v, u in sorted(zip(*np.nonzero(depth > 0), strict=True), key=lambda place: -points[place][2]):
+        x, y = pixels[v, u]
+        if 0 < x < 158 and 0 < y < 118:
+            wanted[int(y) : int(y) + 2, int(x) : int(x) + 2] = painted[v, u]
+    same = (np.abs(drawn.astype(int) - wanted) <= 1).all(axis=-1)
+    assert same.mean() > 0.99  # the rest are points of one millimeter, in either order

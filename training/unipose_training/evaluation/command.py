@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -51,6 +52,7 @@ from unipose_training.datasets.registry import DATA_SETS, open_data_set
 from unipose_training.evaluation.compare import comparison_json, comparison_page, comparison_text, figures_of
 from unipose_training.evaluation.errors import EvaluationError
 from unipose_training.evaluation.metrics.cross_view import read_camera_poses
+from unipose_training.evaluation.parallel import replay_in_processes
 from unipose_training.evaluation.protocols.coco import RESULTS as COCO_RESULTS
 from unipose_training.evaluation.protocols.coco import evaluate_coco
 from unipose_training.evaluation.protocols.human36m import NAME as _HUMAN36M
@@ -61,7 +63,7 @@ from unipose_training.evaluation.replay import ReplayedFrame
 from unipose_training.evaluation.report.images import draw, gallery_frames
 from unipose_training.evaluation.report.page import report_page
 from unipose_training.evaluation.results import Results
-from unipose_training.evaluation.run import evaluate_clips
+from unipose_training.evaluation.run import evaluate_clips, score_frames
 from unipose_training.evaluation.units import require_units
 
 # Data sets and files of predictions in ``unipose evaluate``.
@@ -278,6 +280,13 @@ def _parser() -> argparse.ArgumentParser:
         help="two weights files of the modality's network on the same frames, side by side: compare.json and "
         "compare.html; 'shipped' is the file of this version",
     )
+    add(
+        "--workers",
+        type=positive,
+        default=len(os.sched_getaffinity(0)),
+        metavar="N",
+        help="most processes; each replays whole recordings (default: one for each core)",
+    )
     add("--device", default="auto", help="where networks run: auto, cpu, cuda or cuda:N (default: %(default)s)")
     add("--backend", choices=("auto", *BACKENDS), default="auto", help="inference runtime (default: %(default)s)")
     add("--detector", choices=PERSON_DETECTORS, default="auto", help="person detector (default: %(default)s)")
@@ -315,13 +324,14 @@ def _evaluate(options: argparse.Namespace, estimator: PoseEstimator | None, comm
     names = ["metrics.json", "report.html", *_tables(options), *([] if options.no_video else [_VIDEO])]
     total = sum(min(len(clip), options.limit or len(clip)) for clip in clips)
     with _output(options, names) as owned:
-        with (
-            closing(estimator or build_estimator(config)) as estimator_in_use,
-            tqdm(total=total, desc="judging", unit="frame") as bar,
-        ):
-            results, frames = evaluate_clips(
-                clips, estimator_in_use, not options.no_tracking, joint_set, options.limit, poses, advance=bar.update
-            )
+        with tqdm(total=total, desc="judging", unit="frame") as bar:
+            tracking, limit = not options.no_tracking, options.limit
+            if estimator is None and min(options.workers, len(clips)) > 1:
+                frames = replay_in_processes(clips, config, tracking, joint_set, limit, options.workers, bar.update)
+                results = score_frames(clips, frames, config.modality, tracking, poses)
+            else:
+                with closing(estimator or build_estimator(config)) as used:
+                    results, frames = evaluate_clips(clips, used, tracking, joint_set, limit, poses, advance=bar.update)
         write_atomic(options.output / "metrics.json", results.to_json())
         owned.remove_earlier(_VIDEO)  # one of an earlier evaluation would not fit these figures
         _write_report(options.output, clips, results, frames, not options.no_video, command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,11 +42,50 @@ def evaluate_clips(
     """
     frames: list[ReplayedFrame] = []
     for number, clip in enumerate(clips):
-        frames += replay(clip, number, estimator, _tracker() if tracking else None, joint_set, limit, advance)
+        frames += replay_clip(clip, number, estimator, tracking, joint_set, limit, advance)
+    return score_frames(clips, frames, estimator.modality, tracking, poses), frames
+
+
+@runtime_checkable
+class _Resettable(Protocol):
+    def reset(self) -> None: ...
+
+
+def replay_clip(
+    clip: Clip,
+    number: int,
+    estimator: Estimator,
+    tracking: bool,
+    joint_set: JointSet | None = None,
+    limit: int | None = None,
+    advance: Callable[[], object] = lambda: None,
+) -> list[ReplayedFrame]:
+    """Replay one clip; nothing of another one replayed before is remembered.
+
+    Args:
+        number: of the clip. The others as of :func:`evaluate_clips`.
+    """
+    if isinstance(estimator, _Resettable):
+        estimator.reset()
+    return list(replay(clip, number, estimator, _tracker() if tracking else None, joint_set, limit, advance))
+
+
+def score_frames(
+    clips: Sequence[Clip],
+    frames: Sequence[ReplayedFrame],
+    modality: str,
+    tracking: bool,
+    poses: Mapping[str, NDArray[np.float64]] | None = None,
+) -> Results:
+    """Figures of the replayed frames of all clips.
+
+    Raises:
+        EvaluationError: there is no frame at all.
+    """
     if not frames:
         lost = {clip.name: dict(clip.losses()) for clip in clips}
         raise EvaluationError(f"there is no usable frame in {lost}; record color, depth and camera_info together")
-    return score(clips, frames, estimator.modality, tracking, poses), frames
+    return score(clips, frames, modality, tracking, poses)
 
 
 def _tracker() -> Tracker:

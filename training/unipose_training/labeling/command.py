@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -147,7 +148,8 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add_clip_options(parser)
     add("--output", type=Path, required=True, metavar="DIR", help="folder for the labels")
-    add("--workers", type=positive, default=1, metavar="N", help="number of parallel workers (default: %(default)s)")
+    cores = len(os.sched_getaffinity(0))
+    add("--workers", type=positive, default=cores, metavar="N", help="number of parallel workers (default: all cores)")
     add("--engine", choices=sorted(ENGINES), default="processes", help="what runs the workers (default: %(default)s)")
     add("--every", type=positive, default=1, metavar="K", help="label every K-th frame (default: %(default)s)")
     add("--render-depth", action="store_true", help="render depth as the network's input, for data without color")
