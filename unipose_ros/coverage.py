@@ -153,7 +153,7 @@ def _sits(place: Mapping[str, FloatArray]) -> bool:
         for thigh in thighs
         if np.isfinite(thigh).all()
     ]
-    return len(angles) == 2 and min(angles) > _SITS
+    return len(angles) == 2 and bool(min(angles) > _SITS)
 
 
 def _trunk(place: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray] | None:

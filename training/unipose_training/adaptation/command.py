@@ -89,6 +89,10 @@ def summary(outcome: Outcome) -> str:
         word = "accepted" if verdict.accepted else "refused"
         lines.append(f"{modality}: {word}; health figures {100 * verdict.gain:+.1f} %")
         lines += [f"  {reason}" for reason in verdict.reasons]
+        truth = outcome.ground_truth.get(modality, {})
+        if len(truth) == 2:
+            errors = [truth[side].get("mpjpe_mm", float("nan")) for side in ("before", "after")]
+            lines.append(f"  by ground truth, held out: MPJPE {errors[0]:.1f} mm before, {errors[1]:.1f} mm after")
         if verdict.accepted:
             lines.append(f"  weights: {outcome.weights[modality]}")
     lines.append(f"report: {outcome.report}")
@@ -104,7 +108,10 @@ def _adaptation(options: argparse.Namespace, settings: AdaptSettings, labeler: L
         Recording(RecordingClip(path, topics, mounting=options.mounting), sha256_of(path)) for path in options.bags
     ]
     sources = [Recording(clip, sha256_of(path)) for path in options.source for clip in open_clips(path)]
-    return Adaptation(options.output, recordings, settings, labeler, ENGINES[options.engine], options.workers, sources)
+    return Adaptation(
+        options.output, recordings, settings, labeler, ENGINES[options.engine], options.workers, sources,
+        options.judge_by_ground_truth,
+    )  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -131,6 +138,9 @@ def _parser() -> argparse.ArgumentParser:
         help="rendered people of the source benchmark (default: %(default)s)")  # fmt: skip
     add("--seed", type=int, default=default.seed, help="random seed (default: %(default)s)")
     add("--threads", type=positive, default=default.threads, metavar="N", help="CPU threads (default: %(default)s)")
+    add("--judge-by-ground-truth", action="store_true",
+        help="also report errors on the held-out part by the recording's own ground truth, to judge the adaptation; "
+        "nothing is trained or decided by it")  # fmt: skip
     add("--engine", choices=sorted(ENGINES), default="processes", help="what runs the labeling (default: %(default)s)")
     add("--workers", type=positive, default=1, metavar="N", help="labeling workers (default: %(default)s)")
     add_topic_options(parser)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,11 @@ from unipose_training.adaptation.checks import check_data, require_data
 from unipose_training.adaptation.errors import AdaptationError
 from unipose_training.adaptation.finetune import Provenance, finetune, source_error, stream_settings
 from unipose_training.adaptation.gate import Verdict, judge
-from unipose_training.adaptation.health import Health, Reference, measure_health
+from unipose_training.adaptation.health import Reference, measure_health
 from unipose_training.adaptation.lift import PseudoLabels, fused_by_frame, pseudo_labels
 from unipose_training.adaptation.mounting import EstimatedMounting, estimate_mounting
 from unipose_training.adaptation.parts import ADAPTATION, HELD_OUT, ClipPart, Span, divide, open_parts, thinned
+from unipose_training.adaptation.predictions import read_predictions, write_predictions
 from unipose_training.adaptation.quality import assess
 from unipose_training.adaptation.report import Comparison, write_report
 from unipose_training.adaptation.settings import AdaptSettings, as_json
@@ -31,7 +33,7 @@ from unipose_training.adaptation.stages import Stage, run_stage
 from unipose_training.datasets.arrays import read_npz
 from unipose_training.datasets.base import Clip
 from unipose_training.datasets.keypoint_files import KeypointLabels, keypoint_path, read_keypoints
-from unipose_training.evaluation.replay import ReplayedFrame
+from unipose_training.evaluation.compare import figures_of
 from unipose_training.evaluation.run import evaluate_clips
 from unipose_training.labeling.command import label
 from unipose_training.labeling.engines import Engine
@@ -43,7 +45,7 @@ from unipose_training.tasks.points import point_samples
 
 _log = logging.getLogger(__name__)
 _ARRAYS = ("joints", "stds", "good")
-_LABELS = "pseudo_labels.npz"
+_LABELS, _PREDICTIONS = "pseudo_labels.npz", "predictions.npz"
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,13 @@ class Outcome:
         verdicts: of the gate by modality.
         weights: files of the adapted networks by modality, accepted or not.
         report: the HTML page.
+        ground_truth: figures by modality and side, where they were asked for.
     """
 
     verdicts: Mapping[str, Verdict]
     weights: Mapping[str, Path]
     report: Path
+    ground_truth: Mapping[str, Mapping[str, Mapping[str, float]]]
 
     @property
     def accepted(self) -> bool:
@@ -100,6 +104,8 @@ class Adaptation:
         labeler: the 2D network.
         engine, workers: who shares out the labeling.
         sources: further source benchmarks with ground truth (clips), e.g. UniPose-Synth.
+        ground_truth: report errors on the held-out part by the recording's own ground truth, for judging the
+            adaptation itself; nothing is trained or decided by it.
     """
 
     def __init__(
@@ -111,10 +117,12 @@ class Adaptation:
         engine: Engine,
         workers: int = 1,
         sources: Sequence[Recording] = (),
+        ground_truth: bool = False,
     ) -> None:
         self._root, self._recordings, self._settings = root, recordings, settings
         self._labeler, self._engine, self._workers, self._sources = labeler, engine, workers, sources
         self._clips = [recording.clip for recording in recordings]
+        self._ground_truth = ground_truth
 
     def run(self) -> Outcome:
         """All stages.
@@ -142,7 +150,8 @@ class Adaptation:
             self._root / "report.html", open_parts(self._clips, spans, HELD_OUT), comparisons,
             {"labels": samples.result, "checks": checks.result, "fused": fused.result}, settings,
         )  # fmt: skip
-        return Outcome(verdicts, weights, report)
+        truth = {each.modality: each.ground_truth for each in comparisons}
+        return Outcome(verdicts, weights, report, truth)
 
     def _stage(self, name: str, inputs: Mapping[str, Any], needs: Sequence[Stage], work: Any) -> Stage:
         recordings = [recording.sha256 for recording in self._recordings]
@@ -246,52 +255,53 @@ class Adaptation:
         self, modality: str, trained: Stage, labels: Stage, samples: Stage, fused: Stage,
         spans: Sequence[tuple[Span, Span]],
     ) -> Comparison:  # fmt: skip
-        new = str(trained.folder / f"{modality}.safetensors")
-        kept: dict[str, list[ReplayedFrame]] = {}
-
-        def work(folder: Path) -> Mapping[str, Any]:
-            del folder
-            found = {}
-            for side, weights in (("before", {}), ("after", {modality: new})):
-                health, frames = self._health(modality, weights, labels, samples, fused, spans)
-                kept[side] = frames
-                found[side] = dict(health.figures)
-            sources = {
-                side: self._source(modality, weights) for side, weights in (("before", {}), ("after", {modality: new}))
+        present = weights_file(EstimatorConfig(modality), modality)
+        adapted = trained.folder / f"{modality}.safetensors"
+        sides = {}
+        for side, file, needs in (("before", present, (fused,)), ("after", adapted, (trained, fused))):
+            inputs = {
+                "weights": file_sha256(file),
+                "sources": [each.sha256 for each in self._sources],
+                "people": self._settings.gate.source_people,
+                "ground_truth": self._ground_truth,
             }
-            verdict = judge(found["before"], found["after"], sources["before"], sources["after"], self._settings.gate)
-            return verdict.to_dict()
 
+            def work(folder: Path, file: Path = file) -> Mapping[str, Any]:
+                return self._measure(folder, modality, file, labels, samples, fused, spans)
+
+            sides[side] = self._stage(f"{side}_{modality}", inputs, needs, work)
+        old, new = sides["before"].result, sides["after"].result
+        verdict = judge(
+            _numbers(old["health"]), _numbers(new["health"]), _numbers(old["source"]), _numbers(new["source"]),
+            self._settings.gate,
+        )  # fmt: skip
         gate = as_json(self._settings)["gate"]
         stage = self._stage(
-            f"gate_{modality}", {"gate": gate, "sources": [each.sha256 for each in self._sources]},
-            (trained, fused), work,
-        )  # fmt: skip
-        if not kept:  # the gate has judged before; the page needs the frames again
-            for side, weights in (("before", {}), ("after", {modality: new})):
-                kept[side] = self._health(modality, weights, labels, samples, fused, spans)[1]
-        return Comparison(modality, _verdict(stage.result), kept["before"], kept["after"], dict(trained.result))
-
-    def _health(
-        self, modality: str, weights: Mapping[str, str], labels: Stage, samples: Stage, fused: Stage,
-        spans: Sequence[tuple[Span, Span]],
-    ) -> tuple[Health, list[ReplayedFrame]]:  # fmt: skip
-        parts = open_parts(self._clips, spans, HELD_OUT)
-        reference = _reference(SampleStore(samples.folder / HELD_OUT), _read(fused.folder / HELD_OUT / _LABELS))
-        health, _, frames = measure_health(
-            parts, _labels_of(labels, parts), reference, modality, weights, self._settings.threads
+            f"gate_{modality}", {"gate": gate}, (trained, sides["before"], sides["after"]), lambda _: verdict.to_dict()
         )
-        return health, frames
+        shown = [read_predictions(sides[side].folder / _PREDICTIONS) for side in ("before", "after")]
+        truth = {side: sides[side].result["ground_truth"] for side in sides if sides[side].result["ground_truth"]}
+        return Comparison(modality, _verdict(stage.result), shown[0], shown[1], dict(trained.result), truth)
 
-    def _source(self, modality: str, weights: Mapping[str, str]) -> dict[str, float]:
-        """MPJPE in millimeters by source benchmark."""
-        file = Path(weights[modality]) if weights else weights_file(EstimatorConfig(modality), modality)
+    def _measure(
+        self, folder: Path, modality: str, weights: Path, labels: Stage, samples: Stage, fused: Stage,
+        spans: Sequence[tuple[Span, Span]],
+    ) -> Mapping[str, Any]:  # fmt: skip
+        """Health on the held-out part and errors on source benchmarks, of some weights."""
+        parts = open_parts(self._clips, spans, HELD_OUT, self._ground_truth)
+        reference = _reference(SampleStore(samples.folder / HELD_OUT), _read(fused.folder / HELD_OUT / _LABELS))
+        files = {modality: str(weights)}
+        health, results, frames = measure_health(
+            parts, _labels_of(labels, parts), reference, modality, files, self._settings.threads
+        )
+        write_predictions(folder / _PREDICTIONS, [(frame.clip, frame.predicted) for frame in frames])
         plain = stream_settings(self._settings, None, 1.0, self._settings.gate.source_people)
-        errors = source_error(file, modality, plain, self._settings.threads)
-        found = {"rendered people": errors["mpjpe_mm"]}
-        for source in self._sources:
-            found[source.clip.name] = _benchmark_error(source.clip, modality, weights, self._settings.threads)
-        return found
+        errors = source_error(weights, modality, plain, self._settings.threads)
+        source = {"rendered people": errors["mpjpe_mm"]}
+        for each in self._sources:
+            source[each.clip.name] = _benchmark_error(each.clip, modality, files, self._settings.threads)
+        truth = figures_of(results) if results.accuracy is not None else {}
+        return {"health": _plain_numbers(health.figures), "source": _plain_numbers(source), "ground_truth": truth}
 
 
 def _benchmark_error(clip: Clip, modality: str, weights: Mapping[str, str], threads: int) -> float:
@@ -334,13 +344,18 @@ def _spans(result: Mapping[str, Any]) -> list[tuple[Span, Span]]:
     return [(Span(tuple(first)), Span(tuple(second))) for first, second in result["spans"]]
 
 
+def _numbers(result: Mapping[str, Any]) -> dict[str, float]:
+    """From JSON, which has no NaN."""
+    return {key: float("nan") if value is None else float(value) for key, value in result.items()}
+
+
+def _plain_numbers(figures: Mapping[str, float]) -> dict[str, float | None]:
+    return {key: value if math.isfinite(value) else None for key, value in figures.items()}
+
+
 def _verdict(result: Mapping[str, Any]) -> Verdict:
-    nan = float("nan")
-    numbers = {
-        side: {key: nan if value is None else float(value) for key, value in result[side].items()}
-        for side in ("before", "after", "source_before", "source_after")
-    }
-    gain = nan if result["gain"] is None else float(result["gain"])
+    numbers = {side: _numbers(result[side]) for side in ("before", "after", "source_before", "source_after")}
+    gain = float("nan") if result["gain"] is None else float(result["gain"])
     return Verdict(bool(result["accepted"]), tuple(result["reasons"]), gain, **numbers)
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from unipose_ros.files import write_atomic
 from unipose_training.adaptation.gate import Verdict
+from unipose_training.adaptation.predictions import Shown
 from unipose_training.adaptation.settings import AdaptSettings
 from unipose_training.datasets.base import Clip
-from unipose_training.evaluation.replay import ReplayedFrame
+from unipose_training.evaluation.compare import FIGURES
 from unipose_training.evaluation.report.before_after import before_after
 from unipose_training.evaluation.report.html import CSS, bullets, number, section, table, tile
 
@@ -39,13 +40,15 @@ class Comparison:
         verdict: of the gate.
         before, after: the held-out frames with the present and the adapted weights.
         training: what training did.
+        ground_truth: figures by the recording's ground truth, ``before`` and ``after``; empty without.
     """
 
     modality: str
     verdict: Verdict
-    before: Sequence[ReplayedFrame]
-    after: Sequence[ReplayedFrame]
+    before: Sequence[Shown]
+    after: Sequence[Shown]
     training: Mapping[str, Any]
+    ground_truth: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def write_report(
@@ -105,6 +108,11 @@ def _verdict_section(comparison: Comparison) -> str:
         [f"source: {name}, MPJPE mm", number(old, 1), number(verdict.source_after.get(name, math.nan), 1)]
         for name, old in verdict.source_before.items()
     ]
+    truth = comparison.ground_truth
+    for key, (name, digits) in FIGURES.items() if len(truth) == 2 else ():
+        if key in truth["before"] and key in truth["after"]:
+            both = [number(truth[side][key], digits) for side in ("before", "after")]
+            rows.append([f"for judging only, by ground truth: {name}", *both])
     tiles = (
         '<div class="tiles">'
         + tile("verdict", _word(verdict), comparison.modality)

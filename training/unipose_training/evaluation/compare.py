@@ -87,7 +87,8 @@ def comparison_page(
     body = section(
         title, f"old: {weights[0]}; new: {weights[1]}", table(["", "old", "new"], list(map(list, _rows(*figures))))
     )
-    pictures = before_after("The same frames", clips, *frames, ("old", "new"))
+    old, new = ([(frame.clip, frame.predicted) for frame in side] for side in frames)
+    pictures = before_after("The same frames", clips, old, new, ("old", "new"))
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>{escape(title)}</title><style>{CSS}</style></head><body><main><h1>{escape(title)}</h1>"

@@ -119,7 +119,7 @@ def _place(domain: Domain, settings: RobotSettings, number: int, frames: int) ->
     wish = Wish((1 + number % 2, 1 + number % 2), domain.distance, seated=0.3 if number % 3 == 2 else 0.0,
                 dark=domain.dark)  # fmt: skip
     roles = () if empty else draw_people(rng, BENCHMARK, wish, frames / settings.rate_hz, settings.seed, number, camera)
-    room = draw_room(rng, BENCHMARK.styles, floor_circles(roles), [])
+    room = draw_room(rng, BENCHMARK.styles, floor_circles(roles), ())
     return ClipPlan(
         name=f"place_{number:02d}",
         seed=int(rng.integers(2**31)),

@@ -13,9 +13,10 @@ from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.tracking.assignment import match, mean_distances
 from unipose_ros.visualization.overlay import background, draw_skeletons, drawn_text
 from unipose_training.datasets.base import Clip
-from unipose_training.evaluation.replay import ReplayedFrame
 from unipose_training.evaluation.report.html import figure, section
 
+#: Number of the clip, and its people.
+Shown = tuple[int, Skeletons]
 #: Pictures: of the frames that change most, and of some spread over time.
 _CHANGED, _SPREAD = 4, 4
 _WIDTH = 520
@@ -25,8 +26,8 @@ _TEXT, _GROUND = (235, 235, 240), (14, 15, 19)
 def before_after(
     title: str,
     clips: Sequence[Clip],
-    before: Sequence[ReplayedFrame],
-    after: Sequence[ReplayedFrame],
+    before: Sequence[Shown],
+    after: Sequence[Shown],
     names: tuple[str, str],
 ) -> str:
     """A section of a page.
@@ -37,22 +38,22 @@ def before_after(
         names: of the two.
     """
     chosen = chosen_frames(before, after)
-    wanted = {(before[k].clip, before[k].predicted.stamp_ns): k for k in chosen}
+    wanted = {(before[k][0], before[k][1].stamp_ns): k for k in chosen}
     figures = {}
     for number, clip in enumerate(clips):
         for frame in clip.frames():
             k = wanted.get((number, frame.stamp_ns))
             if k is not None:
-                picture = _pair(frame, (before[k].predicted, after[k].predicted), names)
-                seconds = (frame.stamp_ns - before[0].predicted.stamp_ns) * 1e-9
+                picture = _pair(frame, (before[k][1], after[k][1]), names)
+                seconds = (frame.stamp_ns - before[0][1].stamp_ns) * 1e-9
                 figures[k] = figure(_jpeg(picture), f"{clip.name}, {seconds:.1f} s: {names[0]}, {names[1]}", "jpeg")
     return section(title, "The same frames; the first ones change most.", *(figures[k] for k in chosen if k in figures))
 
 
-def chosen_frames(before: Sequence[ReplayedFrame], after: Sequence[ReplayedFrame]) -> list[int]:
+def chosen_frames(before: Sequence[Shown], after: Sequence[Shown]) -> list[int]:
     """Numbers of the frames that are shown: those with the largest change, then some spread over time."""
-    changes = np.array([_change(old.predicted, new.predicted) for old, new in zip(before, after, strict=True)])
-    people = np.array([max(len(old.predicted), len(new.predicted)) for old, new in zip(before, after, strict=True)])
+    changes = np.array([_change(old, new) for (_, old), (_, new) in zip(before, after, strict=True)])
+    people = np.array([max(len(old), len(new)) for (_, old), (_, new) in zip(before, after, strict=True)])
     order = [int(k) for k in np.argsort(-changes, kind="stable")[:_CHANGED]]
     there = np.flatnonzero(people > 0)
     spread = there[np.linspace(0, len(there) - 1, _SPREAD).astype(int)] if len(there) else there
