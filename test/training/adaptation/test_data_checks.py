@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from track_store import ROWS, standing, walking, write_tracks
 
-from unipose_training.adaptation.checks import check_data, require_data
+from unipose_training.adaptation.checks import check_data, require_data, require_held_out
 from unipose_training.adaptation.errors import DataRefusedError
 from unipose_training.adaptation.quality import assess
 from unipose_training.samples.store import SampleStore
@@ -31,6 +31,13 @@ def test_people_who_walk_about_are_accepted(tmp_path: Path) -> None:
 def test_no_people(tmp_path: Path) -> None:
     assert reason(None, 500, 0) == "no_people"
     assert reason(write_tracks(tmp_path / "s", walking(1)), 500, 20) == "no_people"
+
+
+def test_nobody_in_the_held_out_part() -> None:
+    with pytest.raises(DataRefusedError) as refused:
+        require_held_out(5)
+    assert refused.value.reason == "no_people"
+    require_held_out(100)
 
 
 def test_one_pose_at_one_place(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from unipose_training.samples.store import SampleStore
 FloatArray = NDArray[np.float64]
 
 #: Fewer people (times frames) than this, or in fewer of the frames, are no people.
-_FEWEST_PEOPLE, _FEWEST_FRAMES = 60, 0.05
+_FEWEST_PEOPLE, _FEWEST_FRAMES, _FEWEST_HELD_OUT = 60, 0.05, 30
 #: Meters: standard deviation of where people are, and mean deviation of their joints about the trunk in their own axes.
 _LEAST_SPREAD, _LEAST_POSES = 0.15, 0.05
 #: Facing people whose left side must be on the right of the image: fraction, and how many of them say something.
@@ -130,6 +130,20 @@ def require_data(found: DataChecks) -> None:
             f"people of {found.tracks} tracks would be {np.exp(found.log_size):.2f} times as large as average adults "
             f"(at most a factor of {np.exp(found.log_size_limit):.2f} is believed): check the focal length in "
             "camera_info, the scale of depth, and that depth is registered to color",
+        )
+
+
+def require_held_out(people: int) -> None:
+    """Refuse a recording whose held-out part cannot judge.
+
+    Raises:
+        DataRefusedError: with the reason's identifier.
+    """
+    if people < _FEWEST_HELD_OUT:
+        raise DataRefusedError(
+            "no_people",
+            f"{people} people in the held-out end of the recording can be lifted from color and depth, "
+            f"{_FEWEST_HELD_OUT} are needed; record people to the end",
         )
 
 

@@ -76,6 +76,7 @@ def adapt_settings(options: argparse.Namespace) -> AdaptSettings:
         rate_hz=options.rate,
         held_out=options.held_out,
         replay=options.replay,
+        most_steps=options.steps,
         seed=options.seed,
         threads=options.threads,
         gate=GateSettings(source_margin=options.source_margin, source_people=options.source_people),
@@ -128,6 +129,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--rate", type=float, default=default.rate_hz, metavar="HZ", help="frames used a second (default: %(default)g)")
     add("--held-out", type=float, default=default.held_out, metavar="FRACTION",
         help="the end of each recording that judges (default: %(default).2f)")  # fmt: skip
+    add("--steps", type=positive, default=0, metavar="N",
+        help="training steps, however long they take, instead of those that the budget buys")  # fmt: skip
     add("--replay", type=float, default=default.replay, metavar="FRACTION",
         help="of each batch that is rendered source people (default: %(default)g)")  # fmt: skip
     add("--source", type=Path, nargs="*", default=[], metavar="PATH",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from unipose_ros.codecs.points import PointCloudConfig
 from unipose_ros.codecs.windows import DepthImageConfig
@@ -20,16 +22,17 @@ from unipose_training.adaptation.mounting import EstimatedMounting
 from unipose_training.adaptation.settings import AdaptSettings
 from unipose_training.adaptation.tasks import AdaptedPoints
 from unipose_training.engine.config import RunSettings
-from unipose_training.engine.data_loading import seed_everything, validation_loader
+from unipose_training.engine.data_loading import seed_everything, seed_of, validation_loader
 from unipose_training.engine.loop import Outcome, train
 from unipose_training.samples.augment_points import PointAugmentation
 from unipose_training.samples.augment_windows import WindowAugmentation
-from unipose_training.samples.dataset import identity_collate
+from unipose_training.samples.dataset import PersonBatch, identity_collate
 from unipose_training.samples.store import SampleStore
+from unipose_training.synthetic.bank import load_bank
 from unipose_training.synthetic.batch.draw import DrawSettings
 from unipose_training.synthetic.batch.standpoints import Mounting
 from unipose_training.synthetic.stream.dataset import ValidationPeople
-from unipose_training.synthetic.stream.people import Inputs
+from unipose_training.synthetic.stream.people import Inputs, PeopleMaker, divided, select
 from unipose_training.synthetic.stream.settings import StreamSettings
 from unipose_training.tasks.supervised import SupervisedWeights, SupervisedWindows
 
@@ -39,6 +42,9 @@ KINDS = {"points": "points", "rgbd": "points", "depth": "depth"}
 _LOSS = SupervisedWeights(joints=1.0, likelihood=0.01, bones=0.5, lengths=0.5, scale=0.02)
 _AUGMENTATION = PointAugmentation(yaw=20.0, tilt=8.0, scale=0.06)
 _EMA = 0.99
+#: Shares of the adapted weights that are tried, see :func:`choose_share`, and by how many source people.
+SHARES = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
+_SELECTION, _SELECTING = 31, 192
 _WARMUP = 30
 
 
@@ -130,11 +136,75 @@ def finetune(
     outcome = train(task, mixed_loader(people, run), None, run, folder)
     if outcome.signal:
         raise KeyboardInterrupt(outcome.signal)
+    parent, _ = load_network(weights, KINDS[modality])
+    trained = task.trained()
+    share, errors = choose_share(parent, trained, modality, stream, settings)
+    interpolate(trained, parent, share)
     save_network(
-        folder / f"{modality}.safetensors", task.trained(), network.config,
+        folder / f"{modality}.safetensors", trained, network.config,
         _card(card, modality, provenance, outcome, len(store), int(labels.good.sum())),
     )  # fmt: skip
-    return {"steps": outcome.step, "planned": run.steps, "ended_by": outcome.ended_by, "people": int(labels.good.sum())}
+    return {
+        "steps": outcome.step,
+        "planned": run.steps,
+        "ended_by": outcome.ended_by,
+        "people": int(labels.good.sum()),
+        "share_of_adapted_weights": share,
+        "source_error_mm_by_share": errors,
+    }
+
+
+@torch.no_grad()
+def interpolate(network: nn.Module, parent: nn.Module, share: float) -> None:
+    """``network <- parent + share (network - parent)``, in place; what is no floating-point number is kept."""
+    before = parent.state_dict()
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            value.copy_(before[name] + share * (value - before[name]))
+
+
+def choose_share(
+    parent: nn.Module, trained: nn.Module, modality: str, stream: StreamSettings, settings: AdaptSettings
+) -> tuple[float, dict[str, float]]:
+    """How far to go from the parent's weights to the adapted ones: as far as source people allow.
+
+    Between weights before and after fine-tuning lie networks that keep what was known and have most of what was
+    learned (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022). Chosen on source people of the
+    training bodies, who are others than the gate's.
+
+    Returns:
+        The largest of :data:`SHARES` whose error is within half of the gate's margin, or the smallest; and the MPJPE in
+        millimeters of those that were tried, by share.
+    """
+    assert isinstance(parent, (PointNetwork, AnchorNetwork))
+    plain = replace(stream, draw=replace(stream.draw, mounting=Mounting()), views=1, replays=1)
+    bank = divided(load_bank(plain.bank_file), plain.validation_bodies, validation=False)
+    maker = PeopleMaker(bank, plain, inputs_of(parent), torch.device("cpu"))
+    people = maker.make(seed_of(settings.seed, _SELECTION), min(_SELECTING, settings.gate.source_people))
+    limit = (1 + settings.gate.source_margin / 2) * _error(parent, modality, people)
+    errors: dict[str, float] = {}
+    for share in SHARES:
+        between = copy.deepcopy(trained)
+        interpolate(between, parent, share)
+        error = _error(between, modality, people)
+        errors[f"{share:g}"] = round(error, 2)
+        if error <= limit:
+            return share, errors
+    return SHARES[-1], errors
+
+
+@torch.inference_mode()
+def _error(network: nn.Module, modality: str, people: PersonBatch) -> float:
+    """MPJPE in millimeters."""
+    assert isinstance(network, (PointNetwork, AnchorNetwork))
+    task = _task(copy.deepcopy(network), modality, _centers(network)).eval()
+    count = len(people.rows)
+    parts = [select(people, torch.arange(first, min(first + 64, count))) for first in range(0, count, 64)]
+    return float(torch.cat([task.validation_metrics(part)["mpjpe_mm"].double() for part in parts]).nanmean())
+
+
+def _centers(network: PointNetwork | AnchorNetwork) -> int:
+    return network.config.centers if isinstance(network, PointNetwork) else 0
 
 
 def _task(network: PointNetwork | AnchorNetwork, modality: str, centers: int) -> AdaptedPoints | SupervisedWindows:
@@ -168,7 +238,7 @@ def source_error(weights: Path, modality: str, stream: StreamSettings, threads: 
     network, _ = load_network(weights, KINDS[modality])
     assert isinstance(network, (PointNetwork, AnchorNetwork))
     people = ValidationPeople(stream, inputs_of(network), run)
-    task = _task(network, modality, network.config.centers if isinstance(network, PointNetwork) else 0).eval()
+    task = _task(network, modality, _centers(network)).eval()
     found: dict[str, list[torch.Tensor]] = {}
     for batch in validation_loader(people, run, identity_collate):
         for name, values in task.validation_metrics(batch).items():

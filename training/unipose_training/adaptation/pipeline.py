@@ -17,7 +17,7 @@ from unipose_ros.config import EstimatorConfig
 from unipose_ros.files import file_sha256, write_atomic
 from unipose_ros.modalities.factory import weights_file
 from unipose_ros.resources import __version__
-from unipose_training.adaptation.checks import check_data, require_data
+from unipose_training.adaptation.checks import check_data, require_data, require_held_out
 from unipose_training.adaptation.errors import AdaptationError
 from unipose_training.adaptation.finetune import Provenance, finetune, source_error, stream_settings
 from unipose_training.adaptation.gate import Verdict, judge
@@ -203,6 +203,7 @@ class Adaptation:
         store = SampleStore(samples.folder / ADAPTATION) if facts["people"] else None
         found = check_data(store, int(facts["frames"]), int(facts.get("frames_with_people", 0)))
         require_data(found)
+        require_held_out(int(samples.result[HELD_OUT]["people"]))
         return found.to_dict()
 
     def _fuse(
@@ -215,8 +216,6 @@ class Adaptation:
                 continue  # an interrupted run has made it
             store = SampleStore(samples.folder / which)
             parts = open_parts(self._clips, spans, which)
-            if not len(store):
-                raise AdaptationError(f"{which}: no person can be lifted; record people to the end")
             joints, stds = fused_by_frame(parts, _labels_of(labels, parts), store, self._settings.threads)
             found, left_out = pseudo_labels(store, joints, stds, assess(store)[1])
             write_atomic(folder / which / "left_out.json", _json(left_out))

@@ -47,6 +47,8 @@ class AdaptSettings:
         replay: fraction of each batch that is source data with ground truth, rendered on the fly.
         mounted: fraction of the rendered people who are seen from the height and tilt of the recording's camera.
         batch, learning_rate, seed: of training.
+        most_steps: training steps of each network instead of those that the budget buys, without a bound on their
+            time; 0 for none.
         threads: CPU threads.
         gate: when new weights are accepted.
 
@@ -63,6 +65,7 @@ class AdaptSettings:
     batch: int = 32
     learning_rate: float = 6e-4
     seed: int = 0
+    most_steps: int = 0
     threads: int = 2
     gate: GateSettings = field(default_factory=GateSettings)
 
@@ -80,12 +83,14 @@ class AdaptSettings:
 
     def steps(self, modality: str) -> int:
         """Training steps of one modality that the budget buys."""
+        if self.most_steps:
+            return self.most_steps
         seconds = 60 * self.budget_minutes * _TRAINING / len(self.modalities)
         return max(_FEWEST_STEPS, int(seconds * NOMINAL_SPEED[modality] / self.batch))
 
     def most_minutes(self) -> float:
-        """After so many minutes training of one modality ends wherever it is."""
-        return 1.5 * self.budget_minutes * _TRAINING / len(self.modalities)
+        """After so many minutes training of one modality ends wherever it is; 0 for no limit."""
+        return 0.0 if self.most_steps else 1.5 * self.budget_minutes * _TRAINING / len(self.modalities)
 
 
 _UNITS = {"s": 1 / 60, "min": 1.0, "m": 1.0, "h": 60.0, "": 1.0}

@@ -29,6 +29,8 @@ from unipose_training.synthetic.variety.staging import Wish, draw_lighting, draw
 #: Subset in the plans' record.
 SUBSET = "single"
 _RATE_HZ = 5.0
+#: Meters between a camera and the ceiling, at least.
+_HEADROOM = 0.2
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,8 @@ def _place(domain: Domain, settings: RobotSettings, number: int, frames: int) ->
                 dark=domain.dark)  # fmt: skip
     roles = () if empty else draw_people(rng, BENCHMARK, wish, frames / settings.rate_hz, settings.seed, number, camera)
     room = draw_room(rng, BENCHMARK.styles, floor_circles(roles), ())
+    # A camera under the ceiling, not above it.
+    room = replace(room, height=max(room.height, domain.height + _HEADROOM))
     return ClipPlan(
         name=f"place_{number:02d}",
         seed=int(rng.integers(2**31)),

@@ -1,0 +1,72 @@
+"""Which clips are collected on the robot, and how much room they take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unipose_ros.clip_choice import ClipChooser, ClipRules, finished_clips, folder_bytes, make_room
+from unipose_ros.frame import JointStatus, Skeletons
+
+RULES = ClipRules(seconds=4.0, pause=10.0, steady=1.0, empty_every=2)
+
+
+def frame(stamp_s: float, score: float | None = 0.9, measured: int = 15) -> Skeletons:
+    count = 0 if score is None else 1
+    status = np.full((count, 15), JointStatus.INFERRED, np.uint8)
+    status[:, :measured] = JointStatus.MEASURED
+    return Skeletons(
+        round((100 + stamp_s) * 1e9), "camera", "points", np.zeros((count, 15, 3), np.float32),
+        np.ones((count, 15), np.float32), status, np.full(count, score or 0.0, np.float32),
+    )  # fmt: skip
+
+
+def times(chooser: ClipChooser, seconds: int, start: float = 0.0, **kind: float | None) -> list[float]:
+    """Half seconds at which something is recorded."""
+    steps = [start + 0.5 * k for k in range(2 * seconds)]
+    return [step for step in steps if chooser.recording(frame(step, **kind))]  # type: ignore[arg-type]
+
+
+def test_a_clip_begins_when_people_are_steady_and_a_pause_follows() -> None:
+    found = times(ClipChooser(RULES), 20)
+    assert found[0] == 1.0
+    assert found[:9] == [1.0 + 0.5 * k for k in range(9)]
+    assert found[9] >= 5.5 + 10.0
+
+
+@pytest.mark.parametrize("kind", [{"score": 0.4}, {"measured": 6}, {"score": None}])
+def test_unsure_occluded_and_no_people_begin_none(kind: dict[str, float | None]) -> None:
+    assert not times(ClipChooser(RULES), 20, **kind)
+
+
+def test_now_and_then_an_empty_scene() -> None:
+    chooser = ClipChooser(RULES)
+    assert times(chooser, 40)  # two clips of people
+    assert not times(chooser, 20, start=40)  # now an empty one is wanted
+    assert times(chooser, 10, start=60, score=None)
+    assert times(chooser, 20, start=80)
+
+
+def test_stamps_that_go_back_end_the_clip() -> None:
+    chooser = ClipChooser(RULES)
+    assert times(chooser, 3)
+    assert not chooser.recording(frame(-50.0))
+
+
+def test_the_oldest_clips_make_room(tmp_path: Path) -> None:
+    for number in range(4):
+        clip = tmp_path / f"clip_{number}"
+        clip.mkdir()
+        (clip / "data").write_bytes(b"x" * 100)
+    (tmp_path / ".clip_4.partial").mkdir()
+    assert folder_bytes(tmp_path) == 400
+    assert [each.name for each in make_room(tmp_path, 250)] == ["clip_0", "clip_1"]
+    assert [each.name for each in finished_clips(tmp_path)] == ["clip_2", "clip_3"]
+    assert not make_room(tmp_path, 250)
+
+
+def test_rules_that_make_no_sense() -> None:
+    with pytest.raises(ValueError, match="pause"):
+        ClipRules(pause=0)
