@@ -189,3 +189,36 @@ def anchors(page: Path) -> set[str]:
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     titles = (re.sub(r"[`*]|\[|\]\([^)]*\)", "", title) for title in re.findall(r"^#+ +(.*)$", text, re.M))
     return {re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", title.strip().lower())) for title in titles}
+
+
+RELIABILITY = ROOT / "docs" / "reference" / "reliability.md"
+#: Groups of complaints, and cases, that the page must have a row of.
+GROUPS = [f"R-{letter}" for letter in "ABCDEFGHIJKL"]
+CASES = [f"{kind}{number}" for kind, last in (("F", 13), ("C", 3), ("H", 6), ("M", 12), ("A", 10), ("L", 13))
+         for number in range(1, last + 1)]  # fmt: skip
+
+
+def reliability_rows() -> list[list[str]]:
+    lines = RELIABILITY.read_text(encoding="utf-8").partition("## Fuzzing")[0].splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    return [row for row in rows if not set(row[0]) <= set("-") and row[0] not in ("", "group")]
+
+
+def test_reliability_names_every_complaint_and_tests_that_exist() -> None:
+    rows = reliability_rows()
+    named = [name.strip() for row in rows for name in row[0].split(",")]
+    assert [group for group in GROUPS if not any(name.startswith(f"{group} ") for name in named)] == []
+    assert [case for case in CASES if case not in named] == []
+    for row in rows:
+        tests = re.findall(r"(surface )?`([^`]+)`", row[-1])
+        assert tests, f"{row[0]}: no test"
+        for surface, name in tests:
+            if surface:
+                assert any(f'"{name}"' in path.read_text() for path in (ROOT / "test/helpers/fuzzing").glob("*.py")), (
+                    name
+                )
+                continue
+            file, _, function = name.partition("::")
+            path = ROOT / "test" / "unipose_ros" / file
+            assert path.exists(), f"{row[0]}: {name}"
+            assert not function or f"def {function}(" in path.read_text(encoding="utf-8"), f"{row[0]}: {name}"

@@ -216,8 +216,10 @@ def test_a_modality_that_cannot_use_the_frames_is_refused() -> None:
 
 
 def test_a_recording_without_frames_is_refused() -> None:
-    with pytest.raises(EvaluationError, match=r"no usable frame in .*no partner"):
+    with pytest.raises(EvaluationError, match=r"no usable frame in .*no partner.*explained above"):
         evaluate_clips([ListClip([], lost={"no partner": 3})], Oracle([]))
+    with pytest.raises(EvaluationError, match=r"no usable frame in .*camera_info"):
+        evaluate_clips([ListClip([])], Oracle([]))
 
 
 def test_what_a_reader_must_know_is_told(walk) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import fake_registry
 import pytest
 
-from unipose_ros.networks.movenet.download import DownloadError, download
+from unipose_ros.networks.movenet.download import DownloadError, _reason, download
 
 CONTENTS = bytes(range(256)) * 4000
 SHA256 = hashlib.sha256(CONTENTS).hexdigest()
@@ -87,3 +87,10 @@ def test_nobody_answers(tmp_path: Path) -> None:
 def test_progress_bar(registry: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     download(registry.url, tmp_path / "file", SHA256)
     assert "100%" in capsys.readouterr().err
+
+
+def test_the_reason_of_npm_begins_with_its_first_line() -> None:
+    stack = "".join(f"npm ERR!     at a place of its own, number {number}\n" for number in range(50))
+    reason = _reason(f"npm ERR! code ENOTFOUND\nnpm ERR! network request failed\n{stack}")
+    assert reason.startswith("code ENOTFOUND network request failed")
+    assert len(reason) < len(stack) / 4
