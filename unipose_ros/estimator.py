@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from unipose_ros.camera import Camera
+from unipose_ros.camera import Camera, CameraError, require_plausible
 from unipose_ros.config import EstimatorConfig, WeightsConfig
 from unipose_ros.detection import PersonDetector
 from unipose_ros.errors import EstimatorError
@@ -50,6 +50,7 @@ class PoseEstimator:
             config.modality, config, Components(detector, person_detector, live=live)
         )
         self._calibrations = load_calibrations(config) if calibrations is None else calibrations
+        self._plausible: Camera | None = None
 
     @property
     def modality(self) -> str:
@@ -90,10 +91,21 @@ class PoseEstimator:
                 where people are found and cut out first.
 
         Raises:
-            EstimatorError: the frame lacks an image that the modality needs.
+            EstimatorError: the frame lacks an image that the modality needs, or its camera has intrinsics that no
+                camera has, with which images would be resized to gigabytes.
         """
+        self._require_plausible(frame.camera)
         found = self._modality.estimate(frame, clock or StageClock())
         return calibrated(found, self._calibrations.get(found.modality))
+
+    def _require_plausible(self, camera: Camera) -> None:
+        if camera is self._plausible:
+            return
+        try:
+            require_plausible(camera)
+        except CameraError as error:
+            raise EstimatorError(str(error)) from error
+        self._plausible = camera
 
     def follow(self, people: Skeletons) -> None:
         """Hear from a tracker who is who in the last frame, so that all people's own bone lengths can be learned.

@@ -227,3 +227,17 @@ def test_malformed_messages_are_survived_and_do_not_hold_up_the_end(rig: Rig, na
         assert end(process, signal.SIGTERM) == 0
         assert "Traceback" not in output(process)
         assert "internal_error" not in output(process)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_node_that_is_importing_in_silence(number: signal.Signals, tmp_path: Path) -> None:
+    # A module of the standard library that rclpy imports takes its time here.
+    (tmp_path / "queue.py").write_text("import time\nprint('imports', flush=True)\ntime.sleep(600)\n")
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\n")
+    with ros_process(module="unipose_ros.nodes.pose_node", PYTHONPATH=f"{tmp_path}:{ROOT}") as process:
+        end_of_patience = time.monotonic() + PATIENCE
+        while "imports" not in output(process):
+            assert time.monotonic() < end_of_patience
+            time.sleep(0.05)
+        assert end(process, number) == -number
+        assert "Traceback" not in output(process)

@@ -168,3 +168,13 @@ def test_a_wrong_setting_is_named(field: str, value: object) -> None:
 def test_an_unknown_modality_lists_the_known_ones() -> None:
     with pytest.raises(EstimatorError, match="lookup"):
         EstimatorConfig(modality="sonar")
+
+
+@pytest.mark.parametrize("focal", [1.0, 10.0, 1e9])
+def test_intrinsics_that_no_camera_has_are_refused_before_anything_is_resized(frame: RgbdFrame, focal: float) -> None:
+    detector = Detector(keypoints(0))
+    estimator = PoseEstimator(LOOKUP, detector)
+    with pytest.raises(EstimatorError, match=r"fx = .*pixels"):
+        estimator.estimate(replace(frame, camera=replace(frame.camera, fx=focal, fy=focal)))
+    assert not detector.images
+    assert len(estimator.estimate(frame)) == 1

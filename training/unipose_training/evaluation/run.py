@@ -84,7 +84,9 @@ def score_frames(
     """
     if not frames:
         lost = {clip.name: dict(clip.losses()) for clip in clips}
-        remedy = "the first of each kind is explained above" if any(lost.values()) else "record color, depth, camera_info"
+        remedy = (
+            "the first of each kind is explained above" if any(lost.values()) else "record color, depth, camera_info"
+        )
         raise EvaluationError(f"there is no usable frame in {lost}; {remedy}")
     return score(clips, frames, modality, tracking, poses)
 
