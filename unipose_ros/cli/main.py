@@ -46,9 +46,7 @@ COMMANDS: dict[str, Command] = {
     "pseudo-label": Command(
         "unipose_training.labeling.command", "label people in recordings with a 2D keypoint network"
     ),
-    "record": Command(
-        "unipose_ros.nodes.coverage_recorder", "record color and depth for adapt, with a live checklist"
-    ),
+    "record": Command("unipose_ros.nodes.coverage_recorder", "record color and depth for adapt, with a live checklist"),
     "record-synthetic": Command(
         "unipose_training.synthetic.record", "render people into a recording, with 3D ground truth"
     ),

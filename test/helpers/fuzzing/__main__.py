@@ -1,6 +1,7 @@
 """Gives everything that is read inputs that are wrong in many ways, and counts what must not be.
 
     make fuzz                                     10,000 inputs a surface (FUZZ_INPUTS for another number)
+    FUZZ_SECONDS=60 make fuzz                     as many as there is time for
     python -m fuzzing --surface weights itop      these alone (with test/helpers in PYTHONPATH)
     python -m fuzzing --reproduce FILE --surface itop
 
@@ -30,6 +31,7 @@ def main() -> int:
     parser.add_argument("--surface", nargs="*", choices=sorted(known), default=list(known), help="default: all")
     parser.add_argument("--inputs", type=int, default=int(os.environ.get("FUZZ_INPUTS", "10000")))
     parser.add_argument("--seed", type=int, default=int(os.environ.get("FUZZ_SEED", "0")))
+    parser.add_argument("--seconds", type=float, default=float(os.environ.get("FUZZ_SECONDS", "inf")), help="a surface")
     parser.add_argument("--output", type=Path, default=Path("fuzz_output"))
     parser.add_argument("--reproduce", type=Path, metavar="FILE", help="read this input of the one surface")
     options = parser.parse_args()
@@ -40,7 +42,12 @@ def main() -> int:
         kept = len(list((CORPUS / name).glob("*.bin")))
         kind = known[name]
         result = run(
-            f"{kind.__module__}:{kind.__name__}", options.inputs, options.seed, options.output / name, kept=kept
+            f"{kind.__module__}:{kind.__name__}",
+            options.inputs,
+            options.seed,
+            options.output / name,
+            kept=kept,
+            budget_s=options.seconds,
         )
         result.surface = name
         results.append(result)

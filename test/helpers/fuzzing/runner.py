@@ -105,12 +105,21 @@ def _environment() -> dict[str, str]:
     return {"OMP_NUM_THREADS": "1", "OPENCV_LOG_LEVEL": "OFF", **os.environ, "PYTHONPATH": path}
 
 
-def run(surface: str, inputs: int, seed: int, output: Path, limit_s: float = LIMIT_S, kept: int = 0) -> Result:
+def run(
+    surface: str,
+    inputs: int,
+    seed: int,
+    output: Path,
+    limit_s: float = LIMIT_S,
+    kept: int = 0,
+    budget_s: float = float("inf"),
+) -> Result:
     """Give a surface its inputs, whatever happens to the process that reads them.
 
     Args:
         output: a folder for what was found.
         kept: inputs of the corpus, which come first.
+        budget_s: seconds after which the rest of the inputs is left out.
 
     Raises:
         RuntimeError: the worker does not even start.
@@ -118,14 +127,14 @@ def run(surface: str, inputs: int, seed: int, output: Path, limit_s: float = LIM
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
     result, number, began = Result(surface), -kept, time.monotonic()
-    while number < inputs:
-        number = _run_some(result, number, inputs, seed, output, limit_s)
+    while number < inputs and time.monotonic() - began < budget_s:
+        number = _run_some(result, number, inputs, seed, output, limit_s, began + budget_s)
     result.seconds = round(time.monotonic() - began, 1)
     (output / "current.bin").unlink(missing_ok=True)
     return result
 
 
-def _run_some(result: Result, number: int, inputs: int, seed: int, output: Path, limit_s: float) -> int:
+def _run_some(result: Result, number: int, inputs: int, seed: int, output: Path, limit_s: float, until: float) -> int:
     """Until the worker ends; returns the number to go on with."""
     worker = Worker(result.surface, seed, number, inputs, output)
     ready, current = False, None
@@ -141,6 +150,10 @@ def _run_some(result: Result, number: int, inputs: int, seed: int, output: Path,
             elif "end" in said:
                 _count(result, said, output)
                 number, current = said["end"] + 1, None
+                if time.monotonic() > until:
+                    worker.process.kill()
+                    worker.end()
+                    return inputs
             elif "done" in said:
                 number = inputs
         late = current is not None and time.monotonic() - since > limit_s
