@@ -8,6 +8,7 @@ import logging
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -31,6 +32,8 @@ _log = logging.getLogger(__name__)
 _BESIDE = {"openvino": "onnx"}
 #: ONNX Runtime and torch may differ by this part of the largest number that an output holds.
 TOLERANCE = 1e-4
+#: Characters of an exporter's reason that are shown; some print whole tensors.
+_LONGEST_REASON = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,9 +204,12 @@ def export_to_cache(path: Path, name: str, target: Path) -> ModelCard:
 
     module, record = load_network(path, name)
     try:
-        with atomic_path(target) as part:
-            export_onnx(module, part)
-            _compare(module, part, cast("Exportable", module).example_input(3), name)
+        # The exporter opens no files whose names are not UTF-8.
+        with TemporaryDirectory() as folder, atomic_path(target) as part:
+            made = Path(folder, "network.onnx")
+            export_onnx(module, made)
+            _compare(module, made, cast("Exportable", module).example_input(3), name)
+            part.write_bytes(made.read_bytes())
     except OSError as error:
         reason = describe_os_error(error)
         raise BackendError(
@@ -212,7 +218,8 @@ def export_to_cache(path: Path, name: str, target: Path) -> ModelCard:
     except BackendError:
         raise
     except (ImportError, RuntimeError, TypeError, ValueError) as error:  # whatever torch's exporter runs into
-        raise BackendError(f"{name} cannot be exported ({type(error).__name__}: {error}); use backend torch") from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_REASON]
+        raise BackendError(f"{name} cannot be exported ({reason}); use backend torch") from error
     return record
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,15 @@ from unipose_ros.resources import resource_path
 onnxruntime = pytest.importorskip("onnxruntime")
 
 
-@pytest.mark.parametrize(("network", "shape"), [("points", (1, 1024, 3)), ("depth", (1, 96, 96))])
-def test_any_runtime_gets_torchs_numbers(network: str, shape: tuple[int, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("network", "shape", "folder"), [("points", (1, 1024, 3), "a"), ("depth", (1, 96, 96), os.fsdecode(b"\xff"))]
+)
+def test_any_runtime_gets_torchs_numbers(network: str, shape: tuple[int, ...], folder: str, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    path = tmp_path / "a" / f"{network}.onnx"
+    path = tmp_path / folder / f"{network}.onnx"
     assert main([network, "--output", str(path)]) == 0
     example = np.random.default_rng(0).normal(0, 0.3, (3, *shape)).astype(np.float32)
-    found = onnxruntime.InferenceSession(str(path)).run(None, {"input": example})
+    found = onnxruntime.InferenceSession(path.read_bytes()).run(None, {"input": example})
     with torch.inference_mode():
         expected = load_network(resource_path("weights", f"{network}.safetensors"), network)[0](torch.tensor(example))
     assert np.abs(found[0] - expected[0].numpy()).max() <= 1e-4 * np.abs(found[0]).max()
