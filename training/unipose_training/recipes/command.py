@@ -1,7 +1,8 @@
 """``unipose train RECIPE``: train a network. An interrupted run resumes when the command is repeated.
 
 Writes to the output folder: the weights, ``config.yaml``, ``checkpoint.pt``, ``metrics.csv``,
-``curves.png`` and ``tensorboard/``. Ctrl-C ends the run after the current step, with a checkpoint.
+``curves.png`` and ``tensorboard/``. Ctrl-C ends the run after the current step, with a checkpoint, or
+after four seconds, if the step takes longer.
 """
 
 from __future__ import annotations
