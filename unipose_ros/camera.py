@@ -21,6 +21,8 @@ _LEAST_VIEW, _GREATEST_VIEW = 0.05, 8.0
 _LEAST_ASPECT, _GREATEST_ASPECT = 0.2, 5.0
 #: The principal point in sides of the image: within it, or beside it where the image is a region of the sensor.
 _CENTER_RANGE = (-5.0, 6.0)
+#: Of a distortion: the rational model's reach some hundreds where upper and lower polynomial nearly cancel out.
+_GREATEST_COEFFICIENT = 1e6
 #: Pixels of an image; 8K UHD has 33 million.
 MOST_PIXELS = 2**25
 #: Pixels by which a ray's image may miss the pixel that it was asked for.
@@ -73,6 +75,8 @@ class Camera:
             )
         if not np.all(np.isfinite(self.distortion)):
             raise CameraError(f"D = {self.distortion} is not finite; calibrate the camera")
+        if any(abs(coefficient) > _GREATEST_COEFFICIENT for coefficient in self.distortion):
+            raise CameraError(f"D = {self.distortion}: no lens has coefficients like these; {_CALIBRATE}")
         try:
             model, distortion = fitting_coefficients(self.model, tuple(self.distortion))
         except LensError as error:

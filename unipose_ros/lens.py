@@ -231,6 +231,10 @@ class Lens:
         return float(min(np.arctan(np.sqrt(min(_first_root(slope), _first_root(lower)))), _WIDEST))
 
 
+#: Smaller leading coefficients bend no ray by a pixel, and what is divided by them overflows.
+_NO_COEFFICIENT = 1e-15
+
+
 @lru_cache(maxsize=64)
 def lens_of(model: str, coefficients: tuple[float, ...]) -> Lens:
     """The lens of a camera that has one; see :class:`Lens`."""
@@ -239,7 +243,7 @@ def lens_of(model: str, coefficients: tuple[float, ...]) -> Lens:
 
 def _first_root(polynomial: Polynomial) -> float:
     """The least positive real root; infinite without one."""
-    roots = polynomial.trim().roots()
+    roots = polynomial.trim(_NO_COEFFICIENT).roots()
     real = roots.real[(np.abs(roots.imag) <= 1e-9 * np.maximum(np.abs(roots), 1.0)) & (roots.real > 0)]
     return float(real.min()) if len(real) else float("inf")
 

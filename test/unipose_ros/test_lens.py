@@ -6,8 +6,17 @@ import cv2
 import numpy as np
 import pytest
 
-from unipose_ros.camera import Camera, depth_to_points, pixels_with_rays, points_to_depth, project, rays, unproject
-from unipose_ros.lens import LensError, fitting_coefficients
+from unipose_ros.camera import (
+    Camera,
+    CameraError,
+    depth_to_points,
+    pixels_with_rays,
+    points_to_depth,
+    project,
+    rays,
+    unproject,
+)
+from unipose_ros.lens import LensError, fitting_coefficients, lens_of
 
 #: Like an Azure Kinect's wide depth camera, a wide color camera, a webcam, and a sensor with all 14 coefficients.
 WIDE = {
@@ -139,3 +148,17 @@ def test_surplus_zeros_change_nothing(model: str, values: tuple, expected: tuple
 def test_coefficients_without_a_meaning_are_refused(model: str, values: tuple) -> None:
     with pytest.raises(LensError, match=f"{len(values)} coefficients.*'{model}'.*input.rectified"):
         fitting_coefficients(model, values)
+
+
+@pytest.mark.parametrize("last", [1e-300, 5e-324, -1e-200])
+def test_a_coefficient_next_to_nothing_changes_nothing(last: float) -> None:
+    plain = lens_of("rational_polynomial", (0.1, 0.02, 0.0, 0.0, 0.01, 0.1, 0.0, 0.0))
+    other = lens_of("rational_polynomial", (0.1, 0.02, 0.0, 0.0, 0.01, 0.1, 0.0, last))
+    points = np.array([[0.3, -0.2], [1.0, 0.5]])
+    np.testing.assert_allclose(other.distort(points), plain.distort(points))
+
+
+@pytest.mark.parametrize("value", [1e300, -1e7])
+def test_coefficients_that_no_lens_has_are_refused(value: float) -> None:
+    with pytest.raises(CameraError, match="no lens has coefficients"):
+        Camera(525.0, 525.0, 319.5, 239.5, 640, 480, (value, 0.0, 0.0, 0.0, 0.0))
