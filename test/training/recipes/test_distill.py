@@ -289,7 +289,7 @@ def test_a_teacher_is_asked_once(store: SampleStore, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(teacher.network, "forward", None)
     again = teacher_predictions(store, teacher, torch.device("cpu"), progress=False)
     assert torch.equal(first.joints, again.joints)
-    assert len(list(store.folder.glob("answers_*.npz"))) == 1
+    assert len(list(store.folder.glob("predictions_*.npz"))) == 1
 
 
 def test_without_a_teacher_the_lifted_joints_are_the_answers(tmp_path: Path) -> None:

@@ -20,18 +20,18 @@ NEW, TRACKED, OCCLUDED = TrackState
 
 def test_a_person_is_new_until_seen_three_times(world: Any) -> None:
     follower = world.tracker()
-    answers = [follower.update(world.seen(k, world.at(0.0))) for k in range(4)]
-    assert [answer.states[0] for answer in answers] == [NEW, NEW, TRACKED, TRACKED]
-    assert len({answer.ids for answer in answers}) == 1
+    results = [follower.update(world.seen(k, world.at(0.0))) for k in range(4)]
+    assert [result.states[0] for result in results] == [NEW, NEW, TRACKED, TRACKED]
+    assert len({result.ids for result in results}) == 1
 
 
 def test_the_answer_keeps_stamp_frame_modality_and_score(world: Any) -> None:
     people = world.seen(0, world.at(0.0))
-    answer = world.tracker().update(people)
-    assert (answer.stamp_ns, answer.frame_id, answer.modality) == (people.stamp_ns, "camera", "lookup")
-    np.testing.assert_array_equal(answer.scores, people.scores)
-    np.testing.assert_array_equal(answer.positions, people.positions)
-    np.testing.assert_array_equal(answer.covariances, people.covariances)
+    result = world.tracker().update(people)
+    assert (result.stamp_ns, result.frame_id, result.modality) == (people.stamp_ns, "camera", "lookup")
+    np.testing.assert_array_equal(result.scores, people.scores)
+    np.testing.assert_array_equal(result.positions, people.positions)
+    np.testing.assert_array_equal(result.covariances, people.covariances)
 
 
 def test_ages_come_from_stamps(world: Any) -> None:
@@ -43,8 +43,8 @@ def test_ages_come_from_stamps(world: Any) -> None:
 def test_nobody_stays_nobody(world: Any) -> None:
     follower = world.tracker()
     for k in range(3):
-        answer = follower.update(world.seen(k))
-        assert (len(answer), answer.ids, answer.positions.shape) == (0, (), (0, 15, 3))
+        result = follower.update(world.seen(k))
+        assert (len(result), result.ids, result.positions.shape) == (0, (), (0, 15, 3))
 
 
 def test_an_unconfirmed_person_who_is_missed_is_not_shown_but_keeps_the_id(world: Any) -> None:
@@ -69,15 +69,15 @@ def test_people_come_in_the_order_they_appeared(world: Any) -> None:
 def test_an_occluded_person_is_predicted_with_fading_certainty_until_max_age(world: Any) -> None:
     follower = world.tracker(max_age=0.45)
     before = world.stand(follower, 5)
-    answers = [follower.update(world.seen(k)) for k in range(5, 11)]
-    assert [len(answer) for answer in answers] == [1, 1, 1, 1, 0, 0]
-    hidden = answers[:4]
-    assert all(answer.ids == before.ids and answer.states[0] == OCCLUDED for answer in hidden)
-    assert all((answer.status == INFERRED).all() for answer in hidden)
-    confidences = [before.confidences[0, 0], *(answer.confidences[0, 0] for answer in hidden)]
+    results = [follower.update(world.seen(k)) for k in range(5, 11)]
+    assert [len(result) for result in results] == [1, 1, 1, 1, 0, 0]
+    hidden = results[:4]
+    assert all(result.ids == before.ids and result.states[0] == OCCLUDED for result in hidden)
+    assert all((result.status == INFERRED).all() for result in hidden)
+    confidences = [before.confidences[0, 0], *(result.confidences[0, 0] for result in hidden)]
     assert all(later < earlier for earlier, later in pairwise(confidences))
     assert hidden[3].scores[0] < before.scores[0]
-    variances = [before.covariances[0, 0, 0], *(answer.covariances[0, 0, 0] for answer in hidden)]
+    variances = [before.covariances[0, 0, 0], *(result.covariances[0, 0, 0] for result in hidden)]
     np.testing.assert_allclose(np.diff(variances), 0.5**2 / world.HZ, rtol=1e-4)
     np.testing.assert_array_equal(hidden[3].covariances[..., [1, 2, 4]], 0)
 
@@ -111,12 +111,12 @@ def test_an_occluded_person_goes_on_walking_and_is_found_again(world: Any) -> No
 @pytest.mark.parametrize("period", [0.5, 1.0, 2.0, 2.9])
 def test_everybody_keeps_the_id_at_low_rates(world: Any, period: float) -> None:
     follower = world.tracker()
-    answers = [
+    results = [
         follower.update(world.seen(k * period * world.HZ, world.at(0.3 * k), world.at(-2.0 - 0.1 * k)))
         for k in range(6)
     ]
-    assert len({name for answer in answers for name in answer.ids}) == 2
-    assert [*answers[-1].states] == [TRACKED, TRACKED]
+    assert len({name for result in results for name in result.ids}) == 2
+    assert [*results[-1].states] == [TRACKED, TRACKED]
 
 
 def test_at_low_rates_a_person_may_be_missed_twice(world: Any) -> None:
@@ -134,8 +134,8 @@ def test_the_longer_unseen_the_farther_may_a_person_have_gone(world: Any, missed
     (first,) = world.stand(follower, 5).ids
     for k in range(5, 5 + missed):
         follower.update(world.seen(k))
-    answer = follower.update(world.seen(5 + missed, world.at(0.9)))
-    assert (answer.ids == (first,)) is same
+    result = follower.update(world.seen(5 + missed, world.at(0.9)))
+    assert (result.ids == (first,)) is same
 
 
 def test_a_prediction_slows_down(world: Any) -> None:
@@ -150,10 +150,10 @@ def test_a_prediction_slows_down(world: Any) -> None:
 def test_somebody_elsewhere_is_somebody_else(world: Any) -> None:
     follower = world.tracker()
     (first,) = world.stand(follower, 5).ids
-    answer = follower.update(world.seen(5, world.at(1.0)))
-    assert answer.ids[0] == first
-    assert answer.ids[1] != first
-    assert list(answer.states) == [OCCLUDED, NEW]
+    result = follower.update(world.seen(5, world.at(1.0)))
+    assert result.ids[0] == first
+    assert result.ids[1] != first
+    assert list(result.states) == [OCCLUDED, NEW]
 
 
 # Joints that are missing
@@ -162,23 +162,23 @@ def test_somebody_elsewhere_is_somebody_else(world: Any) -> None:
 def test_a_missing_joint_is_predicted_for_a_short_time_then_missing(world: Any) -> None:
     follower = world.tracker(joint_max_age=0.2)
     world.stand(follower, 5)
-    answers = [follower.update(world.seen(k, world.without(world.at(0.0), HAND))) for k in range(5, 9)]
-    assert [answer.status[0, HAND] for answer in answers] == [INFERRED, INFERRED, MISSING, MISSING]
-    assert all(answer.states[0] == TRACKED for answer in answers)
-    np.testing.assert_allclose(answers[1].positions[0, HAND], world.at(0.0)[HAND], atol=1e-6)
-    assert 0 < answers[1].confidences[0, HAND] < answers[0].confidences[0, HAND] < 0.8
-    assert np.isnan(answers[2].positions[0, HAND]).all()
-    assert answers[2].confidences[0, HAND] == 0
+    results = [follower.update(world.seen(k, world.without(world.at(0.0), HAND))) for k in range(5, 9)]
+    assert [result.status[0, HAND] for result in results] == [INFERRED, INFERRED, MISSING, MISSING]
+    assert all(result.states[0] == TRACKED for result in results)
+    np.testing.assert_allclose(results[1].positions[0, HAND], world.at(0.0)[HAND], atol=1e-6)
+    assert 0 < results[1].confidences[0, HAND] < results[0].confidences[0, HAND] < 0.8
+    assert np.isnan(results[2].positions[0, HAND]).all()
+    assert results[2].confidences[0, HAND] == 0
     others = np.arange(15) != HAND
-    assert (answers[3].status[0, others] == MEASURED).all()
+    assert (results[3].status[0, others] == MEASURED).all()
 
 
 def test_a_held_joint_moves_with_the_body(world: Any) -> None:
     follower = world.tracker()
     for k in range(20):
         follower.update(world.seen(k, world.at(0.1 * k)))
-    answer = follower.update(world.seen(20, world.without(world.at(2.0), HAND)))
-    np.testing.assert_allclose(answer.positions[0, HAND], world.at(2.0)[HAND], atol=0.03)
+    result = follower.update(world.seen(20, world.without(world.at(2.0), HAND)))
+    np.testing.assert_allclose(result.positions[0, HAND], world.at(2.0)[HAND], atol=0.03)
 
 
 def test_a_joint_comes_back_where_it_is_seen(world: Any) -> None:
@@ -187,15 +187,15 @@ def test_a_joint_comes_back_where_it_is_seen(world: Any) -> None:
     assert follower.update(world.seen(5, world.without(world.at(0.0), HAND))).status[0, HAND] == MISSING
     moved = world.at(0.0)
     moved[HAND] += 0.1
-    answer = follower.update(world.seen(6, moved))
-    np.testing.assert_allclose(answer.positions[0, HAND], moved[HAND], atol=1e-6)
+    result = follower.update(world.seen(6, moved))
+    np.testing.assert_allclose(result.positions[0, HAND], moved[HAND], atol=1e-6)
 
 
 def test_a_joint_never_seen_is_missing_also_while_occluded(world: Any) -> None:
     follower = world.tracker()
     for k in range(4):
-        answer = follower.update(world.seen(k, world.without(world.at(0.0), HAND)))
-        assert answer.status[0, HAND] == MISSING
+        result = follower.update(world.seen(k, world.without(world.at(0.0), HAND)))
+        assert result.status[0, HAND] == MISSING
     hidden = follower.update(world.seen(4))
     assert hidden.status[0, HAND] == MISSING
     assert np.isnan(hidden.positions[0, HAND]).all()
@@ -214,10 +214,10 @@ def test_no_published_joint_is_half_missing_or_infinite(world: Any) -> None:
     people = world.seen(0, person)
     people.status[:] = MEASURED  # the estimator lies
     people.confidences[:] = 0.8
-    answer = world.tracker().update(people)
+    result = world.tracker().update(people)
     for joint in (HAND, 0):
-        assert np.isnan(answer.positions[0, joint]).all()
-        assert (answer.status[0, joint], answer.confidences[0, joint]) == (MISSING, 0)
+        assert np.isnan(result.positions[0, joint]).all()
+        assert (result.status[0, joint], result.confidences[0, joint]) == (MISSING, 0)
 
 
 # Covariances
