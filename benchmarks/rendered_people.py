@@ -18,11 +18,13 @@ from __future__ import annotations
 
 import argparse
 from contextlib import closing
+from dataclasses import replace
 
 from unipose_ros.config import RgbdConfig, WeightsConfig
 from unipose_ros.estimator import EstimatorConfig, PoseEstimator
 from unipose_training.evaluation.real_run import settings_of
 from unipose_training.evaluation.run import evaluate_clips
+from unipose_training.synthetic.batch.draw import DrawSettings
 from unipose_training.synthetic.stream.frames import RenderedClip, ShownKeypoints, rendered_frames
 from unipose_training.synthetic.stream.settings import StreamSettings
 
@@ -33,7 +35,10 @@ def main() -> None:
     files = WeightsConfig(**dict(text.split("=", 1) for text in options.weights))
     config = EstimatorConfig(threads=1, weights=files, rgbd=RgbdConfig(lifter=not options.no_lifter))
     shown = ShownKeypoints()
-    clip = RenderedClip(list(rendered_frames(StreamSettings(), options.seed, options.frames)), shown)
+    draw = DrawSettings(people=4)
+    if options.scenes:
+        draw = replace(draw, scenes=dict.fromkeys(options.scenes.split(","), 1.0))
+    clip = RenderedClip(list(rendered_frames(StreamSettings(draw=draw), options.seed, options.frames)), shown)
     print("| modality | found | false per frame | MPJPE, mm | median | joints < 10 cm | 95 % ellipsoid |")
     print("|---|---|---|---|---|---|---|")
     for setting in settings_of(options.modality.split(","), config):
@@ -56,6 +61,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--weights", action="append", default=[], metavar="NAME=FILE", help="instead of the shipped ones"
     )
+    parser.add_argument("--scenes", default="", help="kinds of scenes, with commas between (default: the stream's mix)")
     parser.add_argument("--no-lifter", action="store_true", help="leave the lifter out of rgbd")
     return parser.parse_args()
 
