@@ -90,10 +90,10 @@ class PersonCenterNet(nn.Module):
         head = config.head_width
         self.across = nn.ModuleList([nn.Conv2d(width, head, 1) for width in (four, eight, sixteen, last)])
         self.smooth = nn.ModuleList([conv_bn_relu(head, head) for _ in range(3)])
-        self.answers = nn.Conv2d(head, 6, 1)
-        nn.init.zeros_(self.answers.bias)  # type: ignore[arg-type]  # it has one
+        self.outputs = nn.Conv2d(head, 6, 1)
+        nn.init.zeros_(self.outputs.bias)  # type: ignore[arg-type]  # it has one
         with torch.no_grad():
-            self.answers.bias[0] = _FIRST_HEAT  # type: ignore[index]  # it has one
+            self.outputs.bias[0] = _FIRST_HEAT  # type: ignore[index]  # it has one
 
     @property
     def onnx_axes(self) -> Axes:
@@ -121,7 +121,7 @@ class PersonCenterNet(nn.Module):
         merged = lateral[-1]
         for finer, smooth in zip(reversed(lateral[:-1]), self.smooth, strict=True):
             merged = smooth(functional.interpolate(merged, scale_factor=2.0, mode="nearest") + finer)
-        outputs = self.answers(merged)
+        outputs = self.outputs(merged)
         # The distance is said relative to the depth that is seen there.
         return torch.cat([outputs[:, :5], outputs[:, 5:] + seen_depth(images)], dim=1)
 

@@ -61,7 +61,7 @@ def test_seen_depth_is_the_mean_of_the_readings() -> None:
 def test_distances_are_said_relative_to_what_is_seen() -> None:
     network, image = tiny(), view()
     with torch.inference_mode():
-        network.answers.weight.zero_()
+        network.outputs.weight.zero_()
         distances = split_maps(network(image)).log_distances
     torch.testing.assert_close(distances, seen_depth(image)[:, 0] + LOG_MIDDLE)
 
