@@ -19,8 +19,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _ENDS = (signal.SIGINT, signal.SIGTERM)
-#: Seconds from a signal to the end of a process that does not manage by itself: ROS 2's launch kills after five.
-_PATIENCE_S = 4.0
+#: Seconds from a signal to the end of a process that does not manage by itself, and from there to that by the kernel.
+#: ROS 2's launch kills after five.
+_PATIENCE_S, _LAST_S = 3.0, 1.0
 #: PR_SET_PDEATHSIG of <linux/prctl.h>: the signal that a process gets when its parent ends.
 _PR_SET_PDEATHSIG = 1
 
@@ -54,7 +55,7 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def ended_in_time(status: int | None = None) -> Iterator[None]:
-    """A process that is still in this block four seconds after SIGINT or SIGTERM is ended as it is.
+    """A process that is still in this block three seconds after SIGINT or SIGTERM is ended as it is.
 
     Handlers of Python wait for calls into libraries to return, as does a training for its step, and a render for its
     frame. Files must be whole whenever the process ends.
@@ -69,29 +70,52 @@ def ended_in_time(status: int | None = None) -> Iterator[None]:
     os.set_blocking(writable, False)
     before = signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
     _watching.append(writable)
-    done = threading.Event()
-    threading.Thread(target=_end_late, args=(ends, done, status), daemon=True, name="ended_in_time").start()
+    watch = _Watch(status)
+    threading.Thread(target=watch.run, args=(ends,), daemon=True, name="ended_in_time").start()
     try:
         yield
     finally:
-        done.set()
+        watch.stop()
         signal.set_wakeup_fd(before)
         _watching.remove(writable)
         os.close(writable)
 
 
-def _end_late(ends: int, done: threading.Event, status: int | None) -> None:
-    """Of the numbers of signals that come through the pipe, the first of an end counts."""
-    with os.fdopen(ends, "rb", buffering=0) as stream:
-        number = 0
-        while number not in _ENDS:
-            came = stream.read(1)
-            if not came:
+class _Watch:
+    """Reads the numbers of signals from a pipe; the first of an end counts."""
+
+    def __init__(self, status: int | None) -> None:
+        self._status = status
+        self._done = threading.Event()
+        self._lock = threading.Lock()
+        self._armed = False
+
+    def stop(self) -> None:
+        """The process has managed by itself."""
+        with self._lock:
+            self._done.set()
+            if self._armed:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def run(self, ends: int) -> None:
+        with os.fdopen(ends, "rb", buffering=0) as stream:
+            number = 0
+            while number not in _ENDS:
+                came = stream.read(1)
+                if not came:
+                    return
+                number = came[0]
+        with self._lock:
+            if self._done.is_set():
                 return
-            number = came[0]
-    if not done.wait(_PATIENCE_S):
-        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, b"unipose: ended amid a step that takes longer\n")
-        os._exit(128 + number if status is None else status)
+            # The kernel's clock does not wait for a thread that keeps the interpreter to itself; SIGALRM ends the process.
+            self._armed = True
+            signal.setitimer(signal.ITIMER_REAL, _PATIENCE_S + _LAST_S)
+        if not self._done.wait(_PATIENCE_S):
+            os.write(
+                sys.__stderr__.fileno() if sys.__stderr__ else 2, b"unipose: ended amid a step that takes longer\n"
+            )
+            os._exit(128 + number if self._status is None else self._status)
 
 
 #: Pipes of :func:`ended_in_time`; a forked process would tell its parent of its own signals.

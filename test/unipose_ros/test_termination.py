@@ -201,3 +201,23 @@ except t.Terminated:
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "in time\n", "")
+
+
+def test_a_process_whose_interpreter_is_kept_busy_is_ended_by_the_kernel() -> None:
+    # PyDLL calls keep the lock of the interpreter: no other thread of Python runs.
+    script = """
+import ctypes, signal, threading, time
+import unipose_ros.termination as t
+t._PATIENCE_S, t._LAST_S = 0.5, 0.5
+signal.signal(signal.SIGTERM, lambda *_: None)
+with t.ended_in_time():
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+    hold = "threading.Timer(0.2, lambda: ctypes.PyDLL(None).sleep(600)).start()\n    time.sleep(600)"
+    script = script.replace("time.sleep(600)", f"signal.raise_signal(signal.SIGTERM)\n    {hold}")
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.wait(60) == -signal.SIGALRM
+        finally:
+            process.kill()

@@ -34,7 +34,7 @@ def ros_session(ros_arguments: Sequence[str] | None = None) -> Iterator[threadin
     """``rclpy`` for the length of a block; gives an event that Ctrl-C or SIGTERM sets.
 
     rclpy's own handlers shut the context down at once, from under a publisher or a recording
-    that is still to be closed. With an event the block ends where it is safe to end; four seconds
+    that is still to be closed. With an event the block ends where it is safe to end; three seconds
     later the process ends in any case, with status 0.
     """
     stop = threading.Event()

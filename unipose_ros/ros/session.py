@@ -27,7 +27,7 @@ from unipose_ros.ros.worker import Worker
 from unipose_ros.tracking import Tracker
 
 #: Seconds for which the frame in work is waited for when the node ends; a process has to end within five.
-_PATIENCE_S = 2.5
+_PATIENCE_S = 2.0
 #: People are new ones after a rest of so many seconds.
 _STALE_S = 1.0
 #: Stamps come so much early or late.

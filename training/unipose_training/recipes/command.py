@@ -2,7 +2,7 @@
 
 Writes to the output folder: the weights, ``config.yaml``, ``checkpoint.pt``, ``metrics.csv``,
 ``curves.png`` and ``tensorboard/``. Ctrl-C ends the run after the current step, with a checkpoint, or
-after four seconds, if the step takes longer.
+after three seconds, if the step takes longer.
 """
 
 from __future__ import annotations
