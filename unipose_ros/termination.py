@@ -108,7 +108,7 @@ class _Watch:
         with self._lock:
             if self._done.is_set():
                 return
-            # The kernel's clock does not wait for a thread that keeps the interpreter to itself; SIGALRM ends the process.
+            # The kernel's clock does not wait for a thread that keeps the interpreter; SIGALRM ends the process.
             self._armed = True
             signal.setitimer(signal.ITIMER_REAL, _PATIENCE_S + _LAST_S)
         if not self._done.wait(_PATIENCE_S):
