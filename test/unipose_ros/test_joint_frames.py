@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from unipose_ros.frame import JointStatus, Skeletons
-from unipose_ros.joint_frames import PersonFrames, person_frames
+from unipose_ros.joint_frames import PersonFrames, _in_body, person_frames
 from unipose_ros.joint_sets import COCO17, ITOP15, JOINT_SETS, JointSet
 
 # Standing, arms hanging, in body coordinates: x forward, y to the left, z to the head; origin mid-hips.
@@ -136,3 +136,34 @@ def test_nobody_has_a_box_of_nan() -> None:
         ages_ns=np.zeros(1, np.int64),
     )
     assert np.isnan(person_frames(one, 0).box_size).all()
+
+
+def _plain_frame(up: np.ndarray, left: np.ndarray, share: float) -> np.ndarray:
+    """One joint's axes, as the module's text says it."""
+    if not np.linalg.norm(up) > 0:
+        return np.eye(3)
+    x, y, z = top = up / np.linalg.norm(up)
+    side = np.array([-x * y, (1 + z) - y * y, -y * (1 + z)])
+    side /= np.linalg.norm(side)
+    if share > 0:
+        side = share * left / np.linalg.norm(left) + (1 - share) * side
+    side = side - (side @ top) * top
+    side /= np.linalg.norm(side)
+    return np.column_stack([np.cross(side, top), side, top])
+
+
+def test_all_limbs_at_once_are_turned_as_one_by_one() -> None:
+    rng = np.random.default_rng(0)
+    names = ITOP15.landmarks
+    for _ in range(50):
+        joints = rng.normal(0, 0.3, (15, 3))
+        turned = _in_body(joints, ITOP15)
+        for side in ("left", "right"):
+            for first, middle, last, bends in (("shoulder", "elbow", "wrist", 1.0), ("hip", "knee", "ankle", -1.0)):
+                at = [names.index(f"{side}_{part}") for part in (first, middle, last)]
+                near, far = joints[at[0]] - joints[at[1]], joints[at[1]] - joints[at[2]]
+                hinge = bends * np.cross(near, -far)
+                bent = np.linalg.norm(hinge) / (np.linalg.norm(near) * np.linalg.norm(far))
+                share = float(np.clip((bent - 0.17) / 0.33, 0, 1))
+                for joint, bone in zip(at, (near, far, far), strict=True):
+                    np.testing.assert_allclose(turned[joint], _plain_frame(bone, hinge, share), atol=1e-9)
