@@ -33,6 +33,9 @@ COMMANDS: dict[str, Command] = {
     ),
     "benchmark": Command("unipose_training.evaluation.speed.command", "measure how fast everything is on this machine"),
     "calibrate": Command("unipose_training.evaluation.calibrate", "fit covariances and confidences to measured errors"),
+    "collect": Command(
+        "unipose_ros.nodes.clip_collector", "keep clips of confident people on the robot; with --adapt, propose weights"
+    ),
     "data": Command("unipose_training.datasets.check", "check a local copy of a public data set"),
     "demo": Command("unipose_ros.cli.demo", "run the node on a recording; images, video and a summary"),
     "deploy": Command("unipose_ros.cli.deploy", "put adapted weights in place, or return to those before"),

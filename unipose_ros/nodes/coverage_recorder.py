@@ -29,7 +29,8 @@ from unipose_ros.ros.messages import from_message
 #: Seconds between two prints of the checklist.
 _PRINT_S = 5.0
 _DEPTH = 10
-_DEFAULTS = {
+#: Role -> topic of a RealSense camera with depth aligned to color.
+DEFAULT_TOPICS = {
     "color": "/camera/camera/color/image_raw/compressed",
     "color_info": "/camera/camera/color/camera_info",
     "depth": "/camera/camera/aligned_depth_to_color/image_raw/compressedDepth",
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _record(node: Node, options: argparse.Namespace, stop: threading.Event) -> CoverageReport:
-    names = [getattr(options, role) for role in _DEFAULTS] + list(options.topics)
+    names = [getattr(options, role) for role in DEFAULT_TOPICS] + list(options.topics)
     topics: dict[str, str | None] = dict.fromkeys([*names, "/tf", "/tf_static"])
     config = RecorderConfig(options.output, topics, options.storage, 0, options.duration)
     watch = CoverageWatch(node, options.skeletons, stop, not options.keep_going)
@@ -106,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("output", type=Path, help="bag folder to make")
-    for role, topic in _DEFAULTS.items():
+    for role, topic in DEFAULT_TOPICS.items():
         add("--" + role.replace("_", "-"), default=topic, metavar="TOPIC", help="default: %(default)s")
     add("--topics", nargs="*", default=[], metavar="TOPIC", help="further topics")
     add("--skeletons", default="/unipose/skeletons", metavar="TOPIC", help="of the running node (default: %(default)s)")

@@ -61,7 +61,7 @@ def test_a_complete_checklist_ends_the_recording(
 def test_a_recording_of_no_topics_ends_in_time_and_is_closed(node: Node, tmp_path: Path) -> None:
     options = Namespace(
         output=tmp_path / "bag", topics=[], storage="mcap", duration=0.3, skeletons="skeletons", keep_going=False,
-        **dict.fromkeys(coverage_recorder._DEFAULTS, "/nothing"),
+        **dict.fromkeys(coverage_recorder.DEFAULT_TOPICS, "/nothing"),
     )  # fmt: skip
     report = coverage_recorder._record(node, options, threading.Event())
     assert "/nothing" in report.never_seen

@@ -1,0 +1,110 @@
+"""Guarded adaptation on the robot: clips that appear when complete, bounded space, proposals, no deployment."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rclpy
+from rclpy.node import Node
+
+from unipose_ros.frame import JointStatus, Skeletons
+from unipose_ros.nodes import clip_collector
+from unipose_ros.nodes.clip_collector import Collector
+from unipose_ros.recordings import BagReader
+from unipose_ros.ros.clip_writer import ClipWriter
+from unipose_ros.ros.messages import to_message
+
+pytestmark = pytest.mark.ros
+KIND = "std_msgs/msg/String"
+TEXT = b"\x00\x01\x00\x00\x03\x00\x00\x00hi\x00\x00"
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    context = rclpy.Context()
+    rclpy.init(context=context, args=[])
+    made = rclpy.create_node("collect", context=context)
+    yield made
+    made.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> Namespace:
+    return Namespace(
+        output=tmp_path / "out", skeletons="skeletons", clip_seconds=3.0, pause=1.0, most_gb=1.0, adapt=False,
+        minutes=0.05, budget="1min", most_memory_gb=4.0,
+    )  # fmt: skip
+
+
+def people(stamp_s: float) -> Skeletons:
+    return Skeletons(
+        round(stamp_s * 1e9), "camera", "points", np.full((1, 15, 3), 3.0, np.float32), np.ones((1, 15), np.float32),
+        np.full((1, 15), JointStatus.MEASURED, np.uint8), np.ones(1, np.float32), ids=("abcde",),
+    )  # fmt: skip
+
+
+def test_only_clips_are_written_with_what_is_latched(tmp_path: Path) -> None:
+    writer = ClipWriter()
+    writer.add_topic("/latched", KIND, latched=True)
+    writer.add_topic("/plain", KIND)
+    for topic in ("/latched", "/plain"):
+        writer.write_raw(topic, KIND, TEXT, 1)
+    assert not writer.writing
+    writer.begin(tmp_path / "clip", 5)
+    writer.write_raw("/plain", KIND, TEXT, 6)
+    assert not (tmp_path / "clip").exists()
+    writer.end()
+    writer.write_raw("/plain", KIND, TEXT, 7)
+    with BagReader(tmp_path / "clip") as reader:
+        assert [(raw.topic, raw.data) for raw in reader.raw()] == [("/latched", TEXT), ("/plain", TEXT)]
+
+
+def test_a_clip_of_confident_people(node: Node, options: Namespace) -> None:
+    collector = Collector(node, options)
+    for step in range(14):
+        collector._take(to_message(people(10 + 0.5 * step)))
+        if step != 10:  # the very end, in floating-point seconds
+            assert collector.writer.writing == (4 <= step < 10)
+    collector.close()
+    assert len(list((options.output / "clips").glob("clip_*"))) == 1
+
+
+def test_without_adapt_nothing_is_trained(node: Node, options: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clip_collector, "_start", lambda *_: pytest.fail("it was started"))
+    collector = Collector(node, options)
+    (options.output / "clips" / "clip_1").mkdir()
+    collector.look()
+    assert not collector.proposals
+
+
+@pytest.mark.parametrize(("status", "verdict"), [(0, "accepted"), (3, "refused by the gate"), (9, "failed")])
+def test_a_proposal_is_reported(
+    node: Node, options: Namespace, monkeypatch: pytest.MonkeyPatch, status: int, verdict: str
+) -> None:
+    options.adapt = True
+    started = []
+
+    def start(clips: list[Path], folder: Path, *_: object) -> subprocess.Popen[bytes]:
+        started.append([clip.name for clip in clips])
+        return subprocess.Popen([sys.executable, "-c", f"raise SystemExit({status})"])
+
+    monkeypatch.setattr(clip_collector, "_start", start)
+    collector = Collector(node, options)
+    (options.output / "clips" / "clip_1").mkdir()
+    collector.look()
+    for _ in range(200):
+        collector.look()
+        if collector.proposals:
+            break
+        time.sleep(0.02)
+    collector.look()
+    assert started == [["clip_1"]]  # not again before there are more clips
+    assert [found.startswith(verdict) for found in collector.proposals.values()] == [True]
