@@ -43,8 +43,10 @@ _LOSS = SupervisedWeights(joints=1.0, likelihood=0.01, bones=0.5, lengths=0.5, s
 _AUGMENTATION = PointAugmentation(yaw=20.0, tilt=8.0, scale=0.06)
 _EMA = 0.99
 #: Shares of the adapted weights that are tried, see :func:`choose_share`, and by how many source people.
-SHARES = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
-_SELECTION, _SELECTING = 31, 192
+SHARES = (1.0, 0.85, 0.7, 0.6, 0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2)
+_SELECTION, _SELECTING = 31, 256
+#: Fraction of the gate's margin that may be used up on these people.
+_OF_MARGIN = 0.75
 _WARMUP = 30
 
 
@@ -173,15 +175,15 @@ def choose_share(
     training bodies, who are others than the gate's.
 
     Returns:
-        The largest of :data:`SHARES` whose error is within half of the gate's margin, or the smallest; and the MPJPE in
-        millimeters of those that were tried, by share.
+        The largest of :data:`SHARES` whose error is within three quarters of the gate's margin, or the smallest; and
+        the MPJPE in millimeters of those that were tried, by share.
     """
     assert isinstance(parent, (PointNetwork, AnchorNetwork))
     plain = replace(stream, draw=replace(stream.draw, mounting=Mounting()), views=1, replays=1)
     bank = divided(load_bank(plain.bank_file), plain.validation_bodies, validation=False)
     maker = PeopleMaker(bank, plain, inputs_of(parent), torch.device("cpu"))
     people = maker.make(seed_of(settings.seed, _SELECTION), min(_SELECTING, settings.gate.source_people))
-    limit = (1 + settings.gate.source_margin / 2) * _error(parent, modality, people)
+    limit = (1 + _OF_MARGIN * settings.gate.source_margin) * _error(parent, modality, people)
     errors: dict[str, float] = {}
     for share in SHARES:
         between = copy.deepcopy(trained)

@@ -138,7 +138,10 @@ class Adaptation:
         windows = {"depth": "depth" in settings.modalities}
         samples = self._stage("samples", windows, (labels,), lambda folder: self._samples(folder, labels, spans))
         checks = self._stage("checks", {}, (samples,), lambda folder: self._check(samples))
-        fused = self._stage("fused", {}, (checks, samples), lambda folder: self._fuse(folder, labels, samples, spans))
+        networks = {"weights": _fusing_weights()}
+        fused = self._stage(
+            "fused", networks, (checks, samples), lambda folder: self._fuse(folder, labels, samples, spans)
+        )
         verdicts, weights, comparisons = {}, {}, []
         for modality in settings.modalities:
             trained = self._train(modality, samples, fused)
@@ -315,6 +318,12 @@ def _benchmark_error(clip: Clip, modality: str, weights: Mapping[str, str], thre
     if results.accuracy is None:
         raise AdaptationError(f"--source {clip.name}: it has no ground truth; name recordings that have")
     return results.accuracy.overall.mpjpe_mm
+
+
+def _fusing_weights() -> list[str]:
+    """Checksums of the networks that make the 3D pseudo-labels: the deployed ones where there are some."""
+    config = EstimatorConfig("rgbd")
+    return [file_sha256(weights_file(config, name)) for name in ("rgbd", "person_detector", "lifter")]
 
 
 def _labels_of(labels: Stage, parts: Sequence[ClipPart]) -> list[KeypointLabels]:
