@@ -171,8 +171,8 @@ def choose_share(
     """How far to go from the parent's weights to the adapted ones: as far as source people allow.
 
     Between weights before and after fine-tuning lie networks that keep what was known and have most of what was
-    learned (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022). Chosen on source people of the
-    training bodies, who are others than the gate's.
+    learned (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022). Chosen in other scenes than the
+    gate's, with the bodies that were kept back: on those that trained the parent it is better than it is.
 
     Returns:
         The largest of :data:`SHARES` whose error is within three quarters of the gate's margin, or the smallest; and
@@ -180,7 +180,7 @@ def choose_share(
     """
     assert isinstance(parent, (PointNetwork, AnchorNetwork))
     plain = replace(stream, draw=replace(stream.draw, mounting=Mounting()), views=1, replays=1)
-    bank = divided(load_bank(plain.bank_file), plain.validation_bodies, validation=False)
+    bank = divided(load_bank(plain.bank_file), plain.validation_bodies, validation=True)
     maker = PeopleMaker(bank, plain, inputs_of(parent), torch.device("cpu"))
     people = maker.make(seed_of(settings.seed, _SELECTION), min(_SELECTING, settings.gate.source_people))
     limit = (1 + _OF_MARGIN * settings.gate.source_margin) * _error(parent, modality, people)
