@@ -42,11 +42,12 @@ KINDS = {"points": "points", "rgbd": "points", "depth": "depth"}
 _LOSS = SupervisedWeights(joints=1.0, likelihood=0.01, bones=0.5, lengths=0.5, scale=0.02)
 _AUGMENTATION = PointAugmentation(yaw=20.0, tilt=8.0, scale=0.06)
 _EMA = 0.99
-#: Shares of the adapted weights that are tried, see :func:`choose_share`, and by how many source people.
+#: Shares of the adapted weights that are tried, see :func:`choose_share`, and by how many times
+#: as many source people as the gate has.
 SHARES = (1.0, 0.85, 0.7, 0.6, 0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2)
-_SELECTION, _SELECTING = 31, 256
+_SELECTION, _SELECTING = 31, 2
 #: Fraction of the gate's margin that may be used up on these people.
-_OF_MARGIN = 0.75
+_OF_MARGIN = 0.9
 _WARMUP = 30
 
 
@@ -175,14 +176,14 @@ def choose_share(
     gate's, with the bodies that were kept back: on those that trained the parent it is better than it is.
 
     Returns:
-        The largest of :data:`SHARES` whose error is within three quarters of the gate's margin, or the smallest; and
+        The largest of :data:`SHARES` whose error is within nine tenths of the gate's margin, or the smallest; and
         the MPJPE in millimeters of those that were tried, by share.
     """
     assert isinstance(parent, (PointNetwork, AnchorNetwork))
     plain = replace(stream, draw=replace(stream.draw, mounting=Mounting()), views=1, replays=1)
     bank = divided(load_bank(plain.bank_file), plain.validation_bodies, validation=True)
     maker = PeopleMaker(bank, plain, inputs_of(parent), torch.device("cpu"))
-    people = maker.make(seed_of(settings.seed, _SELECTION), min(_SELECTING, settings.gate.source_people))
+    people = maker.make(seed_of(settings.seed, _SELECTION), _SELECTING * settings.gate.source_people)
     limit = (1 + _OF_MARGIN * settings.gate.source_margin) * _error(parent, modality, people)
     errors: dict[str, float] = {}
     for share in SHARES:

@@ -60,10 +60,10 @@ class AdaptSettings:
     budget_minutes: float = 30.0
     rate_hz: float = 5.0
     held_out: float = 1 / 3
-    replay: float = 0.5
+    replay: float = 0.65
     mounted: float = 0.5
     batch: int = 32
-    learning_rate: float = 6e-4
+    learning_rate: float = 5e-4
     seed: int = 0
     most_steps: int = 0
     threads: int = 2
