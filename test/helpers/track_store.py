@@ -43,13 +43,16 @@ def walking(tracks: int, seed: int = 0) -> NDArray[np.float64]:
     return np.stack(poses)
 
 
-def write_tracks(folder: Path, joints: NDArray[np.float64], size: float = 1.0, exchanged: bool = False) -> SampleStore:
+def write_tracks(
+    folder: Path, joints: NDArray[np.float64], size: float = 1.0, exchanged: bool = False, face: float = 1.0
+) -> SampleStore:
     """A store of one clip in which every ROWS rows are one person's.
 
     Args:
         joints: (N, 15, 3) meters.
         size: of all people relative to average adults.
         exchanged: the 2D network calls left right.
+        face: its confidence in nose and eyes.
     """
     count = len(joints)
     people, _ = convert_joints(joints, ITOP15, COCO17)
@@ -59,6 +62,7 @@ def write_tracks(folder: Path, joints: NDArray[np.float64], size: float = 1.0, e
     head = project(CAMERA, joints[:, ITOP15.index("head")])
     for name, across in (("nose", 0), ("left_eye", 4), ("right_eye", -4), ("left_ear", 9), ("right_ear", -9)):
         keypoints[:, names.index(name), :2] = head + [across, 0]
+    keypoints[:, [names.index(name) for name in ("nose", "left_eye", "right_eye")], 2] = face
     pixels = project(CAMERA, joints).astype(np.float32)
     if exchanged:
         keypoints, pixels = keypoints[:, list(COCO17.mirror)], pixels[:, list(ITOP15.mirror)]

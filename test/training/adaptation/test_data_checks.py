@@ -55,6 +55,14 @@ def test_exchanged_sides(tmp_path: Path) -> None:
     assert reason(write_tracks(tmp_path / "s", walking(4), exchanged=True)) == "sides"
 
 
+def test_exchanged_sides_of_people_who_turn_their_back(tmp_path: Path) -> None:
+    behind = walking(4) * (-1, 1, 1)  # their left side is on the left
+    require_data(check_data(write_tracks(tmp_path / "a", behind, face=0.4), ROWS, ROWS))
+    assert reason(write_tracks(tmp_path / "b", behind, face=0.4, exchanged=True)) == "sides"
+    assert reason(write_tracks(tmp_path / "c", behind, face=0.9)) == "sides"
+    require_data(check_data(write_tracks(tmp_path / "d", behind, face=0.55), ROWS, ROWS))  # who knows
+
+
 @pytest.mark.parametrize("factor", [1 / 1.15, 1.15])
 def test_wrong_intrinsics(tmp_path: Path, factor: float) -> None:
     assert reason(write_tracks(tmp_path / "s", walking(6), size=factor)) == "intrinsics"
