@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from unipose_ros.files import remove_made_folder
 from unipose_ros.frame import JointStatus, Skeletons
 
 #: A recording that is still being written.
@@ -96,6 +96,6 @@ def make_room(folder: Path, most_bytes: int) -> list[Path]:
     clips, removed = finished_clips(folder), []
     while clips and folder_bytes(folder) > most_bytes:
         oldest = clips.pop(0)
-        shutil.rmtree(oldest)
+        remove_made_folder(oldest)
         removed.append(oldest)
     return removed

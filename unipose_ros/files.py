@@ -263,6 +263,21 @@ def remove_files(root: Path, names: Iterable[str]) -> None:
             folder.rmdir()
 
 
+def remove_made_folder(folder: Path) -> None:
+    """Remove a folder that this program made, with all its files; the caller knows it by its mark or its name.
+
+    Raises:
+        NotOursError: a symbolic link leads out of it in place of a folder.
+        OSError: a file cannot be removed.
+    """
+    found = sorted(folder.rglob("*"))
+    files = [each for each in found if each.is_symlink() or not each.is_dir()]
+    remove_files(folder.parent, [each.relative_to(folder.parent).as_posix() for each in files])
+    for each in (*reversed(found), folder):
+        if each.is_dir() and not each.is_symlink():
+            each.rmdir()
+
+
 def _within(root: Path, name: str) -> Path | None:
     """The path of a name below a folder; ``None`` where its folder is not there."""
     parts = PurePosixPath(name).parts

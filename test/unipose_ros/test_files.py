@@ -26,6 +26,7 @@ from unipose_ros.files import (
     partial_path,
     readable_text,
     remove_files,
+    remove_made_folder,
     remove_partial_files,
     write_atomic,
 )
@@ -341,3 +342,15 @@ def test_images_that_cannot_be_written_are_errors(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"exists|directory"):
         write_image(tmp_path / "file" / "a.png", image)
     assert names(tmp_path) == ["file"]
+
+
+def test_a_folder_that_was_made_is_removed_with_all_its_files(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("kept")
+    made = tmp_path / "made"
+    (made / "a" / "empty").mkdir(parents=True)
+    (made / "a" / "file").write_text("x")
+    (made / "link").symlink_to(outside)
+    remove_made_folder(made)
+    assert not made.exists()
+    assert outside.read_text() == "kept"

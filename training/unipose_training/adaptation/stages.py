@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unipose_ros.files import file_sha256, write_atomic
+from unipose_ros.files import file_sha256, remove_made_folder, write_atomic
 from unipose_training.adaptation.errors import AdaptationError
 
 MANIFEST = "stage.json"
@@ -96,4 +95,4 @@ def _remove(folder: Path, mark: str) -> None:
     """Remove a stage's folder, which is told by its mark."""
     if folder.is_symlink() or (any(folder.iterdir()) and not (folder / mark).is_file()):
         raise AdaptationError(f"{folder}: no stage of 'unipose adapt'; move it away, or name another --output")
-    shutil.rmtree(folder)
+    remove_made_folder(folder)
