@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -209,7 +210,7 @@ def export_to_cache(path: Path, name: str, target: Path) -> ModelCard:
             made = Path(folder, "network.onnx")
             export_onnx(module, made)
             _compare(module, made, cast("Exportable", module).example_input(3), name)
-            part.write_bytes(made.read_bytes())
+            shutil.copyfile(made, part)
     except OSError as error:
         reason = describe_os_error(error)
         raise BackendError(

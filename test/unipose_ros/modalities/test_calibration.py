@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from unipose_ros.camera import Camera
 from unipose_ros.estimator import MODALITIES, EstimatorConfig, PoseEstimator, WeightsConfig
-from unipose_ros.frame import JointStatus, Skeletons
+from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.modalities.calibration import (
     Calibration,
     StatusCalibration,
@@ -110,8 +111,9 @@ def test_the_estimator_calibrates_what_it_used(monkeypatch: pytest.MonkeyPatch) 
 
     spec = replace(MODALITIES["auto"], builder=lambda name, config, parts: Fixed())
     monkeypatch.setitem(MODALITIES, "auto", spec)
-    plain = PoseEstimator(EstimatorConfig("auto"), calibrations={}).estimate(None)  # type: ignore[arg-type]
+    frame = RgbdFrame(0, "camera", Camera(50.0, 50.0, 31.5, 23.5, 64, 48), depth=np.zeros((48, 64), np.float32))
+    plain = PoseEstimator(EstimatorConfig("auto"), calibrations={}).estimate(frame)
     assert np.array_equal(plain.confidences, skeletons().confidences)
     points = Calibration(MEASURED, INFERRED)
-    found = PoseEstimator(EstimatorConfig("auto"), calibrations={"points": points}).estimate(None)  # type: ignore[arg-type]
+    found = PoseEstimator(EstimatorConfig("auto"), calibrations={"points": points}).estimate(frame)
     np.testing.assert_array_equal(found.confidences, calibrated(skeletons(), points).confidences)
