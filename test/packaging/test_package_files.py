@@ -145,3 +145,18 @@ def test_colcon_leaves_launchs_pytest_plugins_out() -> None:
     stated = (ROOT / "CMakeLists.txt").read_text()
     for plugin in ("launch_testing", "launch_pytest", "launch_ros", "launch_testing_ros_pytest_entrypoint"):
         assert f"-p no:{plugin}" in stated
+
+
+@pytest.mark.parametrize("name", ["python", "ros"])
+def test_what_is_required_is_locked(name: str) -> None:
+    """Else the set-up installs neither it nor what it needs; ``make lock`` adds it."""
+    folder = ROOT / "tools" / "ros_from_pypi" / "requirements"
+    asked, lock = ((folder / f"{name}{end}").read_text(encoding="utf-8") for end in (".txt", ".lock.txt"))
+    required = re.findall(r"^([A-Za-z0-9][A-Za-z0-9_.-]*)", asked, re.MULTILINE)
+    locked = re.findall(r"^([A-Za-z0-9_.-]+)(?:\[[^]]*\])?==", lock, re.MULTILINE)
+    missing = {_normalized(each) for each in required} - {_normalized(each) for each in locked} - {"torch"}
+    assert not missing
+
+
+def _normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
