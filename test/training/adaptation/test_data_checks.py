@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rooms import room_frames, upright
 from track_store import ROWS, standing, walking, write_tracks
 
 from unipose_training.adaptation.checks import check_data, require_data, require_held_out
 from unipose_training.adaptation.errors import DataRefusedError
+from unipose_training.adaptation.focal import focal_evidence
 from unipose_training.adaptation.quality import assess
 from unipose_training.samples.store import SampleStore
 
@@ -66,6 +68,18 @@ def test_exchanged_sides_of_people_who_turn_their_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("factor", [1 / 1.15, 1.15])
 def test_wrong_intrinsics(tmp_path: Path, factor: float) -> None:
     assert reason(write_tracks(tmp_path / "s", walking(6), size=factor)) == "intrinsics"
+
+
+@pytest.mark.parametrize("given", [0.85, 1.15])
+def test_people_of_average_size_do_not_excuse_a_room_that_is_not_square(tmp_path: Path, given: float) -> None:
+    store = write_tracks(tmp_path / "s", walking(6))
+    focal = focal_evidence([room_frames(30.0, given)], upright(30.0))
+    with pytest.raises(DataRefusedError) as refused:
+        require_data(check_data(store, ROWS, ROWS, focal))
+    assert refused.value.reason == "intrinsics"
+    right = check_data(store, ROWS, ROWS, focal_evidence([room_frames(30.0)], upright(30.0)))
+    require_data(right)
+    assert right.to_dict()["focal"]["views"] == 4
 
 
 def test_one_tall_person_is_believed(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """What is checked before training; a recording that fails is refused with the reason and the remedy.
 
 ``no_people``: hardly anyone can be lifted. ``coverage``: people in one pose at one place. ``sides``: left and right of
-the 2D pseudo-labels are exchanged. ``intrinsics``: people would be giants or dwarfs, so the focal length, or the depth
-with it, is wrong. ``registration``: the depth under keypoints of the trunk is mostly not the person's.
+the 2D pseudo-labels are exchanged. ``intrinsics``: people would be giants or dwarfs, or floors would not be at right
+angles to walls, so the focal length, or the depth with it, is wrong.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.joint_sets import COCO17, ITOP15
 from unipose_training.adaptation.errors import DataRefusedError
+from unipose_training.adaptation.focal import NOTHING_TOLD, FocalEvidence
 from unipose_training.adaptation.quality import SEEN, track_numbers
 from unipose_training.samples.store import SampleStore
 
@@ -57,6 +58,7 @@ class DataChecks:
         log_size: mean log size relative to an average adult, each track alike.
         log_size_limit: most that it may be, for so many tracks.
         tracks: that tell their size.
+        focal: what floors and walls say about the focal length.
     """
 
     people: int
@@ -68,23 +70,28 @@ class DataChecks:
     log_size: float
     log_size_limit: float
     tracks: int
+    focal: FocalEvidence = NOTHING_TOLD
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it; NaN becomes None."""
-        return {key: None if value != value else value for key, value in asdict(self).items()}
+        figures = {key: None if value != value else value for key, value in asdict(self).items() if key != "focal"}
+        return {**figures, "focal": self.focal.to_dict()}
 
 
-def check_data(store: SampleStore | None, frames: int, frames_with_people: int) -> DataChecks:
+def check_data(
+    store: SampleStore | None, frames: int, frames_with_people: int, focal: FocalEvidence = NOTHING_TOLD
+) -> DataChecks:
     """All figures of the adaptation part.
 
     Args:
         store: its people; ``None`` where there is none.
         frames, frames_with_people: that were processed, and that show at least one person.
+        focal: of :func:`~unipose_training.adaptation.focal.focal_evidence`.
     """
     nan = float("nan")
     fraction = frames_with_people / frames if frames else 0.0
     if store is None or not len(store):
-        return DataChecks(0, fraction, nan, nan, 0, nan, nan, nan, 0)
+        return DataChecks(0, fraction, nan, nan, 0, nan, nan, nan, 0, focal)
     lifted = np.array(store["lifted"], np.float64)
     trunk = lifted[:, _TRUNK].mean(axis=1)
     facing, sides = _facing_sides(np.array(store["keypoints"], np.float64), np.array(store["box"], np.float64))
@@ -99,6 +106,7 @@ def check_data(store: SampleStore | None, frames: int, frames_with_people: int) 
         log_size=mean,
         log_size_limit=limit,
         tracks=tracks,
+        focal=focal,
     )
 
 
@@ -132,6 +140,15 @@ def require_data(found: DataChecks) -> None:
             f"people of {found.tracks} tracks would be {np.exp(found.log_size):.2f} times as large as average adults "
             f"(at most a factor of {np.exp(found.log_size_limit):.2f} is believed): check the focal length in "
             "camera_info, the scale of depth, and that depth is registered to color",
+        )
+    if found.focal.wrong:
+        room = found.focal
+        raise DataRefusedError(
+            "intrinsics",
+            f"floors and walls would be at right angles if the focal length were {room.ratio:.2f} times as long as "
+            f"camera_info says (95 % interval {room.low:.2f} to {room.high:.2f} over {room.views} views of the room; "
+            f"up to a factor of {np.exp(room.margin):.2f} is believed): check K in camera_info, and that it is that of "
+            "images of this size",
         )
 
 

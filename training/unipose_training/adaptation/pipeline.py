@@ -20,6 +20,7 @@ from unipose_ros.resources import __version__
 from unipose_training.adaptation.checks import check_data, require_data, require_held_out
 from unipose_training.adaptation.errors import AdaptationError
 from unipose_training.adaptation.finetune import Provenance, finetune, source_error, stream_settings
+from unipose_training.adaptation.focal import NOT_TOLD, NOTHING_TOLD, focal_evidence, people_upright
 from unipose_training.adaptation.gate import Verdict, judge
 from unipose_training.adaptation.health import Reference, measure_health
 from unipose_training.adaptation.lift import PseudoLabels, fused_by_frame, pseudo_labels
@@ -137,7 +138,7 @@ class Adaptation:
         labels = self._stage("labels", {}, (frames,), lambda folder: self._label(folder, spans))
         windows = {"depth": "depth" in settings.modalities}
         samples = self._stage("samples", windows, (labels,), lambda folder: self._samples(folder, labels, spans))
-        checks = self._stage("checks", {}, (samples,), lambda folder: self._check(samples))
+        checks = self._stage("checks", {}, (samples,), lambda folder: self._check(samples, spans))
         networks = {"weights": _fusing_weights()}
         fused = self._stage(
             "fused", networks, (checks, samples), lambda folder: self._fuse(folder, labels, samples, spans)
@@ -201,10 +202,16 @@ class Adaptation:
     def _cut(self) -> SampleSettings:
         return point_samples("xs", with_depth="depth" in self._settings.modalities)
 
-    def _check(self, samples: Stage) -> Mapping[str, Any]:
+    def _check(self, samples: Stage, spans: Sequence[tuple[Span, Span]]) -> Mapping[str, Any]:
         facts = samples.result[ADAPTATION]
         store = SampleStore(samples.folder / ADAPTATION) if facts["people"] else None
-        found = check_data(store, int(facts["frames"]), int(facts.get("frames_with_people", 0)))
+        focal = NOTHING_TOLD
+        if store is not None and len(store):
+            parts = open_parts(self._clips, spans, ADAPTATION)
+            focal = focal_evidence((part.frames() for part in parts), people_upright(np.array(store["lifted"])))
+            if not focal.views:
+                _log.warning("%s; people's statures alone check it", NOT_TOLD)
+        found = check_data(store, int(facts["frames"]), int(facts.get("frames_with_people", 0)), focal)
         require_data(found)
         require_held_out(int(samples.result[HELD_OUT]["people"]))
         return found.to_dict()
