@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,19 +43,21 @@ def room_depth(pitch: float, wall: float | None = _WALL, lean: float = 0.0) -> N
 
 
 def room_frames(
-    pitch: float, given: float = 1.0, count: int = 32, wall: float | None = _WALL, lean: float = 0.0
+    pitch: float, given: float = 1.0, count: int = 24, wall: float | None = _WALL, lean: float = 0.0
 ) -> list[RgbdFrame]:
     """Noisy frames, five a second.
 
     Args:
         given: focal length of camera_info relative to the true one.
     """
+    camera = Camera(CAMERA.fx * given, CAMERA.fy * given, CAMERA.cx, CAMERA.cy, CAMERA.width, CAMERA.height)
+    images = _noisy(pitch, count, wall, lean)
+    return [RgbdFrame((1 + i) * 200_000_000, "camera", camera, image) for i, image in enumerate(images)]
+
+
+@lru_cache
+def _noisy(pitch: float, count: int, wall: float | None, lean: float) -> tuple[NDArray[np.float32], ...]:
     rng = np.random.default_rng(0)
     depth = room_depth(pitch, wall, lean)
-    camera = Camera(CAMERA.fx * given, CAMERA.fy * given, CAMERA.cx, CAMERA.cy, CAMERA.width, CAMERA.height)
-    frames = []
-    for number in range(count):
-        # Errors of stereo and structured light grow with the square of the depth.
-        noisy = np.where(depth > 0, depth + 0.003 * depth**2 * rng.normal(size=depth.shape), 0.0)
-        frames.append(RgbdFrame((1 + number) * 200_000_000, "camera", camera, noisy.astype(np.float32)))
-    return frames
+    # Errors of stereo and structured light grow with the square of the depth.
+    return tuple((depth + 0.003 * depth**2 * rng.normal(size=depth.shape)).astype(np.float32) for _ in range(count))

@@ -79,7 +79,14 @@ def test_people_of_average_size_do_not_excuse_a_room_that_is_not_square(tmp_path
     assert refused.value.reason == "intrinsics"
     right = check_data(store, ROWS, ROWS, focal_evidence([room_frames(30.0)], upright(30.0)))
     require_data(right)
-    assert right.to_dict()["focal"]["views"] == 4
+    assert right.to_dict()["focal"]["views"] == 3
+
+
+def test_a_room_that_would_make_people_dwarfs_is_not_believed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    focal = focal_evidence([room_frames(30.0, 0.8)], upright(30.0))
+    assert focal.wrong
+    require_data(check_data(write_tracks(tmp_path / "s", walking(6), size=0.95), ROWS, ROWS, focal))
+    assert "sloping" in caplog.text
 
 
 def test_one_tall_person_is_believed(tmp_path: Path) -> None:

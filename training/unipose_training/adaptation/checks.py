@@ -7,6 +7,7 @@ angles to walls, so the focal length, or the depth with it, is wrong.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from unipose_training.adaptation.quality import SEEN, track_numbers
 from unipose_training.samples.store import SampleStore
 
 FloatArray = NDArray[np.float64]
+_log = logging.getLogger(__name__)
 
 #: Fewer people (times frames) than this, or in fewer of the frames, are no people.
 _FEWEST_PEOPLE, _FEWEST_FRAMES, _FEWEST_HELD_OUT = 60, 0.05, 30
@@ -34,8 +36,8 @@ _FACE, _NO_FACE, _SURE, _WIDE = 0.6, 0.5, 0.5, 0.1
 #: Natural logarithm of the mean size of the people relative to average adults that is possible: of one track the
 #: population's 0.07 (7 % of the stature) three times, of several less.
 _SIZE_STD, _SIZE_BIAS, _SIZE_SIGMAS = 0.07, 0.03, 2.0
-#: Fraction of the trunk's keypoints whose depth must be that of the person.
-_LEAST_REGISTERED = 0.4
+#: Log size that people lose per log of the focal length; measured are 0.44 to 0.61 (sizes lean towards the average).
+_SIZE_PER_FOCAL = 0.5
 
 _SHOULDERS = [COCO17.index(f"{side}_shoulder") for side in ("left", "right")]
 _EYES = [COCO17.index(f"{side}_eye") for side in ("left", "right")]
@@ -141,8 +143,15 @@ def require_data(found: DataChecks) -> None:
             f"(at most a factor of {np.exp(found.log_size_limit):.2f} is believed): check the focal length in "
             "camera_info, the scale of depth, and that depth is registered to color",
         )
-    if found.focal.wrong:
-        room = found.focal
+    room = found.focal
+    if room.wrong and _people_contradict(found):
+        # Slopes that pass for floors or walls; the other checks stand for themselves.
+        _log.warning(
+            "floors and walls ask for a focal length %.2f times as long, with which people would be giants or dwarfs: "
+            "a ramp or a sloping ceiling; people's statures alone check it",
+            room.ratio,
+        )
+    elif room.wrong:
         raise DataRefusedError(
             "intrinsics",
             f"floors and walls would be at right angles if the focal length were {room.ratio:.2f} times as long as "
@@ -150,6 +159,11 @@ def require_data(found: DataChecks) -> None:
             f"up to a factor of {np.exp(room.margin):.2f} is believed): check K in camera_info, and that it is that of "
             "images of this size",
         )
+
+
+def _people_contradict(found: DataChecks) -> bool:
+    """Whether people would be giants or dwarfs with the focal length that the room asks for; NaN sizes do not."""
+    return bool(abs(found.log_size - _SIZE_PER_FOCAL * np.log(found.focal.ratio)) > found.log_size_limit)
 
 
 def require_held_out(people: int) -> None:
