@@ -28,6 +28,8 @@ _FILLED, _SUPPORT = 0.6, 0.6
 _LEAST_AREA, _MOST_PLANES = 0.05, 6
 #: Guesses that are refined, rounds of refinement, of which the first ones with twice the tolerance.
 _GUESSES, _ROUNDS, _WIDE_ROUNDS = 5, 6, 2
+#: Keeps regressions solvable whose points lie on a line; far below the weight of any tile.
+_PRIOR = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +91,7 @@ def _tiles(image: FloatArray) -> FloatArray:
 def _tile_planes(directions: FloatArray, values: FloatArray, used: NDArray[np.bool_]) -> FloatArray:
     """(T, 3) the plane of each tile."""
     weighted = directions * used[..., None]
-    # The small prior keeps tiles solvable whose points lie on a line.
-    normal = weighted.transpose(0, 2, 1) @ directions + 1e-6 * np.eye(3)
+    normal = weighted.transpose(0, 2, 1) @ directions + _PRIOR * np.eye(3)
     right = (weighted * values[..., None]).sum(axis=1)
     return np.asarray(np.linalg.solve(normal, right[..., None])[..., 0])
 
@@ -133,6 +134,8 @@ def _refined(
         on &= (on.mean(axis=1) > _SUPPORT * np.maximum(there, 0.5))[:, None]
         if on.sum() < 3 * _TILE:
             return None
-        parameters = np.asarray(np.linalg.lstsq(directions[on], values[on], rcond=None)[0], np.float64)
+        points = directions[on]
+        normal = points.T @ points + _PRIOR * np.eye(3)
+        parameters = np.asarray(np.linalg.solve(normal, points.T @ values[on]), np.float64)
         area = float(on.mean())
     return Plane(parameters, area)
