@@ -41,10 +41,10 @@ benchmark: setup
 	$(VENV)/unipose benchmark --page docs/results/benchmark.md $(ARGS)
 
 test: setup
-	$(VENV)/python -m pytest -n $(PROCESSES) --dist loadgroup $(ARGS)
+	$(VENV)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 test-fast: setup
-	$(VENV)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not slow and not e2e" $(ARGS)
+	$(VENV)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder -m "not slow and not e2e" $(ARGS)
 
 test-matrix:
 	$(PYTHON) tools/test_matrix.py $(MATRIX) $(if $(ARGS),-- $(ARGS))

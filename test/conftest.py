@@ -48,6 +48,8 @@ def pytest_report_header() -> list[str]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of several test processes (pytest-xdist), one runs all tests over DDS, and each file is run by one."""
     if config.pluginmanager.hasplugin("xdist"):
+        # The longest group begins, so that the others fill the other processes meanwhile.
+        items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
         for item in items:
             group = "dds" if item.get_closest_marker("e2e") else item.nodeid.partition("::")[0]
             item.add_marker(pytest.mark.xdist_group(group))
