@@ -13,7 +13,7 @@ from typing import ClassVar
 from fuzzing.mutation import mutate_text
 from fuzzing.recordings import write_bag
 from fuzzing.surface import Surface
-from unipose_ros.cli.main import COMMANDS, main
+from unipose_ros.cli.main import main
 
 _PATHS = (
     "nowhere", ".", "", "text.txt", "empty", "bad.mcap", "bad.db3", "folder", "folder/x", "loop", "/dev/null",
@@ -30,6 +30,11 @@ class CommandLines(Surface):
 
     name, about, refusals = "command_lines", "command lines of every command", (SystemExit,)  # type: ignore[assignment]
     _OPTIONS: ClassVar[dict[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
+        "adapt": (
+            ("--output", _OUTPUTS), ("--modality", _WORDS), ("--budget", (*_NUMBERS, "3min")), ("--rate", _NUMBERS),
+            ("--held-out", _NUMBERS), ("--replay", _NUMBERS), ("--source", _PATHS), ("--seed", _NUMBERS),
+        ),
+        "benchmark": (("--page", _OUTPUTS), ("--modality", _WORDS), ("--people", _NUMBERS)),
         "calibrate": (
             ("--root", _PATHS), ("--clips", _PATHS), ("--modality", _WORDS), ("--every", _NUMBERS),
             ("--clip-frames", _NUMBERS), ("--weights", ("points=nowhere", "=", "x", "points=bad.safetensors")),
@@ -85,7 +90,10 @@ class CommandLines(Surface):
         write_bag(self.place / "bag", "mcap")
 
     def generate(self, rng: random.Random) -> bytes:
-        command = rng.choice(sorted(set(COMMANDS) | {"nothing"}) if rng.random() < 0.97 else ["--version", "-h", ""])
+        # Commands that record, adapt on a robot or put weights in place are left out: they act on what is outside.
+        command = rng.choice(
+            sorted(set(self._OPTIONS) | {"nothing"}) if rng.random() < 0.97 else ["--version", "-h", ""]
+        )
         words = [command]
         for option, values in self._OPTIONS.get(command, ()):
             if rng.random() < 0.35:
@@ -115,10 +123,12 @@ class CommandLines(Surface):
             return [rng.choice(("points", "depth", "nothing"))]
         if command == "ordinal-depth":
             return [rng.choice(("x", "a=b:c", "=", "a=bad.json:folder", "a=text.txt:.", ":", "a=nowhere:nowhere"))]
-        return some if command in ("evaluate", "pseudo-label", "crops", "nothing") else []
+        return some if command in ("adapt", "evaluate", "pseudo-label", "crops", "nothing") else []
 
     def _harmless(self, command: str, words: list[str]) -> list[str]:
         """Nothing that takes long or reaches out: no demo, training, rendering or download gets what it needs."""
+        if command == "benchmark":
+            return [*words, "--from-results", "--output", "nowhere"]
         if command == "demo":
             return [*words, "--bag", "nowhere"]
         if command == "record-synthetic":
