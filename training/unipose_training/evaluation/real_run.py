@@ -163,7 +163,6 @@ def evaluate_setting(
         tracked: Results | None = None
         real_tracked: RealResults | None = None
         if sequences:
-            estimator.reset()
             tracked, followed = evaluate_clips(sequences, estimator, True, joint_set, limit)
             real_tracked = renamed(summarize_real(list(check_real_clips(sequences, followed, keypoints))), _TRACKED)
     evaluation = RealEvaluation(setting.name, results, summarize_real(checks), tracked, real_tracked)
