@@ -2,7 +2,7 @@
 
 The folder is ``$UNIPOSE_WEIGHTS``, else ``$XDG_DATA_HOME/unipose_ros/weights``, else
 ``~/.local/share/unipose_ros/weights``; ``UNIPOSE_WEIGHTS=`` (empty) turns deployed weights off. ``deployed.json`` says
-which files count; it is replaced at once, so whoever loads weights sees the old set or the new one.
+which files count; it is replaced at once, so a program that loads weights gets the old set or the new one.
 
     0001/points.safetensors   files of the first deployment
     deployed.json             {"current": 1, "deployments": [{"number": 1, "previous": 0, "files": {...}, ...}]}
@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from unipose_ros.files import exclusive, file_sha256, write_atomic
+from unipose_ros.networks.weights import WeightsError
+from unipose_ros.resources import ResourceError, resource_path
 
 INDEX = "deployed.json"
 
 
-class DeploymentError(RuntimeError):
+class DeploymentError(WeightsError):
     """Weights cannot be deployed or rolled back; the text names the cause and the remedy."""
 
 
@@ -71,6 +73,29 @@ def deployed_folder() -> Path | None:
             return Path(own).expanduser()
         return (Path(shared).expanduser() if shared else Path.home() / ".local" / "share") / "unipose_ros" / "weights"
     except RuntimeError:
+        return None
+
+
+def weights_path(network: str, given: str = "") -> Path | None:
+    """File of a network's weights: the one that is named, else the deployed one, else the shipped one.
+
+    Args:
+        given: path of the one that is named; empty for none.
+
+    Returns:
+        The path, which need not exist where it is named; ``None`` where none is named, deployed or shipped.
+
+    Raises:
+        DeploymentError: what is deployed cannot be read.
+    """
+    return Path(given).expanduser() if given else deployed_weights(network) or shipped_weights(network)
+
+
+def shipped_weights(network: str) -> Path | None:
+    """File of the weights of a network that come with this version; ``None`` where none do."""
+    try:
+        return resource_path("weights", f"{network}.safetensors")
+    except ResourceError:
         return None
 
 

@@ -21,7 +21,7 @@ from unipose_ros.deployment import DeploymentError, Deployments, deploy, deploye
 from unipose_ros.files import file_sha256
 from unipose_ros.networks.weights import WeightsError, load_weights, read_model_card, save_weights
 
-_REFUSALS = (DeploymentError, OSError, WeightsError)
+_REFUSALS = (OSError, WeightsError)
 _RELOAD = "a running node takes them with: ros2 service call /unipose/reload_weights std_srvs/srv/Trigger"
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import fdtr
 
-from unipose_ros.deployment import DeploymentError, deployed_weights
+from unipose_ros.deployment import weights_path
 from unipose_ros.documents import DocumentError, read_yaml
 from unipose_ros.frame import JointStatus, Skeletons
 from unipose_ros.networks.weights import WeightsError, read_model_card
@@ -151,7 +151,7 @@ def load_calibrations(config: EstimatorConfig) -> dict[str, Calibration]:
     # Skeletons of `auto` carry the name of the modality that was used.
     names = vars(config.weights) if config.modality == "auto" else [config.modality]
     for name in names:
-        path = _weights_path(config, name)
+        path = weights_path(name, str(getattr(config.weights, name, "")))
         recorded = recorded_calibration(path) if path is not None and path.is_file() else None
         if recorded is not None:
             known[name] = recorded
@@ -211,15 +211,3 @@ def _from_entry(entry: Any, where: str) -> Calibration:
         )
     except (AttributeError, OverflowError, TypeError, ValueError) as error:
         raise WeightsError(f"{where}: {error}; fit the calibration again: unipose calibrate") from error
-
-
-def _weights_path(config: EstimatorConfig, name: str) -> Path | None:
-    given = str(getattr(config.weights, name, ""))
-    if given:
-        return Path(given).expanduser()
-    try:
-        return deployed_weights(name) or resource_path("weights", f"{name}.safetensors")
-    except DeploymentError as error:
-        raise WeightsError(str(error)) from error
-    except ResourceError:
-        return None

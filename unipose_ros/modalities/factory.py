@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unipose_ros.backends.inference import LoadedNetwork, load_for_inference
 from unipose_ros.codecs.base import CodecContext, CropCodec
 from unipose_ros.config import EstimatorConfig
-from unipose_ros.deployment import DeploymentError, deployed_weights
+from unipose_ros.deployment import weights_path
 from unipose_ros.detection import PersonDetector
 from unipose_ros.detection.clusters import ClusterDetector
 from unipose_ros.detection.heatmap import CenterNetConfig, CenterNetDetector
@@ -35,7 +35,6 @@ from unipose_ros.modalities.topdown import TopDownEstimator
 from unipose_ros.networks.movenet.files import movenet_dir
 from unipose_ros.networks.registry import NETWORKS, load_named
 from unipose_ros.networks.weights import WeightsError
-from unipose_ros.resources import ResourceError, resource_path
 
 if TYPE_CHECKING:
     from unipose_ros.lifting import Lifter
@@ -215,14 +214,14 @@ def _rgbd_weights(config: EstimatorConfig) -> Path:
 
 
 def _rgbd_name(config: EstimatorConfig) -> str:
-    return "rgbd" if config.weights.rgbd or _shipped("rgbd") else "points"
+    return "rgbd" if weights_path("rgbd", config.weights.rgbd) else "points"
 
 
 def _depth_detector(config: EstimatorConfig) -> str:
     """Who looks for people in depth whom color overlooks: shapes take too long to be looked for beside color."""
     wanted = config.detection.detector
     if wanted in ("auto", "keypoints"):
-        return "centernet" if config.weights.person_detector or _shipped("person_detector") else "clustering"
+        return "centernet" if weights_path("person_detector", config.weights.person_detector) else "clustering"
     return wanted
 
 
@@ -361,22 +360,7 @@ def weights_file(config: EstimatorConfig, name: str) -> Path:
     Raises:
         WeightsError: none are named, and none are shipped; or what is deployed cannot be read.
     """
-    given = str(getattr(config.weights, name))
-    path = Path(given).expanduser() if given else (_deployed(name) or _shipped(name))
+    path = weights_path(name, str(getattr(config.weights, name)))
     if path is None:
         raise WeightsError(f"no weights of '{name}' are shipped with this version; name a file: model.weights.{name}")
     return path
-
-
-def _deployed(name: str) -> Path | None:
-    try:
-        return deployed_weights(name)
-    except DeploymentError as error:
-        raise WeightsError(str(error)) from error
-
-
-def _shipped(name: str) -> Path | None:
-    try:
-        return resource_path("weights", f"{name}.safetensors")
-    except ResourceError:
-        return None

@@ -44,7 +44,7 @@ def test_missing_weights_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_shipped_weights_are_told_with_their_records(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    from unipose_ros.modalities import factory as build
+    from unipose_ros import deployment
     from unipose_ros.networks.weights import ModelCard, read_model_card, save_weights
     from unipose_ros.resources import resource_path
 
@@ -53,7 +53,9 @@ def test_shipped_weights_are_told_with_their_records(monkeypatch: pytest.MonkeyP
     save_weights(tmp_path / "depth.safetensors", {"a": np.zeros(3)}, record)
     (tmp_path / "rgb.safetensors").write_bytes(b"no weights")
     monkeypatch.setattr(
-        build, "_shipped", lambda name: path if (path := tmp_path / f"{name}.safetensors").exists() else None
+        deployment,
+        "shipped_weights",
+        lambda name: path if (path := tmp_path / f"{name}.safetensors").exists() else None,
     )
     findings_by_name = {finding.what: finding for finding in doctor.check_shipped_weights()}
     assert findings_by_name.pop("weights depth").detail == "trained on rendered people; synth MPJPE (mm) 71.25"

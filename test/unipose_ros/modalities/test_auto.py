@@ -89,7 +89,7 @@ def test_depth_that_flickers_about_the_limit_does_not_switch_to_and_fro(machine:
 
 @pytest.fixture
 def nothing_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unipose_ros.modalities.factory._shipped", lambda name: None)
+    monkeypatch.setattr("unipose_ros.deployment.shipped_weights", lambda name: None)
 
 
 @pytest.mark.usefixtures("nothing_shipped")

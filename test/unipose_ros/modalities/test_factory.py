@@ -60,7 +60,7 @@ def test_weights_of_another_network_or_other_joints_are_refused(tmp_path: Path) 
 
 
 def test_without_shipped_weights_the_parameter_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unipose_ros.modalities.factory._shipped", lambda name: None)
+    monkeypatch.setattr("unipose_ros.deployment.shipped_weights", lambda name: None)
     with pytest.raises(WeightsError, match=r"no weights of 'points'.*model\.weights\.points"):
         PoseEstimator(EstimatorConfig("points"))
 
@@ -172,7 +172,7 @@ def test_people_are_found_by_what_is_asked_for(tmp_path: Path, monkeypatch: pyte
         config = EstimatorConfig("points", "torch", "cpu", 1, files, people)
         return build_person_detector(config, Components(lambda image: Keypoints2D.empty()))
 
-    monkeypatch.setattr("unipose_ros.modalities.factory._shipped", lambda name: None)
+    monkeypatch.setattr("unipose_ros.deployment.shipped_weights", lambda name: None)
     assert isinstance(found_by("auto"), ClusterDetector)
     assert isinstance(found_by("auto", str(person_detector)), HybridDetector)
     assert isinstance(found_by("hybrid", str(person_detector)), HybridDetector)

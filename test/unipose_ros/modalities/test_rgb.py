@@ -111,7 +111,7 @@ def test_who_is_lifted_is_searched_for_in_every_frame(tiny: Tiny) -> None:
 def only_lifter(monkeypatch: pytest.MonkeyPatch) -> EstimatorConfig:
     """No network is shipped; the lifter is named."""
     path = str(resource_path("weights", "lifter.safetensors"))
-    monkeypatch.setattr("unipose_ros.modalities.factory._shipped", lambda name: None)
+    monkeypatch.setattr("unipose_ros.deployment.shipped_weights", lambda name: None)
     return EstimatorConfig("rgb", "torch", "cpu", 1, WeightsConfig(lifter=path))
 
 
@@ -146,7 +146,7 @@ def test_auto_falls_back_to_the_lifter(only_lifter: EstimatorConfig, tmp_path: P
 
 
 def test_without_the_lifter_the_network_does_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unipose_ros.modalities.factory._shipped", lambda name: None)
+    monkeypatch.setattr("unipose_ros.deployment.shipped_weights", lambda name: None)
     files = WeightsConfig(rgb=str(write_weights(tmp_path, "rgb")))
     config = EstimatorConfig("rgb", "torch", "cpu", 1, files, rgb=RgbConfig(min_pixels=1000))
     machine = PoseEstimator(config, Detector((80, 1.0)))
@@ -155,7 +155,7 @@ def test_without_the_lifter_the_network_does_all(tmp_path: Path, monkeypatch: py
 
 
 def test_with_neither_it_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unipose_ros.modalities.factory._shipped", lambda name: None)
+    monkeypatch.setattr("unipose_ros.deployment.shipped_weights", lambda name: None)
     with pytest.raises(WeightsError, match=r"'rgb'.*model\.weights\.rgb.*lifter"):
         PoseEstimator(EstimatorConfig("rgb", "torch", "cpu"), Detector())
 
