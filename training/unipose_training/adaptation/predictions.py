@@ -12,14 +12,13 @@ from unipose_ros.files import write_atomic
 from unipose_ros.frame import Skeletons
 from unipose_ros.joint_sets import get_joint_set
 from unipose_training.datasets.arrays import read_npz
+from unipose_training.evaluation.report.before_after import FramePeople
 
-#: Number of the recording, and its people.
-Shown = tuple[int, Skeletons]
 _PEOPLE = ("positions", "confidences", "status", "scores")
 _FIELDS = (*_PEOPLE, "ids", "counts", "clips", "stamps", "names")
 
 
-def write_predictions(path: Path, frames: Sequence[Shown]) -> None:
+def write_predictions(path: Path, frames: Sequence[FramePeople]) -> None:
     """Write the people of some frames, of one joint set; equal people give equal bytes."""
     first = frames[0][1]
     arrays = {name: np.concatenate([getattr(people, name) for _, people in frames]) for name in _PEOPLE}
@@ -37,7 +36,7 @@ def write_predictions(path: Path, frames: Sequence[Shown]) -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def read_predictions(path: Path) -> list[Shown]:
+def read_predictions(path: Path) -> list[FramePeople]:
     """What :func:`write_predictions` wrote.
 
     Raises:
@@ -46,7 +45,7 @@ def read_predictions(path: Path) -> list[Shown]:
     stored = read_npz(path, _FIELDS, "delete the stage's folder, it is made again")
     frame_id, modality, joint_set = (str(name) for name in stored["names"])
     ends = np.cumsum(stored["counts"])
-    frames: list[Shown] = []
+    frames: list[FramePeople] = []
     for clip, stamp, end, count in zip(stored["clips"], stored["stamps"], ends, stored["counts"], strict=True):
         rows = slice(int(end - count), int(end))
         people = {name: stored[name][rows] for name in _PEOPLE}

@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from unipose_ros.files import write_atomic
 from unipose_training.adaptation.gate import Verdict
-from unipose_training.adaptation.predictions import Shown
 from unipose_training.adaptation.settings import AdaptSettings
 from unipose_training.datasets.base import Clip
 from unipose_training.evaluation.compare import FIGURES
-from unipose_training.evaluation.report.before_after import before_after
-from unipose_training.evaluation.report.html import CSS, bullets, number, section, table, tile
+from unipose_training.evaluation.report.before_after import FramePeople, before_after
+from unipose_training.evaluation.report.html import bullets, document, number, section, table, tile
 
 _NAMES = {
     "reference_mm": ("distance to the fused reference, mm", 1.0, 1),
@@ -45,8 +43,8 @@ class Comparison:
 
     modality: str
     verdict: Verdict
-    before: Sequence[Shown]
-    after: Sequence[Shown]
+    before: Sequence[FramePeople]
+    after: Sequence[FramePeople]
     training: Mapping[str, Any]
     ground_truth: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
@@ -77,11 +75,7 @@ def write_report(
         section("What to keep in mind", "", bullets(_NOTES)),
     ]
     title = ", ".join(f"{each.modality} {_word(each.verdict)}" for each in comparisons)
-    page = (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Adaptation: '
-        f"{escape(title)}</title><style>{CSS}</style></head><body><main>{''.join(body)}</main></body></html>\n"
-    )
-    write_atomic(path, page)
+    write_atomic(path, document(f"Adaptation: {title}", "".join(body)))
     return path
 
 

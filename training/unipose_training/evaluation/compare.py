@@ -10,7 +10,7 @@ from html import escape
 from unipose_training.datasets.base import Clip
 from unipose_training.evaluation.replay import ReplayedFrame
 from unipose_training.evaluation.report.before_after import before_after
-from unipose_training.evaluation.report.html import CSS, number, section, table
+from unipose_training.evaluation.report.html import document, number, section, table
 from unipose_training.evaluation.results import Results
 
 #: Key of the figure -> what it is called, and its digits. Less is better but where it says so.
@@ -89,11 +89,7 @@ def comparison_page(
     )
     old, new = ([(frame.clip, frame.predicted) for frame in side] for side in frames)
     pictures = before_after("The same frames", clips, old, new, ("old", "new"))
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{escape(title)}</title><style>{CSS}</style></head><body><main><h1>{escape(title)}</h1>"
-        f"{body}{pictures}</main></body></html>\n"
-    )
+    return document(title, f"<h1>{escape(title)}</h1>{body}{pictures}")
 
 
 def _rows(old: Mapping[str, float], new: Mapping[str, float]) -> list[tuple[str, str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 
 import cv2
@@ -14,9 +13,10 @@ from unipose_ros.tracking.assignment import match, mean_distances
 from unipose_ros.visualization.overlay import background, draw_skeletons, drawn_text
 from unipose_training.datasets.base import Clip
 from unipose_training.evaluation.report.html import figure, section
+from unipose_training.evaluation.report.images import to_jpeg
 
 #: Number of the clip, and its people.
-Shown = tuple[int, Skeletons]
+FramePeople = tuple[int, Skeletons]
 #: Pictures: of the frames that change most, and of some spread over time.
 _CHANGED, _SPREAD = 4, 4
 _WIDTH = 520
@@ -26,8 +26,8 @@ _TEXT, _GROUND = (235, 235, 240), (14, 15, 19)
 def before_after(
     title: str,
     clips: Sequence[Clip],
-    before: Sequence[Shown],
-    after: Sequence[Shown],
+    before: Sequence[FramePeople],
+    after: Sequence[FramePeople],
     names: tuple[str, str],
 ) -> str:
     """A section of a page.
@@ -46,11 +46,11 @@ def before_after(
             if k is not None:
                 picture = _pair(frame, (before[k][1], after[k][1]), names)
                 seconds = (frame.stamp_ns - before[0][1].stamp_ns) * 1e-9
-                figures[k] = figure(_jpeg(picture), f"{clip.name}, {seconds:.1f} s: {names[0]}, {names[1]}", "jpeg")
+                figures[k] = figure(to_jpeg(picture), f"{clip.name}, {seconds:.1f} s: {names[0]}, {names[1]}", "jpeg")
     return section(title, "The same frames; the first ones change most.", *(figures[k] for k in chosen if k in figures))
 
 
-def chosen_frames(before: Sequence[Shown], after: Sequence[Shown]) -> list[int]:
+def chosen_frames(before: Sequence[FramePeople], after: Sequence[FramePeople]) -> list[int]:
     """Numbers of the frames that are shown: those with the largest change, then some spread over time."""
     changes = np.array([_change(old, new) for (_, old), (_, new) in zip(before, after, strict=True)])
     people = np.array([max(len(old), len(new)) for (_, old), (_, new) in zip(before, after, strict=True)])
@@ -79,9 +79,3 @@ def _pair(frame: RgbdFrame, both: tuple[Skeletons, Skeletons], names: tuple[str,
             cv2.putText(panel, drawn_text(text), (10, 24), cv2.FONT_HERSHEY_DUPLEX, 0.7, color, thick, cv2.LINE_AA)
         panels.append(panel)
     return np.hstack(panels)
-
-
-def _jpeg(image: NDArray[np.uint8]) -> str:
-    done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
-    assert done
-    return base64.b64encode(data.tobytes()).decode()

@@ -50,6 +50,20 @@ code { background: var(--ground); border-radius: 4px; padding: 1px 5px; font-siz
 """
 
 
+def document(title: str, body: str) -> str:
+    """A whole page.
+
+    Args:
+        title: plain text.
+        body: HTML.
+    """
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{CSS}</style></head><body><main>{body}</main></body></html>\n"
+    )
+
+
 #: What a cell shows when there is nothing to show.
 NOTHING = "\u2013"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from html import escape
 
 from unipose_training.evaluation.report import error_sections, sections
-from unipose_training.evaluation.report.html import CSS, bullets, section
+from unipose_training.evaluation.report.html import bullets, document, section
 from unipose_training.evaluation.report.images import Images
 from unipose_training.evaluation.report.notes import notes
 from unipose_training.evaluation.results import Results
@@ -43,11 +43,7 @@ def report_page(results: Results, images: Images, command: str) -> str:
         *(part(results) for part in _AFTER_GALLERY),
         section("What to keep in mind", "", bullets(notes(results, images.video_frames))),
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{CSS}</style></head><body><main>{''.join(parts)}</main></body></html>\n"
-    )
+    return document(title, "".join(parts))
 
 
 def _subtitle(results: Results) -> str:

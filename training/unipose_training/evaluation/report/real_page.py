@@ -8,7 +8,7 @@ from html import escape
 from unipose_training.evaluation.real_checks import RealResults
 from unipose_training.evaluation.real_table import SUBSET, RealEvaluation
 from unipose_training.evaluation.report import error_sections, html, plots, sections
-from unipose_training.evaluation.report.html import CSS, number, percent
+from unipose_training.evaluation.report.html import number, percent
 from unipose_training.evaluation.report.images import Shown
 from unipose_training.evaluation.results import Accuracy
 
@@ -36,11 +36,7 @@ def real_page(evaluation: RealEvaluation, images: Sequence[Shown], title: str, c
         sections.gallery(results, images, "Every frame"),
         sections.recordings(results),
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{CSS}</style></head><body><main>{''.join(parts)}</main></body></html>\n"
-    )
+    return html.document(title, "".join(parts))
 
 
 def subset_section(evaluation: RealEvaluation) -> str:
