@@ -75,9 +75,8 @@ class DataChecks:
     focal: FocalEvidence = NOTHING_TOLD
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it; NaN becomes None."""
-        figures = {key: None if value != value else value for key, value in asdict(self).items() if key != "focal"}
-        return {**figures, "focal": self.focal.to_dict()}
+        """As JSON has it, with NaN."""
+        return {**asdict(self), "focal": self.focal.to_dict()}
 
 
 def check_data(

@@ -9,6 +9,7 @@ from typing import Any
 
 from unipose_training.adaptation.health import FIGURES
 from unipose_training.adaptation.settings import GateSettings
+from unipose_training.adaptation.stages import without_nan
 
 #: Figures that are known on both sides must have at least this weight together.
 _LEAST_WEIGHT = 4.0
@@ -36,15 +37,7 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it; NaN becomes None."""
-        return _plain(asdict(self))  # type: ignore[return-value]  # a mapping gives a mapping
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return dict(without_nan(asdict(self)))
 
 
 def health_gain(before: Mapping[str, float], after: Mapping[str, float]) -> tuple[float, float]:

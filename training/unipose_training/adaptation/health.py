@@ -11,7 +11,7 @@ weights on the same frames.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -117,7 +117,7 @@ class ShownEstimator:
         return found
 
     def follow(self, people: Skeletons) -> None:
-        """Hear from the tracker who is who."""
+        """Take the tracker's ids."""
         self._estimator.follow(people)
 
 
@@ -128,7 +128,6 @@ def measure_health(
     modality: str,
     weights: Mapping[str, str],
     threads: int,
-    advance: Callable[[], object] = lambda: None,
 ) -> tuple[Health, Results, list[ReplayedFrame]]:
     """Replay the held-out parts with some weights.
 
@@ -148,7 +147,7 @@ def measure_health(
     shown = ShownKeypoints()
     with closing(PoseEstimator(config, shown)) as estimator:
         shower = ShownEstimator(estimator, shown, known, MODALITIES[modality].images.color)
-        results, frames = evaluate_clips(parts, shower, tracking=True, advance=advance)
+        results, frames = evaluate_clips(parts, shower, tracking=True)
     return _health(results, frames, shower, reference), results, frames
 
 

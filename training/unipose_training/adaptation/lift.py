@@ -7,7 +7,7 @@ moves steadily and agrees with it and with the lifted keypoints.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -59,7 +59,6 @@ def fused_by_frame(
     labels: Sequence[KeypointLabels],
     store: SampleStore,
     threads: int,
-    advance: Callable[[], object] = lambda: None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Joints (N, J, 3) and their standard deviations (N, J) of each row by modality ``rgbd``; NaN where it has none.
 
@@ -90,7 +89,6 @@ def fused_by_frame(
                     assert found.covariances is not None
                     variance = np.trace(expand(found.covariances[people]), axis1=-2, axis2=-1) / 3
                     stds[rows[own]] = np.sqrt(variance)
-                advance()
     return joints, stds
 
 

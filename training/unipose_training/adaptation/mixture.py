@@ -11,7 +11,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -109,8 +108,3 @@ def joined(parts: Sequence[PersonBatch]) -> PersonBatch:
         return torch.zeros(0)
 
     return PersonBatch(*(together(values) for values in zip(*parts, strict=True)))
-
-
-def good_rows(labels: PseudoLabels) -> NDArray[np.int64]:
-    """Rows that are trained on."""
-    return np.flatnonzero(labels.good)

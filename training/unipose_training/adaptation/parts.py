@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_training.adaptation.errors import AdaptationError
@@ -122,8 +122,3 @@ def open_parts(
         ClipPart(clip, part_names(clip.name)[number], both[number], ground_truth)
         for clip, both in zip(clips, spans, strict=True)
     ]
-
-
-def without_color(frame: RgbdFrame) -> RgbdFrame:
-    """For modalities that look at depth alone."""
-    return replace(frame, color=None)

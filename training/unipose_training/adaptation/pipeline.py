@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import logging
-import math
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.config import EstimatorConfig
+from unipose_ros.config import EstimatorConfig, WeightsConfig
+from unipose_ros.estimator import PoseEstimator
 from unipose_ros.files import file_sha256, write_atomic
 from unipose_ros.modalities.factory import weights_file
 from unipose_ros.resources import __version__
@@ -88,8 +91,6 @@ def sha256_of(path: Path) -> str:
     """Of a recording: of its file, or of all files in its folder, by name."""
     if path.is_file():
         return file_sha256(path)
-    import hashlib
-
     files = sorted(each for each in path.rglob("*") if each.is_file())
     text = "\n".join(f"{each.relative_to(path).as_posix()} {file_sha256(each)}" for each in files)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -228,11 +229,9 @@ class Adaptation:
             parts = open_parts(self._clips, spans, which)
             joints, stds = fused_by_frame(parts, _labels_of(labels, parts), store, self._settings.threads)
             found, left_out = pseudo_labels(store, joints, stds, assess(store)[1])
-            write_atomic(folder / which / "left_out.json", _json(left_out))
+            write_atomic(folder / which / "left_out.json", json.dumps(left_out, sort_keys=True) + "\n")
             _write(path, found)
         for which in (ADAPTATION, HELD_OUT):
-            import json
-
             found = _read(folder / which / _LABELS)
             left_out = json.loads((folder / which / "left_out.json").read_text())
             result[which] = {"people": len(found.good), "used": int(found.good.sum()), "left_out": left_out}
@@ -310,15 +309,10 @@ class Adaptation:
         for each in self._sources:
             source[each.clip.name] = _benchmark_error(each.clip, modality, files, self._settings.threads)
         truth = figures_of(results) if results.accuracy is not None else {}
-        return {"health": _plain_numbers(health.figures), "source": _plain_numbers(source), "ground_truth": truth}
+        return {"health": health.figures, "source": source, "ground_truth": truth}
 
 
 def _benchmark_error(clip: Clip, modality: str, weights: Mapping[str, str], threads: int) -> float:
-    from contextlib import closing
-
-    from unipose_ros.config import WeightsConfig
-    from unipose_ros.estimator import PoseEstimator
-
     config = EstimatorConfig(modality, threads=threads, weights=WeightsConfig(**weights))
     with closing(PoseEstimator(config)) as estimator:
         results, _ = evaluate_clips([clip], estimator, tracking=False)
@@ -364,10 +358,6 @@ def _numbers(result: Mapping[str, Any]) -> dict[str, float]:
     return {key: float("nan") if value is None else float(value) for key, value in result.items()}
 
 
-def _plain_numbers(figures: Mapping[str, float]) -> dict[str, float | None]:
-    return {key: value if math.isfinite(value) else None for key, value in figures.items()}
-
-
 def _verdict(result: Mapping[str, Any]) -> Verdict:
     numbers = {side: _numbers(result[side]) for side in ("before", "after", "source_before", "source_after")}
     gain = float("nan") if result["gain"] is None else float(result["gain"])
@@ -382,9 +372,3 @@ def _write(path: Path, labels: PseudoLabels) -> None:
 
 def _read(path: Path) -> PseudoLabels:
     return PseudoLabels(**read_npz(path, _ARRAYS, "delete the stage's folder, it is made again"))
-
-
-def _json(value: Any) -> str:
-    import json
-
-    return json.dumps(value, sort_keys=True) + "\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from unipose_training.adaptation.errors import AdaptationError
@@ -110,6 +110,4 @@ def parse_minutes(text: str) -> float:
 
 def as_json(settings: Any) -> dict[str, Any]:
     """Settings as JSON has them."""
-    from dataclasses import asdict
-
     return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(settings).items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,8 @@ def run_stage(root: Path, name: str, inputs: Mapping[str, Any], work: Callable[[
     Args:
         root: folder of all stages; the caller has its lock.
         inputs: everything that the stage depends on, as JSON has it.
-        work: fills a folder, which may hold what an earlier run of the same inputs left, and gives the result.
+        work: fills a folder, which may hold what an earlier run of the same inputs left, and gives the result; numbers
+            that are not finite become None.
 
     Raises:
         AdaptationError: the folder holds something else.
@@ -59,7 +61,7 @@ def run_stage(root: Path, name: str, inputs: Mapping[str, Any], work: Callable[[
         _remove(partial, _KEY)
     partial.mkdir(parents=True, exist_ok=True)
     write_atomic(partial / _KEY, json.dumps({"key": key, "inputs": inputs}, sort_keys=True, indent=1))
-    result = json.loads(json.dumps(dict(work(partial))))
+    result = json.loads(json.dumps(without_nan(work(partial))))
     files = {
         path.relative_to(partial).as_posix(): file_sha256(path)
         for path in sorted(partial.rglob("*"))
@@ -69,6 +71,15 @@ def run_stage(root: Path, name: str, inputs: Mapping[str, Any], work: Callable[[
     write_atomic(partial / MANIFEST, json.dumps(manifest, sort_keys=True, indent=1) + "\n")
     partial.rename(done)
     return Stage(done, key, result)
+
+
+def without_nan(value: Any) -> Any:
+    """The same, with None in the place of numbers that are not finite, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {str(key): without_nan(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_stage(folder: Path) -> Stage | None:

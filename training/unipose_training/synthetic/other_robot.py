@@ -6,7 +6,7 @@ people and another room, and at one of them there is no one. Ground truth is rec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -159,7 +159,7 @@ def robot_frames(settings: RobotSettings, sources: Sources) -> Iterator[LabeledF
         offset += round(plan.frames / settings.rate_hz * 1e9)
 
 
-def record_robot(output: Path, sources: Sources, settings: RobotSettings, advance: object = None) -> None:
+def record_robot(output: Path, sources: Sources, settings: RobotSettings, advance: Callable[[], object]) -> None:
     """A rosbag2 folder with the frames and their ground truth; it appears when it is complete.
 
     Raises:
@@ -169,5 +169,4 @@ def record_robot(output: Path, sources: Sources, settings: RobotSettings, advanc
     with complete_recording(output) as partial, BagWriter(partial, "mcap", output) as writer:
         for labeled in robot_frames(settings, sources):
             write_frame(writer, labeled.frame, labeled.ground_truth, 1)
-            if callable(advance):
-                advance()
+            advance()

@@ -40,7 +40,7 @@ _FOCAL = 0.82
 _STEP = 0.01
 _FIRST_STAMP_NS = 1_000_000_000
 _FRAME_ID = "camera"
-#: What everybody does.
+#: What all people do.
 _MOTION = "walk"
 
 
@@ -79,9 +79,9 @@ def _cameras(width: int, height: int) -> Cameras:
 def _scene(bank: BodyBank, people: int, width: int, height: int, number: int) -> SceneBatch:
     clip = bank.poses.names.index(_MOTION)
     first, last = np.append(bank.poses.starts, len(bank.poses))[[clip, clip + 1]].tolist()
-    poses = [first + _to_and_fro(number + 3 * person, last - 1 - first) for person in range(people)]
+    poses = [first + to_and_fro(number + 3 * person, last - 1 - first) for person in range(people)]
     bodies = torch.arange(people) % len(bank.people)
-    shift = _STEP * _to_and_fro(number, 30)
+    shift = _STEP * to_and_fro(number, 30)
     places = [(x + shift, y, 0.0) for x, y in _PLACES[:people]]
     colors = [looks_of(bank.people[int(body)].materials).colors for body in bodies] or [torch.zeros(1, 2, 3)]
     gray = [Material((0.55, 0.5, 0.45)), Material((0.8, 0.8, 0.8)), Material((0.7, 0.72, 0.75))]
@@ -109,8 +109,8 @@ def _scene(bank: BodyBank, people: int, width: int, height: int, number: int) ->
     )
 
 
-def _to_and_fro(number: int, last: int) -> int:
-    """0, 1, ... last, last - 1, ... 0, 1, ..."""
+def to_and_fro(number: int, last: int) -> int:
+    """Place ``number`` of the sequence 0, 1, ... last, last - 1, ... 0, 1, ..."""
     return last - abs(number % (2 * max(last, 1)) - last)
 
 
@@ -126,7 +126,7 @@ def write_loop(path: Path, frames: Sequence[RgbdFrame], rate: float, seconds: fl
     total = round(rate * seconds)
     with complete_recording(path) as partial, BagWriter(partial, "mcap", path) as writer:
         for number in range(total):
-            frame = frames[_to_and_fro(number, len(frames) - 1)]
+            frame = frames[to_and_fro(number, len(frames) - 1)]
             stamp_ns = _FIRST_STAMP_NS + round(number * 1e9 / rate)
             info = camera_info(stamp_ns, frame.frame_id, frame.camera)
             assert frame.color is not None

@@ -16,6 +16,7 @@ from unipose_ros.estimator import EstimatorConfig, PoseEstimator, build_estimato
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.timing import StageClock
 from unipose_training.evaluation.speed.machine import quantiles
+from unipose_training.evaluation.speed.scenes import to_and_fro
 
 _WARM_UP = 4
 _PERIOD_NS = 10**9 // 30
@@ -42,9 +43,8 @@ class Scene:
 
     def moving(self, count: int) -> Iterator[RgbdFrame]:
         """So many frames, 1/30 s apart, to and fro through those of the scene."""
-        last = max(len(self.frames) - 1, 1)
         for number in range(count):
-            frame = self.frames[last - abs(number % (2 * last) - last)] if len(self.frames) > 1 else self.frames[0]
+            frame = self.frames[to_and_fro(number, len(self.frames) - 1)]
             yield replace(frame, stamp_ns=10**9 + number * _PERIOD_NS)
 
 
