@@ -18,22 +18,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from rclpy.node import Node
 
 from unipose_ros.clip_choice import ClipChooser, ClipRules, finished_clips, make_room
-from unipose_ros.joint_sets import JointSetError
-from unipose_ros.msg import SkeletonArray
-from unipose_ros.nodes.coverage_recorder import DEFAULT_TOPICS
+from unipose_ros.frame import Skeletons
 from unipose_ros.recordings import BagWriter
 from unipose_ros.ros.bag_recorder import Recorder, RecorderConfig
 from unipose_ros.ros.cli_node import run_tool
 from unipose_ros.ros.clip_writer import ClipWriter
-from unipose_ros.ros.messages import from_message
+from unipose_ros.ros.live_input import add_live_topics, recorded_topics, subscribe_skeletons
 
 _LOWEST_PRIORITY = 19
-_DEPTH = 10
 _LOOK_S = 5.0
 _GIGABYTE = 1_000_000_000
 #: Exit status of ``unipose adapt`` -> what it means.
@@ -68,15 +65,10 @@ class Collector:
         self._clips.mkdir(parents=True, exist_ok=True)
         self._used = 0
         self._running: tuple[subprocess.Popen[bytes], Path] | None = None
-        node.create_subscription(SkeletonArray, options.skeletons, self._take, _DEPTH)
+        subscribe_skeletons(node, options.skeletons, self._take)
         node.create_timer(_LOOK_S, self.look)
 
-    def _take(self, message: Any) -> None:
-        try:
-            people = from_message(message)
-        except (JointSetError, ValueError) as error:
-            self._node.get_logger().warning(f"skeletons cannot be read: {error}", throttle_duration_sec=10.0)
-            return
+    def _take(self, people: Skeletons) -> None:
         wanted = self._chooser.recording(people)
         if wanted and not self.writer.writing:
             name = time.strftime("clip_%Y%m%d_%H%M%S", time.gmtime())
@@ -142,11 +134,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _collect(node: Node, options: argparse.Namespace, stop: threading.Event) -> CollectionReport:
     os.nice(_LOWEST_PRIORITY)
-    names = [getattr(options, role) for role in DEFAULT_TOPICS]
-    topics: dict[str, str | None] = dict.fromkeys([*names, "/tf", "/tf_static"])
     collector = Collector(node, options)
     try:
-        config = RecorderConfig(options.output, topics, duration_s=options.duration)
+        config = RecorderConfig(options.output, recorded_topics(options), duration_s=options.duration)
         Recorder(node, cast(BagWriter, collector.writer), config).run(stop)
     finally:
         collector.close()
@@ -160,9 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("output", type=Path, help="folder of the clips and proposals")
-    for role, topic in DEFAULT_TOPICS.items():
-        add("--" + role.replace("_", "-"), default=topic, metavar="TOPIC", help="default: %(default)s")
-    add("--skeletons", default="/unipose/skeletons", metavar="TOPIC", help="of the running node (default: %(default)s)")
+    add_live_topics(parser)
     add("--clip-seconds", type=float, default=20.0, metavar="S", help="length of a clip (default: %(default)g)")
     add("--pause", type=float, default=60.0, metavar="S", help="between two clips at least (default: %(default)g)")
     add("--most-gb", type=float, default=4.0, metavar="GB", help="disk space of the clips (default: %(default)g)")

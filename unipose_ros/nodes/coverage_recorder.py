@@ -13,29 +13,19 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rclpy.node import Node
 
 from unipose_ros.coverage import Coverage
-from unipose_ros.joint_sets import JointSetError
-from unipose_ros.msg import SkeletonArray
+from unipose_ros.frame import Skeletons
 from unipose_ros.recordings import BagWriter
 from unipose_ros.recordings.writer import STORAGES
 from unipose_ros.ros.bag_recorder import Recorder, RecorderConfig
 from unipose_ros.ros.cli_node import run_tool
-from unipose_ros.ros.messages import from_message
+from unipose_ros.ros.live_input import add_live_topics, recorded_topics, subscribe_skeletons
 
 #: Seconds between two prints of the checklist.
 _PRINT_S = 5.0
-_DEPTH = 10
-#: Role -> topic of a RealSense camera with depth aligned to color.
-DEFAULT_TOPICS = {
-    "color": "/camera/camera/color/image_raw/compressed",
-    "color_info": "/camera/camera/color/camera_info",
-    "depth": "/camera/camera/aligned_depth_to_color/image_raw/compressedDepth",
-    "depth_info": "/camera/camera/aligned_depth_to_color/camera_info",
-}
 
 
 @dataclass(frozen=True)
@@ -63,15 +53,10 @@ class CoverageWatch:
     def __init__(self, node: Node, topic: str, stop: threading.Event, until_complete: bool) -> None:
         self.coverage = Coverage()
         self._node, self._stop, self._until_complete = node, stop, until_complete
-        node.create_subscription(SkeletonArray, topic, self._take, _DEPTH)
+        subscribe_skeletons(node, topic, self._take)
         node.create_timer(_PRINT_S, self.show)
 
-    def _take(self, message: Any) -> None:
-        try:
-            people = from_message(message)
-        except (JointSetError, ValueError) as error:
-            self._node.get_logger().warning(f"skeletons cannot be read: {error}", throttle_duration_sec=10.0)
-            return
+    def _take(self, people: Skeletons) -> None:
         self.coverage.add(people)
         if self._until_complete and self.coverage.complete:
             self._node.get_logger().info("all is covered")
@@ -88,8 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _record(node: Node, options: argparse.Namespace, stop: threading.Event) -> CoverageReport:
-    names = [getattr(options, role) for role in DEFAULT_TOPICS] + list(options.topics)
-    topics: dict[str, str | None] = dict.fromkeys([*names, "/tf", "/tf_static"])
+    topics = recorded_topics(options, options.topics)
     config = RecorderConfig(options.output, topics, options.storage, 0, options.duration)
     watch = CoverageWatch(node, options.skeletons, stop, not options.keep_going)
     with BagWriter(config.output, config.storage) as writer:
@@ -107,10 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("output", type=Path, help="bag folder to make")
-    for role, topic in DEFAULT_TOPICS.items():
-        add("--" + role.replace("_", "-"), default=topic, metavar="TOPIC", help="default: %(default)s")
+    add_live_topics(parser)
     add("--topics", nargs="*", default=[], metavar="TOPIC", help="further topics")
-    add("--skeletons", default="/unipose/skeletons", metavar="TOPIC", help="of the running node (default: %(default)s)")
     add(
         "--duration", type=float, default=180.0, metavar="S", help="at most so long (default: %(default)g; 0: no limit)"
     )

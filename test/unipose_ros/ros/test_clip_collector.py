@@ -69,8 +69,9 @@ def test_only_clips_are_written_with_what_is_latched(tmp_path: Path) -> None:
 
 def test_a_clip_of_confident_people(node: Node, options: Namespace) -> None:
     collector = Collector(node, options)
+    (subscription,) = (each for each in node.subscriptions if each.topic_name.endswith(options.skeletons))
     for step in range(14):
-        collector._take(to_message(people(10 + 0.5 * step)))
+        subscription.callback(to_message(people(10 + 0.5 * step)))
         if step != 10:  # the very end, in floating-point seconds
             assert collector.writer.writing == (4 <= step < 10)
     collector.close()

@@ -17,6 +17,7 @@ from unipose_ros.frame import JointStatus, Skeletons, TrackState
 from unipose_ros.nodes import coverage_recorder
 from unipose_ros.nodes.coverage_recorder import CoverageWatch, main
 from unipose_ros.recordings import BagReader
+from unipose_ros.ros.live_input import DEFAULT_TOPICS
 from unipose_ros.ros.messages import to_message
 
 pytestmark = pytest.mark.ros
@@ -47,11 +48,12 @@ def test_a_complete_checklist_ends_the_recording(
     stop = threading.Event()
     watch = CoverageWatch(node, "skeletons", stop, until_complete)
     watch.coverage = Coverage({"several people": 0.5, "empty scene": 0.5})
+    (subscription,) = (each for each in node.subscriptions if each.topic_name == "/skeletons")
     for step in range(4):
-        watch._take(to_message(people(1 + 0.5 * step, 0)))
+        subscription.callback(to_message(people(1 + 0.5 * step, 0)))
     assert not stop.is_set()
     for step in range(3):
-        watch._take(to_message(people(4 + 0.5 * step, 2)))
+        subscription.callback(to_message(people(4 + 0.5 * step, 2)))
     assert watch.coverage.complete
     assert stop.is_set() == until_complete
     watch.show()
@@ -61,7 +63,7 @@ def test_a_complete_checklist_ends_the_recording(
 def test_a_recording_of_no_topics_ends_in_time_and_is_closed(node: Node, tmp_path: Path) -> None:
     options = Namespace(
         output=tmp_path / "bag", topics=[], storage="mcap", duration=0.3, skeletons="skeletons", keep_going=False,
-        **dict.fromkeys(coverage_recorder.DEFAULT_TOPICS, "/nothing"),
+        **dict.fromkeys(DEFAULT_TOPICS, "/nothing"),
     )  # fmt: skip
     report = coverage_recorder._record(node, options, threading.Event())
     assert "/nothing" in report.never_seen

@@ -1,0 +1,35 @@
+"""Skeletons beside a running node: what can be read is handed on, what cannot is warned of and dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import rclpy
+from rclpy.node import Node
+
+from unipose_ros.frame import Skeletons
+from unipose_ros.ros.live_input import subscribe_skeletons
+from unipose_ros.ros.messages import to_message
+
+pytestmark = pytest.mark.ros
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    rclpy.init()
+    made = rclpy.create_node("live_input")
+    yield made
+    made.destroy_node()
+    rclpy.shutdown()
+
+
+def test_a_message_of_an_unknown_joint_set_is_dropped(node: Node) -> None:
+    taken: list[Skeletons] = []
+    subscribe_skeletons(node, "skeletons", taken.append)
+    (subscription,) = (each for each in node.subscriptions if each.topic_name == "/skeletons")
+    message = to_message(Skeletons.empty(1_000_000_000, "camera", "points"))
+    subscription.callback(message)
+    message.joint_set = "unknown"
+    subscription.callback(message)
+    assert [people.stamp_ns for people in taken] == [1_000_000_000]
