@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from standing_body import STANDING
 
 from unipose_ros.camera import Camera, project
 from unipose_ros.joint_sets import COCO17, ITOP15, convert_joints
@@ -14,21 +15,10 @@ from unipose_training.samples.store import SampleStore, StoredClip, StoreWriter
 CAMERA = Camera(fx=525.0, fy=525.0, cx=319.5, cy=239.5, width=640, height=480)
 ROWS = 30
 
-#: An adult who stands upright and faces the camera (y down, z forward), meters about the middle of the hips.
-_STANDING = {
-    "head": (0.0, -0.75, 0.0), "neck": (0.0, -0.5, 0.0), "torso": (0.0, -0.25, 0.0),
-    "left_shoulder": (0.18, -0.5, 0.0), "right_shoulder": (-0.18, -0.5, 0.0),
-    "left_elbow": (0.22, -0.2, 0.0), "right_elbow": (-0.22, -0.2, 0.0),
-    "left_hand": (0.24, 0.1, 0.0), "right_hand": (-0.24, 0.1, 0.0),
-    "left_hip": (0.11, 0.0, 0.0), "right_hip": (-0.11, 0.0, 0.0),
-    "left_knee": (0.12, 0.5, 0.0), "right_knee": (-0.12, 0.5, 0.0),
-    "left_foot": (0.12, 0.95, 0.0), "right_foot": (-0.12, 0.95, 0.0),
-}  # fmt: skip
-
 
 def standing() -> NDArray[np.float64]:
     """(15, 3) about the middle of the hips."""
-    return np.array([_STANDING[name] for name in ITOP15.joints])
+    return np.array([STANDING[name] for name in ITOP15.joints])
 
 
 def walking(tracks: int, seed: int = 0) -> NDArray[np.float64]:

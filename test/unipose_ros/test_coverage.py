@@ -5,21 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from standing_body import STANDING
 
 from unipose_ros.coverage import DEFAULT_GOALS, Coverage, items_of
 from unipose_ros.frame import JointStatus, Skeletons, TrackState
 from unipose_ros.joint_sets import ITOP15
-
-#: Meters about the middle of the hips, y down, facing the camera.
-STANDING = {
-    "head": (0.0, -0.75, 0.0), "neck": (0.0, -0.5, 0.0), "torso": (0.0, -0.25, 0.0),
-    "left_shoulder": (0.18, -0.5, 0.0), "right_shoulder": (-0.18, -0.5, 0.0),
-    "left_elbow": (0.22, -0.2, 0.0), "right_elbow": (-0.22, -0.2, 0.0),
-    "left_hand": (0.24, 0.1, 0.0), "right_hand": (-0.24, 0.1, 0.0),
-    "left_hip": (0.11, 0.0, 0.0), "right_hip": (-0.11, 0.0, 0.0),
-    "left_knee": (0.12, 0.5, 0.0), "right_knee": (-0.12, 0.5, 0.0),
-    "left_foot": (0.12, 0.95, 0.0), "right_foot": (-0.12, 0.95, 0.0),
-}  # fmt: skip
 
 
 def person(

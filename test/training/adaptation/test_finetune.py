@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_stream import STREAM
 from tiny_networks import TINY
 
 from unipose_ros.files import file_sha256
@@ -29,21 +30,9 @@ from unipose_training.adaptation.settings import AdaptSettings, GateSettings
 from unipose_training.adaptation.tasks import target_of
 from unipose_training.engine.config import RunSettings
 from unipose_training.samples.store import SampleStore
-from unipose_training.synthetic.batch.draw import DrawSettings
-from unipose_training.synthetic.stream.settings import StreamSettings
 from unipose_training.tasks.base import model_card
 from unipose_training.tasks.supervised import SupervisedWeights
 
-ROOT = Path(__file__).resolve().parents[3]
-STREAM = StreamSettings(
-    bank=ROOT / "test" / "data" / "body_bank.npz",
-    draw=DrawSettings(width=128, height=96, people=3),
-    frames=4,
-    batches=2,
-    interleave=1,
-    min_pixels=80,
-    validation_people=4,
-)
 SETTINGS = AdaptSettings(budget_minutes=0.02, batch=4, threads=1, gate=GateSettings(source_people=8))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_stream import STREAM
 
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.networks.registry import load_network
@@ -14,22 +15,11 @@ from unipose_training.engine.config import RunSettings, load_config
 from unipose_training.recipes import RECIPES, run_recipe
 from unipose_training.recipes.detector import DetectorRecipe
 from unipose_training.recipes.supervised import SupervisedConfig
-from unipose_training.synthetic.batch.draw import DrawSettings
-from unipose_training.synthetic.stream.settings import StreamSettings
 from unipose_training.tasks.points import Prediction
 from unipose_training.tasks.students import Target
 from unipose_training.tasks.supervised import SupervisedWeights, body_terms
 
 ROOT = Path(__file__).resolve().parents[3]
-STREAM = StreamSettings(
-    bank=ROOT / "test" / "data" / "body_bank.npz",
-    draw=DrawSettings(width=128, height=96, people=3),
-    frames=4,
-    batches=2,
-    interleave=1,
-    min_pixels=80,
-    validation_people=4,
-)
 RUN = RunSettings(steps=3, batch=4, validate_every=0, checkpoint_every=2, accelerator="cpu", threads=1)
 POINTS = SupervisedConfig(
     data="stream", stream=STREAM, size="nano", paint=True, run=RUN, loss=SupervisedWeights(bones=0.5, lengths=0.5)

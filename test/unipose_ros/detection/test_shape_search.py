@@ -60,8 +60,11 @@ def beside(shapes: Shape, share: float = 1.0) -> SearchBesideFrames:
 
 
 def test_what_is_found_beside_frames_comes_with_a_later_frame_and_once() -> None:
-    search = beside(Shape())
+    shapes = Shape()
+    shapes.may_go_on.clear()  # the thread may be done before the frame asks
+    search = beside(shapes)
     assert search(frame(1.0, depth=2.5)) is None
+    shapes.may_go_on.set()
     assert search.wait(5)
     found = search(frame(1.1))
     assert found is not None
