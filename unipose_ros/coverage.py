@@ -1,6 +1,6 @@
 """What a recording of people should show before networks are adapted to it, as a checklist that is ticked live.
 
-Everything is told from skeletons in the optical frame (x right, y down, z forward): no image is looked at.
+Everything is told from skeletons in the optical frame (x right, y down, z forward): no image is used.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Coverage:
     _last_ns: int = 0
 
     def add(self, people: Skeletons) -> None:
-        """Look at the people of one frame; stamps that go back begin anew."""
+        """Count the people of one frame; stamps that go back begin anew."""
         step = (people.stamp_ns - self._last_ns) * 1e-9 if self._last_ns else 0.0
         self._last_ns = people.stamp_ns
         if not step > 0:

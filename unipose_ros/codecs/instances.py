@@ -85,7 +85,7 @@ def is_own(points: NDArray[np.floating], own: RoughBody, others: Sequence[RoughB
     chosen = points[first]
     mine = own.distances(chosen)
     kept = np.ones(len(chosen), np.bool_)
-    # Most points are within the person's own skin: those are nobody else's.
+    # Most points are within the person's own skin: those belong to no other person.
     doubtful = np.flatnonzero(mine >= _SKIN)
     for other in others:
         kept[doubtful] &= other.distances(chosen[doubtful]) > mine[doubtful] - _NEARER

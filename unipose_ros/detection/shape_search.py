@@ -54,7 +54,7 @@ class ShapeSearch(Protocol):
 
 
 class SearchWithinFrames:
-    """Looks in every so manieth frame, and the frame waits for it."""
+    """Looks at intervals of frames, and the frame waits for it."""
 
     def __init__(self, shapes: ShapeDetector) -> None:
         self._shapes = shapes

@@ -89,7 +89,7 @@ class Auto:
         return self._used.estimate(frame, clock)
 
     def follow(self, people: Skeletons) -> None:
-        """Hear from the tracker who is who."""
+        """Take the tracker's ids."""
         for member in self._members:
             if isinstance(member, Follower):
                 member.follow(people)

@@ -11,7 +11,7 @@ Message = TypeVar("Message")
 class MessagePool(Generic[Message]):
     """Hands out the same messages frame after frame; publishing copies them, so they are free again then.
 
-    Whoever takes one fills every field that is not the same each time.
+    The caller fills every field that is not the same each time.
 
     Args:
         make: makes one with the fields that are.

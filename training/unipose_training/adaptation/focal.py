@@ -26,7 +26,7 @@ from unipose_training.adaptation.planes import Plane, find_planes, inverse_depth
 FloatArray = NDArray[np.float64]
 
 #: Frames whose median shows the room without noise and without people who move; the longest pause between them, and
-#: how many medians are looked at.
+#: how many medians are used.
 _FRAMES, _PAUSE_S, _MOST_MEDIANS = 8, 2.0, 30
 #: A pixel has changed by this part of its inverse depth and 1/m; more than this fraction of them: the camera moved.
 _CHANGED, _CHANGED_ALSO, _MOST_CHANGED = 0.05, 0.02, 0.35

@@ -164,7 +164,7 @@ def validate(
     The first process does all of it, the others wait.
 
     Args:
-        cancelled: looked at before each batch; once it is true there are no figures.
+        cancelled: called before each batch; once it is true there are no figures.
     """
     figures: dict[str, float] = {}
     if fabric.is_global_zero:
