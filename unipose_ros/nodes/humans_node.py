@@ -2,37 +2,46 @@
 
 Subscribes to ``skeletons``, ``color/camera_info`` and, while a crop has a subscriber, ``color/image``, all
 relative and remappable. ``/humans`` is global by REP-155, and so are these topics. Needs the package hri_msgs.
+Per body there are ``joint_states`` and a latched ``urdf``, too, and the links' frames, so that no robot_state_publisher
+is needed.
 """
 
 from __future__ import annotations
 
 import sys
+from array import array
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from cv_bridge import CvBridge
 from geometry_msgs.msg import PointStamped, TransformStamped, TwistStamped
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Header
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import Header, String
 from tf2_ros import TransformBroadcaster
 
 from unipose_ros.camera import Camera, CameraError
 from unipose_ros.frame import FrameError
 from unipose_ros.joint_sets import JointSetError
 from unipose_ros.msg import SkeletonArray
+from unipose_ros.ros.human_model import urdf
 from unipose_ros.ros.humans import Body, bodies, cropped
 from unipose_ros.ros.lifecycle import ros_session, spin
-from unipose_ros.ros.messages import from_message, point, ros_message_class, vector
+from unipose_ros.ros.messages import from_message, point, quaternion, ros_message_class, vector
 from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
 from unipose_ros.ros.parameters import Parameters, parameter
 from unipose_ros.ros.synchronizer import OVERRIDABLE_QOS, sensor_qos, stamp_to_ns
+from unipose_ros.ros.transforms import tf_qos
 
 #: Images that wait for their skeletons.
 _IMAGES = 10
+#: Meters by which a link's length has to change for a new URDF, which viewers build anew.
+_LENGTH_CHANGE = 0.05
+#: Weight of the lengths so far against those of one frame.
+_MEMORY = 0.9
 
 
 @dataclass(frozen=True)
@@ -40,24 +49,35 @@ class HumansConfig:
     """What the bridge publishes."""
 
     link_frames: bool = parameter(
-        True, "broadcast REP-155's links (l_elbow_<id>, ...) in body_<id>, which the pose node broadcasts"
-    )
+        True, "broadcast REP-155's links (l_elbow_<id>, ...) in body_<id>, which the pose node broadcasts; false "
+        "where a robot_state_publisher does it from joint_states and urdf"
+    )  # fmt: skip
     crops: bool = parameter(True, "publish the part of the image that shows a body, while it has a subscriber")
+    reliability: str = parameter(
+        "reliable", "of the topics of bodies, which come and go and have no qos_overrides",
+        choices=("reliable", "best_effort"), read_only=True,
+    )  # fmt: skip
 
 
 @dataclass
 class _Topics:
-    """Publishers of one body."""
+    """Publishers of one body, the lengths in its URDF, and those of its links over time."""
 
     roi: Any
     cropped: Any
     skeleton2d: Any
     position: Any
     velocity: Any
+    joint_states: Any
+    urdf: Any
+
+    def __post_init__(self) -> None:
+        self.described: dict[str, float] = {}
+        self.lengths: dict[str, float] = {}
 
     @property
-    def all(self) -> tuple[Any, ...]:
-        return self.roi, self.cropped, self.skeleton2d, self.position, self.velocity
+    def all(self) -> list[Any]:
+        return [getattr(self, entry.name) for entry in fields(self)]
 
 
 @dataclass
@@ -94,13 +114,13 @@ class HumansNode(Node):
         self._settings = Parameters(self, HumansConfig())
         self._reporter = ThrottledLogger(self.get_logger(), Statistics())
         self._bridge = CvBridge()
-        self._tracked = self._advertise(self._hri.ids, "/humans/bodies/tracked", 1)
+        options = {"qos_overriding_options": OVERRIDABLE_QOS}
+        self._tracked = self.create_publisher(self._hri.ids, "/humans/bodies/tracked", 1, **options)
         self._bodies: dict[str, _Topics] = {}
-        self._transforms = TransformBroadcaster(self)
+        self._transforms = TransformBroadcaster(self, tf_qos(self, "/tf", "publisher"))
         self._info: CameraInfo | None = None
         self._images: OrderedDict[int, Image] = OrderedDict()
         self._image_subscription: Any = None
-        options = {"qos_overriding_options": OVERRIDABLE_QOS}
         self.create_subscription(CameraInfo, "color/camera_info", self._keep_info, sensor_qos(), **options)
         self.create_subscription(SkeletonArray, "skeletons", self.publish, 10, **options)
 
@@ -123,18 +143,23 @@ class HumansNode(Node):
         self._tracked.publish(self._hri.ids(header=message.header, ids=[body.id for body in found]))
         self._follow_interest()
 
-    def _advertise(self, kind: type, topic: str, depth: int) -> Any:
-        return self.create_publisher(kind, topic, QoSProfile(depth=depth))
-
     def _topics(self, name: str) -> _Topics:
         if name not in self._bodies:
             kinds = {
                 "roi": self._hri.region, "cropped": Image, "skeleton2d": self._hri.skeleton, "position": PointStamped,
-                "velocity": TwistStamped,
+                "velocity": TwistStamped, "joint_states": JointState, "urdf": String,
             }  # fmt: skip
-            made = {topic: self._advertise(kind, f"/humans/bodies/{name}/{topic}", 1) for topic, kind in kinds.items()}
+            made = {topic: self._advertise(kind, f"/humans/bodies/{name}/{topic}") for topic, kind in kinds.items()}
             self._bodies[name] = _Topics(**made)
         return self._bodies[name]
+
+    def _advertise(self, kind: type, topic: str) -> Any:
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        best_effort = self._settings.current.reliability == "best_effort"
+        reliability = ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE
+        return self.create_publisher(
+            kind, topic, latched if kind is String else QoSProfile(depth=1, reliability=reliability)
+        )
 
     def _publish_body(self, header: Header, body: Body) -> None:
         topics = self._topics(body.id)
@@ -142,6 +167,7 @@ class HumansNode(Node):
         moving = TwistStamped(header=header)
         moving.twist.linear = vector(body.velocity.tolist())
         topics.velocity.publish(moving)
+        self._publish_model(header, body, topics)
         if body.region is None or body.keypoints is None:
             return
         xmin, ymin, xmax, ymax = body.region
@@ -153,14 +179,27 @@ class HumansNode(Node):
             pixels = self._bridge.imgmsg_to_cv2(image, "rgb8")
             topics.cropped.publish(self._bridge.cv2_to_imgmsg(cropped(pixels, body.region).copy(), "rgb8", header))
 
+    def _publish_model(self, header: Header, body: Body, topics: _Topics) -> None:
+        if not body.angles:
+            return
+        before = topics.lengths
+        topics.lengths = {name: now + _MEMORY * (before.get(name, now) - now) for name, now in body.lengths.items()}
+        if not _near(topics.described, topics.lengths):
+            topics.described = topics.lengths
+            topics.urdf.publish(String(data=urdf(body.id, topics.lengths)))
+        names = [f"{name}_{body.id}" for name in body.angles]
+        states = JointState(name=names, position=array("d", body.angles.values()))
+        states.header.stamp, states.header.frame_id = header.stamp, f"body_{body.id}"
+        topics.joint_states.publish(states)
+
     def _send_links(self, header: Header, found: Sequence[Body]) -> None:
         transforms = []
         for body in found:
-            for link, place in body.links.items():
+            for link, pose in body.links.items():
                 transform = TransformStamped(child_frame_id=f"{link}_{body.id}")
                 transform.header.stamp, transform.header.frame_id = header.stamp, f"body_{body.id}"
-                transform.transform.translation = vector(place.tolist())
-                transform.transform.rotation.w = 1.0
+                transform.transform.translation = vector(pose.place.tolist())
+                transform.transform.rotation = quaternion(pose.turn.tolist())
                 transforms.append(transform)
         if transforms:
             self._transforms.sendTransform(transforms)
@@ -202,6 +241,11 @@ class HumansNode(Node):
             self.destroy_subscription(self._image_subscription)
             self._image_subscription = None
             self._images.clear()
+
+
+def _near(before: Mapping[str, float], now: Mapping[str, float]) -> bool:
+    """Whether a URDF still fits the person."""
+    return before.keys() == now.keys() and all(abs(before[name] - now[name]) < _LENGTH_CHANGE for name in now)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from tf2_msgs.msg import TFMessage
 from tf_transformations import quaternion_matrix
 
-_STATIC = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-_DYNAMIC = QoSProfile(depth=100)
+from unipose_ros.ros.transforms import tf_qos
+
 #: Longer chains are loops.
 _MOST_FRAMES = 100
 
@@ -61,8 +60,10 @@ class GravityWatch:
         self.tree = UpTree()
         self._node = node
         self._subscriptions = [
-            node.create_subscription(TFMessage, topic, lambda message: self.tree.add(message.transforms), qos)
-            for topic, qos in (("/tf", _DYNAMIC), ("/tf_static", _STATIC))
+            node.create_subscription(
+                TFMessage, topic, lambda message: self.tree.add(message.transforms), tf_qos(node, topic, "subscription")
+            )
+            for topic in ("/tf", "/tf_static")
         ]
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Skeletons -> what REP-155 (ROS4HRI) says of bodies: regions and keypoints in the image, places, link frames."""
+"""Skeletons -> what REP-155 (ROS4HRI) says of bodies: regions and keypoints in the image, places, links and angles."""
 
 from __future__ import annotations
 
@@ -7,17 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.body_frame import body_frame
 from unipose_ros.camera import Camera, project
 from unipose_ros.frame import JointStatus, Skeletons, TrackState
-from unipose_ros.joint_sets import REP155, convert_joints
+from unipose_ros.joint_frames import person_frames
+from unipose_ros.joint_sets import ITOP15, REP155, convert_joints
+from unipose_ros.ros.human_model import Link, body_lengths, joint_angles, link_frames
 
-#: REP-155's link -> the landmark at its origin. Links between them (of shoulders and hips) have no place of their own.
-LINKS = {
-    "torso": "torso", "head": "head",
-    **{f"{s}_{part}": f"{side}_{part}" for s, side in (("l", "left"), ("r", "right"))
-       for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")},
-}  # fmt: skip
 #: A body reaches beyond its joints by this part of their extent.
 _MARGIN = 0.12
 
@@ -30,7 +25,9 @@ class Body:
         id: as in the skeletons.
         position: (3,) meters, the middle of the hips or, where they are not known, of all joints.
         velocity: (3,) meters a second; NaN where not known.
-        links: REP-155's link names without the id, and their places in ``body_<id>``; none without a body frame.
+        links: REP-155's link names without the id, and their poses in ``body_<id>``; none without a body frame.
+        angles: of the movable joints that are known, radians, by name without the id.
+        lengths: of the model's links in meters; empty without a body frame.
         region: xmin, ymin, xmax, ymax as parts of the image's size; ``None`` for who is not seen in the image now.
         keypoints: (18, 3) x and y as parts of the image's size and confidence, in the order of ``hri_msgs/Skeleton2D``;
             confidence 0 and NaN where there is none. ``None`` with the region.
@@ -40,7 +37,9 @@ class Body:
     id: str
     position: NDArray[np.float64]
     velocity: NDArray[np.float64]
-    links: dict[str, NDArray[np.float64]]
+    links: dict[str, Link]
+    angles: dict[str, float]
+    lengths: dict[str, float]
     region: tuple[float, float, float, float] | None
     keypoints: NDArray[np.float64] | None
     score: float
@@ -57,22 +56,23 @@ def bodies(skeletons: Skeletons, camera: Camera | None) -> list[Body]:
 
 def _body(skeletons: Skeletons, index: int, camera: Camera | None) -> Body:
     positions = skeletons.positions[index].astype(np.float64)
-    frame = body_frame(positions, skeletons.joint_set)
-    places = dict(zip(skeletons.joint_set.landmarks, positions, strict=True))
-    links: dict[str, NDArray[np.float64]] = {}
-    if frame is not None:
-        known = {
-            link: places[mark] for link, mark in LINKS.items() if mark in places and np.isfinite(places[mark]).all()
-        }
-        links = {link: (place - frame.origin) @ frame.rotation for link, place in known.items()}
+    frames = person_frames(skeletons, index)
+    places: dict[str, NDArray[np.float64]] = {}
+    if frames.body is not None:
+        joints, _ = convert_joints(positions, skeletons.joint_set, ITOP15)
+        inside = (joints - frames.body.origin) @ frames.body.rotation
+        places = {mark: at for mark, at in zip(ITOP15.landmarks, inside, strict=True) if np.isfinite(at).all()}
+    angles = joint_angles(frames, skeletons.joint_set)
     velocities = skeletons.velocities
     seen = camera is not None and skeletons.states[index] == TrackState.TRACKED
     region = _region(camera, positions) if seen and camera is not None else None
     return Body(
         id=skeletons.ids[index],
-        position=frame.origin if frame is not None else _middle(positions),
+        position=_middle(positions) if frames.body is None else frames.body.origin,
         velocity=np.full(3, np.nan) if velocities is None else velocities[index].astype(np.float64),
-        links=links,
+        links=link_frames(angles, places) if places else {},
+        angles=angles,
+        lengths=body_lengths(places) if places else {},
         region=region,
         keypoints=None if region is None or camera is None else _keypoints(skeletons, index, camera),
         score=float(skeletons.scores[index]),

@@ -12,6 +12,7 @@ from unipose_ros.frame import Skeletons
 from unipose_ros.joint_sets import JointSetError
 from unipose_ros.msg import SkeletonArray
 from unipose_ros.ros.messages import from_message
+from unipose_ros.ros.synchronizer import OVERRIDABLE_QOS
 
 _DEPTH = 10
 #: Role -> topic of a RealSense camera with depth aligned to color.
@@ -49,4 +50,4 @@ def subscribe_skeletons(node: Node, topic: str, take: Callable[[Skeletons], obje
             return
         take(people)
 
-    node.create_subscription(SkeletonArray, topic, on_message, _DEPTH)
+    node.create_subscription(SkeletonArray, topic, on_message, _DEPTH, qos_overriding_options=OVERRIDABLE_QOS)

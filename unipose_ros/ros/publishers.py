@@ -26,6 +26,7 @@ from unipose_ros.ros.message_pool import MessagePool
 from unipose_ros.ros.messages import header, info_message, time_message, to_message
 from unipose_ros.ros.parameters import NodeConfig
 from unipose_ros.ros.synchronizer import OVERRIDABLE_QOS
+from unipose_ros.ros.transforms import tf_qos
 from unipose_ros.visualization.overlay import background, draw_keypoints, draw_skeletons
 
 # Skeletons -> TF: ``body_<id>`` in the camera frame and ``<joint>_<id>`` in the body (REP-155).
@@ -116,7 +117,7 @@ class Publishers:
         self._info = advertise(SkeletonInfo, "skeleton_info", 1, latched=True)
         self._markers = advertise(MarkerArray, "markers", 10)
         self._image = advertise(Image, "debug/image", 1)
-        self._transforms = TransformBroadcaster(node)
+        self._transforms = TransformBroadcaster(node, tf_qos(node, "/tf", "publisher"))
         self._builder = MarkerBuilder()
         self._pool: MessagePool[TransformStamped] = MessagePool(TransformStamped)
         self._last = Skeletons.empty(0, "", "")

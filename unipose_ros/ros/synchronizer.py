@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import message_filters
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions, QoSPolicyKind
 from rclpy.subscription import Subscription
 
 from unipose_ros.ros.monitoring import ThrottledLogger
+from unipose_ros.ros.parameters import ParameterError
 from unipose_ros.ros.time_line import Sources, TimeLine, Verdict
 
 # One input topic: its subscription, what has been seen on it, and the guard in front of the pairing.
@@ -123,6 +125,38 @@ class TopicMonitor:
 OVERRIDABLE_QOS = QoSOverridingOptions(
     (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
 )
+
+
+def overridden_qos(node: Node, topic: str, entity: str, default: QoSProfile) -> QoSProfile:
+    """What ``qos_overrides.<topic>.<entity>.*`` say, for endpoints that tf2_ros makes: in Python it asks nobody.
+
+    Args:
+        topic: as it is after remapping.
+        entity: ``publisher`` or ``subscription``.
+
+    Raises:
+        ParameterError: a policy has no such value.
+    """
+
+    def ask(policy: str, value: Any) -> Any:
+        name = f"qos_overrides.{topic}.{entity}.{policy}"
+        if not node.has_parameter(name):
+            node.declare_parameter(name, value, ParameterDescriptor(read_only=True))
+        return node.get_parameter(name).value
+
+    def choose(policy: str, value: Any) -> Any:
+        word = ask(policy, value.short_key)
+        if word not in type(value).short_keys():
+            words = ", ".join(type(value).short_keys())
+            raise ParameterError(f"qos_overrides.{topic}.{entity}.{policy} = {word!r}: use one of {words}")
+        return type(value).get_from_short_key(word)
+
+    return QoSProfile(
+        depth=ask("depth", default.depth),
+        history=choose("history", default.history),
+        reliability=choose("reliability", default.reliability),
+        durability=choose("durability", default.durability),
+    )
 
 
 def qos_events(topic: str, reporter: ThrottledLogger) -> SubscriptionEventCallbacks:

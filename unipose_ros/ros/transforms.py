@@ -8,13 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.duration import Duration
 from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.time import Time
 from tf2_ros import Buffer, TransformException, TransformListener
 from tf_transformations import quaternion_matrix
 
+from unipose_ros.ros.synchronizer import overridden_qos
 from unipose_ros.transforms import TransformError
 
 Matrix = NDArray[np.float64]
+
+
+def tf_qos(node: Node, topic: str, entity: str) -> QoSProfile:
+    """QoS of ``/tf`` or ``/tf_static`` as tf2_ros has it, unless the user overrides it."""
+    durability = DurabilityPolicy.TRANSIENT_LOCAL if topic == "/tf_static" else DurabilityPolicy.VOLATILE
+    return overridden_qos(node, node.resolve_topic_name(topic), entity, QoSProfile(depth=100, durability=durability))
 
 
 class Transforms:
@@ -39,7 +47,11 @@ class Transforms:
         """Listen from now on, if asked for."""
         if self._wanted and self._buffer is None:
             buffer = Buffer()
-            self._listener = TransformListener(buffer, self._node)
+            self._listener = TransformListener(
+                buffer, self._node,
+                qos=tf_qos(self._node, "/tf", "subscription"),
+                static_qos=tf_qos(self._node, "/tf_static", "subscription"),
+            )  # fmt: skip
             self._buffer = buffer
 
     def lookup(self, target: str, source: str, stamp_ns: int, timeout: float = 0.0) -> Matrix:

@@ -11,28 +11,31 @@ import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from ros_samples import FRAME, LEFT_HAND, STAMP, people
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
 from unipose_ros.body_frame import body_frame
 from unipose_ros.camera import Camera, project
 from unipose_ros.frame import TrackState
 from unipose_ros.joint_sets import ITOP15
-from unipose_ros.ros.humans import LINKS, bodies, cropped
+from unipose_ros.ros.humans import bodies, cropped
 from unipose_ros.ros.messages import to_message
+from unipose_ros.ros.subscriptions import LATCHED_QOS
 
 pytestmark = pytest.mark.ros
 CAMERA = Camera(200.0, 200.0, 159.5, 119.5, 320, 240)
-#: Links that have a place of their own in REP-155's kinematic model.
-REP_LINKS = {"torso", "head"} | {
-    f"{side}_{part}" for side in "lr" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+#: Links of REP-155's kinematic model.
+REP_LINKS = {"waist", "torso", "r_head", "y_head", "p_head", "head"} | {
+    f"{side}_{part}"
+    for side in "lr"
+    for part in ("y_shoulder", "p_shoulder", "shoulder", "elbow", "wrist", "y_hip", "p_hip", "hip", "knee", "ankle")
 }
 #: hri_msgs/Skeleton2D: index of some keypoints.
 NOSE, NECK, RIGHT_WRIST, LEFT_WRIST, LEFT_ANKLE, LEFT_EYE, RIGHT_EAR = 0, 1, 4, 7, 13, 14, 17
 
 
 def test_links_have_the_reps_names_and_lie_in_the_body() -> None:
-    assert set(LINKS) == REP_LINKS
     skeletons = people("abcde")
     (body,) = bodies(skeletons, CAMERA)
     frame = body_frame(skeletons.positions[0], ITOP15)
@@ -40,7 +43,7 @@ def test_links_have_the_reps_names_and_lie_in_the_body() -> None:
     np.testing.assert_allclose(body.position, frame.origin)
     assert set(body.links) == REP_LINKS - {"l_wrist"}  # the left hand is missing
     for link, joint in (("head", "head"), ("r_wrist", "right_hand"), ("l_ankle", "left_foot")):
-        placed = frame.rotation @ body.links[link] + frame.origin
+        placed = frame.rotation @ body.links[link].place + frame.origin
         np.testing.assert_allclose(placed, skeletons.positions[0, ITOP15.index(joint)], atol=1e-5)
 
 
@@ -135,7 +138,12 @@ def test_the_bridge_publishes_the_reps_topics(graph: Graph) -> None:
     graph.bridge._images[STAMP] = image()
     graph.listen(IdsList, "/humans/bodies/tracked")
     graph.listen(TFMessage, "/tf")
-    kinds = {"roi": NormalizedRegionOfInterest2D, "skeleton2d": Skeleton2D, "cropped": Image}
+    kinds = {
+        "roi": NormalizedRegionOfInterest2D,
+        "skeleton2d": Skeleton2D,
+        "cropped": Image,
+        "joint_states": JointState,
+    }
     for topic, kind in kinds.items():
         graph.listen(kind, f"/humans/bodies/abcde/{topic}")
 
@@ -153,6 +161,19 @@ def test_the_bridge_publishes_the_reps_topics(graph: Graph) -> None:
     assert newest["cropped"].encoding == "rgb8"
     assert {t.child_frame_id for t in newest["tf"].transforms} == {f"{link}_abcde" for link in REP_LINKS - {"l_wrist"}}
     assert {t.header.frame_id for t in newest["tf"].transforms} == {"body_abcde"}
+    states = newest["joint_states"]
+    assert states.header.stamp == skeletons.header.stamp
+    angles = dict(zip(states.name, states.position, strict=True))
+    assert "l_y_shoulder_abcde" in angles
+    assert np.isfinite(list(angles.values())).all()
+    # Latched: who comes late gets the URDF all the same, and it is one.
+    late: list[String] = []
+    graph.node.create_subscription(String, "/humans/bodies/abcde/urdf", late.append, LATCHED_QOS)
+    graph.wait(lambda: late)
+    assert 'link="l_elbow_abcde"' in late[0].data
+    graph.bridge.publish(skeletons)
+    graph.wait(lambda: len(graph.received["/humans/bodies/abcde/joint_states"]) > 1)
+    assert len(late) == 1  # it still fits
     graph.bridge.publish(to_message(people()))
     graph.wait(lambda: not graph.received["/humans/bodies/tracked"][-1].ids)
     assert not [

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import rclpy
 from geometry_msgs.msg import Transform
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from ros_samples import FRAME, LEFT_HAND, STAMP, people
 from scipy.spatial.transform import Rotation
 
 from unipose_ros.frame import TrackState
 from unipose_ros.joint_sets import ITOP15
+from unipose_ros.ros.parameters import ParameterError
 from unipose_ros.ros.publishers import build_transforms
+from unipose_ros.ros.transforms import tf_qos
 
 pytestmark = pytest.mark.ros
 
@@ -63,3 +68,24 @@ def test_a_prefix_keeps_the_frames_of_two_cameras_apart() -> None:
     assert "front_body_abcde" in names
     assert "front_head_abcde" in names
     assert all(name.startswith("front_") for name in names)
+
+
+def test_the_qos_of_tf_is_the_users() -> None:
+    context = rclpy.Context()
+    rclpy.init(context=context, args=[])
+    overrides = {"publisher.reliability": "best_effort", "publisher.depth": 7, "subscription.durability": "sometimes"}
+    node = rclpy.create_node(
+        "robot", context=context,
+        parameter_overrides=[Parameter(f"qos_overrides./tf.{name}", value=value) for name, value in overrides.items()],
+    )  # fmt: skip
+    try:
+        for _ in range(2):  # a node that is activated again asks again
+            profile = tf_qos(node, "/tf", "publisher")
+            assert (profile.depth, profile.reliability) == (7, ReliabilityPolicy.BEST_EFFORT)
+            assert profile.durability == DurabilityPolicy.VOLATILE
+        with pytest.raises(ParameterError, match=r"subscription\.durability = 'sometimes': use one of .*volatile"):
+            tf_qos(node, "/tf", "subscription")
+        assert tf_qos(node, "/tf_static", "subscription").durability == DurabilityPolicy.TRANSIENT_LOCAL
+    finally:
+        node.destroy_node()
+        rclpy.shutdown(context=context)

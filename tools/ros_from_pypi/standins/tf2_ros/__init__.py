@@ -83,11 +83,15 @@ def _wait() -> None:
 class TransformListener:
     """Fills a buffer from ``/tf`` and ``/tf_static`` until :meth:`unregister`."""
 
-    def __init__(self, buffer: Buffer, node: Node) -> None:
+    def __init__(
+        self, buffer: Buffer, node: Node, *, qos: QoSProfile | None = None, static_qos: QoSProfile | None = None
+    ) -> None:
         self.buffer, self.node = buffer, node
         latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL, history=HistoryPolicy.KEEP_LAST)
-        self.tf_sub = node.create_subscription(TFMessage, "/tf", self.callback, QoSProfile(depth=100))
-        self.tf_static_sub = node.create_subscription(TFMessage, "/tf_static", self.static_callback, latched)
+        self.tf_sub = node.create_subscription(TFMessage, "/tf", self.callback, qos or QoSProfile(depth=100))
+        self.tf_static_sub = node.create_subscription(
+            TFMessage, "/tf_static", self.static_callback, static_qos or latched
+        )
 
     def callback(self, data: TFMessage) -> None:
         """Take what moves."""
