@@ -48,12 +48,18 @@ PURPOSES = (
         },
     ),
 )
+#: What comes with ROS 2 alone; its name in PyPI, where there is one, is not all of it.
+ROS = ("cv_bridge", "message_filters", "rclpy", "tf2_ros", "tf_transformations")
 #: What beside pip is needed.
 SYSTEM = {"open3d": "and the system library libusb-1.0-0"}
 
 
 def remedy(module: str) -> str:
     """The command that brings a module: with pip, or with apt on a robot where it is in the distribution."""
+    if module in ROS:
+        return (
+            "source ROS 2 (/opt/ros/$ROS_DISTRO/setup.bash) and the workspace; on a machine without it run `make setup`"
+        )
     for purpose in PURPOSES:
         if module in purpose.packages:
             extra = f" (all of {purpose.summary}: pip install 'unipose_ros[{purpose.extra}]')" if purpose.extra else ""

@@ -20,14 +20,15 @@ from unipose_ros.ros.body_markers import arrow, capsules, ellipsoids, new_capsul
 from unipose_ros.ros.message_pool import MessagePool
 from unipose_ros.ros.messages import header, point
 from unipose_ros.ros.parameters import MarkersConfig
-from unipose_ros.visualization.overlay import person_color
+from unipose_ros.visualization.labels import raise_labels
+from unipose_ros.visualization.overlay import by_id, person_color
 
 JOINTS, BONES, LABELS = "joints", "bones", "labels"
 
 #: How much of its color a joint keeps that was inferred rather than seen, and its opacity.
 _PALE, _PALE_ALPHA = 0.45, 0.6
-#: m above the highest joint, and height of the letters.
-_LABEL_GAP, _LABEL_HEIGHT = 0.25, 0.14
+#: m above the highest joint, height of the letters, and width of five of them.
+_LABEL_GAP, _LABEL_HEIGHT, _LABEL_WIDTH = 0.25, 0.14, 0.45
 
 
 def marker_id(person_id: str) -> int:
@@ -55,8 +56,9 @@ class MarkerBuilder:
         """
         self._capsules.begin()
         shown = list(skeletons) if config.enabled else []
-        people = [m for i in shown for m in _person(skeletons, i, config, np.array(up), self._capsules)]
-        return self._with_deletions(header(skeletons), people)
+        people = [m for i in shown for m in _person(skeletons, i, config, self._capsules)]
+        labels = _labels(skeletons, config, np.array(up)) if config.labels and shown else []
+        return self._with_deletions(header(skeletons), people + labels)
 
     def clear(self, stamp: Header) -> MarkerArray:
         """Delete all that is shown."""
@@ -70,9 +72,7 @@ class MarkerBuilder:
         return MarkerArray(markers=[*markers, *deletions])
 
 
-def _person(
-    skeletons: Skeletons, index: int, config: MarkersConfig, up: NDArray[np.float64], pool: MessagePool[Marker]
-) -> list[Marker]:
+def _person(skeletons: Skeletons, index: int, config: MarkersConfig, pool: MessagePool[Marker]) -> list[Marker]:
     present = np.isfinite(skeletons.positions[index]).all(axis=1)
     if not present.any():
         return []
@@ -86,8 +86,6 @@ def _person(
         markers += ellipsoids(skeletons, index, template)
     if config.velocities:
         markers += arrow(skeletons, index, template)
-    if config.labels:
-        markers.append(_label(skeletons, index, config, up))
     return markers
 
 
@@ -122,16 +120,20 @@ def _bones(skeletons: Skeletons, index: int, present: NDArray[np.bool_], config:
     return marker
 
 
-def _label(skeletons: Skeletons, index: int, config: MarkersConfig, up: NDArray[np.float64]) -> Marker:
-    """The id above the highest joint."""
-    marker = _marker(skeletons, index, LABELS, Marker.TEXT_VIEW_FACING, config)
-    positions = skeletons.positions[index]
-    top = positions[np.nanargmax(positions @ up)]
-    marker.pose.position = point(top + _LABEL_GAP * up)
-    marker.scale.z = _LABEL_HEIGHT
-    marker.color = _color([1.0, 1.0, 1.0], True)
-    marker.text = skeletons.ids[index]
-    return marker
+def _labels(skeletons: Skeletons, config: MarkersConfig, up: NDArray[np.float64]) -> list[Marker]:
+    """Everybody's id above the highest joint, higher where another label is."""
+    known = [i for i in by_id(skeletons) if np.isfinite(skeletons.positions[i]).any()]
+    positions = [skeletons.positions[i].astype(np.float64) for i in known]
+    anchors = np.array([joints[np.nanargmax(joints @ up)] + _LABEL_GAP * up for joints in positions])
+    markers = []
+    for index, place in zip(known, raise_labels(anchors, up, _LABEL_WIDTH, _LABEL_HEIGHT), strict=True):
+        marker = _marker(skeletons, index, LABELS, Marker.TEXT_VIEW_FACING, config)
+        marker.pose.position = point(place)
+        marker.scale.z = _LABEL_HEIGHT
+        marker.color = _color([1.0, 1.0, 1.0], True)
+        marker.text = skeletons.ids[index]
+        markers.append(marker)
+    return markers
 
 
 def _marker(skeletons: Skeletons, index: int, namespace: str, kind: int, config: MarkersConfig) -> Marker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -12,6 +13,7 @@ from unipose_ros.camera import Camera, project
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.visualization.labels import Box, place_boxes
 
 # Bones and joints on an image: one look for the debug topic, the demo and the reports.
 
@@ -28,6 +30,8 @@ _DARK = (20, 20, 24)
 _WHITE = (255, 255, 255)
 #: cv2 draws at 1/16 pixel with this many fractional bits; without it slow motion looks like jumping.
 _SHIFT = 4
+#: Scale of the letters for each pixel of a bone's thickness, and pixels between them and their box.
+_LETTERS, _MARGIN = 0.17, 4
 
 
 def drawn_text(text: str) -> str:
@@ -57,8 +61,18 @@ def person_color(person_id: str) -> Color:
     return PEOPLE_COLORS[sum(person_id.encode()) % len(PEOPLE_COLORS)]
 
 
+def draw_figures(image: Image, figures: Sequence[Figure], joint_set: JointSet, thickness: int = 3) -> None:
+    """Draw people onto an RGB image, in place; labels lie on top, and none on another."""
+    for figure in figures:
+        draw_figure(image, figure, joint_set, thickness)
+    labeled = [figure for figure in figures if figure.label and np.isfinite(figure.pixels).any()]
+    boxes = place_boxes([_label_box(image, figure, thickness) for figure in labeled], image.shape[0])
+    for figure, box in zip(labeled, boxes, strict=True):
+        _draw_label(image, figure, box, thickness)
+
+
 def draw_figure(image: Image, figure: Figure, joint_set: JointSet, thickness: int = 3) -> None:
-    """Draw one person onto an RGB image, in place."""
+    """Draw one person, without the label, onto an RGB image, in place."""
     for bone in joint_set.bones:
         ends = figure.pixels[[bone.parent, bone.child]]
         if np.isfinite(ends).all():
@@ -67,8 +81,6 @@ def draw_figure(image: Image, figure: Figure, joint_set: JointSet, thickness: in
     for pixel, status, color in zip(figure.pixels, figure.status, joint_set.colors.tolist(), strict=True):
         if np.isfinite(pixel).all():
             _draw_joint(image, pixel, tuple(color), status == JointStatus.MEASURED, thickness)
-    if figure.label and np.isfinite(figure.pixels).any():
-        _draw_label(image, figure, thickness)
 
 
 def _fixed_point(pixel: NDArray[np.floating]) -> tuple[int, int]:
@@ -90,19 +102,33 @@ def _draw_joint(image: Image, pixel: NDArray[np.floating], color: Color, filled:
     cv2.circle(image, center, radius, color if filled else _WHITE, -1 if filled else 2, cv2.LINE_AA, _SHIFT)
 
 
-def _draw_label(image: Image, figure: Figure, thickness: int) -> None:
-    scale = 0.17 * thickness
-    (width, height), baseline = cv2.getTextSize(drawn_text(figure.label), cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+def _label_box(image: Image, figure: Figure, thickness: int) -> Box:
+    """Above the head, within the image."""
+    (width, height), baseline = _text_size(figure.label, thickness)
     drawn = figure.pixels[np.isfinite(figure.pixels).all(axis=1)]
     top = drawn[np.argmin(drawn[:, 1])]
     x = int(np.clip(top[0] - width / 2, 2, max(2, image.shape[1] - width - 2)))
     # The top joint is the middle of the head: clear the crown, which is about a tenth of the body higher.
     rise = max(8 * thickness, 0.11 * float(np.ptp(drawn[:, 1])))
     y = int(np.clip(top[1] - rise, height + 4, image.shape[0] - 4))
-    corner, opposite = (x - 4, y - height - 4), (x + width + 4, y + baseline)
+    return Box(x - _MARGIN, y - height - _MARGIN, width + 2 * _MARGIN, height + _MARGIN + baseline)
+
+
+def _draw_label(image: Image, figure: Figure, box: Box, thickness: int) -> None:
+    (_, height), _ = _text_size(figure.label, thickness)
+    corner = int(box.x), int(box.y)
+    opposite = corner[0] + int(box.width), corner[1] + int(box.height)
     cv2.rectangle(image, corner, opposite, _DARK, -1)
     cv2.rectangle(image, corner, opposite, figure.color, 1)
-    cv2.putText(image, drawn_text(figure.label), (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, _WHITE, 1, cv2.LINE_AA)
+    start = corner[0] + _MARGIN, corner[1] + _MARGIN + height
+    scale = _LETTERS * thickness
+    cv2.putText(image, drawn_text(figure.label), start, cv2.FONT_HERSHEY_SIMPLEX, scale, _WHITE, 1, cv2.LINE_AA)
+
+
+def _text_size(text: str, thickness: int) -> tuple[tuple[int, int], int]:
+    """Width and height above the line, and the height below it."""
+    size, baseline = cv2.getTextSize(drawn_text(text), cv2.FONT_HERSHEY_SIMPLEX, _LETTERS * thickness, 1)
+    return (int(size[0]), int(size[1])), int(baseline)
 
 
 #: A keypoint less certain than this is not drawn.
@@ -129,6 +155,11 @@ def colorize_depth(depth: NDArray[np.float32], limits: tuple[float, float] = DEP
     return np.asarray(image, np.uint8)
 
 
+def by_id(skeletons: Skeletons) -> list[int]:
+    """All people in the order of their ids, in which labels keep their places."""
+    return sorted(skeletons, key=lambda person: skeletons.ids[person])
+
+
 def draw_skeletons(image: Image, skeletons: Skeletons, camera: Camera, thickness: int = 3) -> Image:
     """Project people into the image and draw them, in place.
 
@@ -139,14 +170,16 @@ def draw_skeletons(image: Image, skeletons: Skeletons, camera: Camera, thickness
         The same image.
     """
     seen_by = camera.scaled(image.shape[1], image.shape[0])
-    for person in skeletons:
-        figure = Figure(
+    figures = [
+        Figure(
             pixels=project(seen_by, skeletons.positions[person]),
             status=skeletons.status[person],
             color=person_color(skeletons.ids[person]),
             label=skeletons.ids[person],
         )
-        draw_figure(image, figure, skeletons.joint_set, thickness)
+        for person in by_id(skeletons)
+    ]
+    draw_figures(image, figures, skeletons.joint_set, thickness)
     return image
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, project, rays
 from unipose_ros.frame import RgbdFrame, Skeletons
-from unipose_ros.visualization.overlay import Figure, Image, draw_figure, person_color
+from unipose_ros.visualization.overlay import Figure, Image, by_id, draw_figures, person_color
 
 _BACKGROUND = (24, 26, 32)
 _GRID = (62, 68, 80)
@@ -74,11 +74,12 @@ def render_scene(frame: RgbdFrame, skeletons: Skeletons, view: Viewpoint, thickn
     _draw_floor(image, skeletons, view)
     if frame.depth is not None:
         _draw_cloud(image, frame, frame.depth, view)
-    for person in skeletons:
+    figures = []
+    for person in by_id(skeletons):
         pixels = project(view.camera, view.transform(skeletons.positions[person]))
         label = skeletons.ids[person]
-        figure = Figure(pixels, skeletons.status[person], person_color(label), label)
-        draw_figure(image, figure, skeletons.joint_set, thickness)
+        figures.append(Figure(pixels, skeletons.status[person], person_color(label), label))
+    draw_figures(image, figures, skeletons.joint_set, thickness)
     return image
 
 

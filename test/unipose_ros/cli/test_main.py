@@ -23,10 +23,14 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(name in printed and command.summary in printed for name, command in COMMANDS.items())
 
 
+#: What commands import at once.
+NEEDS = {"adapt": "torch", "benchmark": "torch", "collect": "rclpy", "record": "rclpy", "train": "torch"}
+
+
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_exists(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    if name == "train":
-        pytest.importorskip("torch")
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     importlib.import_module(COMMANDS[name].module)
     with pytest.raises(SystemExit) as ended:
         main([name, "--help"])

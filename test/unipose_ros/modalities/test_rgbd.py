@@ -85,6 +85,7 @@ def detector() -> TrueKeypoints:
 
 @pytest.fixture(scope="module")
 def loaded(detector: TrueKeypoints) -> Iterator[PoseEstimator]:
+    pytest.importorskip("torch")
     with_estimator = PoseEstimator(EstimatorConfig("rgbd", backend="torch", threads=1), detector)
     yield with_estimator
     with_estimator.close()

@@ -34,7 +34,7 @@ def test_three_elements_a_person_with_the_joints_that_are_there() -> None:
     skeletons = people("abcde", "fghij")
     markers = MarkerBuilder().build(skeletons, CONFIG).markers
     assert len(names(markers, Marker.ADD)) == len(markers) == 6
-    joints, bones, label = markers[:3]
+    (joints, bones), label = markers[:2], markers[4]
     assert (joints.type, bones.type, label.type) == (Marker.SPHERE_LIST, Marker.LINE_LIST, Marker.TEXT_VIEW_FACING)
     assert len(joints.points) == len(joints.colors) == 14
     touching = sum(LEFT_HAND in (bone.parent, bone.child) for bone in ITOP15.bones)
@@ -44,6 +44,20 @@ def test_three_elements_a_person_with_the_joints_that_are_there() -> None:
     assert {marker.header.frame_id for marker in markers} == {FRAME}
     assert all(np.isfinite([point.x, point.y, point.z]).all() for m in markers for point in m.points)
     assert joints.lifetime.sec == 2
+
+
+def test_labels_of_people_beside_each_other_lie_apart_and_stay_where_they_are() -> None:
+    close = people("aaaaa", "bbbbb")
+    positions = close.positions.copy()
+    positions[1] = positions[0] + np.float32([0.1, 0, 0.2])
+    heights = {}
+    for ids in (("aaaaa", "bbbbb"), ("bbbbb", "aaaaa")):  # in whatever order they come
+        markers = MarkerBuilder().build(replace(close, positions=positions, ids=ids), CONFIG).markers
+        heights[ids] = {m.text: m.pose.position.y for m in markers if m.ns == "labels"}
+    for found in heights.values():
+        assert found["aaaaa"] - found["bbbbb"] > 0.14  # y points down: the second one is above
+    apart = {m.text: m.pose.position.y for m in MarkerBuilder().build(close, CONFIG).markers if m.ns == "labels"}
+    assert apart["aaaaa"] == pytest.approx(apart["bbbbb"])
 
 
 def test_an_inferred_joint_is_paler_than_its_mirror() -> None:
