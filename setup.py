@@ -13,7 +13,7 @@ from setuptools import find_packages, setup
 SHARE = "share/unipose_ros"
 RESOURCES = ("config", "demo", "launch", "msg", "rviz", "weights")
 
-# unipose_ros/cli/packages.py names the same packages with what they are for.
+# unipose_ros/cli/options.py names the same packages with what they are for.
 RUN = ["imageio-ffmpeg>=0.4.9", "tqdm>=4.57"]
 EVAL = [*RUN, "matplotlib>=3.5", "motmetrics>=1.4"]
 VIZ = ["rerun-sdk>=0.24"]

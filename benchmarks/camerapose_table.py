@@ -27,8 +27,7 @@ from unipose_ros.networks.lifter import Lifted
 from unipose_ros.networks.registry import load_network
 from unipose_training.evaluation.metrics.pose import pa_mpjpe
 from unipose_training.losses.robust import length
-from unipose_training.mocap.detector_noise import DetectorNoise
-from unipose_training.mocap.error_bank import EmpiricalErrors, load_detections
+from unipose_training.mocap.detector_noise import DetectorNoise, EmpiricalErrors, load_detections
 from unipose_training.mocap.pairs import Detector, Observation, PairBatch, observe
 from unipose_training.mocap.virtual_cameras import Sightings, Viewpoints, posed_joints, sample_sightings
 from unipose_training.synthetic.bank import load_bank

@@ -22,7 +22,7 @@ import numpy as np
 from unipose_ros.backends import BACKENDS
 from unipose_ros.detection.movenet import MoveNet, load_movenet
 from unipose_ros.geometry.crop import Letterbox
-from unipose_ros.networks.movenet.files import SIZE_MULTIPLE
+from unipose_ros.networks.movenet.decode import SIZE_MULTIPLE
 from unipose_training.evaluation.protocols.coco import best_oks
 
 IMAGE = Path(__file__).resolve().parents[1] / "test" / "data" / "movenet_people.png"

@@ -28,12 +28,12 @@ from unipose_ros.backends import BackendError
 from unipose_ros.detection import DetectionConfig
 from unipose_ros.estimator import MODALITIES, EstimatorConfig, PoseEstimator, WeightsConfig, build_estimator
 from unipose_ros.frame import RgbdFrame
+from unipose_ros.modalities.base import StageClock
 from unipose_ros.modalities.factory import weights_file
 from unipose_ros.networks.registry import build_network, save_network
 from unipose_ros.networks.weights import ModelCard, WeightsError
 from unipose_ros.recordings import BagReader, RgbdRecording
 from unipose_ros.resources import resource_path
-from unipose_ros.timing import StageClock
 
 WARM_UP = 5
 #: What a robot would run.

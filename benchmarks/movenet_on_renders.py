@@ -23,11 +23,11 @@ from unipose_ros.detection.movenet import load_movenet
 from unipose_ros.frame import JointStatus
 from unipose_ros.joint_sets import COCO17, COCO23
 from unipose_ros.keypoints import KeypointDetector
-from unipose_training.evaluation.metrics.swaps import facing_angles
+from unipose_training.evaluation.metrics.pose import facing_angles
 from unipose_training.synthetic.perform import Sources
 from unipose_training.synthetic.photograph import Photograph, photograph
 from unipose_training.synthetic.record import default_motions
-from unipose_training.synthetic.variety.split import SPLITS
+from unipose_training.synthetic.variety.plans import SPLITS
 from unipose_training.synthetic.variety.staging import draw_clip
 
 #: Shoulders, elbows, wrists, hips, knees, ankles.

@@ -23,22 +23,18 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from unipose_ros.camera import project
-from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
+from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons, in_image
 from unipose_ros.joint_sets import COCO17
 from unipose_ros.networks.anchors import AnchorNetwork
 from unipose_ros.networks.registry import load_network
-from unipose_ros.visibility import in_image
 from unipose_training.datasets.base import Labels2D, joint_status, open_clips
 from unipose_training.datasets.joint_sets import in_joint_set
-from unipose_training.ordinal_depth.metrics import EDGES, evaluate_orders
-from unipose_training.ordinal_depth.pairs import DepthPairs
-from unipose_training.ordinal_depth.perspective import perspective_pairs, rules
+from unipose_training.ordinal_depth.pairs import DepthPairs, perspective_pairs, rules
 from unipose_training.ordinal_depth.rules import PerspectiveSettings
-from unipose_training.ordinal_depth.scenes import Kind, OrderSettings, scene_of_rows
-from unipose_training.ordinal_depth.windows import StoreOrders, joined
+from unipose_training.ordinal_depth.windows import Kind, OrderSettings, StoreOrders, joined, scene_of_rows
 from unipose_training.samples.dataset import split_rows
 from unipose_training.samples.store import SampleStore
-from unipose_training.tasks.wsp import depths_at, predict_ordinal, resized
+from unipose_training.tasks.wsp import EDGES, depths_at, evaluate_orders, predict_ordinal, resized
 
 #: People of fewer visible keypoints are not what a person would label.
 LEAST_VISIBLE = 5

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from unipose_ros.camera import project
-from unipose_ros.codecs.person_distance import lifted_distance, size_distance
+from unipose_ros.codecs.windows import lifted_distance, size_distance
 from unipose_ros.detection import DetectionConfig, select_people, visible_keypoints
 from unipose_ros.detection.movenet import load_movenet
 from unipose_ros.frame import RgbdFrame

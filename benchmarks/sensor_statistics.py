@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.image_files import write_image
+from unipose_ros.images import write_image
 from unipose_training.datasets.matlab import read_mat
 from unipose_training.synthetic.bank.people import draw_person
 from unipose_training.synthetic.lighting import Lamp, Lighting
@@ -25,10 +25,9 @@ from unipose_training.synthetic.perform import Sources
 from unipose_training.synthetic.photograph import photograph
 from unipose_training.synthetic.record import default_motions
 from unipose_training.synthetic.variety.cameras import KINDS, CameraPlan
-from unipose_training.synthetic.variety.draw_postures import draw_posture
-from unipose_training.synthetic.variety.plans import ClipPlan, Posed, Role
-from unipose_training.synthetic.variety.rooms import RoomPlan
-from unipose_training.synthetic.variety.split import TRAINING
+from unipose_training.synthetic.variety.furniture import RoomPlan
+from unipose_training.synthetic.variety.plans import TRAINING, ClipPlan, Posed, Role
+from unipose_training.synthetic.variety.postures import draw_posture
 
 Image = NDArray[np.float32]
 BANDS = ((0.5, 1.2), (1.2, 2.0), (2.0, 3.0), (3.0, 4.0), (4.0, 6.0))

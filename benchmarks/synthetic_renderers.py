@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import torch
 
-from unipose_ros.image_files import write_image
+from unipose_ros.images import write_image
 from unipose_training.synthetic.bank import BodyBank, load_bank
 from unipose_training.synthetic.batch.draw import DrawSettings, draw_scenes
 from unipose_training.synthetic.batch.interface import Rendered, Renderer

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from unipose_ros.backends import BACKENDS, BackendError, check_device
 from unipose_ros.errors import EstimatorError
-from unipose_ros.geometry.stature import stature_prior
+from unipose_ros.geometry.body_model import stature_prior
 from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.modalities.registry import MODALITIES, split_detector
 from unipose_ros.networks.registry import NETWORKS

@@ -12,11 +12,10 @@ from unipose_ros.detection import PersonDetector
 from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
-from unipose_ros.modalities.base import Follower
+from unipose_ros.modalities.base import Follower, StageClock
 from unipose_ros.modalities.calibration import Calibration, calibrated, load_calibrations
 from unipose_ros.modalities.factory import Components
 from unipose_ros.modalities.registry import MODALITIES
-from unipose_ros.timing import StageClock
 
 __all__ = ["MODALITIES", "EstimatorConfig", "EstimatorError", "PoseEstimator", "WeightsConfig", "build_estimator"]
 

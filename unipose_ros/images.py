@@ -7,6 +7,7 @@ Depth comes out in float32 meters with 0 for "no reading": the unit follows from
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -14,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import MOST_PIXELS
-from unipose_ros.image_header import ImageHeader, read_header
-from unipose_ros.rvl import RvlError, decode_rvl, rvl_size
+from unipose_ros.files import write_atomic
+from unipose_ros.image_formats import ImageHeader, RvlError, decode_rvl, read_header, rvl_size
 
 _DEPTH_TYPES = {"16UC1": np.uint16, "mono16": np.uint16, "32FC1": np.float32}
 #: Color encodings: channels as they lie in the buffer, their type, and OpenCV's conversion to RGB. OpenCV names a
@@ -312,3 +313,31 @@ def encode_compressed_depth(depth: NDArray[np.uint16], effort: int = 9) -> bytes
     """
     _, buffer = cv2.imencode(".png", depth, [cv2.IMWRITE_PNG_COMPRESSION, effort])
     return _COMPRESSED_DEPTH_HEADER.pack(0, 0.0, 0.0) + bytes(buffer)
+
+
+# Images from and to files, whatever their names, with errors that name them.
+
+
+def write_image(path: Path, image: NDArray[Any], *options: int) -> None:
+    """Write an image at once or not at all; its folder is made.
+
+    OpenCV's own writing answers a full disk, a missing folder and a name that is no UTF-8 with a ``False`` that is
+    easily ignored.
+
+    Args:
+        path: its suffix is the format.
+        image: (H, W) or (H, W, 3) RGB.
+        options: pairs of OpenCV's ``IMWRITE_*`` and their values.
+
+    Raises:
+        OSError: it cannot be written; the error names the file.
+        ValueError: there is no such format, or it does not take such an image.
+    """
+    stored = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    try:
+        good, buffer = cv2.imencode(path.suffix, stored, options)
+    except cv2.error as error:
+        raise ValueError(f"{path}: an image cannot be written as '{path.suffix}'; use .png or .jpg") from error
+    if not good:
+        raise ValueError(f"{path}: an image of {image.dtype}{list(image.shape)} cannot be written as '{path.suffix}'")
+    write_atomic(path, np.asarray(buffer).tobytes())

@@ -12,16 +12,17 @@ the shortest way. In between the two are mixed by how far the limb is bent.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from unipose_ros.body_frame import BodyFrame, body_frame
-from unipose_ros.frame import Skeletons
-from unipose_ros.joint_sets import JointSet
+from unipose_ros.frame import FrameError, Skeletons
+from unipose_ros.joint_sets import JointSet, get_joint_set
 
 FloatArray = NDArray[np.float64]
 
@@ -169,3 +170,207 @@ def _norm(vectors: FloatArray) -> FloatArray:
 def _cross(a: FloatArray, b: FloatArray) -> FloatArray:
     """(K, 3) cross products; for few vectors ten times as fast as ``np.cross``."""
     return np.asarray(a[:, _NEXT] * b[:, _AFTER] - a[:, _AFTER] * b[:, _NEXT])
+
+
+# REP-155's body frame from the joints of one person.
+
+#: Below these lengths in meters an axis is noise: the trunk's height, and its width across that.
+MIN_HEIGHT = 0.10
+MIN_WIDTH = 0.03
+
+
+@dataclass(frozen=True, eq=False)
+class BodyFrame:
+    """Pose of a body in the camera's optical frame.
+
+    Attributes:
+        origin: (3,) middle of the hips, meters.
+        rotation: (3, 3) turns body into camera coordinates; its columns are the body's axes in
+            the camera frame: x forward out of the chest, y to the person's left, z to the head.
+    """
+
+    origin: NDArray[np.float64]
+    rotation: NDArray[np.float64]
+
+
+def body_frame(positions: NDArray[np.floating], joint_set: JointSet) -> BodyFrame | None:
+    """The body frame of REP-155 (origin mid-hips, x forward, z to the head, right-handed).
+
+    Each part is taken from the first of these that the joints allow:
+
+    * origin: middle of the hips; the set's own pelvis; as far below the torso as the neck is above it.
+    * up: origin to the middle of the shoulders; to the neck; to the torso.
+    * left: right to left across hips and shoulders together; across either alone.
+
+    Up is kept and left is made perpendicular to it.
+
+    Args:
+        positions: (J, 3) meters, NaN for a missing joint.
+        joint_set: names of the J joints.
+
+    Returns:
+        ``None`` when a part cannot be had or the axes are too short or too parallel to tell.
+    """
+    points = _Points(positions, joint_set)
+    origin = _first(points.middle("hip"), points["pelvis"], 2 * points["torso"] - points["neck"])
+    up = _first(points.middle("shoulder") - origin, points["neck"] - origin, points["torso"] - origin)
+    hips, shoulders = points.across("hip"), points.across("shoulder")
+    left = _first(hips + shoulders, hips, shoulders)
+    height = np.linalg.norm(up)
+    if not height >= MIN_HEIGHT:
+        return None
+    z = up / height
+    sideways = left - (left @ z) * z
+    width = np.linalg.norm(sideways)
+    if not width >= MIN_WIDTH:
+        return None
+    y = sideways / width
+    return BodyFrame(origin, np.column_stack([np.cross(y, z), y, z]))
+
+
+class _Points:
+    """Joints by landmark; NaN for one that is missing, in this frame or in the whole set."""
+
+    def __init__(self, positions: NDArray[np.floating], joint_set: JointSet) -> None:
+        self._positions = np.asarray(positions, np.float64)
+        self._landmarks = joint_set.landmarks
+
+    def __getitem__(self, landmark: str) -> NDArray[np.float64]:
+        if landmark not in self._landmarks:
+            return np.full(3, np.nan)
+        return np.asarray(self._positions[self._landmarks.index(landmark)])
+
+    def middle(self, part: str) -> NDArray[np.float64]:
+        """Between left and right."""
+        return 0.5 * (self[f"left_{part}"] + self[f"right_{part}"])
+
+    def across(self, part: str) -> NDArray[np.float64]:
+        """From right to left."""
+        return self[f"left_{part}"] - self[f"right_{part}"]
+
+
+def _first(*candidates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The first vector without NaN; the last one if all have some."""
+    return next((vector for vector in candidates if np.isfinite(vector).all()), candidates[-1])
+
+
+# ``Skeletons`` <-> the fields of a ``SkeletonArray``, whatever makes the messages: rclpy on a robot, rosbags offline.
+#
+# Stamps and ages are split as ``builtin_interfaces`` has them; arrays are flat, as in ``msg/Skeleton.msg``.
+
+SECOND = 1_000_000_000
+_UNKNOWN = (float("nan"),) * 3
+
+
+@dataclass(frozen=True, eq=False)
+class PersonFields:
+    """The fields of one ``Skeleton`` message, by their names there.
+
+    Attributes:
+        id, state, score: of the track.
+        age: (seconds, nanoseconds) since the track was first seen.
+        positions: (3J,) float32 meters; NaN missing.
+        confidences: (J,) float32.
+        status: (J,) uint8.
+        covariances: (6J,) float32 square meters, or (0,).
+        orientations: (4J,) float32 quaternions; NaN missing.
+        velocity: (3,) meters a second; NaN where not known.
+        box_pose: (3,) meters and (4,) quaternion.
+        box_size: (3,) meters.
+    """
+
+    id: str
+    state: int
+    score: float
+    age: tuple[int, int]
+    positions: NDArray[np.float32]
+    confidences: NDArray[np.float32]
+    status: NDArray[np.uint8]
+    covariances: NDArray[np.float32]
+    orientations: NDArray[np.float32]
+    velocity: Sequence[float]
+    box_pose: tuple[Sequence[float], Sequence[float]]
+    box_size: Sequence[float]
+
+
+def people_fields(skeletons: Skeletons, frames: Sequence[PersonFrames] | None = None) -> list[PersonFields]:
+    """What the message of each person holds.
+
+    Args:
+        frames: of all people, where they are known already.
+    """
+    covariances, velocities = skeletons.covariances, skeletons.velocities
+    if frames is None:
+        frames = [person_frames(skeletons, person) for person in skeletons]
+    return [
+        PersonFields(
+            id=skeletons.ids[person],
+            state=int(skeletons.states[person]),
+            score=float(skeletons.scores[person]),
+            age=divmod(int(skeletons.ages_ns[person]), SECOND),
+            positions=np.ascontiguousarray(skeletons.positions[person], np.float32).ravel(),
+            confidences=np.ascontiguousarray(skeletons.confidences[person], np.float32),
+            status=np.ascontiguousarray(skeletons.status[person], np.uint8),
+            covariances=np.zeros(0, np.float32)
+            if covariances is None
+            else np.ascontiguousarray(covariances[person], np.float32).ravel(),
+            orientations=frames[person].joints.ravel(),
+            velocity=_UNKNOWN if velocities is None else velocities[person].tolist(),
+            box_pose=(frames[person].box_center.tolist(), frames[person].box_rotation.tolist()),
+            box_size=frames[person].box_size.tolist(),
+        )
+        for person in skeletons
+    ]
+
+
+def skeletons_of(message: Any) -> Skeletons:
+    """The people of a ``SkeletonArray`` of either kind; one that was recorded before there were velocities has none.
+
+    Where only some people have covariances, those of the others are NaN.
+
+    Raises:
+        JointSetError: the message's joint set is unknown here.
+        FrameError: an array has another length than the joint set asks for.
+    """
+    joint_set = get_joint_set(message.joint_set)
+    people, joints, stamp = message.skeletons, len(joint_set), message.header.stamp
+    with_covariances = any(len(person.covariances) for person in people)
+    return Skeletons(
+        stamp_ns=stamp.sec * SECOND + stamp.nanosec,
+        frame_id=message.header.frame_id,
+        modality=message.modality,
+        positions=_stacked(people, "positions", (joints, 3), np.float32),
+        confidences=_stacked(people, "confidences", (joints,), np.float32),
+        status=_stacked(people, "status", (joints,), np.uint8),
+        scores=np.array([person.score for person in people], np.float32),
+        covariances=_stacked(people, "covariances", (joints, 6), np.float32, True) if with_covariances else None,
+        ids=tuple(person.id for person in people),
+        states=np.array([person.state for person in people], np.uint8),
+        ages_ns=np.array([person.age.sec * SECOND + person.age.nanosec for person in people], np.int64),
+        velocities=_velocities(people),
+        joint_set=joint_set,
+    )
+
+
+def _velocities(people: Sequence[Any]) -> NDArray[np.float32] | None:
+    given = [getattr(person, "velocity", None) for person in people]
+    rows = [_UNKNOWN if v is None else (v.x, v.y, v.z) for v in given]
+    velocities = np.array(rows, np.float32).reshape(len(people), 3)
+    return velocities if np.isfinite(velocities).any() else None
+
+
+def _stacked(
+    people: Sequence[Any], name: str, shape: tuple[int, ...], dtype: type, optional: bool = False
+) -> NDArray[Any]:
+    expected = int(np.prod(shape))
+    rows: list[NDArray[Any]] = []
+    for person in people:
+        values: NDArray[Any] = np.asarray(getattr(person, name), dtype)
+        if optional and not values.size:
+            values = np.full(expected, np.nan, dtype)
+        if values.size != expected:
+            raise FrameError(
+                f"skeleton '{person.id}': {name} has {values.size} values, {shape[0]} joints need {expected}"
+            )
+        rows.append(values.reshape(shape))
+    return np.stack(rows) if rows else np.zeros((0, *shape), dtype)

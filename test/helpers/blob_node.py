@@ -14,9 +14,9 @@ from rclpy.parameter import Parameter
 from unipose_ros.camera import Camera, unproject
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.joint_sets import ITOP15
+from unipose_ros.modalities.base import StageClock
 from unipose_ros.nodes.pose_node import PoseNode
 from unipose_ros.ros.lifecycle import run
-from unipose_ros.timing import StageClock
 
 #: Meters from the middle of the hips, in the optical frame (y down), of a person who faces the camera.
 STANDING = {

@@ -12,10 +12,9 @@ from unipose_ros.camera import unproject
 from unipose_ros.estimator import MODALITIES
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.modalities.auto import Auto
-from unipose_ros.modalities.base import RequiredInputs
+from unipose_ros.modalities.base import RequiredInputs, StageClock
 from unipose_ros.nodes.pose_node import PoseNode
 from unipose_ros.ros.lifecycle import run
-from unipose_ros.timing import StageClock
 
 #: Meters: what is nearer is a person.
 NEAR = 2.5

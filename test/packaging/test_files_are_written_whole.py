@@ -11,11 +11,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 #: Call -> the modules that may make it, and what the others use instead.
 CALLS = {
-    "imwrite": ((), "unipose_ros.image_files.write_image"),
+    "imwrite": ((), "unipose_ros.images.write_image"),
     "rmtree": ((), "unipose_ros.files.remove_files"),
     "write_text": ((), "unipose_ros.files.write_atomic"),
     "write_bytes": (("networks/export.py",), "unipose_ros.files.write_atomic"),
-    "np.load": ((), "unipose_training.datasets.arrays.read_npz"),
+    "np.load": ((), "unipose_training.datasets.io.read_npz"),
     "pickle.load": ((), "unipose_training.datasets.safe_pickle.load_pickle"),
     "torch.load": (("engine/checkpoint.py",), "weights_only=True there"),
     "ProcessPoolExecutor": ((), "unipose_ros.termination.WorkerPool"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from unipose_ros.networks.movenet.files import movenet_dir
+from unipose_ros.networks.movenet.decode import movenet_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Nobody needs these to run the estimator; importing one fails in the processes below.

@@ -125,7 +125,7 @@ def test_a_missing_file_is_named_with_where_it_was_looked_for(tmp_path: Path, mo
 
 def test_extras_are_what_the_doctor_names() -> None:
     """An extra holds the packages of its purpose, and those that training needs hold those of evaluation."""
-    from unipose_ros.cli.packages import PURPOSES
+    from unipose_ros.cli.options import PURPOSES
 
     code = "from setuptools import distutils; made = distutils.core.run_setup('setup.py', stop_after='init'); "
     code += "import json; print(json.dumps({'': made.install_requires, **made.extras_require}))"

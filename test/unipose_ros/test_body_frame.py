@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from unipose_ros.body_frame import body_frame
+from unipose_ros.joint_frames import body_frame
 from unipose_ros.joint_sets import COCO17, H36M17, ITOP15, JOINT_SETS, NTU25, PANOPTIC19, REP155, JointSet
 
 # Landmarks in body coordinates: x forward, y left, z up, origin mid-hips.

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unipose_ros.clip_choice import ClipChooser, ClipRules, finished_clips, folder_bytes, make_room
+from unipose_ros.data_collection import ClipChooser, ClipRules, finished_clips, folder_bytes, make_room
 from unipose_ros.frame import JointStatus, Skeletons
 
 RULES = ClipRules(seconds=4.0, pause=10.0, steady=1.0, empty_every=2)

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from standing_body import STANDING
 
-from unipose_ros.coverage import DEFAULT_GOALS, Coverage, items_of
+from unipose_ros.data_collection import DEFAULT_GOALS, Coverage, items_of
 from unipose_ros.frame import JointStatus, Skeletons, TrackState
 from unipose_ros.joint_sets import ITOP15
 

@@ -30,8 +30,7 @@ from unipose_ros.files import (
     remove_partial_files,
     write_atomic,
 )
-from unipose_ros.image_files import write_image
-from unipose_ros.images import decode_compressed_color
+from unipose_ros.images import decode_compressed_color, write_image
 
 
 def names(folder: Path) -> list[str]:

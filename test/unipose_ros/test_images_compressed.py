@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from unipose_ros.image_formats import encode_rvl
 from unipose_ros.images import (
     ImageError,
     compressed_size,
@@ -21,7 +22,6 @@ from unipose_ros.images import (
     encode_compressed_color,
     encode_compressed_depth,
 )
-from unipose_ros.rvl import encode_rvl
 
 PNG16 = "16UC1; compressedDepth png"
 PNG32 = "32FC1; compressedDepth png"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from unipose_ros.timing import StageClock
+from unipose_ros.modalities.base import StageClock
 
 
 def test_stages_come_in_the_order_they_ran_and_add_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from unipose_ros.cli.options import description
-from unipose_ros.cli.refusals import refuse
+from unipose_ros.cli.options import description, refuse
 from unipose_ros.deployment import DeploymentError, Deployments, deploy, deployed_folder, read_deployments, rollback
 from unipose_ros.files import file_sha256
 from unipose_ros.networks.weights import WeightsError, load_weights, read_model_card, save_weights

@@ -13,15 +13,14 @@ from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
 
-from unipose_ros.cli.options import description
-from unipose_ros.cli.packages import PURPOSES, remedy
+from unipose_ros.cli.options import PURPOSES, description, remedy
 from unipose_ros.resources import __version__
 
 _ROS = (
     "rclpy", "std_msgs", "sensor_msgs", "geometry_msgs", "visualization_msgs", "diagnostic_msgs", "std_srvs",
     "tf2_msgs", "tf2_ros", "message_filters", "cv_bridge", "sensor_msgs_py", "tf_transformations", "unipose_ros.msg",
 )  # fmt: skip
-#: Distributions whose name is not that of their module, beside those of :data:`~unipose_ros.cli.packages.PURPOSES`.
+#: Distributions whose name is not that of their module, beside those of :data:`~unipose_ros.cli.options.PURPOSES`.
 _OTHER_OPENCV = ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
 #: Below this many bytes a socket cannot take one 640x480 color image.
 _SOCKET_BUFFER = 1_000_000

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from unipose_ros.cli.options import description
-from unipose_ros.cli.refusals import refuse
+from unipose_ros.cli.options import description, refuse
 from unipose_ros.networks.movenet.download import fetch_movenet
 from unipose_ros.networks.weights import WeightsError
 

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from unipose_ros.backends import BackendError
 from unipose_ros.backends.inference import export_network
-from unipose_ros.cli.options import description
-from unipose_ros.cli.refusals import refuse
+from unipose_ros.cli.options import description, refuse
 from unipose_ros.estimator import EstimatorConfig, WeightsConfig
 from unipose_ros.modalities.factory import weights_file
 from unipose_ros.networks.graphs import FOLDER

@@ -13,8 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from unipose_ros.cli.packages import remedy
-from unipose_ros.cli.refusals import refuse
+from unipose_ros.cli.options import refuse, remedy
 from unipose_ros.resources import __version__
 from unipose_ros.termination import ended_in_time, exit_status, leave, sigterm_as_ctrl_c
 

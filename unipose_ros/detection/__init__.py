@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from unipose_ros.config import DetectionConfig
-from unipose_ros.detection.proposals import DepthOf, PersonDetector, Proposals
-from unipose_ros.detection.selection import select_people, visible_keypoints
+from unipose_ros.detection.proposals import DepthOf, PersonDetector, Proposals, select_people, visible_keypoints
 
 __all__ = ["DepthOf", "DetectionConfig", "PersonDetector", "Proposals", "select_people", "visible_keypoints"]

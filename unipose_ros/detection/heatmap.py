@@ -14,7 +14,7 @@ from unipose_ros.detection.proposals import Proposals
 from unipose_ros.errors import Closable, EstimatorError
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.geometry.crop import Letterbox
-from unipose_ros.networks.detector_grid import HEAT, LOG_DISTANCE, LOG_MIDDLE, MULTIPLE, SIDES, STRIDE
+from unipose_ros.networks.registry import HEAT, LOG_DISTANCE, LOG_MIDDLE, MULTIPLE, SIDES, STRIDE
 
 # A depth image as the person detector's network uses it: any camera, one angular resolution.
 #

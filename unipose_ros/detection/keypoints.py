@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.config import DetectionConfig
 from unipose_ros.detection.onnx_keypoints import OnnxKeypointDetector
-from unipose_ros.detection.proposals import PersonDetector, Proposals
-from unipose_ros.detection.selection import select_people, visible_keypoints
+from unipose_ros.detection.proposals import PersonDetector, Proposals, select_people, visible_keypoints
 from unipose_ros.errors import Closable, EstimatorError
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.geometry import body_model as body

@@ -12,8 +12,16 @@ from numpy.typing import NDArray
 from unipose_ros.backends import Backend, choose_backend
 from unipose_ros.geometry.crop import Letterbox
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.networks.movenet.decode import DecodeConfig, Heads, decode_heads
-from unipose_ros.networks.movenet.files import ONNX, SAFETENSORS, SIZE_MULTIPLE, STRIDE, verified_file
+from unipose_ros.networks.movenet.decode import (
+    ONNX,
+    SAFETENSORS,
+    SIZE_MULTIPLE,
+    STRIDE,
+    DecodeConfig,
+    Heads,
+    decode_heads,
+    verified_file,
+)
 
 _log = logging.getLogger(__name__)
 

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, project
 from unipose_ros.codecs.instances import to_segments
-from unipose_ros.frame import RgbdFrame, Skeletons
-from unipose_ros.geometry.depth_sampling import depth_at, nearest_surface
+from unipose_ros.frame import RgbdFrame, Skeletons, in_image
 from unipose_ros.geometry.nms import greedy_nms
+from unipose_ros.geometry.surfaces import depth_at, nearest_surface
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.networks.weights import ModelCard, WeightsError
-from unipose_ros.visibility import in_image
 
 # Evidence that a pose belongs to a person, without color: the detector's score, the network's confidence, depth.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,3 +60,126 @@ class Evidence:
 
     def __len__(self) -> int:
         return len(self.joints)
+
+
+# Covariance matrices of joints: packed and full, along a ray, and of mixtures.
+
+#: Row and column of xx, xy, xz, yy, yz, zz.
+UPPER = np.triu_indices(3)
+
+
+def unpack(covariances: NDArray[np.floating]) -> FloatArray:
+    """(..., 6) xx, xy, xz, yy, yz, zz -> (..., 3, 3)."""
+    full = np.empty((*covariances.shape[:-1], 3, 3))
+    full[..., UPPER[0], UPPER[1]] = covariances
+    full[..., UPPER[1], UPPER[0]] = covariances
+    return full
+
+
+def pack(covariances: NDArray[np.floating]) -> FloatArray:
+    """(..., 3, 3) -> (..., 6) xx, xy, xz, yy, yz, zz."""
+    return np.asarray(covariances[..., UPPER[0], UPPER[1]], np.float64)
+
+
+def along_rays(points: FloatArray, along: FloatArray, across: FloatArray) -> FloatArray:
+    """Full covariances that are elongated along the viewing ray: ``across^2 I + (along^2 - across^2) d d^T``.
+
+    Args:
+        points: (..., 3) meters in the optical frame, not at its origin.
+        along, across: (...) standard deviations in meters.
+    """
+    direction = points / np.linalg.norm(points, axis=-1, keepdims=True)
+    outer = direction[..., :, None] * direction[..., None, :]
+    full: FloatArray = (across**2)[..., None, None] * np.eye(3) + (along**2 - across**2)[..., None, None] * outer
+    return full
+
+
+def whitening(covariances: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Matrices W with ``W C W^T = I``, so that ``|W r|^2`` is the squared Mahalanobis distance.
+
+    Args:
+        covariances: (..., 3, 3); those that are not finite and positive definite have no W.
+
+    Returns:
+        (..., 3, 3), zeros where there is none, and (...) where there is one.
+    """
+    sound = np.asarray(np.isfinite(covariances).all(axis=(-2, -1)))
+    safe = np.where(sound[..., None, None], covariances, np.eye(3))
+    # Symmetric and scaled: tiny covariances are as good as large ones.
+    safe = (safe + np.swapaxes(safe, -1, -2)) / 2
+    size = np.trace(safe, axis1=-2, axis2=-1)
+    values, vectors = np.linalg.eigh(safe)
+    sound &= (values[..., 0] > 1e-9 * size) & (size > 0)
+    scale = 1 / np.sqrt(np.where(sound[..., None], values, 1.0))
+    white = scale[..., :, None] * np.swapaxes(vectors, -1, -2)
+    return np.where(sound[..., None, None], white, 0.0), sound
+
+
+def mixture(
+    weights: NDArray[Any], means: NDArray[np.floating], covariances: NDArray[np.floating]
+) -> tuple[FloatArray, FloatArray]:
+    """Mean and covariance of a mixture of Gaussians (moment matching).
+
+    Args:
+        weights: (K, ...) that sum to 1 over the first axis.
+        means: (K, ..., 3) meters.
+        covariances: (K, ..., 3, 3).
+    """
+    w = np.asarray(weights, np.float64)
+    mean = (w[..., None] * means).sum(axis=0)
+    apart = means - mean
+    outer = apart[..., :, None] * apart[..., None, :]
+    return mean, (w[..., None, None] * (covariances + outer)).sum(axis=0)
+
+
+# Student's t as a likelihood that outliers cannot drag along.
+#
+# A residual is whitened (divided by its standard deviation, or multiplied with the inverse Cholesky factor of
+# its covariance) before it comes here. All functions are plain arithmetic, so that they take NumPy arrays and
+# torch tensors alike.
+
+#: A NumPy array or a torch tensor.
+Values = TypeVar("Values")
+
+#: Degrees of freedom: with fewer, outliers count less (Lange, Little and Taylor, JASA 1989).
+FREEDOM = 2.0
+#: Standard deviations are so many times as wide at first, and as they are after this fraction of the iterations.
+_WIDE, _NARROWED = 4.0, 0.6
+
+
+def student_weight(squares: Values, dimensions: int) -> Values:
+    """Weight of a residual in iteratively re-weighted least squares: ``(nu + d) / (nu + r^2)``.
+
+    Args:
+        squares: squared whitened residual, the sum over its coordinates.
+        dimensions: number of coordinates of the residual.
+    """
+    given: Any = squares
+    weight: Values = (FREEDOM + dimensions) / (FREEDOM + given)
+    return weight
+
+
+def student_cost(squares: Values, dimensions: int) -> Values:
+    """Negative log likelihood up to a constant: ``(nu + d) / 2 log(1 + r^2 / nu)``.
+
+    Args:
+        squares: squared whitened residual.
+        dimensions: number of coordinates of the residual.
+    """
+    given: Any = squares
+    ratio = given / FREEDOM
+    logarithm = ratio.log1p() if hasattr(ratio, "log1p") else np.log1p(ratio)
+    cost: Values = (FREEDOM + dimensions) / 2 * logarithm
+    return cost
+
+
+def annealed_width(progress: float) -> float:
+    """Factor on all standard deviations during a minimization, from 4 down to 1.
+
+    Wide at first, every source counts; the minimum that is found then does not depend on the start. Graduated
+    non-convexity (Blake and Zisserman, Visual Reconstruction, 1987).
+
+    Args:
+        progress: fraction of the iterations that are done, in [0, 1].
+    """
+    return float(max(1.0, _WIDE ** (1 - progress / _NARROWED)))

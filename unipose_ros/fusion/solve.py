@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.fusion.bones import BONES
-from unipose_ros.fusion.evidence import Evidence
-from unipose_ros.fusion.gaussians import whitening
-from unipose_ros.fusion.robust import FREEDOM, annealed_width, student_cost, student_weight
+from unipose_ros.fusion.evidence import FREEDOM, Evidence, annealed_width, student_cost, student_weight, whitening
 from unipose_ros.joint_sets import ITOP15
 
 FloatArray = NDArray[np.float64]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from unipose_ros.lifting.lifter import Lifter, LiftingConfig, load_lifter
-from unipose_ros.lifting.refiner import KeypointRefiner, load_refiner
+from unipose_ros.lifting.lifter import KeypointRefiner, Lifter, LiftingConfig, load_lifter, load_refiner
 
 __all__ = ["KeypointRefiner", "Lifter", "LiftingConfig", "load_lifter", "load_refiner"]

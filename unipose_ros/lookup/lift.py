@@ -18,8 +18,7 @@ from unipose_ros.geometry.covariance import lateral_std, ray_covariances
 from unipose_ros.geometry.surfaces import SURFACES, Surfaces, find_surfaces, reference_depths
 from unipose_ros.joint_sets import ITOP15, conversion_weights
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.lookup.candidates import Candidates, joint_depths, make_candidates
-from unipose_ros.lookup.solve import Choice, TrunkCues, solve
+from unipose_ros.lookup.solve import Candidates, Choice, TrunkCues, joint_depths, make_candidates, solve
 
 # How large a person is, from a first look at its bones.
 

@@ -12,8 +12,7 @@ from unipose_ros.detection.color_support import is_dark
 from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.modalities.base import Follower, Modality
-from unipose_ros.timing import StageClock
+from unipose_ros.modalities.base import Follower, Modality, StageClock
 
 #: Depth dies when fewer pixels than the first part have a reading, and lives again above the second.
 _DEAD, _ALIVE = 0.02, 0.04

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.timing import StageClock
 
 
 @dataclass(frozen=True)
@@ -88,3 +89,30 @@ class Follower(Protocol):
     def follow(self, people: Skeletons) -> None:
         """Hear from the tracker who is who in the last frame: people with ids, smoothed or predicted."""
         ...
+
+
+# How long each stage of a frame takes.
+
+
+class StageClock:
+    """Collects the durations of one frame's stages, in the order they ran.
+
+    >>> clock = StageClock()
+    >>> with clock.stage("network"):
+    ...     pass
+    >>> list(clock.milliseconds)
+    ['network']
+    """
+
+    def __init__(self) -> None:
+        self.milliseconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a block; a stage entered twice adds up."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            elapsed = (time.perf_counter() - start) * 1e3
+            self.milliseconds[name] = self.milliseconds.get(name, 0.0) + elapsed

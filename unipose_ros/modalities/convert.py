@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from unipose_ros.codecs.base import JointPredictions
 from unipose_ros.config import DetectionConfig
 from unipose_ros.detection import Proposals, visible_keypoints
-from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
+from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons, in_image, seen_in_depth
 from unipose_ros.joint_sets import COCO17, JointSet, convert_joints
-from unipose_ros.visibility import in_image, seen_in_depth
 
 # How sure a network's joint is: the probability that it is near enough, from the scale it has learned.
 

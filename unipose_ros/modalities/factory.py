@@ -16,12 +16,11 @@ from unipose_ros.deployment import weights_path
 from unipose_ros.detection import PersonDetector
 from unipose_ros.detection.clusters import ClusterDetector
 from unipose_ros.detection.heatmap import CenterNetConfig, CenterNetDetector
-from unipose_ros.detection.hybrid import HybridDetector
+from unipose_ros.detection.hybrid import HybridDetector, SearchBesideFrames, SearchWithinFrames
 from unipose_ros.detection.occluded import OccludedPersonDetector
-from unipose_ros.detection.shape_search import SearchBesideFrames, SearchWithinFrames
 from unipose_ros.detection.temporal import ProposalCache
 from unipose_ros.detection.verification import PoseVerifier, Verifier, card_verifier
-from unipose_ros.geometry.stature import stature_prior
+from unipose_ros.geometry.body_model import stature_prior
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.keypoints import KeypointDetector
 from unipose_ros.modalities.auto import Auto
@@ -32,7 +31,7 @@ from unipose_ros.modalities.lookup import Lookup
 from unipose_ros.modalities.registry import KEYPOINT_DETECTORS, MODALITIES, split_detector
 from unipose_ros.modalities.rgbd import Rgbd
 from unipose_ros.modalities.topdown import TopDownEstimator
-from unipose_ros.networks.movenet.files import movenet_dir
+from unipose_ros.networks.movenet.decode import movenet_dir
 from unipose_ros.networks.registry import NETWORKS, load_named
 from unipose_ros.networks.weights import WeightsError
 

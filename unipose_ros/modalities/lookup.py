@@ -12,8 +12,7 @@ from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.joint_sets import COCO17
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
 from unipose_ros.lookup.lift import lift_people, to_skeletons
-from unipose_ros.modalities.base import RequiredInputs
-from unipose_ros.timing import StageClock
+from unipose_ros.modalities.base import RequiredInputs, StageClock
 
 NAME = "lookup"
 _NEEDS = RequiredInputs(color=True, depth=True)

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.camera import Camera, unproject
-from unipose_ros.detection import DetectionConfig, Proposals, visible_keypoints
-from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
+from unipose_ros.camera import Camera, project, rays, unproject
+from unipose_ros.config import DetectionConfig
+from unipose_ros.detection import Proposals, visible_keypoints
+from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons, seen_in_depth
 from unipose_ros.fusion.bones import BONES
-from unipose_ros.fusion.evidence import Evidence
-from unipose_ros.fusion.gaussians import pack, unpack
+from unipose_ros.fusion.evidence import Evidence, Surfaces, along_rays, pack, student_cost, unpack
 from unipose_ros.fusion.solve import Fused, fuse
 from unipose_ros.geometry import body_model as body
+from unipose_ros.geometry.covariance import lateral_std
+from unipose_ros.geometry.surfaces import SURFACES, find_surfaces
+from unipose_ros.joint_sets import COCO17, ITOP15, JointSet
+from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.lifting.localization import BODY_POSITIONS
+from unipose_ros.lookup.solve import joint_depths, surface_costs
 from unipose_ros.modalities.bodies import Bodies
 from unipose_ros.modalities.convert import probability_within
-from unipose_ros.modalities.rgbd_evidence import keypoint_slopes, lifted_poses, sample_pixels, seen_surfaces
-from unipose_ros.modalities.sides import Exchange, exchange_probability, exchanges, widened
-from unipose_ros.visibility import seen_in_depth
 
 if TYPE_CHECKING:
     from unipose_ros.lifting import Lifter
 
 FloatArray = NDArray[np.float64]
+
 
 #: A bone is measured when the surfaces of both its ends are the joints' own with at least this probability, and
 #: their keypoints count at least this much.
@@ -203,3 +207,177 @@ def _skeletons(frame: RgbdFrame, people: Proposals, fused: Fused) -> Skeletons:
         scores=people.scores,
         covariances=covariances.astype(np.float32),
     )
+
+
+# What color and depth say about people's joints, as the fusion takes it.
+
+Mask = NDArray[np.bool_]
+
+_J = len(ITOP15)
+#: Radius in meters of the patch in which depth is read, least radius in pixels, and the thickness of one surface.
+_RADIUS, _LEAST_PIXELS, _GAP = 0.05, 2.0, 0.03
+#: Surfaces farther than this many meters from the person are scenery.
+_SCENERY = 0.9
+#: Cost of a joint that hides behind the surface seen at its pixel, and how it grows with the keypoint's confidence.
+_HIDDEN, _HIDDEN_BY_CONFIDENCE = 0.5, 2.0
+#: Meters across the ray between a keypoint as people annotate it and the joint, for an average adult.
+_KEYPOINT_STD = 0.021
+
+
+def keypoint_slopes(
+    camera: Camera, pixels: FloatArray, confidences: FloatArray, distances: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Viewing rays of ITOP's joints as slopes, and their standard deviations; NaN without a keypoint.
+
+    Args:
+        pixels: (N, 13, 2) of :data:`~unipose_ros.geometry.body_model.BODY13`; NaN not seen.
+        confidences: (N, 13) in [0, 1].
+        distances: (N,) meters.
+    """
+    people = len(pixels)
+    slopes, stds = np.full((people, _J, 2), np.nan), np.full((people, _J), np.nan)
+    slopes[:, BODY_POSITIONS] = rays(camera, pixels)[..., :2]
+    depth = np.broadcast_to(distances[:, None], confidences.shape)
+    across = lateral_std(confidences, depth, np.ones(people), _KEYPOINT_STD, camera.fx)
+    stds[:, BODY_POSITIONS] = across / depth
+    return slopes, stds
+
+
+def seen_surfaces(
+    camera: Camera,
+    depth: NDArray[np.float32],
+    pixels: FloatArray,
+    confidences: FloatArray,
+    distances: FloatArray,
+) -> Surfaces:
+    """Depth under the 13 joints' pixels; the neck and the torso follow from others.
+
+    Args:
+        depth: (H, W) meters; 0 and NaN are no readings.
+        pixels: (N, 13, 2) where each joint is looked for; NaN nowhere.
+        confidences: (N, 13) of the joint's keypoint, 0 without one.
+        distances: (N,) meters.
+    """
+    people = len(pixels)
+    radii = np.maximum(_RADIUS * np.array([camera.fx, camera.fy]) / distances[:, None], _LEAST_PIXELS)
+    found = find_surfaces(depth, pixels, radii, np.maximum(distances - _SCENERY, 0.05), distances + _SCENERY, _GAP)
+    directions = rays(camera, np.where(np.isfinite(pixels), pixels, 0.0))
+    slopes = np.zeros((people, _J, 2))
+    depths, stds = np.zeros((people, _J, SURFACES)), np.ones((people, _J, SURFACES))
+    costs, hidden = np.full((people, _J, SURFACES), np.inf), np.full((people, _J), _HIDDEN)
+    slopes[:, BODY_POSITIONS] = directions[..., :2]
+    depths[:, BODY_POSITIONS] = np.nan_to_num(joint_depths(directions, found.depths, body.SURFACE_OFFSETS))
+    stds[:, BODY_POSITIONS] = np.hypot(body.SURFACE_STDS[:, None], np.nan_to_num(found.stds))
+    costs[:, BODY_POSITIONS] = surface_costs(found)
+    hidden[:, BODY_POSITIONS] += _HIDDEN_BY_CONFIDENCE * confidences
+    return Surfaces(slopes, depths, stds, costs, hidden)
+
+
+def sample_pixels(camera: Camera, pixels: FloatArray, joints: FloatArray) -> FloatArray:
+    """(N, 13, 2) pixels of the keypoints, or where there are none of the network's joints (N, 15, 3)."""
+    there = np.isfinite(pixels).all(axis=-1, keepdims=True)
+    return np.where(there, pixels, project(camera, joints[:, BODY_POSITIONS]))
+
+
+def lifted_poses(lifter: Lifter | None, keypoints: Keypoints2D, camera: Camera) -> tuple[FloatArray, FloatArray]:
+    """The lifter's poses (N, 15, 3) and their covariances (N, 15, 3, 3); NaN for people who show too little."""
+    people = len(keypoints)
+    poses, covariances = np.full((people, _J, 3), np.nan), np.full((people, _J, 3, 3), np.nan)
+    if lifter is None or not people:
+        return poses, covariances
+    enough = lifter.liftable(keypoints, camera)
+    if enough.any():
+        chosen = keypoints.select(enough)
+        seen = lifter.seen(chosen, camera)
+        lifted = lifter.relative(chosen, camera, seen)
+        poses[enough] = lifted.joints
+        middle = np.where(seen[..., None], rays(camera, np.where(seen[..., None], chosen.pixels, 0)), 0).sum(axis=1)
+        towards = np.broadcast_to(middle[:, None], lifted.joints.shape)
+        covariances[enough] = along_rays(towards, lifted.stds[..., 1], lifted.stds[..., 0])
+    return poses, covariances
+
+
+# Which side is left: keypoints against the network, and how sure that is.
+#
+# A 2D network names sides by appearance, and errs for people seen from behind or from the side, sometimes for a pair
+# of limbs alone. The point network names them by shape. Where exchanging left and right of the keypoints would let
+# them agree better, both are fused and compared by their likelihoods.
+
+#: What may be exchanged: everything, arms without shoulders, legs without hips; landmarks.
+_LIMBS = (
+    ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "eye", "ear"),
+    ("elbow", "wrist"),
+    ("knee", "ankle"),
+)
+#: An exchange is tried where it costs less than this more than none, by keypoints and network alone.
+_TRY = 4.0
+#: Negative log probability that a 2D network exchanges all of a person, its arms, its legs: 3, 2 and 2 %.
+_PRIORS = (3.5, 3.9, 3.9)
+#: Sources are not independent, so that differences of their likelihoods say less than they seem to.
+_TEMPERATURE = 4.0
+#: However clear it looks, so many are exchanged.
+_LEAST_DOUBT = 0.005
+
+
+class Exchange(NamedTuple):
+    """Left and right of some of a person's keypoints exchanged.
+
+    Attributes:
+        person: index.
+        keypoints: (17,) permutation of COCO's.
+        prior: negative log probability that a detector needs it.
+    """
+
+    person: int
+    keypoints: tuple[int, ...]
+    prior: float
+
+
+def exchanges(evidence: Evidence) -> list[Exchange]:
+    """Those that are worth a try."""
+    found = []
+    for names, prior in zip(_LIMBS, _PRIORS, strict=True):
+        permutation, keypoints = np.array(_permutation(ITOP15, names)), _permutation(COCO17, names)
+        straight, crossed = _costs(evidence, np.arange(len(ITOP15))), _costs(evidence, permutation)
+        moved = permutation != np.arange(len(ITOP15))
+        # Nothing to tell apart costs the same both ways, and is left alone.
+        better = np.where(moved, straight - crossed, 0.0).sum(axis=1)
+        differs = np.abs(np.where(moved, straight - crossed, 0.0)).sum(axis=1) > _TRY
+        found += [Exchange(int(person), keypoints, prior) for person in np.flatnonzero(differs & (better > -_TRY))]
+    return found
+
+
+def _permutation(joints: JointSet, names: tuple[str, ...]) -> tuple[int, ...]:
+    """Left and right of some landmarks exchanged."""
+    return tuple(
+        joints.mirror[joint] if place.partition("_")[2] in names else joint
+        for joint, place in enumerate(joints.landmarks)
+    )
+
+
+def _costs(evidence: Evidence, permutation: NDArray[np.intp]) -> FloatArray:
+    """(N, 15) how far the network's joints are from the rays of the permuted keypoints; 0 where one is absent."""
+    slopes, stds = evidence.slopes[:, permutation], evidence.slope_stds[:, permutation]
+    joints, covariances = evidence.joints, evidence.covariances
+    depth = np.maximum(joints[..., 2], 0.1)
+    off = joints[..., :2] - slopes * depth[..., None]
+    size = np.trace(covariances[..., :2, :2], axis1=-2, axis2=-1) / 2 + (stds * depth) ** 2
+    squares = (off**2).sum(axis=-1) / size
+    return np.where(np.isfinite(squares), student_cost(np.nan_to_num(squares), 2), 0.0)
+
+
+def exchange_probability(straight: float, exchanged: float) -> float:
+    """Probability that the likelier of two namings of the sides is wrong.
+
+    Args:
+        straight, exchanged: negative log likelihoods, priors included.
+    """
+    difference = abs(straight - exchanged) / _TEMPERATURE
+    return float(max(1 / (1 + np.exp(min(difference, 50.0))), _LEAST_DOUBT))
+
+
+def widened(fused: Fused, person: int, other: FloatArray, probability: float) -> FloatArray:
+    """(15, 3, 3) covariances of a person's joints when these may be the other ones (15, 3) with a probability."""
+    apart = other - fused.joints[person]
+    outer = apart[:, :, None] * apart[:, None, :]
+    return np.asarray(fused.covariances[person] + probability * outer)

@@ -17,7 +17,7 @@ from unipose_ros.codecs.base import CropCodec, Sample, card_joint_set, card_temp
 from unipose_ros.codecs.instances import OwnPoints, own_points
 from unipose_ros.config import DetectionConfig
 from unipose_ros.detection import Proposals
-from unipose_ros.detection.background import BackgroundTask
+from unipose_ros.detection.hybrid import BackgroundTask
 from unipose_ros.detection.occluded import OccludedPersonDetector
 from unipose_ros.detection.temporal import ProposalCache, boxes_around_joints, is_usable, squares_around
 from unipose_ros.detection.verification import Verifier
@@ -25,9 +25,8 @@ from unipose_ros.errors import Closable
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.modalities.base import RequiredInputs
+from unipose_ros.modalities.base import RequiredInputs, StageClock
 from unipose_ros.modalities.convert import to_skeletons
-from unipose_ros.timing import StageClock
 
 #: A first pass sees rough boxes: this part of the probability that is asked for is enough.
 _FIRST_PASS = 0.2

@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample
 
-from unipose_ros.networks.convolutions import ResidualBlock, conv_bn_relu
 from unipose_ros.networks.export import Axes, any_batch
-from unipose_ros.networks.layers import weighted_covariance
+from unipose_ros.networks.layers import ResidualBlock, conv_bn_relu, weighted_covariance
 
 # Anchors that stand on 2D keypoints, for the lifting variant of the image network.
 #

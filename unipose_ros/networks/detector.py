@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unipose_ros.networks.convolutions import ResidualBlock, conv_bn_relu
-from unipose_ros.networks.detector_grid import HEAT, LOG_DISTANCE, LOG_MIDDLE, SIDES, STRIDE
 from unipose_ros.networks.export import Axes, any_batch
+from unipose_ros.networks.layers import ResidualBlock, conv_bn_relu
+from unipose_ros.networks.registry import HEAT, LOG_DISTANCE, LOG_MIDDLE, SIDES, STRIDE
 
 #: Side in pixels of the neighborhood that a depth is compared with, and what its contrast is multiplied by.
 _AROUND = 17

@@ -211,3 +211,14 @@ def save_network(path: Path, module: nn.Module, config: Any, record: ModelCard, 
     stored = {name: (v.half() if half and v.is_floating_point() else v).numpy() for name, v in tensors.items()}
     require_finite(stored, path)
     return save_weights(path, stored, replace(record, config=asdict(config)))
+
+
+# Facts about the maps of the network that detects people in depth; torch is not needed to know them.
+
+#: Pixels of the image per cell of the maps, and what the image's sides must be multiples of.
+STRIDE = 4
+MULTIPLE = 32
+#: Log of three meters: where depths are counted from.
+LOG_MIDDLE = 1.0986
+#: Channels: heat, the four sides of the box, log of the distance.
+HEAT, SIDES, LOG_DISTANCE = 0, slice(1, 5), 5

@@ -22,13 +22,18 @@ from typing import cast
 
 from rclpy.node import Node
 
-from unipose_ros.clip_choice import ClipChooser, ClipRules, finished_clips, make_room
+from unipose_ros.data_collection import ClipChooser, ClipRules, finished_clips, make_room
 from unipose_ros.frame import Skeletons
 from unipose_ros.recordings import BagWriter
-from unipose_ros.ros.bag_recorder import Recorder, RecorderConfig
+from unipose_ros.ros.bag_recorder import (
+    ClipWriter,
+    Recorder,
+    RecorderConfig,
+    add_live_topics,
+    recorded_topics,
+    subscribe_skeletons,
+)
 from unipose_ros.ros.cli_node import run_tool
-from unipose_ros.ros.clip_writer import ClipWriter
-from unipose_ros.ros.live_input import add_live_topics, recorded_topics, subscribe_skeletons
 
 _LOWEST_PRIORITY = 19
 _LOOK_S = 5.0

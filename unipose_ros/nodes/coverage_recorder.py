@@ -16,13 +16,12 @@ from pathlib import Path
 
 from rclpy.node import Node
 
-from unipose_ros.coverage import Coverage
+from unipose_ros.data_collection import Coverage
 from unipose_ros.frame import Skeletons
 from unipose_ros.recordings import BagWriter
 from unipose_ros.recordings.writer import STORAGES
-from unipose_ros.ros.bag_recorder import Recorder, RecorderConfig
+from unipose_ros.ros.bag_recorder import Recorder, RecorderConfig, add_live_topics, recorded_topics, subscribe_skeletons
 from unipose_ros.ros.cli_node import run_tool
-from unipose_ros.ros.live_input import add_live_topics, recorded_topics, subscribe_skeletons
 
 #: Seconds between two prints of the checklist.
 _PRINT_S = 5.0

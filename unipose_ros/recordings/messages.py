@@ -14,6 +14,7 @@ from unipose_ros.images import (
     encode_compressed_depth,
     to_millimeters,
 )
+from unipose_ros.joint_frames import people_fields, skeletons_of
 from unipose_ros.recordings.types import (
     CAMERA_INFO,
     COMPRESSED_IMAGE,
@@ -24,7 +25,6 @@ from unipose_ros.recordings.types import (
     RecordingError,
     message_class,
 )
-from unipose_ros.skeleton_fields import people_fields, skeletons_of
 
 # Messages -> arrays. The messages may be ROS ones or those of a recording: only the fields count.
 

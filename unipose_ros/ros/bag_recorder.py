@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,13 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
+from unipose_ros.frame import Skeletons
+from unipose_ros.joint_sets import JointSetError
+from unipose_ros.msg import SkeletonArray
 from unipose_ros.recordings import BagWriter, RecordingError
-from unipose_ros.ros.messages import ros_message_class
+from unipose_ros.recordings.writer import complete_recording
+from unipose_ros.ros.messages import from_message, ros_message_class
+from unipose_ros.ros.synchronizer import OVERRIDABLE_QOS
 
 _DEPTH = 100
 _LOOK_AGAIN_S = 0.1
@@ -144,3 +151,110 @@ def record_topics(node: Node, config: RecorderConfig, stop: threading.Event) -> 
     """
     with BagWriter(config.output, config.storage) as writer:
         return Recorder(node, writer, config).run(stop)
+
+
+# A writer for :class:`~unipose_ros.ros.bag_recorder.Recorder` that keeps clips instead of everything.
+
+
+class ClipWriter:
+    """Takes all messages, and writes those between :meth:`begin` and :meth:`end`; clips appear when they are complete.
+
+    Latched messages are remembered, and are the first ones of every clip.
+
+    Attributes:
+        counts: messages of the present clip by topic; of none where none is being written.
+    """
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self._topics: dict[str, tuple[str, bool]] = {}
+        self._latched: dict[str, list[bytes]] = {}
+        self._writer: BagWriter | None = None
+        self._opened = ExitStack()
+
+    @property
+    def writing(self) -> bool:
+        """Whether a clip is being written."""
+        return self._writer is not None
+
+    def begin(self, path: Path, time_ns: int) -> None:
+        """Begin a clip; one that is being written is ended.
+
+        Raises:
+            RecordingError: the folder exists or cannot be made.
+        """
+        self.end()
+        with ExitStack() as stack:
+            partial = stack.enter_context(complete_recording(path))
+            self._writer = stack.enter_context(BagWriter(partial, "mcap", path))
+            self._opened = stack.pop_all()
+        self.counts = self._writer.counts
+        for topic, (kind, latched) in self._topics.items():
+            self._writer.add_topic(topic, kind, latched)
+            for data in self._latched.get(topic, []):
+                self._writer.write_raw(topic, kind, data, time_ns)
+
+    def end(self) -> None:
+        """End the clip, if there is one.
+
+        Raises:
+            RecordingError: it cannot be completed.
+        """
+        if self._writer is not None:
+            self._writer = None
+            self._opened.close()
+            self.counts = {}
+
+    def add_topic(self, topic: str, message_type: str, latched: bool = False) -> None:
+        """See :meth:`BagWriter.add_topic`."""
+        self._topics[topic] = message_type, latched
+        if self._writer is not None:
+            self._writer.add_topic(topic, message_type, latched)
+
+    def write_raw(self, topic: str, message_type: str, data: bytes, time_ns: int) -> None:
+        """See :meth:`BagWriter.write_raw`; without a clip the message is dropped."""
+        if self._topics.get(topic, ("", False))[1]:
+            self._latched.setdefault(topic, []).append(bytes(data))
+        if self._writer is not None:
+            self._writer.write_raw(topic, message_type, data, time_ns)
+
+
+# What commands beside a running node take in: the camera's topics, and the node's skeletons.
+
+_SKELETONS_DEPTH = 10
+#: Role -> topic of a RealSense camera with depth aligned to color.
+DEFAULT_TOPICS = {
+    "color": "/camera/camera/color/image_raw/compressed",
+    "color_info": "/camera/camera/color/camera_info",
+    "depth": "/camera/camera/aligned_depth_to_color/image_raw/compressedDepth",
+    "depth_info": "/camera/camera/aligned_depth_to_color/camera_info",
+}
+
+
+def add_live_topics(parser: argparse.ArgumentParser) -> None:
+    """Options for the topics of :data:`DEFAULT_TOPICS`, and ``--skeletons``."""
+    for role, topic in DEFAULT_TOPICS.items():
+        parser.add_argument("--" + role.replace("_", "-"), default=topic, metavar="TOPIC", help="default: %(default)s")
+    parser.add_argument(
+        "--skeletons", default="/unipose/skeletons", metavar="TOPIC", help="of the running node (default: %(default)s)"
+    )
+
+
+def recorded_topics(options: argparse.Namespace, further: Sequence[str] = ()) -> dict[str, str | None]:
+    """Topics to record, of any type: those of :func:`add_live_topics`, further ones and the transforms."""
+    names = [getattr(options, role) for role in DEFAULT_TOPICS]
+    return dict.fromkeys([*names, *further, "/tf", "/tf_static"])
+
+
+def subscribe_skeletons(node: Node, topic: str, take: Callable[[Skeletons], object]) -> None:
+    """Hand the people of every message to ``take``; messages that cannot be read are warned of."""
+
+    def on_message(message: Any) -> None:
+        try:
+            people = from_message(message)
+        except (JointSetError, ValueError) as error:
+            node.get_logger().warning(f"skeletons cannot be read: {error}", throttle_duration_sec=10.0)
+            return
+        take(people)
+
+    node.create_subscription(SkeletonArray, topic, on_message, _SKELETONS_DEPTH, qos_overriding_options=OVERRIDABLE_QOS)

@@ -14,14 +14,13 @@ from unipose_ros.camera import CameraError
 from unipose_ros.estimator import EstimatorError, PoseEstimator
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.modalities.base import Follower
+from unipose_ros.modalities.base import Follower, StageClock
 from unipose_ros.mounting import MountingCheck
-from unipose_ros.ros.decode import FrameDecoder
 from unipose_ros.ros.monitoring import BadInputError, Statistics, ThrottledLogger
 from unipose_ros.ros.parameters import NodeConfig, TfConfig
+from unipose_ros.ros.subscriptions import FrameDecoder
 from unipose_ros.ros.synchronizer import Pair
 from unipose_ros.ros.upright import Mounting, UprightEstimator
-from unipose_ros.timing import StageClock
 from unipose_ros.tracking import Tracker
 from unipose_ros.transforms import TransformError
 

@@ -22,8 +22,7 @@ from unipose_ros.joint_frames import PersonFrames, person_frames
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.msg import SkeletonArray, SkeletonInfo
 from unipose_ros.ros.markers import MarkerBuilder
-from unipose_ros.ros.message_pool import MessagePool
-from unipose_ros.ros.messages import header, info_message, time_message, to_message
+from unipose_ros.ros.messages import MessagePool, header, info_message, time_message, to_message
 from unipose_ros.ros.parameters import NodeConfig
 from unipose_ros.ros.synchronizer import OVERRIDABLE_QOS
 from unipose_ros.ros.transforms import tf_qos

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, MutableMapping
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +14,14 @@ from rclpy.node import Node
 from unipose_ros.estimator import PoseEstimator
 from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.mounting import MountingCheck
-from unipose_ros.ros.decode import FrameDecoder
-from unipose_ros.ros.gravity import GravityWatch
 from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
 from unipose_ros.ros.parameters import InputConfig, NodeConfig
 from unipose_ros.ros.pipeline import Pipeline
 from unipose_ros.ros.publishers import Publishers
-from unipose_ros.ros.subscriptions import Subscriptions
+from unipose_ros.ros.subscriptions import FrameDecoder, Subscriptions
 from unipose_ros.ros.synchronizer import Pair
 from unipose_ros.ros.transforms import Transforms
-from unipose_ros.ros.upright import ByGravity, Mounting
-from unipose_ros.ros.worker import Worker
+from unipose_ros.ros.upright import ByGravity, GravityWatch, Mounting
 from unipose_ros.tracking import Tracker
 
 #: Seconds for which the frame in work is waited for when the node ends; a process has to end within five.
@@ -220,3 +218,76 @@ class Pace:
         on_time = due is not None and due - early <= stamp_ns < due + period
         self._due_ns = (due if on_time and due is not None else stamp_ns) + period
         return True
+
+
+# One worker thread that always gets the newest item and never a queue.
+
+Item = TypeVar("Item")
+
+
+class LatestSlot(Generic[Item]):
+    """Holds at most one item: the newest. Safe between one or more writers and one reader."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._item: Item | None = None
+        self._closed = False
+
+    def put(self, item: Item) -> bool:
+        """Store an item; returns whether an unread one was thrown away for it."""
+        with self._changed:
+            replaced = self._item is not None
+            self._item = item
+            self._changed.notify()
+            return replaced
+
+    def take(self) -> Item | None:
+        """Wait for an item; ``None`` once the slot is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._item is not None or self._closed)
+            item, self._item = self._item, None
+            return None if self._closed else item
+
+    def clear(self) -> None:
+        """Forget an unread item."""
+        with self._changed:
+            self._item = None
+
+    def close(self) -> None:
+        """Wake the reader and let it end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+
+class Worker(Generic[Item]):
+    """Runs ``process`` on the newest item in a thread of its own.
+
+    Args:
+        process: must not raise; it is the thread's last line of defence.
+    """
+
+    def __init__(self, process: Callable[[Item], None]) -> None:
+        self._process = process
+        self._slot: LatestSlot[Item] = LatestSlot()
+        # A daemon, so that a network that hangs cannot keep the process from ending.
+        self._thread = threading.Thread(target=self._run, name="unipose_worker", daemon=True)
+        self._thread.start()
+
+    def put(self, item: Item) -> bool:
+        """Hand over an item; returns whether an older, unread one was dropped."""
+        return self._slot.put(item)
+
+    def clear(self) -> None:
+        """Forget an item that has not been taken up yet."""
+        self._slot.clear()
+
+    def stop(self, timeout: float = 10.0) -> bool:
+        """End after the item in work; returns whether the thread ended in ``timeout`` seconds."""
+        self._slot.close()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (item := self._slot.take()) is not None:
+            self._process(item)

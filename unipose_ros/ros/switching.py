@@ -9,8 +9,7 @@ from unipose_ros.camera import Camera
 from unipose_ros.estimator import EstimatorConfig, PoseEstimator
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.modalities.base import Follower, RequiredInputs
-from unipose_ros.timing import StageClock
+from unipose_ros.modalities.base import Follower, RequiredInputs, StageClock
 
 
 class SwitchableEstimator:

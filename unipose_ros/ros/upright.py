@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.node import Node
+from tf2_msgs.msg import TFMessage
+from tf_transformations import quaternion_matrix
 
 from unipose_ros.estimator import PoseEstimator
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.modalities.base import StageClock
 from unipose_ros.mounting import MountingCheck, mounting_of, turn_back, turn_frame, turn_keypoints_back
-from unipose_ros.ros.gravity import UpTree
 from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
-from unipose_ros.timing import StageClock
+from unipose_ros.ros.transforms import tf_qos
 
 #: Quarters of a turn by which the images of a frame's camera are to be turned; ``None`` while that is not known.
 Mounting = Callable[[str], int | None]
@@ -127,3 +134,64 @@ class UprightEstimator:
             self._quarters = quarters
             self._estimator.reset()
         self._statistics.set("mounting (degrees)", 90.0 * quarters)
+
+
+# Where up is for a camera, from the transforms that a robot publishes.
+
+#: Longer chains are loops.
+_MOST_FRAMES = 100
+
+
+class UpTree:
+    """The newest rotations of a tree of frames.
+
+    Only the newest are kept: a mounting is a quarter of a turn, which does not change between an image and its
+    transform.
+    """
+
+    def __init__(self) -> None:
+        self._parents: dict[str, tuple[str, NDArray[np.float64]]] = {}
+
+    def add(self, transforms: Iterable[Any]) -> None:
+        """Take ``TransformStamped`` messages."""
+        for transform in transforms:
+            q = transform.transform.rotation
+            quaternion = np.array([q.x, q.y, q.z, q.w])
+            if np.isfinite(quaternion).all() and np.linalg.norm(quaternion) > 0:
+                parent, child = (name.lstrip("/") for name in (transform.header.frame_id, transform.child_frame_id))
+                self._parents[child] = parent, quaternion_matrix(quaternion)[:3, :3]
+
+    def up_in(self, frame_id: str, level: str = "") -> NDArray[np.float64] | None:
+        """(3,) direction away from the ground, in a frame; ``None`` where no transform leads from it to a level one.
+
+        Args:
+            level: a frame whose z points up (REP-103); empty for the one above all others (``map``, ``odom``,
+                ``base_link``).
+        """
+        rotation, name = np.eye(3), frame_id.lstrip("/")
+        for _ in range(_MOST_FRAMES):
+            if name == level.lstrip("/") or name not in self._parents:
+                break
+            name, step = self._parents[name]
+            rotation = step @ rotation
+        reached = name == level.lstrip("/") if level else name != frame_id.lstrip("/") and name not in self._parents
+        return np.asarray(rotation.T @ [0.0, 0.0, 1.0]) if reached else None
+
+
+class GravityWatch:
+    """Listens to ``/tf`` and ``/tf_static`` from construction to :meth:`close`."""
+
+    def __init__(self, node: Node) -> None:
+        self.tree = UpTree()
+        self._node = node
+        self._subscriptions = [
+            node.create_subscription(
+                TFMessage, topic, lambda message: self.tree.add(message.transforms), tf_qos(node, topic, "subscription")
+            )
+            for topic in ("/tf", "/tf_static")
+        ]
+
+    def close(self) -> None:
+        """Stop listening."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)

@@ -21,12 +21,12 @@ from fuzzing.surface import Surface
 from unipose_ros.recordings import RecordingError
 from unipose_training.datasets import coco, human36m, mpi_inf_3dhp
 from unipose_training.datasets.base import Clip, open_clips
-from unipose_training.datasets.errors import DataError
-from unipose_training.datasets.folder import read_frame_folder, write_frame_folder
 from unipose_training.datasets.itop import ItopFile
 from unipose_training.datasets.keypoint_files import read_keypoints
 from unipose_training.datasets.predictions import align_predictions, read_predictions
+from unipose_training.datasets.real_frames import read_frame_folder, write_frame_folder
 from unipose_training.datasets.registry import open_data_set
+from unipose_training.errors import DataError
 from unipose_training.samples.build import LabelFiles, build_store
 from unipose_training.samples.store import SampleStore
 

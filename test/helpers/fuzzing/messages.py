@@ -16,11 +16,11 @@ from fuzzing.surface import Surface
 from unipose_ros.camera import Camera, CameraError, depth_to_points, pixels_with_rays, project, rays
 from unipose_ros.decoding import BadInputError, FrameDecoder
 from unipose_ros.errors import EstimatorError
+from unipose_ros.image_formats import encode_rvl
 from unipose_ros.images import COLOR_ENCODINGS, encode_compressed_color, encode_compressed_depth
 from unipose_ros.mounting import turn_camera
 from unipose_ros.recordings import messages as make
 from unipose_ros.recordings.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD, message_types
-from unipose_ros.rvl import encode_rvl
 
 SIZE = (40, 32)
 CAMERA = Camera(45.0, 46.0, 19.5, 15.5, *SIZE)

@@ -31,12 +31,11 @@ from unipose_ros.detection.onnx_keypoints import read_pose_config
 from unipose_ros.modalities.calibration import read_calibrations, recorded_calibration
 from unipose_ros.networks.registry import load_network
 from unipose_ros.networks.weights import WeightsError, read_model_card
-from unipose_training.datasets.errors import DataError
 from unipose_training.engine.config import ConfigError, load_config
-from unipose_training.evaluation.errors import EvaluationError
+from unipose_training.errors import DataError, EvaluationError
 from unipose_training.evaluation.metrics.cross_view import read_camera_poses
+from unipose_training.ordinal_depth.command import read_keypoint_images
 from unipose_training.ordinal_depth.files import read_orders
-from unipose_training.ordinal_depth.sources import read_keypoint_images
 from unipose_training.recipes import RECIPES, get_recipe
 
 ROOT = Path(__file__).resolve().parents[3]

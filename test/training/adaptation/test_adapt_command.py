@@ -13,7 +13,7 @@ from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.joint_sets import COCO23
 from unipose_training.adaptation.command import REFUSED_DATA, main
 from unipose_training.datasets.shards import LabeledFrame
-from unipose_training.synthetic.recording import write_recording
+from unipose_training.synthetic.dataset import write_recording
 
 CAMERA = Camera(fx=50, fy=50, cx=31.5, cy=23.5, width=64, height=48)
 

@@ -9,10 +9,9 @@ import pytest
 from rooms import room_frames, upright
 from track_store import ROWS, standing, walking, write_tracks
 
-from unipose_training.adaptation.checks import check_data, require_data, require_held_out
-from unipose_training.adaptation.errors import DataRefusedError
+from unipose_training.adaptation.checks import assess, check_data, require_data, require_held_out
 from unipose_training.adaptation.focal import focal_evidence
-from unipose_training.adaptation.quality import assess
+from unipose_training.errors import DataRefusedError
 from unipose_training.samples.store import SampleStore
 
 

@@ -23,11 +23,10 @@ from unipose_training.adaptation.finetune import (
     inputs_of,
     interpolate,
     run_settings,
+    target_of,
 )
-from unipose_training.adaptation.lift import PseudoLabels
-from unipose_training.adaptation.mixture import MixedPeople, mixed_loader
+from unipose_training.adaptation.lift import MixedPeople, PseudoLabels, mixed_loader
 from unipose_training.adaptation.settings import AdaptSettings, GateSettings
-from unipose_training.adaptation.tasks import target_of
 from unipose_training.engine.config import RunSettings
 from unipose_training.samples.store import SampleStore
 from unipose_training.tasks.base import model_card

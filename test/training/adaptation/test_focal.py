@@ -9,8 +9,7 @@ import pytest
 from rooms import CAMERA, room_depth, room_frames, upright
 from track_store import standing, walking
 
-from unipose_training.adaptation.focal import FocalEvidence, focal_evidence, people_upright
-from unipose_training.adaptation.planes import find_planes, inverse_depths
+from unipose_training.adaptation.focal import FocalEvidence, find_planes, focal_evidence, inverse_depths, people_upright
 
 
 def evidence(pitch: float, given: float = 1.0, **room: float | None) -> FocalEvidence:

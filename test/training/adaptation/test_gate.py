@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from unipose_training.adaptation.gate import health_gain, judge
+from unipose_training.adaptation.health import health_gain, judge
 from unipose_training.adaptation.settings import GateSettings
 
 BEFORE = {

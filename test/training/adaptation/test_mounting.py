@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from track_store import standing
 
-from unipose_training.adaptation.mounting import estimate_mounting
-from unipose_training.synthetic.batch.standpoints import Mounting, Standpoints, mounted
-from unipose_training.synthetic.errors import SyntheticError
+from unipose_training.adaptation.finetune import estimate_mounting
+from unipose_training.errors import SyntheticError
+from unipose_training.synthetic.batch.placing import Mounting, Standpoints, mounted
 
 
 def seen_by(height: float, pitch: float, roll: float, people: int = 60) -> NDArray[np.float64]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from unipose_training.adaptation.errors import AdaptationError
 from unipose_training.adaptation.parts import ADAPTATION, HELD_OUT, divide, open_parts, thinned
 from unipose_training.adaptation.settings import AdaptSettings, parse_minutes
 from unipose_training.datasets.base import open_clips
+from unipose_training.errors import AdaptationError
 
 SECOND = 1_000_000_000
 

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from unipose_ros.frame import JointStatus, Skeletons
-from unipose_training.adaptation.gate import judge
-from unipose_training.adaptation.health import FIGURES, Reference, reference_distance
-from unipose_training.adaptation.predictions import read_predictions, write_predictions
+from unipose_training.adaptation.health import FIGURES, Reference, judge, reference_distance
+from unipose_training.adaptation.parts import read_predictions, write_predictions
 from unipose_training.adaptation.report import Comparison, write_report
 from unipose_training.adaptation.settings import AdaptSettings, GateSettings
 from unipose_training.datasets.base import open_clips

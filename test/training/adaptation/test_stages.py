@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from unipose_training.adaptation.errors import AdaptationError
 from unipose_training.adaptation.stages import MANIFEST, read_stage, run_stage
+from unipose_training.errors import AdaptationError
 
 
 class Work:

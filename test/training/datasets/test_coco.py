@@ -13,7 +13,7 @@ import pytest
 from unipose_ros.frame import JointStatus
 from unipose_ros.keypoints import Keypoints2D
 from unipose_training.datasets.coco import CocoImages, write_results
-from unipose_training.datasets.errors import DataError
+from unipose_training.errors import DataError
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import pytest
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
 from unipose_training.datasets.coco import CocoImages
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.itop import open_itop
 from unipose_training.datasets.registry import DATA_SETS, clips_for, open_data_set
+from unipose_training.errors import DataError
 from unipose_training.evaluation.command import main
 from unipose_training.evaluation.protocols.coco import evaluate_coco
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from unipose_ros.camera import project
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.human36m import open_human36m
+from unipose_training.errors import DataError
 
 
 @pytest.fixture(scope="session")

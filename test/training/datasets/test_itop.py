@@ -14,8 +14,8 @@ import pytest
 
 from unipose_ros.camera import project, unproject
 from unipose_ros.frame import JointStatus
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.itop import CAMERA, ItopClip, open_itop
+from unipose_training.errors import DataError
 
 
 @pytest.fixture(scope="session")

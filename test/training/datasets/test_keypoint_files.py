@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.keypoints import Keypoints2D
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.keypoint_files import (
     KeypointLabels,
     LabelerId,
@@ -22,6 +21,7 @@ from unipose_training.datasets.keypoint_files import (
     read_keypoints,
     write_keypoints,
 )
+from unipose_training.errors import DataError
 
 TEACHER = LabelerId("movenet", {"long_side": 384, "min_score": 0.1}, "ab12")
 

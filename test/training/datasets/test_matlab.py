@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.matlab import read_mat
+from unipose_training.errors import DataError
 
 RNG = np.random.default_rng(0)
 CELLS = np.empty((2, 2), object)

@@ -12,8 +12,8 @@ import pytest
 import scipy.io
 
 from unipose_ros.camera import project
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.mpi_inf_3dhp import open_test, open_train
+from unipose_training.errors import DataError
 
 
 @pytest.fixture(scope="session")

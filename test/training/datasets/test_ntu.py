@@ -13,8 +13,8 @@ import pytest
 from unipose_ros.camera import project
 from unipose_ros.frame import JointStatus
 from unipose_training.datasets.cameras import fit_neighbor
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.ntu import SampleName, fitted_camera, open_ntu, read_skeleton_file
+from unipose_training.errors import DataError
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ import pytest
 import scipy.io
 
 from unipose_ros.camera import project
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.itop import AXES, CAMERA, ItopFile
 from unipose_training.datasets.predictions import align_predictions, read_predictions
+from unipose_training.errors import DataError
 from unipose_training.evaluation.protocols.itop import score_itop
 
 

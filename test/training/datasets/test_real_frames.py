@@ -12,9 +12,18 @@ import pytest
 from unipose_ros.camera import Camera
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.recordings import BagReader, RgbdRecording
-from unipose_training.datasets.errors import DataError
-from unipose_training.datasets.folder import read_frame_folder, write_frame_bag, write_frame_folder
-from unipose_training.datasets.real_frames import LMB_CAMERA, UVA_CAMERA, main, read_dih, read_lmb, read_uva
+from unipose_training.datasets.real_frames import (
+    LMB_CAMERA,
+    UVA_CAMERA,
+    main,
+    read_dih,
+    read_frame_folder,
+    read_lmb,
+    read_uva,
+    write_frame_bag,
+    write_frame_folder,
+)
+from unipose_training.errors import DataError
 
 CAMERA = Camera(50, 51, 15.5, 11.5, 32, 24, distortion=(0.1, 0.0, 0.0, 0.0, 0.0))
 

@@ -14,8 +14,8 @@ import pytest
 
 from unipose_ros.camera import Camera
 from unipose_ros.frame import JointStatus
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.real_sets import FOLDERS, depth_on_color, open_real_frames, read_mask
+from unipose_training.errors import DataError
 
 Layout = Callable[[str], ModuleType]
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unipose_training.datasets.arrays import read_npz
-from unipose_training.datasets.errors import DataError
+from unipose_training.datasets.io import read_npz
 from unipose_training.datasets.safe_pickle import load_npz, load_pickle
+from unipose_training.errors import DataError
 
 DATA = {
     "list": [1, 2.5, "text", None, True, b"bytes \xff"],

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from unipose_ros.frame import JointStatus
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.threedpw import open_3dpw
+from unipose_training.errors import DataError
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.io import read_video_frame
+from unipose_training.errors import DataError
 
 FRAMES = 120
 

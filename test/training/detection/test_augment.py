@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from unipose_ros.detection.heatmap import CenterNetConfig, read_maps
-from unipose_training.detection import augment as disturb
-from unipose_training.detection.augment import TrainingView
+from unipose_training.detection import scenes as disturb
 from unipose_training.detection.dataset import draw_targets
+from unipose_training.detection.scenes import TrainingView
 
 FOCAL = 96.0
 

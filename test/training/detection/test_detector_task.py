@@ -15,14 +15,13 @@ from unipose_ros.joint_sets import COCO23
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.networks.detector import PersonCenterNet, PersonCenterNetConfig
 from unipose_ros.networks.registry import load_network
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.keypoint_files import KeypointLabels, LabelerId, keypoint_path, write_keypoints
 from unipose_training.datasets.shards import LabeledFrame, write_shard
 from unipose_training.detection.dataset import DetectorDataset
 from unipose_training.detection.scenes import Scene
-from unipose_training.detection.task import DetectorTask, distance_loss, heat_loss, side_loss
 from unipose_training.engine.config import RunSettings
-from unipose_training.recipes.detector import DetectorRecipe, run
+from unipose_training.errors import DataError
+from unipose_training.recipes.detector import DetectorRecipe, DetectorTask, distance_loss, heat_loss, run, side_loss
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = PersonCenterNetConfig(widths=(4, 4, 8, 8, 8), head_width=8)

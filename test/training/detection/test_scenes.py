@@ -12,9 +12,15 @@ from unipose_ros.camera import Camera
 from unipose_ros.detection import DetectionConfig
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.keypoints import Keypoints2D
-from unipose_training.datasets.errors import DataError
-from unipose_training.detection.augment import ViewTransform, apply_view
-from unipose_training.detection.scenes import Scene, label_scene, read_scene_file, write_scenes
+from unipose_training.detection.scenes import (
+    Scene,
+    ViewTransform,
+    apply_view,
+    label_scene,
+    read_scene_file,
+    write_scenes,
+)
+from unipose_training.errors import DataError
 
 CAMERA = Camera(200.0, 200.0, 159.5, 119.5, 320, 240)
 #: (u, v) of the keypoints of a person 100 pixels tall, from the middle of the trunk.

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from unipose_training.engine.config import RunSettings, TrainingError
-from unipose_training.engine.optimizer import learning_rate_at, make_optimizer, set_learning_rate
+from unipose_training.engine.step import learning_rate_at, make_optimizer, set_learning_rate
 
 SETTINGS = RunSettings(steps=110, warmup_steps=10, learning_rate=2.0)
 

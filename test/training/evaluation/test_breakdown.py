@@ -7,10 +7,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from unipose_ros.joint_sets import COCO17, ITOP15, convert_joints
-from unipose_training.evaluation.breakdown import breakdowns, speeds, summarize
 from unipose_training.evaluation.matching import pose_pairs, torsos
-from unipose_training.evaluation.metrics.pose import mpjpe, pa_mpjpe, root_aligned_mpjpe
-from unipose_training.evaluation.metrics.swaps import facing_angles
+from unipose_training.evaluation.metrics.pose import facing_angles, mpjpe, pa_mpjpe, root_aligned_mpjpe
+from unipose_training.evaluation.results import breakdowns, speeds, summarize
 
 AWAY = np.array([0.0, 0.0, 3.0])
 

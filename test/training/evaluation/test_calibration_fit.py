@@ -13,8 +13,15 @@ from unipose_ros.joint_sets import COCO17, ITOP15, convert_joints
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.modalities.calibration import Calibration, StatusCalibration, read_calibrations
 from unipose_training.evaluation.calibrate import evaluate_sets, write_config
-from unipose_training.evaluation.calibration_fit import coverage, fit, leave_one_out, report_table
-from unipose_training.evaluation.residuals import Residuals, residuals_in_2d, residuals_in_3d
+from unipose_training.evaluation.calibration_fit import (
+    Residuals,
+    coverage,
+    fit,
+    leave_one_out,
+    report_table,
+    residuals_in_2d,
+    residuals_in_3d,
+)
 
 
 def simulated(

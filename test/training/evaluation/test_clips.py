@@ -11,9 +11,9 @@ from unipose_ros.joint_sets import COCO23
 from unipose_ros.recordings import BagWriter, RecordingError
 from unipose_ros.recordings.messages import camera_info, depth_image, image, skeleton_array
 from unipose_training.datasets.base import Clip, RecordingClip, open_clips
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.joint_sets import in_joint_set
 from unipose_training.datasets.shards import LabeledFrame, write_shard
+from unipose_training.errors import DataError
 
 CAMERA = Camera(60.0, 60.0, 31.5, 23.5, 64, 48)
 

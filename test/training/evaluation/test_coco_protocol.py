@@ -13,7 +13,7 @@ import pytest
 from unipose_ros.joint_sets import COCO17
 from unipose_ros.keypoints import Keypoints2D
 from unipose_training.datasets.coco import CocoImages, read_results
-from unipose_training.datasets.errors import DataError
+from unipose_training.errors import DataError
 from unipose_training.evaluation.protocols.coco import CocoScore, score_coco
 
 #: By seed and share of crowds: AP, AP50, AP75, AP medium, AP large, and AR likewise.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from unipose_training.evaluation.errors import EvaluationError
+from unipose_training.errors import EvaluationError
 from unipose_training.evaluation.metrics.cross_view import agreements, joint_differences, read_camera_poses
 
 IDENTITY = np.eye(4)

@@ -7,7 +7,7 @@ import pytest
 
 from unipose_ros.joint_sets import ITOP15
 from unipose_training.evaluation.matching import pose_pairs
-from unipose_training.evaluation.metrics.intervals import bootstrap
+from unipose_training.evaluation.results import bootstrap
 
 AWAY = np.array([0.0, 0.0, 3.0])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unipose_ros.joint_sets import ITOP15
-from unipose_training.evaluation.errors import EvaluationError
+from unipose_training.errors import EvaluationError
 from unipose_training.evaluation.protocols.itop import PARTS, ROWS, protocol_report, score_itop
 
 

@@ -10,8 +10,7 @@ import pytest
 
 from unipose_ros.estimator import EstimatorConfig, build_estimator
 from unipose_training.datasets.base import open_clips
-from unipose_training.evaluation.parallel import replay_in_processes
-from unipose_training.evaluation.run import evaluate_clips
+from unipose_training.evaluation.run import evaluate_clips, replay_in_processes
 
 WALK = Path(__file__).resolve().parents[3] / "demo" / "walk"
 

@@ -20,12 +20,11 @@ from unipose_training.evaluation.keypoint_checks import (
     pair_with_keypoints,
     relative_errors,
 )
-from unipose_training.evaluation.masks import match_masks
 from unipose_training.evaluation.metrics.pose import people_within
 from unipose_training.evaluation.metrics.reference_free import check_frame
 from unipose_training.evaluation.metrics.temporal import limb_lengths
 from unipose_training.evaluation.metrics.uncertainty import confidence_reliability
-from unipose_training.evaluation.real_checks import RealChecks, check_real_frame, summarize_real
+from unipose_training.evaluation.real_checks import RealChecks, check_real_frame, match_masks, summarize_real
 from unipose_training.evaluation.replay import ReplayedFrame
 
 CAMERA = Camera(500, 500, 320, 240, 640, 480)

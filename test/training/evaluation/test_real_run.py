@@ -15,9 +15,9 @@ from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.modalities.base import EstimatorError
 from unipose_ros.networks.weights import WeightsError
+from unipose_training.errors import EvaluationError
 from unipose_training.evaluation import real_run
 from unipose_training.evaluation.command import main
-from unipose_training.evaluation.errors import EvaluationError
 from unipose_training.evaluation.real_run import all_settings, settings_of
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from unipose_ros.camera import Camera, project
 from unipose_ros.frame import RgbdFrame
-from unipose_ros.geometry.depth_sampling import nearest_surface
+from unipose_ros.geometry.surfaces import nearest_surface
 from unipose_ros.joint_sets import COCO17, ITOP15, convert_joints
 from unipose_ros.keypoints import Keypoints2D
 from unipose_training.evaluation.metrics.reference_free import (

@@ -13,8 +13,7 @@ from unipose_ros.joint_sets import ITOP15
 from unipose_training.evaluation.metrics.reference_free import check_frame
 from unipose_training.evaluation.replay import ReplayedFrame
 from unipose_training.evaluation.report import html
-from unipose_training.evaluation.report.comparison import View, compose, describe, large_errors, worst_joints
-from unipose_training.evaluation.report.images import to_jpeg
+from unipose_training.evaluation.report.images import View, compose, describe, large_errors, to_jpeg, worst_joints
 
 CAMERA = Camera(500.0, 500.0, 319.5, 239.5, 640, 480)
 AWAY = np.array([0.0, -0.2, 3.5])

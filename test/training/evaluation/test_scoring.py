@@ -14,9 +14,9 @@ from unipose_ros.camera import Camera
 from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.joint_sets import COCO17
-from unipose_ros.timing import StageClock
-from unipose_training.evaluation.errors import EvaluationError
-from unipose_training.evaluation.report.notes import notes
+from unipose_ros.modalities.base import StageClock
+from unipose_training.errors import EvaluationError
+from unipose_training.evaluation.report.page import notes
 from unipose_training.evaluation.run import evaluate_clips
 
 CAMERA = Camera(60.0, 60.0, 31.5, 23.5, 64, 48)

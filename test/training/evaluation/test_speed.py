@@ -21,11 +21,9 @@ from unipose_training.evaluation.speed.machine import (
     quantiles,
     torch_threads,
 )
-from unipose_training.evaluation.speed.operations import cost, row
+from unipose_training.evaluation.speed.operations import AnchorsOnResNet, cost, row
 from unipose_training.evaluation.speed.page import write_page
-from unipose_training.evaluation.speed.peers import AnchorsOnResNet
-from unipose_training.evaluation.speed.scenes import crowd_frames, write_loop
-from unipose_training.evaluation.speed.stages import Scene, measure_crops, measure_stages
+from unipose_training.evaluation.speed.stages import Scene, crowd_frames, measure_crops, measure_stages, write_loop
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unipose_ros.joint_sets import COCO17, ITOP15, REP155, convert_joints
-from unipose_training.evaluation.metrics.swaps import count_swaps
+from unipose_training.evaluation.metrics.pose import count_swaps
 
 MIRROR = list(ITOP15.mirror)
 

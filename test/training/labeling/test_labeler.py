@@ -19,11 +19,10 @@ import pytest
 
 from unipose_ros.frame import RgbdFrame
 from unipose_training.datasets.base import IndexedClip, open_clips
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.keypoint_files import read_keypoints
+from unipose_training.errors import DataError
 from unipose_training.labeling.command import Report, label, main
-from unipose_training.labeling.engines import in_processes, on_ray
-from unipose_training.labeling.labeler import Job, Labeler, Outcome, Plan
+from unipose_training.labeling.labeler import Job, Labeler, Outcome, Plan, in_processes, on_ray
 
 Shards = Callable[[Path, int, int], list[Path]]
 
@@ -190,7 +189,7 @@ from pathlib import Path
 from blob_labeler import BlobLabeler
 from unipose_training.datasets.base import open_clips
 from unipose_training.labeling.command import label
-from unipose_training.labeling.engines import in_processes
+from unipose_training.labeling.labeler import in_processes
 from unipose_training.labeling.labeler import Plan
 
 if __name__ == "__main__":

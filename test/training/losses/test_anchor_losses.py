@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from unipose_training.losses.anchors import anchor_regression_loss, informative_anchor_loss
+from unipose_training.losses.robust import anchor_regression_loss, informative_anchor_loss
 
 
 def test_anchors_that_surround_the_joint_cost_nothing() -> None:

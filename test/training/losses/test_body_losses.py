@@ -8,12 +8,17 @@ import pytest
 import torch
 
 from unipose_ros.joint_sets import ITOP15
-from unipose_training.engine.ema import ema_update
-from unipose_training.losses.body import bone_constancy_loss, bone_prior_loss, motion_loss, symmetry_loss
-from unipose_training.losses.body_priors import itop_priors, mirror_pairs
-from unipose_training.losses.consistency import consistency_loss
-from unipose_training.losses.depth import cloud_support_loss, limb_cover_loss
-from unipose_training.losses.robust import laplace_loss
+from unipose_training.engine.step import ema_update
+from unipose_training.losses.body import (
+    bone_constancy_loss,
+    bone_prior_loss,
+    itop_priors,
+    mirror_pairs,
+    motion_loss,
+    symmetry_loss,
+)
+from unipose_training.losses.projection import cloud_support_loss, limb_cover_loss
+from unipose_training.losses.robust import consistency_loss, laplace_loss
 
 PRIORS = itop_priors()
 

@@ -4,8 +4,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from unipose_training.losses.body import PoseCritic, adversarial_loss, bone_ratio_loss, kinematic_chain
-from unipose_training.losses.body_priors import itop_priors
+from unipose_training.losses.body import PoseCritic, adversarial_loss, bone_ratio_loss, itop_priors, kinematic_chain
 from unipose_training.losses.robust import bone_lengths
 
 torch.manual_seed(1)

@@ -14,16 +14,16 @@ from unipose_ros.codecs.points import PointCloudConfig, collate, encode_person, 
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.networks.points import PointNetwork, PointNetworkConfig
-from unipose_training.losses.body import bone_constancy_loss, bone_prior_loss, motion_loss, symmetry_loss
-from unipose_training.losses.body_priors import itop_priors
-from unipose_training.losses.depth import (
+from unipose_training.losses.body import bone_constancy_loss, bone_prior_loss, itop_priors, motion_loss, symmetry_loss
+from unipose_training.losses.projection import (
     cloud_support_loss,
     free_space_loss,
     limb_cover_loss,
+    ray_loss,
     sample_depth,
     surface_loss,
+    view_rays,
 )
-from unipose_training.losses.projection import ray_loss, view_rays
 
 CAMERA = Camera(fx=150, fy=150, cx=79.5, cy=59.5, width=160, height=120)
 CODEC = PointCloudConfig(points=256, centers=32, cell=0.03)

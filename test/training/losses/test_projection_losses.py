@@ -7,8 +7,15 @@ import math
 import pytest
 import torch
 
-from unipose_training.losses.depth import free_space_loss, sample_depth, surface_loss
-from unipose_training.losses.projection import pixel_loss, project, ray_loss, view_rays
+from unipose_training.losses.projection import (
+    free_space_loss,
+    pixel_loss,
+    project,
+    ray_loss,
+    sample_depth,
+    surface_loss,
+    view_rays,
+)
 from unipose_training.losses.robust import huber
 
 INTRINSICS = torch.tensor([[525.0, 520.0, 319.5, 239.5]], dtype=torch.float64)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from unipose_ros.joint_sets import COCO17
-from unipose_training.datasets.errors import DataError
-from unipose_training.mocap.error_bank import EmpiricalErrors, load_detections
+from unipose_training.errors import DataError
+from unipose_training.mocap.detector_noise import EmpiricalErrors, load_detections
 from unipose_training.mocap.pairs import Observation, observe
 from unipose_training.mocap.virtual_cameras import Viewpoints, posed_joints, sample_sightings
 from unipose_training.synthetic.bank import load_bank

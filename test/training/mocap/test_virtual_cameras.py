@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from unipose_ros.codecs.keypoints import LIFTER_INPUT
-from unipose_training.datasets.errors import DataError
+from unipose_training.errors import DataError
 from unipose_training.losses.projection import project_to_plane
 from unipose_training.mocap.detector_noise import DetectorNoise
 from unipose_training.mocap.pairs import LabelSource, MotionSource, Observation, PairDataset, observe

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unipose_training.ordinal_depth.metrics import evaluate_orders
 from unipose_training.ordinal_depth.pairs import DepthPairs, MeasuredSettings, measured_pairs, order_of_depths
+from unipose_training.tasks.wsp import evaluate_orders
 
 
 @pytest.mark.parametrize(("farther", "deviation", "order"), [

@@ -13,10 +13,9 @@ import pytest
 from unipose_ros.frame import JointStatus
 from unipose_ros.joint_sets import COCO17
 from unipose_training.datasets.coco import CocoImages
-from unipose_training.datasets.errors import DataError
-from unipose_training.ordinal_depth.command import main
+from unipose_training.errors import DataError
+from unipose_training.ordinal_depth.command import MPII_JOINTS, main, read_keypoint_images
 from unipose_training.ordinal_depth.files import read_orders
-from unipose_training.ordinal_depth.sources import MPII_JOINTS, read_keypoint_images
 
 _CROWDPOSE = (
     "left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist left_hip right_hip left_knee "

@@ -12,7 +12,7 @@ from unipose_ros.frame import JointStatus
 from unipose_ros.joint_sets import COCO17, ITOP15
 from unipose_training.datasets.base import Labels2D
 from unipose_training.ordinal_depth import rules as within
-from unipose_training.ordinal_depth.perspective import order_of_people, perspective_pairs
+from unipose_training.ordinal_depth.pairs import order_of_people, perspective_pairs
 from unipose_training.ordinal_depth.rules import (
     LENGTHS,
     LIMBS,

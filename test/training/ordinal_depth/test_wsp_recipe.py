@@ -16,13 +16,12 @@ from unipose_ros.networks.anchors import AnchorNetwork, AnchorNetworkConfig, anc
 from unipose_ros.networks.registry import load_network
 from unipose_ros.resources import resource_path
 from unipose_training.datasets.base import Labels2D
-from unipose_training.datasets.errors import DataError
 from unipose_training.engine.config import RunSettings, load_config
+from unipose_training.errors import DataError
 from unipose_training.losses.robust import ordinal_loss
 from unipose_training.ordinal_depth.files import OrderedImage, write_orders
 from unipose_training.ordinal_depth.pairs import DepthPairs
-from unipose_training.ordinal_depth.scenes import OrderedScene
-from unipose_training.ordinal_depth.windows import OrderBatch, joined, window_of
+from unipose_training.ordinal_depth.windows import OrderBatch, OrderedScene, joined, window_of
 from unipose_training.recipes import run_recipe
 from unipose_training.recipes.wsp import WspConfig, data_of
 from unipose_training.samples.augment_windows import NO_AUGMENTATION, WindowAugmentation
@@ -233,8 +232,7 @@ def test_a_store_and_a_label_file_teach_together(tmp_path: Path) -> None:
 
 
 def test_orders_of_a_frame_include_everybody(tmp_path: Path) -> None:
-    from unipose_training.ordinal_depth.scenes import OrderSettings
-    from unipose_training.ordinal_depth.windows import StoreOrders
+    from unipose_training.ordinal_depth.windows import OrderSettings, StoreOrders
     from unipose_training.samples.store import SampleStore
 
     people = StoreOrders(SampleStore(store(tmp_path / "store")), np.arange(8), "measured", OrderSettings())

@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 
 from unipose_ros.joint_sets import ITOP15
-from unipose_training.losses.body_priors import keypoint_priors
+from unipose_training.losses.body import keypoint_priors
 from unipose_training.losses.robust import bone_lengths
-from unipose_training.pseudo_labels.fusion import FusedPoses, FusionSettings, chains, fuse_trajectories
-from unipose_training.pseudo_labels.observations import (
+from unipose_training.pseudo_labels.fusion import (
+    FusedPoses,
+    FusionSettings,
     Observations,
     RootRelativePoses,
+    chains,
+    fuse_trajectories,
     lifted_stds,
     slice_observations,
 )

@@ -19,8 +19,8 @@ from unipose_ros.networks.anchors import DEPTH_SIZES, RGB_SIZES, AnchorNetwork, 
 from unipose_ros.networks.points import PointNetwork, PointNetworkConfig
 from unipose_ros.networks.registry import load_network, save_network
 from unipose_ros.networks.weights import ModelCard
-from unipose_training.datasets.errors import DataError
 from unipose_training.engine.config import RunSettings
+from unipose_training.errors import DataError
 from unipose_training.losses.projection import project
 from unipose_training.pseudo_labels.fusion import FusionSettings
 from unipose_training.pseudo_labels.teacher import TeacherNetwork, measure_quality, teacher_predictions
@@ -29,14 +29,16 @@ from unipose_training.samples.augment_points import NO_AUGMENTATION as SAME_POIN
 from unipose_training.samples.augment_windows import (
     NO_NOISE,
     KeypointNoise,
+    Warp,
     WindowAugmentation,
+    Windows,
     corrupt_keypoints,
+    to_window,
+    warp_joints,
     window_keypoints,
 )
 from unipose_training.samples.dataset import PersonBatch, PersonDataset
 from unipose_training.samples.store import GROUND_TRUTH, SampleStore, StoredClip, StoreWriter, stacked
-from unipose_training.samples.windows import Warp, Windows, to_window, warp_joints
-from unipose_training.tasks.distill import DistillationTargets, DistillTask
 from unipose_training.tasks.points import Prediction
 from unipose_training.tasks.students import (
     PointStudent,
@@ -46,6 +48,7 @@ from unipose_training.tasks.students import (
     ground_truth_target,
     scale_term,
 )
+from unipose_training.tasks.supervised import DistillationTargets, DistillTask
 
 SIZE = 32
 POINTS = PointNetworkConfig(

@@ -13,12 +13,12 @@ from unipose_ros.networks import points as point_cloud
 from unipose_ros.networks.anchors import DEPTH_SIZES, RGB_SIZES, AnchorNetworkConfig
 from unipose_ros.networks.points import PointNetworkConfig
 from unipose_ros.networks.registry import load_network
-from unipose_training.datasets.errors import DataError
 from unipose_training.engine.config import RunSettings
+from unipose_training.errors import DataError
 from unipose_training.losses.robust import joint_loss
 from unipose_training.recipes.supervised import SupervisedConfig, chosen_rows, run
+from unipose_training.samples.augment_windows import Warp
 from unipose_training.samples.store import SampleStore
-from unipose_training.samples.windows import Warp
 from unipose_training.tasks.students import ground_truth_target, scale_term, unwarp_scales
 
 RUN = RunSettings(steps=2, batch=4, accelerator="cpu", threads=1, log_every=1, warmup_steps=0, learning_rate=1e-3)

@@ -17,15 +17,14 @@ from torch import Tensor, nn
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.networks.points import SIZES, PointNetworkConfig
 from unipose_ros.networks.registry import load_network
-from unipose_training.datasets.errors import DataError
 from unipose_training.engine.config import RunSettings
 from unipose_training.engine.logging import METRICS, read_metrics
+from unipose_training.errors import DataError
 from unipose_training.recipes.command import main
 from unipose_training.recipes.weak_points import WeakPointsConfig, WeakPointsTask, run
 from unipose_training.samples.augment_points import NO_AUGMENTATION, PointAugmentation
-from unipose_training.samples.build import build_store
+from unipose_training.samples.build import SampleSource, build_store, open_samples
 from unipose_training.samples.dataset import PersonDataset
-from unipose_training.samples.source import SampleSource, open_samples
 from unipose_training.samples.store import GROUND_TRUTH, SampleStore
 from unipose_training.tasks.base import init_point_network
 from unipose_training.tasks.points import ground_truth_metrics, predict

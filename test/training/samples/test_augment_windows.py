@@ -17,23 +17,21 @@ from unipose_training.losses.projection import project
 from unipose_training.samples.augment_windows import (
     NO_AUGMENTATION,
     WindowAugmentation,
-    disturb_color,
-    disturb_depth,
-    sample_warp,
-)
-from unipose_training.samples.dataset import window_camera
-from unipose_training.samples.windows import (
     Windows,
     color_input,
     depth_input,
+    disturb_color,
+    disturb_depth,
     no_warp,
     old_pixels,
+    sample_warp,
     to_camera,
     to_window,
     unwarp_joints,
     warp_joints,
     warp_windows,
 )
+from unipose_training.samples.dataset import window_camera
 
 CAMERA = Camera(fx=361, fy=340, cx=250, cy=222, width=512, height=424)
 BOX, DISTANCE = np.array([200.0, 60.0, 330.0, 390.0]), 3.1

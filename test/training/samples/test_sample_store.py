@@ -18,12 +18,11 @@ import walkers
 from unipose_ros.camera import project
 from unipose_ros.joint_sets import COCO17, ITOP15
 from unipose_training.datasets.base import open_clips
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.keypoint_files import LabelerId
 from unipose_training.datasets.shards import ShardClip
-from unipose_training.samples.build import LabelFiles, LiveLabels, build_store, encode_clip
+from unipose_training.errors import DataError
+from unipose_training.samples.build import LabelFiles, LiveLabels, build_store, encode_clip, require_labels
 from unipose_training.samples.dataset import split_rows, subsample_clips
-from unipose_training.samples.source import require_labels
 from unipose_training.samples.store import GROUND_TRUTH, SampleStore, StoredClip, StoreWriter
 
 SHOULDER, HAND = ITOP15.index("left_shoulder"), ITOP15.index("right_hand")

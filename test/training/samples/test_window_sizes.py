@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from unipose_training.datasets.errors import DataError
+from unipose_training.errors import DataError
 from unipose_training.losses.projection import project
 from unipose_training.samples.dataset import PersonDataset
 from unipose_training.samples.store import SampleStore

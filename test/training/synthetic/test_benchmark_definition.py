@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unipose_training.synthetic import benchmark
-from unipose_training.synthetic.benchmark import (
+from unipose_training.errors import SyntheticError
+from unipose_training.synthetic import record
+from unipose_training.synthetic.perform import Sources
+from unipose_training.synthetic.record import (
     SAMPLED,
     SAMPLED_V2,
     benchmark_plans,
     benchmark_v2_plans,
+    default_motions,
     draw_benchmark,
     draw_benchmark_v2,
+    main,
     sample_content,
 )
-from unipose_training.synthetic.errors import SyntheticError
-from unipose_training.synthetic.perform import Sources
-from unipose_training.synthetic.record import default_motions, main
-from unipose_training.synthetic.variety.plans import HARD_SUBSETS, SUBSETS, Struck, digest
-from unipose_training.synthetic.variety.split import BENCHMARK, TRAINING
+from unipose_training.synthetic.variety.plans import BENCHMARK, HARD_SUBSETS, SUBSETS, TRAINING, Struck, digest
 from unipose_training.synthetic.variety.staging_hard import draw_hard_clip
 
 KEPT = Path(__file__).parents[2] / "data"
@@ -36,7 +36,7 @@ def test_the_benchmark_is_what_it_was() -> None:
 
 
 def test_a_changed_sampler_is_noticed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(benchmark, "SEED", benchmark.SEED + 1)
+    monkeypatch.setattr(record, "SEED", record.SEED + 1)
     with pytest.raises(SyntheticError, match="not UniPose-Synth v1"):
         benchmark_plans()
     arguments = ["--benchmark", "out", "--motions", "nowhere"]
@@ -92,7 +92,7 @@ def test_version_2_is_what_it_was() -> None:
 
 
 def test_a_change_of_version_2_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "SEED_V2", benchmark.SEED_V2 + 1)
+    monkeypatch.setattr(record, "SEED_V2", record.SEED_V2 + 1)
     with pytest.raises(SyntheticError, match="not UniPose-Synth v2"):
         benchmark_v2_plans()
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from unipose_training.synthetic.variety.cameras import KINDS, CameraPlan, draw_camera
-from unipose_training.synthetic.variety.plans import SUBSETS, ClipPlan, Posed, Role, Stroll, digest
-from unipose_training.synthetic.variety.rooms import Place
-from unipose_training.synthetic.variety.split import BENCHMARK, TRAINING
+from unipose_training.synthetic.variety.furniture import Place
+from unipose_training.synthetic.variety.plans import BENCHMARK, SUBSETS, TRAINING, ClipPlan, Posed, Role, Stroll, digest
 from unipose_training.synthetic.variety.staging import WISHES, draw_clip
 
 

@@ -13,9 +13,9 @@ from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons, TrackState
 from unipose_ros.joint_sets import COCO23
 from unipose_training.datasets.base import open_clips
 from unipose_training.datasets.shards import LabeledFrame, ShardClip
+from unipose_training.errors import SyntheticError
 from unipose_training.synthetic import dataset
 from unipose_training.synthetic.dataset import DatasetSettings, clip_path, draw_dataset, record_clips
-from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.perform import Sources
 from unipose_training.synthetic.record import main
 from unipose_training.synthetic.variety.plans import ClipPlan

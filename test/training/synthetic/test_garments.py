@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unipose_training.synthetic.errors import SyntheticError
-from unipose_training.synthetic.garments import fit, follow, read_garment
+from unipose_training.errors import SyntheticError
+from unipose_training.synthetic.wardrobe import fit, follow, read_garment
 
 #: A body: 1 m along each of the world's axes.
 REST = np.array([[0, 0, 0], [1, 0, 0], [0, -1, 0], [0, 0, 1]], float)

@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from unipose_training.synthetic.asf_amc import read_cmu
-from unipose_training.synthetic.deepmimic import CLIP_FOLDER, read_deepmimic
-from unipose_training.synthetic.errors import SyntheticError
-from unipose_training.synthetic.motion import Motion, mirror, sample, turn
-from unipose_training.synthetic.stroll import Oval, stroll
+from unipose_training.errors import SyntheticError
+from unipose_training.synthetic.motion import Motion, Oval, mirror, sample, stroll, turn
+from unipose_training.synthetic.motion_files import CLIP_FOLDER, read_cmu, read_deepmimic
 
 FORWARD, UP = np.array([0.0, -1.0, 0.0]), np.array([0.0, 0.0, 1.0])
 # A rest-facing body looks along -y with z up, so its left is +x.
@@ -84,9 +82,9 @@ def write_trial(folder: Path, thigh_degrees: float) -> tuple[Path, Path]:
         "lfemur": ("lhipjoint", "0 -1 0", "rx ry rz"),
         "ltibia": ("lfemur", "0 -1 0", "rx"),
     }
-    from unipose_training.synthetic import asf_amc
+    from unipose_training.synthetic import motion_files
 
-    for name in asf_amc._BONES.values():  # every bone that the body asks for
+    for name in motion_files._BONES.values():  # every bone that the body asks for
         if name != "root":
             bones.setdefault(name, ("root", "0 1 0", ""))
     lines = [":root", "  order TX TY TZ RX RY RZ", ":bonedata"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unipose_training.synthetic.errors import SyntheticError
+from unipose_training.errors import SyntheticError
 from unipose_training.synthetic.other_robot import DOMAINS, RobotSettings, robot_plans
 
 

@@ -5,11 +5,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unipose_training.synthetic.errors import SyntheticError
+from unipose_training.errors import SyntheticError
 from unipose_training.synthetic.motion import Motion
-from unipose_training.synthetic.variety.articulate import articulate, between, with_arms_of
-from unipose_training.synthetic.variety.draw_postures import FAMILIES, draw_posture, with_arms
-from unipose_training.synthetic.variety.postures import Arm, Leg, Posture, blend
+from unipose_training.synthetic.variety.postures import (
+    FAMILIES,
+    Arm,
+    Leg,
+    Posture,
+    articulate,
+    between,
+    blend,
+    draw_posture,
+    with_arms,
+    with_arms_of,
+)
 
 STRAIGHT = Arm(0, 0, 0, 0)
 UPRIGHT = Posture(left_arm=STRAIGHT, right_arm=STRAIGHT, left_leg=Leg(0, 0, 0, 0), right_leg=Leg(0, 0, 0, 0))

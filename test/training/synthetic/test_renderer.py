@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 
 from unipose_ros.camera import Camera, rays
-from unipose_training.synthetic.errors import SyntheticError
+from unipose_training.errors import SyntheticError
 from unipose_training.synthetic.lighting import Lamp, Lighting, render_color
-from unipose_training.synthetic.materials import Mark, Material, noise, shade
+from unipose_training.synthetic.materials import Mark, Material, Surface, box, merge, noise, shade, vertex_normals
 from unipose_training.synthetic.renderer import Scene, look_at, render_depth
-from unipose_training.synthetic.room import living_room
-from unipose_training.synthetic.sensor import DepthSensor, measure
-from unipose_training.synthetic.surfaces import Surface, box, merge, vertex_normals
+from unipose_training.synthetic.walk import DepthSensor, living_room, measure
 
 CAMERA = Camera(fx=80.0, fy=82.0, cx=31.0, cy=23.5, width=64, height=48)
 GRAY = Material((0.5, 0.5, 0.5), grain=0.0)

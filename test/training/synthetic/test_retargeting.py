@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from unipose_training.synthetic.deepmimic import read_deepmimic
-from unipose_training.synthetic.errors import SyntheticError
-from unipose_training.synthetic.retarget import RestSkeleton, retarget, rotation_between
+from unipose_training.errors import SyntheticError
+from unipose_training.synthetic.motion import RestSkeleton, retarget, rotation_between
+from unipose_training.synthetic.motion_files import read_deepmimic
 
 DOWN = np.array([0.0, 0.0, -1.0])
 BONES = ("Hips", "LeftUpLeg", "LeftLeg", "LeftFoot", "LeftArm", "LeftForeArm", "LeftHand", "LThumb")

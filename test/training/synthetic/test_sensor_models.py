@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unipose_ros.camera import Camera
-from unipose_training.synthetic.errors import SyntheticError
+from unipose_training.errors import SyntheticError
 from unipose_training.synthetic.sensors import (
     SENSORS,
     ActiveStereo,

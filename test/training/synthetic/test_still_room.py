@@ -5,14 +5,20 @@ import pytest
 
 from unipose_ros.camera import Camera
 from unipose_training.synthetic.lighting import Lamp, Lighting
-from unipose_training.synthetic.materials import Material
-from unipose_training.synthetic.photograph import boxes_of
+from unipose_training.synthetic.materials import Material, Surface, box
+from unipose_training.synthetic.photograph import Snapshot, StillRoom, boxes_of, infrared
 from unipose_training.synthetic.renderer import Scene, look_at, render_depth
-from unipose_training.synthetic.still_room import Snapshot, StillRoom, infrared
-from unipose_training.synthetic.surfaces import Surface, box
-from unipose_training.synthetic.variety.furniture import PIECES, build
-from unipose_training.synthetic.variety.rooms import STYLES, Place, RoomPlan, build_room
-from unipose_training.synthetic.variety.solids import ball, cylinder, placed
+from unipose_training.synthetic.variety.furniture import (
+    PIECES,
+    STYLES,
+    Place,
+    RoomPlan,
+    ball,
+    build,
+    build_room,
+    cylinder,
+    placed,
+)
 
 pytestmark = pytest.mark.usefixtures("open3d_works")
 

@@ -13,8 +13,8 @@ from unipose_ros.frame import JointStatus
 from unipose_ros.joint_sets import COCO23, ITOP15
 from unipose_ros.recordings import BagReader, RgbdRecording
 from unipose_training.datasets.joint_sets import in_joint_set
-from unipose_training.synthetic.ground_truth import true_skeletons
 from unipose_training.synthetic.lighting import Lighting
+from unipose_training.synthetic.photograph import true_skeletons
 from unipose_training.synthetic.record import main
 from unipose_training.synthetic.walk import CAMERA, SyntheticFrame, WalkSettings, render_walk
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from unipose_ros.camera import Camera, points_to_depth, project
 from unipose_ros.frame import JointStatus
 from unipose_ros.joint_sets import ITOP15
-from unipose_training.losses.body_priors import itop_priors, keypoint_priors
+from unipose_training.losses.body import itop_priors, keypoint_priors
 from unipose_training.samples.dataset import PersonBatch
 from unipose_training.tasks.weak_losses import (
     LabelWeights,

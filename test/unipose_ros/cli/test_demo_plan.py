@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from unipose_ros.cli import demo as demo_module
-from unipose_ros.cli.demo_run import DemoRun, isolation, plan, run_files
+from unipose_ros.cli.demo import DemoRun, isolation, plan, run_files
 from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RgbdTopics, Topic

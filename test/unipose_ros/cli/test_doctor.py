@@ -9,7 +9,7 @@ import pytest
 
 from unipose_ros.cli import doctor
 from unipose_ros.cli.doctor import Finding
-from unipose_ros.cli.packages import Purpose, remedy
+from unipose_ros.cli.options import Purpose, remedy
 from unipose_ros.networks.registry import NETWORKS
 
 

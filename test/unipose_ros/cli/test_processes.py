@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from unipose_ros.cli import processes
-from unipose_ros.cli.processes import ProcessError, Processes
+from unipose_ros import termination
+from unipose_ros.termination import ProcessError, Processes
 
 SCRIPTS = {
     "says": "print('hello', flush=True)",
@@ -26,7 +26,7 @@ SCRIPTS = {
 def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for name, text in SCRIPTS.items():
         (tmp_path / f"script_{name}.py").write_text(text)
-    monkeypatch.setattr(processes, "GRACE", 20.0)  # a busy machine takes its time to end a process
+    monkeypatch.setattr(termination, "GRACE", 20.0)  # a busy machine takes its time to end a process
     with Processes(tmp_path / "logs", {"PYTHONPATH": str(tmp_path)}) as group:
         yield group
 
@@ -71,7 +71,7 @@ def test_ctrl_c_comes_first(runner: Processes) -> None:
 
 
 def test_the_deaf_are_killed_on_leaving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "GRACE", 0.2)
+    monkeypatch.setattr(termination, "GRACE", 0.2)
     (tmp_path / "script_deaf.py").write_text(SCRIPTS["deaf"])
     with Processes(tmp_path / "logs", {"PYTHONPATH": str(tmp_path)}) as group:
         child = group.start_module("deaf", "script_deaf", [])

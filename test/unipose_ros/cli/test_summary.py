@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unipose_ros.cli.summary import Received, percentiles, score, summarize
+from unipose_ros.cli.demo_images import Received, percentiles, score, summarize
 from unipose_ros.frame import Skeletons, TrackState
 
 

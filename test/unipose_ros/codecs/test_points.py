@@ -8,8 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unipose_ros.camera import Camera, project, unproject
-from unipose_ros.codecs.points import Paint, PointCloudConfig, PointSample, collate, encode_person, stack_clip
-from unipose_ros.codecs.sampling import farthest_first, largest_component, voxel_downsample
+from unipose_ros.codecs.points import (
+    Paint,
+    PointCloudConfig,
+    PointSample,
+    collate,
+    encode_person,
+    farthest_first,
+    largest_component,
+    stack_clip,
+    voxel_downsample,
+)
 from unipose_ros.frame import RgbdFrame
 
 CAMERA = Camera(fx=525, fy=520, cx=319.5, cy=239.5, width=640, height=480)

@@ -15,7 +15,7 @@ from unipose_ros.detection.heatmap import CenterNetConfig, CenterNetDetector, re
 from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.networks.detector import split_maps
-from unipose_ros.networks.detector_grid import LOG_MIDDLE
+from unipose_ros.networks.registry import LOG_MIDDLE
 
 FOCAL = 96.0
 

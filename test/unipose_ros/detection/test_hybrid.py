@@ -7,8 +7,7 @@ import pytest
 
 from unipose_ros.camera import Camera
 from unipose_ros.detection import Proposals
-from unipose_ros.detection.hybrid import HybridDetector
-from unipose_ros.detection.shape_search import SearchWithinFrames
+from unipose_ros.detection.hybrid import HybridDetector, SearchWithinFrames
 from unipose_ros.frame import RgbdFrame
 
 CAMERA = Camera(100, 100, 160, 120, 320, 240)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from unipose_ros.detection.keypoint_flow import KeypointFlow
+from unipose_ros.detection.color_support import KeypointFlow
 from unipose_ros.keypoints import Keypoints2D
 
 #: Pixels (u, v) of the keypoints in the first image.

@@ -7,8 +7,17 @@ import pytest
 import torch
 from scipy.stats import multivariate_t
 
-from unipose_ros.fusion.gaussians import along_rays, mixture, pack, unpack, whitening
-from unipose_ros.fusion.robust import FREEDOM, annealed_width, student_cost, student_weight
+from unipose_ros.fusion.evidence import (
+    FREEDOM,
+    along_rays,
+    annealed_width,
+    mixture,
+    pack,
+    student_cost,
+    student_weight,
+    unpack,
+    whitening,
+)
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3])

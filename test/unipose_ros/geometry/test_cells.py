@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unipose_ros.geometry.cells import Cells, Layout
+from unipose_ros.codecs.instances import Cells, Layout
 
 
 def cloud(count: int, spread: float, seed: int = 0) -> np.ndarray:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from unipose_ros.geometry.depth_sampling import depth_at, nearest_surface
-from unipose_training.losses.depth import sample_depth
+from unipose_ros.geometry.surfaces import depth_at, nearest_surface
+from unipose_training.losses.projection import sample_depth
 
 
 def test_training_reads_the_same_pixels_as_the_robot() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from unipose_ros.geometry.stature import AVERAGE_STATURE, STATURES, stature_prior
+from unipose_ros.geometry.body_model import AVERAGE_STATURE, STATURES, stature_prior
 
 
 def test_groups_and_meters() -> None:

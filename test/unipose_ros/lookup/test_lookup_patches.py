@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unipose_ros.geometry.depth_sampling import depth_at
-from unipose_ros.geometry.surfaces import Surfaces, find_surfaces, reference_depths
+from unipose_ros.geometry.surfaces import Surfaces, depth_at, find_surfaces, reference_depths
 
 NOTHING = (0.0, np.nan, np.inf, -np.inf, -1.0)
 ONE_PIXEL = np.array([[[20.0, 20.0]]])

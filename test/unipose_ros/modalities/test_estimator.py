@@ -15,7 +15,7 @@ from unipose_ros.frame import JointStatus, RgbdFrame
 from unipose_ros.joint_sets import COCO23, ITOP15
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.lookup import LookupConfig
-from unipose_ros.timing import StageClock
+from unipose_ros.modalities.base import StageClock
 
 CAMERA = Camera(525.0, 525.0, 319.5, 239.5, 640, 480)
 #: The modality that takes keypoints that are brought along.

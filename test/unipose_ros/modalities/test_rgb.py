@@ -15,7 +15,7 @@ from unipose_ros.detection import DetectionConfig, Proposals
 from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator, WeightsConfig
 from unipose_ros.frame import JointStatus, RgbdFrame
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.modalities.crop_quality import good_crops
+from unipose_ros.modalities.lifting import good_crops
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.resources import resource_path
 

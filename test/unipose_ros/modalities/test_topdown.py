@@ -14,16 +14,15 @@ from tiny_networks import CAMERA, TINY, FixedDetector, box, standing, write_weig
 from unipose_ros.camera import project
 from unipose_ros.codecs.points import PointsCodec
 from unipose_ros.detection import DepthOf, DetectionConfig, Proposals
-from unipose_ros.detection.background import BackgroundTask
+from unipose_ros.detection.hybrid import BackgroundTask
 from unipose_ros.detection.temporal import ProposalCache, boxes_around_joints
 from unipose_ros.detection.verification import PoseVerifier
 from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator, WeightsConfig
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.modalities.base import RequiredInputs
+from unipose_ros.modalities.base import RequiredInputs, StageClock
 from unipose_ros.modalities.topdown import TopDownEstimator
 from unipose_ros.networks.weights import WeightsError
-from unipose_ros.timing import StageClock
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from unipose_ros.networks.movenet.convert import movenet_graph, published_names
-from unipose_ros.networks.movenet.files import ONNX, SAFETENSORS, verified_file
+from unipose_ros.networks.movenet.decode import ONNX, SAFETENSORS, verified_file
 from unipose_ros.networks.weights import WeightsError
 
 DATA = Path(__file__).resolve().parents[2] / "data"

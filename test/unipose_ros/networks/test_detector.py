@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from unipose_ros.networks.detector import PersonCenterNet, PersonCenterNetConfig, seen_depth, split_maps
-from unipose_ros.networks.detector_grid import LOG_MIDDLE, STRIDE
-from unipose_ros.networks.registry import build_network
+from unipose_ros.networks.registry import LOG_MIDDLE, STRIDE, build_network
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = PersonCenterNetConfig(widths=(2, 3, 4, 5, 6), head_width=4)

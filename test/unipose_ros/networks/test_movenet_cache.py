@@ -13,8 +13,8 @@ import pytest
 
 from unipose_ros.detection.movenet import load_movenet
 from unipose_ros.networks.movenet import download as movenet_fetch
+from unipose_ros.networks.movenet.decode import ONNX, SAFETENSORS, movenet_dir
 from unipose_ros.networks.movenet.download import fetch_movenet
-from unipose_ros.networks.movenet.files import ONNX, SAFETENSORS, movenet_dir
 from unipose_ros.networks.weights import WeightsError
 
 

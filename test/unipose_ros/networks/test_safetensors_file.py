@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unipose_ros.networks.safetensors_file import SafetensorsError, read_tensors, write_tensors
+from unipose_ros.networks.weights import SafetensorsError, read_tensors, write_tensors
 
 TENSORS: dict[str, np.ndarray] = {
     "half": np.arange(6, dtype=np.float16).reshape(2, 3),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from unipose_ros.recordings import BagReader, RecordingError, RgbdRecording
-from unipose_ros.recordings.salvage import MAGIC, MendedMcap
+from unipose_ros.recordings.reader import MAGIC, MendedMcap
 
 FRAMES = [float(n) for n in range(300)]
 

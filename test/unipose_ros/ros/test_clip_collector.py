@@ -18,7 +18,7 @@ from unipose_ros.frame import JointStatus, Skeletons
 from unipose_ros.nodes import clip_collector
 from unipose_ros.nodes.clip_collector import Collector
 from unipose_ros.recordings import BagReader
-from unipose_ros.ros.clip_writer import ClipWriter
+from unipose_ros.ros.bag_recorder import ClipWriter
 from unipose_ros.ros.messages import to_message
 
 pytestmark = pytest.mark.ros

@@ -12,12 +12,12 @@ import pytest
 import rclpy
 from rclpy.node import Node
 
-from unipose_ros.coverage import Coverage
+from unipose_ros.data_collection import Coverage
 from unipose_ros.frame import JointStatus, Skeletons, TrackState
 from unipose_ros.nodes import coverage_recorder
 from unipose_ros.nodes.coverage_recorder import CoverageWatch, main
 from unipose_ros.recordings import BagReader
-from unipose_ros.ros.live_input import DEFAULT_TOPICS
+from unipose_ros.ros.bag_recorder import DEFAULT_TOPICS
 from unipose_ros.ros.messages import to_message
 
 pytestmark = pytest.mark.ros

@@ -14,8 +14,8 @@ from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header
 
 from unipose_ros.clouds import read_cloud
-from unipose_ros.ros.decode import FrameDecoder
 from unipose_ros.ros.monitoring import BadInputError
+from unipose_ros.ros.subscriptions import FrameDecoder
 from unipose_ros.ros.synchronizer import Pair
 
 pytestmark = pytest.mark.ros

@@ -14,8 +14,8 @@ from scipy.spatial.transform import Rotation
 
 from unipose_ros.frame import Skeletons
 from unipose_ros.joint_sets import ITOP15
+from unipose_ros.nodes.humans_node import Body, bodies
 from unipose_ros.ros.human_model import LENGTHS, body_lengths, urdf
-from unipose_ros.ros.humans import Body, bodies
 
 pytestmark = pytest.mark.ros
 #: REP-155: joint -> parent link, child link, and whether it moves.

@@ -15,11 +15,11 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
-from unipose_ros.body_frame import body_frame
 from unipose_ros.camera import Camera, project
 from unipose_ros.frame import TrackState
+from unipose_ros.joint_frames import body_frame
 from unipose_ros.joint_sets import ITOP15
-from unipose_ros.ros.humans import bodies, cropped
+from unipose_ros.nodes.humans_node import bodies, cropped
 from unipose_ros.ros.messages import to_message
 from unipose_ros.ros.subscriptions import LATCHED_QOS
 

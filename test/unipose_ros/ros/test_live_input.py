@@ -9,7 +9,7 @@ import rclpy
 from rclpy.node import Node
 
 from unipose_ros.frame import Skeletons
-from unipose_ros.ros.live_input import subscribe_skeletons
+from unipose_ros.ros.bag_recorder import subscribe_skeletons
 from unipose_ros.ros.messages import to_message
 
 pytestmark = pytest.mark.ros

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unipose_ros.ros.message_pool import MessagePool
+from unipose_ros.ros.messages import MessagePool
 
 
 def test_what_was_taken_is_free_again_with_the_next_frame() -> None:

@@ -13,12 +13,12 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from unipose_ros.estimator import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
-from unipose_ros.ros.decode import FrameDecoder
+from unipose_ros.modalities.base import StageClock
 from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
 from unipose_ros.ros.parameters import NodeConfig, replace
 from unipose_ros.ros.pipeline import Pipeline
+from unipose_ros.ros.subscriptions import FrameDecoder
 from unipose_ros.ros.synchronizer import Pair
-from unipose_ros.timing import StageClock
 from unipose_ros.tracking import NearestTracker
 from unipose_ros.transforms import TransformError
 

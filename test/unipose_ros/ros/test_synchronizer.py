@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import Image
 
-from unipose_ros.recordings.pairing import pair_stamps
+from unipose_ros.recordings.pairing import PATIENCE, pair_stamps
 from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
 from unipose_ros.ros.synchronizer import Pair, Synchronizer, TopicMonitor
-from unipose_ros.stamp_pairing import PATIENCE
 
 pytestmark = pytest.mark.ros
 SECOND = 1_000_000_000

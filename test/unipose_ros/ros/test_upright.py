@@ -10,11 +10,10 @@ from ros_samples import FRAME, people
 
 from unipose_ros.camera import Camera
 from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.modalities.base import StageClock
 from unipose_ros.mounting import MountingCheck
-from unipose_ros.ros.gravity import UpTree
 from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
-from unipose_ros.ros.upright import ByGravity, UprightEstimator
-from unipose_ros.timing import StageClock
+from unipose_ros.ros.upright import ByGravity, UprightEstimator, UpTree
 
 pytestmark = pytest.mark.ros
 CAMERA = Camera(100, 100, 80, 60, 160, 120)

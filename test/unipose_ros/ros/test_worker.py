@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from unipose_ros.ros.worker import LatestSlot, Worker
+from unipose_ros.ros.session import LatestSlot, Worker
 
 
 def test_slot_keeps_only_the_newest_and_tells_of_the_loss() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unipose_ros.tracking.motion import Motion, blend_factor, smooth
+from unipose_ros.tracking.tracks import Motion, blend_factor, smooth
 
 NAN = np.nan
 JUMP = 0.3

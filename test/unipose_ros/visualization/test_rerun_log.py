@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from unipose_ros.camera import Camera
-from unipose_ros.cli.view import main
+from unipose_ros.cli.view import main, scene_points, with_opacity
 from unipose_ros.frame import RgbdFrame
-from unipose_ros.visualization.rerun_log import scene_points, with_opacity
 
 ROOT = Path(__file__).resolve().parents[3]
 CAMERA = Camera(10.0, 10.0, 5.5, 3.5, 12, 8)

@@ -15,22 +15,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unipose_ros.backends import BackendError
-from unipose_ros.cli.options import add_mounting_option, add_topic_options, chosen_topics, description, positive
-from unipose_ros.cli.refusals import refuse
+from unipose_ros.cli.options import add_mounting_option, add_topic_options, chosen_topics, description, positive, refuse
 from unipose_ros.errors import EstimatorError
 from unipose_ros.files import exclusive
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RecordingError
-from unipose_training.adaptation.errors import AdaptationError, DataRefusedError
 from unipose_training.adaptation.pipeline import Adaptation, Outcome, Recording, sha256_of
 from unipose_training.adaptation.settings import MODALITIES, AdaptSettings, GateSettings, parse_minutes
 from unipose_training.datasets.base import RecordingClip, open_clips
-from unipose_training.datasets.errors import DataError
 from unipose_training.engine.config import TrainingError
-from unipose_training.evaluation.errors import EvaluationError
-from unipose_training.labeling.engines import ENGINES
-from unipose_training.labeling.labeler import LabelerPlan, MoveNetLabeler
-from unipose_training.synthetic.errors import SyntheticError
+from unipose_training.errors import AdaptationError, DataError, DataRefusedError, EvaluationError, SyntheticError
+from unipose_training.labeling.labeler import ENGINES, LabelerPlan, MoveNetLabeler
 
 ACCEPTED, REFUSED_BY_GATE, REFUSED_DATA = 0, 3, 4
 _REFUSALS = (

@@ -7,34 +7,43 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from unipose_ros.codecs.points import PointCloudConfig
 from unipose_ros.codecs.windows import DepthImageConfig
+from unipose_ros.joint_sets import ITOP15
 from unipose_ros.networks.anchors import AnchorNetwork
 from unipose_ros.networks.points import PointNetwork
 from unipose_ros.networks.registry import load_network, save_network
 from unipose_ros.networks.weights import ModelCard
-from unipose_training.adaptation.lift import PseudoLabels
-from unipose_training.adaptation.mixture import MixedPeople, mixed_loader
-from unipose_training.adaptation.mounting import EstimatedMounting
+from unipose_training.adaptation.lift import MixedPeople, PseudoLabels, mixed_loader
 from unipose_training.adaptation.settings import AdaptSettings
-from unipose_training.adaptation.tasks import AdaptedPoints
 from unipose_training.engine.config import RunSettings
 from unipose_training.engine.data_loading import seed_everything, seed_of, validation_loader
 from unipose_training.engine.loop import Outcome, train
+from unipose_training.losses.robust import joint_loss
 from unipose_training.samples.augment_points import PointAugmentation
 from unipose_training.samples.augment_windows import WindowAugmentation
 from unipose_training.samples.dataset import PersonBatch, identity_collate
 from unipose_training.samples.store import SampleStore
 from unipose_training.synthetic.bank import load_bank
 from unipose_training.synthetic.batch.draw import DrawSettings
-from unipose_training.synthetic.batch.standpoints import Mounting
+from unipose_training.synthetic.batch.placing import Mounting
 from unipose_training.synthetic.stream.dataset import ValidationPeople
 from unipose_training.synthetic.stream.people import Inputs, PeopleMaker, divided, select
 from unipose_training.synthetic.stream.settings import StreamSettings
-from unipose_training.tasks.supervised import SupervisedWeights, SupervisedWindows
+from unipose_training.tasks.points import predict
+from unipose_training.tasks.students import Target, scale_term
+from unipose_training.tasks.supervised import (
+    SupervisedPoints,
+    SupervisedWeights,
+    SupervisedWindows,
+    body_terms,
+    weighted_target,
+)
 
 #: Kind of network by modality, and of the store's input.
 KINDS = {"points": "points", "rgbd": "points", "depth": "depth"}
@@ -248,3 +257,111 @@ def source_error(weights: Path, modality: str, stream: StreamSettings, threads: 
             found.setdefault(name, []).append(values.double().flatten())
     figures = {name: float(torch.cat(values).nanmean()) for name, values in found.items()}
     return {name: value for name, value in figures.items() if value == value}
+
+
+# What fine-tuning minimizes: the losses of recipe ``supervised`` with pseudo-labels that may be wrong.
+
+#: Pseudo-labels are never surer than this, meters: a student that repeats them is no surer than they are.
+_LEAST_SCALE = 1e-4
+
+
+def target_of(batch: PersonBatch, weights: SupervisedWeights) -> Target:
+    """The joints of a mixed batch, with the scales of the pseudo-labels; those of ground truth are minus infinity."""
+    target = weighted_target(batch, weights)
+    # Of Laplace's distribution the variance is 2 s^2.
+    scale = (batch.lifted_variance / 2).sqrt()
+    return target._replace(log_scales=torch.where(scale > _LEAST_SCALE, scale.log(), -torch.inf))
+
+
+class AdaptedPoints(SupervisedPoints):
+    """A point network on a :class:`~unipose_training.adaptation.lift.MixedPeople`."""
+
+    def training_loss(self, batch: PersonBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """See :class:`SupervisedPoints`; the network's scales learn what the pseudo-labels may be wrong, too."""
+        prediction = predict(self.network, batch, self._augmentation, self._centers)
+        target = target_of(batch, self._weights)
+        terms = {
+            "joints": self._weights.joints * joint_loss(prediction.joints, target.joints, target.weights),
+            "scale": self._weights.scale * scale_term(prediction.joints, prediction.log_scales, target),
+            **body_terms(prediction, target, self._weights),
+        }
+        return torch.stack(list(terms.values())).sum(), terms
+
+
+# How a camera is mounted, from the people that it sees: no inertial sensor and no floor in view is needed.
+
+FloatArray = NDArray[np.float64]
+
+_NECK = ITOP15.index("neck")
+_HIPS = [ITOP15.index(f"{side}_hip") for side in ("left", "right")]
+_LEGS = [[ITOP15.index(f"{side}_{part}") for part in ("hip", "knee", "foot")] for side in ("left", "right")]
+#: The joint of a foot lies so far above the floor, meters.
+_ANKLE = 0.08
+#: Legs are straight when hip to foot is at least this fraction of the way over the knee, and longer than so
+#: many meters: people who stand.
+_STRAIGHT = 0.94
+_SHORTEST = 0.5
+_FEWEST = 20
+_ROUNDS = 10
+
+
+@dataclass(frozen=True)
+class EstimatedMounting:
+    """Of a camera.
+
+    Attributes:
+        height: above the floor, meters.
+        pitch, roll: degrees; pitch is down.
+        people: poses that say so.
+    """
+
+    height: float
+    pitch: float
+    roll: float
+    people: int
+
+
+def estimate_mounting(joints: NDArray[np.floating]) -> EstimatedMounting | None:
+    """The mounting by people who stand: on average their trunks point up, and their feet are on the floor.
+
+    The mean direction of the trunks is taken robustly (iterated, with those within 25 degrees of the last mean).
+
+    Args:
+        joints: (N, 15, 3) meters in the optical frame (x right, y down, z forward).
+
+    Returns:
+        ``None`` where fewer than 20 people stand.
+    """
+    poses = np.asarray(joints, np.float64)
+    standing = poses[np.isfinite(poses).all(axis=(1, 2)) & _stands(poses)]
+    if len(standing) < _FEWEST:
+        return None
+    trunk = standing[:, _NECK] - standing[:, _HIPS].mean(axis=1)
+    trunk /= np.maximum(np.linalg.norm(trunk, axis=-1, keepdims=True), 1e-6)
+    up = np.median(trunk, axis=0)
+    for _ in range(_ROUNDS):
+        up /= np.linalg.norm(up)
+        near = trunk @ up > np.cos(np.radians(25))
+        if near.sum() < _FEWEST:
+            return None
+        up = trunk[near].mean(axis=0)
+    up /= np.linalg.norm(up)
+    feet = -(standing[:, [leg[2] for leg in _LEGS]] @ up)
+    height = float(np.median(feet.max(axis=1))) + _ANKLE
+    # The optical axis z points down by the pitch: z . up = -sin(pitch).
+    pitch = float(np.degrees(np.arcsin(np.clip(-up[2], -1, 1))))
+    roll = float(np.degrees(np.arctan2(-up[0], -up[1])))
+    return EstimatedMounting(max(height, 0.1), pitch, roll, int(near.sum()))
+
+
+def _stands(poses: FloatArray) -> NDArray[np.bool_]:
+    straight = np.ones(len(poses), np.bool_)
+    for hip, knee, foot in _LEGS:
+        whole, over = (
+            np.linalg.norm(poses[:, hip] - poses[:, foot], axis=-1),
+            np.linalg.norm(poses[:, hip] - poses[:, knee], axis=-1)
+            + np.linalg.norm(poses[:, knee] - poses[:, foot], axis=-1),
+        )
+        with np.errstate(invalid="ignore", divide="ignore"):
+            straight &= (whole >= _STRAIGHT * over) & (whole > _SHORTEST)
+    return straight

@@ -20,28 +20,40 @@ from unipose_ros.estimator import PoseEstimator
 from unipose_ros.files import file_sha256, write_atomic
 from unipose_ros.modalities.factory import weights_file
 from unipose_ros.resources import __version__
-from unipose_training.adaptation.checks import check_data, require_data, require_held_out
-from unipose_training.adaptation.errors import AdaptationError
-from unipose_training.adaptation.finetune import Provenance, finetune, source_error, stream_settings
+from unipose_training.adaptation.checks import assess, check_data, require_data, require_held_out
+from unipose_training.adaptation.finetune import (
+    EstimatedMounting,
+    Provenance,
+    estimate_mounting,
+    finetune,
+    source_error,
+    stream_settings,
+)
 from unipose_training.adaptation.focal import NOT_TOLD, NOTHING_TOLD, focal_evidence, people_upright
-from unipose_training.adaptation.gate import Verdict, judge
-from unipose_training.adaptation.health import Reference, measure_health
+from unipose_training.adaptation.health import Reference, Verdict, judge, measure_health
 from unipose_training.adaptation.lift import PseudoLabels, fused_by_frame, pseudo_labels
-from unipose_training.adaptation.mounting import EstimatedMounting, estimate_mounting
-from unipose_training.adaptation.parts import ADAPTATION, HELD_OUT, ClipPart, Span, divide, open_parts, thinned
-from unipose_training.adaptation.predictions import read_predictions, write_predictions
-from unipose_training.adaptation.quality import assess
+from unipose_training.adaptation.parts import (
+    ADAPTATION,
+    HELD_OUT,
+    ClipPart,
+    Span,
+    divide,
+    open_parts,
+    read_predictions,
+    thinned,
+    write_predictions,
+)
 from unipose_training.adaptation.report import Comparison, write_report
 from unipose_training.adaptation.settings import AdaptSettings, as_json
 from unipose_training.adaptation.stages import Stage, run_stage
-from unipose_training.datasets.arrays import read_npz
 from unipose_training.datasets.base import Clip
+from unipose_training.datasets.io import read_npz
 from unipose_training.datasets.keypoint_files import KeypointLabels, keypoint_path, read_keypoints
+from unipose_training.errors import AdaptationError
 from unipose_training.evaluation.compare import figures_of
 from unipose_training.evaluation.run import evaluate_clips
 from unipose_training.labeling.command import label
-from unipose_training.labeling.engines import Engine
-from unipose_training.labeling.labeler import LabelerPlan, Plan
+from unipose_training.labeling.labeler import Engine, LabelerPlan, Plan
 from unipose_training.samples.build import LabelFiles, build_store
 from unipose_training.samples.rows import SampleSettings
 from unipose_training.samples.store import SampleStore

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from unipose_ros.files import write_atomic
-from unipose_training.adaptation.gate import Verdict
+from unipose_training.adaptation.health import Verdict
 from unipose_training.adaptation.settings import AdaptSettings
 from unipose_training.datasets.base import Clip
 from unipose_training.evaluation.compare import FIGURES
-from unipose_training.evaluation.report.before_after import FramePeople, before_after
 from unipose_training.evaluation.report.html import bullets, document, number, section, table, tile
+from unipose_training.evaluation.report.images import FramePeople, before_after
 
 _NAMES = {
     "reference_mm": ("distance to the fused reference, mm", 1.0, 1),

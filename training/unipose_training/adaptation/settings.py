@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from unipose_training.adaptation.errors import AdaptationError
+from unipose_training.errors import AdaptationError
 
 #: Networks that are adapted, by modality.
 MODALITIES = ("points", "rgbd", "depth")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from unipose_ros.files import file_sha256, remove_made_folder, write_atomic
-from unipose_training.adaptation.errors import AdaptationError
+from unipose_training.errors import AdaptationError
 
 MANIFEST = "stage.json"
 _KEY = "inputs.json"

@@ -19,9 +19,9 @@ from unipose_ros.joint_sets import JointSet
 from unipose_ros.mounting import turn_frame, turn_skeletons
 from unipose_ros.recordings import BagReader, RecordingError, RgbdRecording, RgbdTopics
 from unipose_ros.recordings.reader import STORAGE_SUFFIXES
-from unipose_training.datasets.errors import DAMAGED, DataError, reading
 from unipose_training.datasets.keypoint_files import SUFFIX as LABELS_SUFFIX
 from unipose_training.datasets.shards import ShardClip
+from unipose_training.errors import DAMAGED, DataError, reading
 
 # What data sets say of an image, in the package's own terms, and clips that can be read in any order.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
 from unipose_ros.joint_sets import JointSet
-from unipose_training.datasets.errors import DataError
+from unipose_training.errors import DataError
 
 # Data sets of poses without images: what lifting from 2D to 3D is trained and evaluated on.
 

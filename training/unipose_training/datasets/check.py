@@ -13,16 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import project
-from unipose_ros.cli.options import description, positive
-from unipose_ros.cli.refusals import describe, refuse
+from unipose_ros.cli.options import describe, description, positive, refuse
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
-from unipose_ros.image_files import write_image
+from unipose_ros.images import write_image
 from unipose_ros.visualization.overlay import Figure, background, draw_figure, draw_skeletons, drawn_text, person_color
 from unipose_training.datasets import coco, human36m, itop, mpi_inf_3dhp, ntu, panoptic, threedpw
 from unipose_training.datasets.base import IndexedClip, Labels2D
 from unipose_training.datasets.cameras import PoseSequence
-from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.ntu import fitted_color_camera, missing_skeletons
+from unipose_training.errors import DataError, reading
 
 Image = NDArray[np.uint8]
 

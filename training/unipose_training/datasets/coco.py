@@ -20,8 +20,8 @@ from unipose_ros.files import write_atomic
 from unipose_ros.joint_sets import COCO17
 from unipose_ros.keypoints import Keypoints2D
 from unipose_training.datasets.base import Labels2D, joint_status
-from unipose_training.datasets.errors import DAMAGED, DataError, reading
 from unipose_training.datasets.io import array_of, read_color_file, read_json, value_of
+from unipose_training.errors import DAMAGED, DataError, reading
 
 #: Images, labeled persons, and those with a labeled keypoint, of each split.
 PUBLISHED = {"train2017": (118_287, 262_465, 149_813), "val2017": (5_000, 11_004, 6_352)}

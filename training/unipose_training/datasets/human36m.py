@@ -23,8 +23,8 @@ from scipy.optimize import least_squares
 from unipose_ros.camera import Camera
 from unipose_ros.joint_sets import H36M17
 from unipose_training.datasets.cameras import PoseSequence
-from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.safe_pickle import load_npz
+from unipose_training.errors import DataError, reading
 
 #: Of the 32 joints of the motion capture, those of the 17 that are used.
 KEPT = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)

@@ -20,8 +20,8 @@ from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.images import to_meters
 from unipose_ros.joint_sets import ITOP15
 from unipose_training.datasets.base import FIRST_STAMP_NS, IndexedClip, Labels2D, joint_status, true_skeletons
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.io import dataset, read
+from unipose_training.errors import DataError
 
 VIEWS = ("side", "top")
 SPLITS = ("train", "test")

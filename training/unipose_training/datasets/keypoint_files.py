@@ -27,9 +27,8 @@ from numpy.typing import NDArray
 
 from unipose_ros.joint_sets import COCO17
 from unipose_ros.keypoints import Keypoints2D
-from unipose_training.datasets.arrays import read_npz
-from unipose_training.datasets.errors import DataError, reading
-from unipose_training.datasets.io import write_atomic
+from unipose_training.datasets.io import read_npz, write_atomic
+from unipose_training.errors import DataError, reading
 
 SUFFIX = ".keypoints.npz"
 _VERSION = 1

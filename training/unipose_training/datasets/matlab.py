@@ -16,8 +16,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_training.datasets.arrays import allowed_bytes
-from unipose_training.datasets.errors import COMPLETE, reading
+from unipose_training.datasets.io import allowed_bytes
+from unipose_training.errors import COMPLETE, reading
 
 #: Types of data elements: numbers of this kind, arrays, compressed elements.
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
@@ -41,7 +41,7 @@ def read_mat(
 
     Args:
         keys: those that are read; ``None`` for all.
-        remedy, what, missing: see :func:`unipose_training.datasets.errors.reading`.
+        remedy, what, missing: see :func:`unipose_training.errors.reading`.
 
     Returns:
         Arrays of numbers in the types that they are stored in, of at least two dimensions as in MATLAB. Cells are

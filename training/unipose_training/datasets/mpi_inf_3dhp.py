@@ -20,14 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
-from unipose_ros.frame import RgbdFrame, Skeletons
-from unipose_ros.visibility import in_image
+from unipose_ros.frame import RgbdFrame, Skeletons, in_image
 from unipose_training.datasets.base import FIRST_STAMP_NS, IndexedClip, Labels2D, joint_status, true_skeletons
 from unipose_training.datasets.cameras import PoseSequence, fit_pinhole
-from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.io import dataset, read, read_color_file
 from unipose_training.datasets.joint_sets import MPI17
 from unipose_training.datasets.matlab import read_mat
+from unipose_training.errors import DataError, reading
 
 #: Of the 28 training joints, those of the test set in its order.
 KEPT = (7, 5, 14, 15, 16, 9, 10, 11, 23, 24, 25, 18, 19, 20, 4, 3, 6)

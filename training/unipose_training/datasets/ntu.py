@@ -28,8 +28,8 @@ from unipose_ros.images import to_meters
 from unipose_ros.joint_sets import NTU25
 from unipose_training.datasets.base import FIRST_STAMP_NS, IndexedClip, Labels2D, true_skeletons
 from unipose_training.datasets.cameras import FittedNeighbor, FittedPinhole, fit_neighbor, fit_pinhole, registered_color
-from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.io import read_depth_file, read_video_frame
+from unipose_training.errors import DataError, reading
 
 # NTU RGB+D's text files of Kinect v2 skeletons (shahroudy/NTURGB-D).
 #

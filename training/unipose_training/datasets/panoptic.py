@@ -17,14 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, depth_to_points, project
-from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.frame import RgbdFrame, Skeletons, seen_in_depth
 from unipose_ros.images import to_meters
 from unipose_ros.joint_sets import PANOPTIC19
-from unipose_ros.visibility import seen_in_depth
 from unipose_training.datasets.base import FIRST_STAMP_NS, IndexedClip, true_skeletons
 from unipose_training.datasets.cameras import registered_color
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.io import array_of, read_color_file, read_json, read_video_frame, value_of
+from unipose_training.errors import DataError
 
 # How a Kinect of the CMU Panoptic Studio stands in the studio, as in the panoptic-toolbox.
 #

@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import unproject
 from unipose_ros.joint_sets import ITOP15
-from unipose_training.datasets.arrays import read_npy
-from unipose_training.datasets.errors import DataError, reading
+from unipose_training.datasets.io import read_npy
 from unipose_training.datasets.itop import AXES, CAMERA, ItopFile
 from unipose_training.datasets.matlab import read_mat
+from unipose_training.errors import DataError, reading
 
 COORDINATES = ("pixels", "itop", "optical")
 _DEFAULTS = {".txt": "pixels", ".mat": "pixels", ".npy": "itop", ".json": "itop"}

@@ -29,15 +29,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, CameraError, depth_to_points, points_to_depth, project
-from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.frame import RgbdFrame, Skeletons, in_image, seen_in_depth
 from unipose_ros.images import to_meters
 from unipose_ros.joint_sets import ITOP15
-from unipose_ros.visibility import in_image, seen_in_depth
 from unipose_training.datasets.base import FIRST_STAMP_NS, IndexedClip, true_skeletons
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.io import read_color_file, read_depth_file
 from unipose_training.datasets.matlab import read_mat
 from unipose_training.datasets.real_frames import FRAME_ID, KINECT1_CAMERA, UVA_CAMERA, read_dih, read_lmb, read_pcd
+from unipose_training.errors import DataError
 
 _log = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from unipose_ros.cli.options import add_mounting_option, chosen_topics
 from unipose_training.datasets.base import Clip, IndexedClip, open_clips
-from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.itop import open_itop
 from unipose_training.datasets.mpi_inf_3dhp import open_test
 from unipose_training.datasets.ntu import open_ntu
 from unipose_training.datasets.panoptic import open_panoptic
 from unipose_training.datasets.real_sets import open_real_frames
 from unipose_training.datasets.threedpw import open_3dpw
+from unipose_training.errors import DataError, reading
 
 
 def open_data_set(name: str, root: Path, subset: str = "") -> Sequence[IndexedClip]:

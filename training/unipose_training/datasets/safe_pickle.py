@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_training.datasets.arrays import allowed_bytes, read_header, read_values, require_characters
-from unipose_training.datasets.errors import DataError, reading
+from unipose_training.datasets.io import allowed_bytes, read_header, read_values, require_characters
+from unipose_training.errors import DataError, reading
 
 #: Numbers, texts and objects; no records, no dates, no raw memory.
 _TYPE_NAME = re.compile(r"[<>|=]?[biufSUO]\d{0,9}")

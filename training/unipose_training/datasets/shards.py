@@ -22,9 +22,8 @@ from unipose_ros.camera import Camera
 from unipose_ros.frame import RgbdFrame, Skeletons, TrackState
 from unipose_ros.images import decode_compressed_color, decode_png16, encode_compressed_color, to_meters, to_millimeters
 from unipose_ros.joint_sets import COCO23
-from unipose_training.datasets.arrays import read_npz
-from unipose_training.datasets.errors import DAMAGED, DataError, reading
-from unipose_training.datasets.io import write_atomic
+from unipose_training.datasets.io import read_npz, write_atomic
+from unipose_training.errors import DAMAGED, DataError, reading
 
 _VERSION = 1
 _QUALITY = 90

@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
-from unipose_ros.frame import RgbdFrame, Skeletons
-from unipose_ros.visibility import in_image
+from unipose_ros.frame import RgbdFrame, Skeletons, in_image
 from unipose_training.datasets.base import FIRST_STAMP_NS, IndexedClip, Labels2D, joint_status, true_skeletons
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.io import read_color_file
 from unipose_training.datasets.joint_sets import OPENPOSE18, SMPL24
 from unipose_training.datasets.safe_pickle import load_pickle
+from unipose_training.errors import DataError
 
 #: Sequences of each split.
 PUBLISHED = {"train": 24, "validation": 12, "test": 24}

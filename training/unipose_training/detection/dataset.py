@@ -11,10 +11,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from unipose_ros.detection.heatmap import network_input
-from unipose_ros.networks.detector_grid import LOG_MIDDLE, STRIDE
-from unipose_training.detection import augment as disturb
-from unipose_training.detection.augment import TrainingView, ViewTransform, apply_view, sample_view
-from unipose_training.detection.scenes import Scene
+from unipose_ros.networks.registry import LOG_MIDDLE, STRIDE
+from unipose_training.detection import scenes as disturb
+from unipose_training.detection.scenes import Scene, TrainingView, ViewTransform, apply_view, sample_view
 
 # What the people maps should show for a view, and where nothing is asked.
 

@@ -15,16 +15,14 @@ from tqdm import tqdm
 from unipose_ros.config import EstimatorConfig, WeightsConfig
 from unipose_ros.detection import DetectionConfig
 from unipose_ros.detection.verification import POSE_FEATURES, PoseVerifier, pose_features
-from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
+from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons, in_image
 from unipose_ros.joint_sets import convert_joints
-from unipose_ros.modalities.base import Modality
+from unipose_ros.modalities.base import Modality, StageClock
 from unipose_ros.modalities.factory import Components, weights_file
 from unipose_ros.modalities.registry import MODALITIES
 from unipose_ros.networks.registry import NETWORKS
 from unipose_ros.networks.weights import load_weights, save_weights
-from unipose_ros.timing import StageClock
 from unipose_ros.tracking.assignment import mean_distances
-from unipose_ros.visibility import in_image
 from unipose_training.datasets.base import open_clips
 from unipose_training.datasets.shards import ShardClip
 from unipose_training.evaluation.matching import MATCH_GATE, MIN_VISIBLE_JOINTS

@@ -26,8 +26,7 @@ from unipose_training.engine.checkpoint import load_checkpoint, save_checkpoint
 from unipose_training.engine.config import RunSettings, TrainingError
 from unipose_training.engine.data_loading import StepBatches, seed_everything
 from unipose_training.engine.logging import RunLog
-from unipose_training.engine.optimizer import learning_rate_at, make_optimizer, set_learning_rate
-from unipose_training.engine.step import Stepper, StepResult, Task
+from unipose_training.engine.step import Stepper, StepResult, Task, learning_rate_at, make_optimizer, set_learning_rate
 
 # What became of a run.
 

@@ -32,14 +32,20 @@ from unipose_ros.networks.weights import WeightsError, load_weights, read_model_
 from unipose_ros.recordings import RecordingError
 from unipose_ros.resources import resource_path
 from unipose_training.datasets.base import Clip, open_clips
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.joint_sets import in_joint_set
 from unipose_training.datasets.real_sets import RealClip, RealFrame, open_real_frames
-from unipose_training.evaluation.calibration_fit import SetReport, fit, leave_one_out, report_table
-from unipose_training.evaluation.errors import EvaluationError
+from unipose_training.errors import DataError, EvaluationError
+from unipose_training.evaluation.calibration_fit import (
+    Residuals,
+    SetReport,
+    fit,
+    leave_one_out,
+    report_table,
+    residuals_in_2d,
+    residuals_in_3d,
+)
 from unipose_training.evaluation.real_checks import ReferenceKeypoints
 from unipose_training.evaluation.real_run import Setting, settings_of
-from unipose_training.evaluation.residuals import Residuals, residuals_in_2d, residuals_in_3d
 
 if TYPE_CHECKING:
     from unipose_training.synthetic.stream.frames import RenderedFrame

@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from unipose_ros.backends import BACKENDS, BackendError
-from unipose_ros.cli.options import add_mounting_option, add_topic_options, chosen_topics, description, positive
-from unipose_ros.cli.refusals import refuse
+from unipose_ros.cli.options import add_mounting_option, add_topic_options, chosen_topics, description, positive, refuse
 from unipose_ros.config import PERSON_DETECTORS
 from unipose_ros.detection import DetectionConfig
 from unipose_ros.estimator import (
@@ -42,17 +41,15 @@ from unipose_ros.recordings import RecordingError
 from unipose_ros.resources import resource_path
 from unipose_ros.visualization.video import find_ffmpeg
 from unipose_training.datasets.base import Clip, IndexedClip, open_clips
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.itop import ItopFile
 from unipose_training.datasets.joint_sets import in_joint_set
 from unipose_training.datasets.predictions import COORDINATES, align_predictions, read_predictions
 from unipose_training.datasets.real_sets import NAME as REAL_FRAMES
 from unipose_training.datasets.real_sets import open_real_frames
 from unipose_training.datasets.registry import DATA_SETS, open_data_set
+from unipose_training.errors import DataError, EvaluationError
 from unipose_training.evaluation.compare import comparison_json, comparison_page, comparison_text, figures_of
-from unipose_training.evaluation.errors import EvaluationError
 from unipose_training.evaluation.metrics.cross_view import read_camera_poses
-from unipose_training.evaluation.parallel import replay_in_processes
 from unipose_training.evaluation.protocols.coco import RESULTS as COCO_RESULTS
 from unipose_training.evaluation.protocols.coco import evaluate_coco
 from unipose_training.evaluation.protocols.human36m import NAME as _HUMAN36M
@@ -63,7 +60,7 @@ from unipose_training.evaluation.replay import ReplayedFrame
 from unipose_training.evaluation.report.images import draw, gallery_frames
 from unipose_training.evaluation.report.page import report_page
 from unipose_training.evaluation.results import Results
-from unipose_training.evaluation.run import evaluate_clips, score_frames
+from unipose_training.evaluation.run import evaluate_clips, replay_in_processes, score_frames
 from unipose_training.evaluation.units import require_units
 
 # Data sets and files of predictions in ``unipose evaluate``.

@@ -9,8 +9,8 @@ from html import escape
 
 from unipose_training.datasets.base import Clip
 from unipose_training.evaluation.replay import ReplayedFrame
-from unipose_training.evaluation.report.before_after import before_after
 from unipose_training.evaluation.report.html import document, number, section, table
+from unipose_training.evaluation.report.images import before_after
 from unipose_training.evaluation.results import Results
 
 #: Key of the figure -> what it is called, and its digits. Less is better but where it says so.

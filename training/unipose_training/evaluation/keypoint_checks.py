@@ -15,7 +15,7 @@ from unipose_ros.frame import Skeletons
 from unipose_ros.joint_sets import JointSet, convert_joints
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.tracking.assignment import match, mean_distances
-from unipose_training.evaluation.metrics.swaps import Swaps, count_swaps
+from unipose_training.evaluation.metrics.pose import Swaps, count_swaps
 
 #: Keypoints less certain than this are not compared with.
 MIN_CONFIDENCE = 0.3

@@ -11,12 +11,11 @@ from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.modalities.base import Follower
-from unipose_ros.timing import StageClock
+from unipose_ros.modalities.base import Follower, StageClock
 from unipose_ros.tracking import Tracker
 from unipose_training.datasets.base import Clip
 from unipose_training.datasets.joint_sets import in_joint_set
-from unipose_training.evaluation.errors import EvaluationError
+from unipose_training.errors import EvaluationError
 from unipose_training.evaluation.metrics.reference_free import FrameChecks, check_frame
 
 

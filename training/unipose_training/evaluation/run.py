@@ -3,18 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from itertools import groupby, pairwise
 from typing import Protocol, runtime_checkable
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.joint_sets import JointSet
+from unipose_ros.estimator import EstimatorConfig, PoseEstimator, build_estimator
+from unipose_ros.geometry.covariance import variances
+from unipose_ros.joint_sets import ITOP15, JointSet
+from unipose_ros.resources import __version__
+from unipose_ros.termination import WorkerPool
 from unipose_ros.tracking import NearestTracker, Tracker, TrackerConfig
 from unipose_training.datasets.base import Clip
-from unipose_training.evaluation.errors import EvaluationError
+from unipose_training.errors import EvaluationError
+from unipose_training.evaluation.matching import PosePairs, ScoredFrame, count_people, match_people, pose_pairs
+from unipose_training.evaluation.metrics.cross_view import agreements
+from unipose_training.evaluation.metrics.pose import count_swaps, pck_curve, people_within
+from unipose_training.evaluation.metrics.reference_free import summarize_checks
+from unipose_training.evaluation.metrics.temporal import (
+    BoneLength,
+    Jitter,
+    bone_consistency,
+    frame_periods,
+    jitter,
+    limb_lengths,
+    rows_by_person,
+    runs,
+    second_differences,
+)
+from unipose_training.evaluation.metrics.tracking import identity
+from unipose_training.evaluation.metrics.uncertainty import (
+    ConfidenceReliability,
+    Reliability,
+    Sparsification,
+    confidence_reliability,
+    reliability,
+    sparsification,
+    squared_mahalanobis,
+)
+from unipose_training.evaluation.metrics.worst import latency, worst_frames
 from unipose_training.evaluation.replay import Estimator, ReplayedFrame, replay
-from unipose_training.evaluation.results import Results
-from unipose_training.evaluation.scoring import score
+from unipose_training.evaluation.results import Accuracy, ClipRecord, Results, bootstrap, breakdowns, summarize
 
 
 def evaluate_clips(
@@ -94,3 +128,199 @@ def score_frames(
 def _tracker() -> Tracker:
     # Seeded, so that a second run gives the same ids.
     return NearestTracker(TrackerConfig(seed=0))
+
+
+# Replayed frames -> results: every metric is called here, and only here.
+
+
+def score(
+    clips: Sequence[Clip],
+    frames: Sequence[ReplayedFrame],
+    modality: str,
+    tracking: bool,
+    poses: Mapping[str, NDArray[np.float64]] | None = None,
+) -> Results:
+    """All metrics of all recordings together.
+
+    Args:
+        frames: of the recordings in their order.
+        tracking: whether people were followed, so that they have ids.
+        poses: of calibrated cameras, by recording.
+    """
+    joint_set = frames[0].predicted.joint_set if frames else ITOP15
+    scored = [
+        ScoredFrame(f.clip, f.predicted, f.ground_truth, match_people(f.predicted, f.ground_truth))
+        for f in frames
+        if f.ground_truth is not None
+    ]
+    pairs = pose_pairs(scored, joint_set)
+    periods = _periods(frames)
+    jitters, bones = _own_motion(frames, joint_set, periods) if not scored else _judged_motion(pairs, periods)
+    names = [clip.name for clip in clips]
+    views = {names[n]: [f.predicted for f in group] for n, group in groupby(frames, lambda f: f.clip)}
+    return Results(
+        version=__version__,
+        modality=modality,
+        joint_set=joint_set.name,
+        tracking=tracking,
+        clips=tuple(_clip_record(clip, [f for f in frames if f.clip == n]) for n, clip in enumerate(clips)),
+        accuracy=_accuracy(clips, frames, scored, pairs, tracking) if scored else None,
+        jitter=jitters,
+        bones=tuple(bones),
+        latency=latency(_warm(frames)),
+        label_free=summarize_checks([f.checks for f in frames]),
+        agreement=agreements(views, poses or {}),
+    )
+
+
+def _accuracy(
+    clips: Sequence[Clip],
+    frames: Sequence[ReplayedFrame],
+    scored: Sequence[ScoredFrame],
+    pairs: PosePairs,
+    tracking: bool,
+) -> Accuracy:
+    followed = runs(pairs.clips, pairs.true_ids, pairs.stamps_ns, _periods(frames))
+    return Accuracy(
+        people=count_people([frame.matches for frame in scored]),
+        overall=summarize(pairs, "all"),
+        intervals=bootstrap(pairs),
+        pck=pck_curve(pairs.errors, pairs.counted),
+        groups=breakdowns(pairs, [clip.name for clip in clips], [clip.subset for clip in clips]),
+        jitter_true=jitter(second_differences(pairs.ground_truth, followed)),
+        swaps=count_swaps(pairs.predicted, pairs.ground_truth, pairs.joint_set),
+        reliability=_reliabilities(pairs),
+        confidence=_confidences(pairs),
+        limbs=limb_lengths(pairs.predicted, pairs.ground_truth, pairs.joint_set),
+        people_within_10cm=people_within(pairs.errors, pairs.counted, 0.10),
+        sparsification=_sparsifications(pairs),
+        identity=identity(scored) if tracking else None,
+        label_free_true=summarize_checks([f.true_checks for f in frames if f.true_checks is not None]),
+        worst=worst_frames(scored),
+    )
+
+
+def _reliabilities(pairs: PosePairs) -> dict[str, Reliability]:
+    """Of all joints, and of those that the prediction calls measured and inferred; without covariances none."""
+    squared = squared_mahalanobis(pairs.predicted - pairs.ground_truth, pairs.covariances)
+    found = {name: reliability(squared[mask]) for name, mask in _by_status(pairs).items()}
+    return {name: value for name, value in found.items() if value.count}
+
+
+def _confidences(pairs: PosePairs) -> dict[str, ConfidenceReliability]:
+    """Of all joints, and of those that the prediction calls measured and inferred."""
+    kinds = _by_status(pairs).items()
+    found = {name: confidence_reliability(pairs.confidences[mask], pairs.errors[mask]) for name, mask in kinds}
+    return {name: value for name, value in found.items() if value.count}
+
+
+def _by_status(pairs: PosePairs) -> dict[str, NDArray[np.bool_]]:
+    return {"all": np.ones_like(pairs.measured), "measured": pairs.measured, "inferred": ~pairs.measured}
+
+
+def _sparsifications(pairs: PosePairs) -> dict[str, Sparsification]:
+    uncertainties = {"covariance": variances(pairs.covariances).sum(axis=-1), "confidence": 1 - pairs.confidences}
+    found = {name: sparsification(pairs.errors, values) for name, values in uncertainties.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _judged_motion(pairs: PosePairs, periods: dict[int, float]) -> tuple[Jitter, list[BoneLength]]:
+    """Of predictions paired with the ground truth: a series ends where a person's predicted id changes."""
+    both = np.char.add(np.char.add(pairs.true_ids, "/"), pairs.predicted_ids)
+    ids = np.where(pairs.found, both, "")
+    steps = runs(pairs.clips, ids, pairs.stamps_ns, periods)
+    tracks = rows_by_person(pairs.clips, ids, pairs.stamps_ns).values()
+    trembling = jitter(second_differences(pairs.predicted, steps))
+    return trembling, bone_consistency(pairs.predicted, pairs.ground_truth, tracks, pairs.joint_set)
+
+
+def _own_motion(
+    frames: Sequence[ReplayedFrame], joint_set: JointSet, periods: dict[int, float]
+) -> tuple[Jitter, list[BoneLength]]:
+    """Of predictions by their own ids."""
+    people = [(f, i) for f in frames for i in f.predicted]
+    clips = np.array([f.clip for f, _ in people], np.int64)
+    stamps = np.array([f.predicted.stamp_ns for f, _ in people], np.int64)
+    ids = np.array([f.predicted.ids[i] for f, i in people], np.str_)
+    positions = np.zeros((len(people), len(joint_set), 3))
+    for row, (frame, person) in enumerate(people):
+        positions[row] = frame.predicted.positions[person]
+    trembling = jitter(second_differences(positions, runs(clips, ids, stamps, periods)))
+    return trembling, bone_consistency(positions, None, rows_by_person(clips, ids, stamps).values(), joint_set)
+
+
+def _periods(frames: Sequence[ReplayedFrame]) -> dict[int, float]:
+    """Frame period of every recording, from all its frames: people come and go, frames do not."""
+    clips = np.array([f.clip for f in frames], np.int64)
+    return frame_periods(clips, np.array([f.predicted.stamp_ns for f in frames], np.int64))
+
+
+def _clip_record(clip: Clip, frames: Sequence[ReplayedFrame]) -> ClipRecord:
+    period = _periods(frames).get(frames[0].clip if frames else 0, float("nan"))
+    return ClipRecord(
+        name=clip.name,
+        subset=clip.subset,
+        frames=len(frames),
+        frames_with_ground_truth=sum(f.ground_truth is not None for f in frames),
+        rate_hz=1e9 / period,
+        people_max=max((len(f.predicted) for f in frames), default=0),
+        losses=dict(clip.losses()),
+    )
+
+
+def _warm(frames: Sequence[ReplayedFrame]) -> list[Mapping[str, float]]:
+    """Durations without the first frame of each recording."""
+    return [f.milliseconds for before, f in pairwise(frames) if before.clip == f.clip]
+
+
+# Clips are replayed by several processes, one thread each; the figures are those of one process.
+
+#: The worker's own; set when its process starts.
+_estimator: PoseEstimator | None = None
+
+
+def replay_in_processes(
+    clips: Sequence[Clip],
+    config: EstimatorConfig,
+    tracking: bool,
+    joint_set: JointSet | None,
+    limit: int | None,
+    workers: int,
+    advance: Callable[[int], object],
+) -> list[ReplayedFrame]:
+    """All clips' frames in their order.
+
+    Args:
+        config: of the estimator, of which each process makes one.
+        workers: most processes.
+        advance: told how many frames a clip had that is done.
+
+    Raises:
+        EvaluationError: as of :func:`unipose_training.evaluation.run.evaluate_clips`, or a worker was killed.
+    """
+    found: dict[int, list[ReplayedFrame]] = {}
+    try:
+        with WorkerPool(min(workers, len(clips)), _start, (replace(config, threads=1),)) as pool:
+            futures = {pool.submit(_replay, clip, number, tracking, joint_set, limit): number
+                       for number, clip in enumerate(clips)}  # fmt: skip
+            for future in as_completed(futures):
+                found[futures[future]] = future.result()
+                advance(len(found[futures[future]]))
+    except BrokenProcessPool as error:
+        raise EvaluationError(
+            "a worker was killed, perhaps for want of memory; run the same again with --workers 1"
+        ) from error
+    return [frame for number in range(len(clips)) for frame in found[number]]
+
+
+def _start(config: EstimatorConfig) -> None:
+    global _estimator
+    cv2.setNumThreads(1)
+    _estimator = build_estimator(config)
+
+
+def _replay(
+    clip: Clip, number: int, tracking: bool, joint_set: JointSet | None, limit: int | None
+) -> list[ReplayedFrame]:
+    assert _estimator is not None  # set by _start
+    return replay_clip(clip, number, _estimator, tracking, joint_set, limit)

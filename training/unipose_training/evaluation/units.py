@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.itop import CAMERA, ItopFile
 from unipose_training.datasets.predictions import COORDINATES, Predictions, align_predictions
+from unipose_training.errors import DataError
 
 _log = logging.getLogger(__name__)
 

@@ -19,17 +19,15 @@ from pathlib import Path
 from tqdm import tqdm
 
 from unipose_ros.backends import BackendError
-from unipose_ros.cli.options import add_topic_options, description, positive
-from unipose_ros.cli.refusals import refuse
+from unipose_ros.cli.options import add_topic_options, description, positive, refuse
 from unipose_ros.files import exclusive, remove_partial_files, write_atomic
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RecordingError
 from unipose_training.datasets.base import Clip
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.keypoint_files import SUFFIX
 from unipose_training.datasets.registry import add_clip_options, chosen_clips
-from unipose_training.labeling.engines import ENGINES, Engine
-from unipose_training.labeling.labeler import MoveNetLabeler, Outcome, Plan, jobs_for, unfinished
+from unipose_training.errors import DataError
+from unipose_training.labeling.labeler import ENGINES, Engine, MoveNetLabeler, Outcome, Plan, jobs_for, unfinished
 
 REPORT = "labeling.json"
 #: What an earlier version left when it was killed.

@@ -24,7 +24,7 @@ from unipose_ros.codecs.keypoints import (
 )
 from unipose_ros.joint_sets import COCO17, COCO23, ITOP15, convert_joints
 from unipose_training.datasets.coco import CocoImages
-from unipose_training.datasets.errors import DataError
+from unipose_training.errors import DataError
 from unipose_training.mocap.virtual_cameras import Sightings, Viewpoints, sample_sightings
 
 Array = NDArray[np.float64]

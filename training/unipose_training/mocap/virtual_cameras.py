@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from unipose_ros.joint_sets import COCO23
-from unipose_training.datasets.errors import DataError
+from unipose_training.errors import DataError
 from unipose_training.synthetic.bank.posing import pose_people, to_tensors
 from unipose_training.synthetic.bank.types import BodyBank
 from unipose_training.synthetic.variety.cameras import KINDS

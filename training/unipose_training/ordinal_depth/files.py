@@ -22,8 +22,8 @@ from unipose_ros.frame import JointStatus
 from unipose_ros.joint_sets import COCO17
 from unipose_training.datasets.base import Labels2D, joint_status
 from unipose_training.datasets.coco import LABELLED, PERSON, VISIBLE
-from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.io import array_of, read_json, value_of, write_atomic
+from unipose_training.errors import DataError, reading
 from unipose_training.ordinal_depth.pairs import DepthPairs
 
 _REMEDY = "make it again: unipose ordinal-depth"

@@ -19,9 +19,9 @@ from unipose_ros.files import write_atomic
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.networks.points import PointNetwork
 from unipose_ros.networks.registry import load_network
-from unipose_training.datasets.arrays import read_npz
-from unipose_training.datasets.errors import DataError
-from unipose_training.losses.body_priors import itop_priors
+from unipose_training.datasets.io import read_npz
+from unipose_training.errors import DataError
+from unipose_training.losses.body import itop_priors
 from unipose_training.pseudo_labels.filtering import (
     LabelQuality,
     bone_deviations,

@@ -23,10 +23,9 @@ from unipose_training.engine.config import RunSettings
 from unipose_training.engine.data_loading import seed_everything, training_loader, validation_loader
 from unipose_training.engine.loop import Outcome, train
 from unipose_training.engine.step import Task
-from unipose_training.losses.body_priors import itop_priors
+from unipose_training.losses.body import itop_priors
 from unipose_training.losses.robust import bone_lengths
-from unipose_training.mocap.detector_noise import DetectorNoise
-from unipose_training.mocap.error_bank import EmpiricalErrors, load_detections
+from unipose_training.mocap.detector_noise import DetectorNoise, EmpiricalErrors, load_detections
 from unipose_training.mocap.pairs import LabelSource, MotionSource, Observation, PairDataset, Source, identity_collate
 from unipose_training.mocap.virtual_cameras import Viewpoints, posed_joints
 from unipose_training.synthetic.bank import BodyBank, load_bank

@@ -13,16 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from unipose_ros.cli.options import description
-from unipose_ros.cli.refusals import refuse
+from unipose_ros.cli.options import description, refuse
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RecordingError
 from unipose_ros.resources import ResourceError, resource_path
-from unipose_training.datasets.errors import DataError
 from unipose_training.engine.checkpoint import is_first_process
 from unipose_training.engine.config import TrainingError, load_config
 from unipose_training.engine.logging import METRICS, draw_curves
 from unipose_training.engine.loop import Outcome
+from unipose_training.errors import DataError
 from unipose_training.recipes import RECIPES, get_recipe, run_recipe
 
 _REFUSALS = (DataError, OSError, RecordingError, TrainingError, WeightsError)

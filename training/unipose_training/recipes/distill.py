@@ -10,37 +10,55 @@ true joints replace the pseudo-labels in a part of the clips. The numbers are ou
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from unipose_ros.codecs.windows import ColorImageConfig, DepthImageConfig
 from unipose_ros.files import write_atomic
+from unipose_ros.lifting import load_lifter
 from unipose_ros.networks.anchors import AnchorNetwork
 from unipose_ros.networks.points import PointNetwork
 from unipose_ros.networks.registry import get_network, load_network, save_network
 from unipose_training.engine.config import RunSettings
 from unipose_training.engine.data_loading import seed_everything, training_loader, validation_loader
 from unipose_training.engine.loop import Outcome, train
-from unipose_training.pseudo_labels.filtering import FilterConfig
-from unipose_training.pseudo_labels.fusion import FusionSettings
-from unipose_training.pseudo_labels.targets import build_targets, kept_fractions
-from unipose_training.pseudo_labels.teacher import load_teacher, teacher_predictions
-from unipose_training.recipes.base import RecipeConfig
+from unipose_training.losses.body import keypoint_priors
+from unipose_training.pseudo_labels.filtering import FilterConfig, label_weights, passed_by_rule
+from unipose_training.pseudo_labels.fusion import (
+    FusionSettings,
+    fuse_trajectories,
+    no_root_relative_poses,
+    observations_of_store,
+    root_relative_poses_of_store,
+)
+from unipose_training.pseudo_labels.teacher import (
+    TeacherPredictions,
+    load_teacher,
+    measure_quality,
+    teacher_predictions,
+)
 from unipose_training.samples.augment_points import PointAugmentation
 from unipose_training.samples.augment_windows import KeypointNoise, WindowAugmentation
-from unipose_training.samples.dataset import PersonDataset, identity_collate, split_rows, subsample_clips
+from unipose_training.samples.build import SampleSource, open_labeled
+from unipose_training.samples.dataset import PersonDataset, Rows, identity_collate, split_rows, subsample_clips
 from unipose_training.samples.rows import SampleSettings
-from unipose_training.samples.source import SampleSource, open_labeled
 from unipose_training.samples.store import SampleStore
-from unipose_training.tasks.base import init_anchor_network, init_point_network, model_card, validation_metrics
-from unipose_training.tasks.distill import DistillTask
+from unipose_training.tasks.base import (
+    RecipeConfig,
+    init_anchor_network,
+    init_point_network,
+    model_card,
+    validation_metrics,
+)
 from unipose_training.tasks.points import point_samples, save_points
 from unipose_training.tasks.students import PointStudent, Student, StudentLossWeights, WindowStudent
+from unipose_training.tasks.supervised import DistillationTargets, DistillTask
 
 #: What the sample store calls the input of a network.
 _INPUTS = {"points": "points", "depth": "depth", "rgb": "color"}
@@ -229,3 +247,41 @@ def _save(output: Path, config: DistillConfig, store: SampleStore, task: Distill
         assert isinstance(network, AnchorNetwork)
         takes = f"({network.config.channels}, {network.config.size}, {network.config.size}) window; see codecs"
         save_network(output / f"{name}.safetensors", network, network.config, model_card(name, takes, about, metrics))
+
+
+# Targets of a student: the teacher's predictions, brought to agree with all else, and what each counts.
+
+_log = logging.getLogger(__name__)
+
+
+def build_targets(
+    store: SampleStore, predictions: TeacherPredictions, fusion: FusionSettings, config: FilterConfig
+) -> tuple[DistillationTargets, dict[str, Tensor]]:
+    """The targets of all rows, none of them labeled, and (N,) bool for every rule: the target fulfils it."""
+    targets = _distillation_targets(store, predictions, fusion)
+    kept = passed_by_rule(measure_quality(store, targets), config)
+    weights = label_weights(kept, targets.log_scales, config)
+    return DistillationTargets(*targets, weights, torch.zeros(len(store), dtype=torch.bool)), kept
+
+
+def kept_fractions(kept: dict[str, Tensor], rows: Rows) -> dict[str, float]:
+    """The part of some rows that fulfils each rule; it is logged."""
+    parts = {name: round(float(good[torch.from_numpy(rows)].float().mean()), 4) for name, good in kept.items()}
+    _log.info(
+        "pseudo-labels that fulfil the rules: %s", ", ".join(f"{name} {100 * p:.0f} %" for name, p in parts.items())
+    )
+    return parts
+
+
+def _distillation_targets(
+    store: SampleStore, predictions: TeacherPredictions, settings: FusionSettings
+) -> TeacherPredictions:
+    if not settings.steps:
+        return predictions
+    shapes = (
+        root_relative_poses_of_store(store, load_lifter(refine=False))
+        if settings.lifter_scale
+        else no_root_relative_poses(len(store))
+    )
+    observations = observations_of_store(store, predictions.joints, predictions.log_scales, shapes)
+    return TeacherPredictions(*fuse_trajectories(observations, keypoint_priors(), settings))

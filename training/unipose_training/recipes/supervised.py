@@ -24,12 +24,12 @@ from unipose_ros.networks.anchors import AnchorNetwork
 from unipose_ros.networks.points import PointNetwork
 from unipose_ros.networks.registry import get_network, save_network
 from unipose_ros.networks.weights import ModelCard
-from unipose_training.datasets.errors import DataError
 from unipose_training.engine.data_loading import seed_everything, training_loader, validation_loader
 from unipose_training.engine.loop import Outcome, train
-from unipose_training.recipes.base import RecipeConfig
+from unipose_training.errors import DataError
 from unipose_training.samples.augment_points import PointAugmentation
 from unipose_training.samples.augment_windows import WindowAugmentation
+from unipose_training.samples.build import STREAM, SampleSource, open_samples
 from unipose_training.samples.dataset import (
     PersonBatch,
     PersonDataset,
@@ -39,13 +39,18 @@ from unipose_training.samples.dataset import (
     subsample_clips,
 )
 from unipose_training.samples.rows import SampleSettings
-from unipose_training.samples.source import STREAM, SampleSource, open_samples
 from unipose_training.samples.store import SampleStore
 from unipose_training.synthetic.bank import load_bank
 from unipose_training.synthetic.stream.dataset import PersonStream, ValidationPeople, stream_loader
 from unipose_training.synthetic.stream.people import Inputs
 from unipose_training.synthetic.stream.settings import StreamSettings
-from unipose_training.tasks.base import init_anchor_network, init_point_network, model_card, validation_metrics
+from unipose_training.tasks.base import (
+    RecipeConfig,
+    init_anchor_network,
+    init_point_network,
+    model_card,
+    validation_metrics,
+)
 from unipose_training.tasks.points import point_samples
 from unipose_training.tasks.supervised import SupervisedPoints, SupervisedWeights, SupervisedWindows
 

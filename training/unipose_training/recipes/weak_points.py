@@ -15,14 +15,13 @@ from torch import Tensor
 
 from unipose_ros.networks.points import SIZES, PointNetwork
 from unipose_training.engine.data_loading import seed_everything, training_loader, validation_loader
-from unipose_training.engine.ema import AveragedTask
 from unipose_training.engine.loop import Outcome, train
-from unipose_training.losses.body_priors import itop_priors, keypoint_priors
-from unipose_training.recipes.base import RecipeConfig
+from unipose_training.engine.step import AveragedTask
+from unipose_training.losses.body import itop_priors, keypoint_priors
 from unipose_training.samples.augment_points import NO_AUGMENTATION, PointAugmentation
+from unipose_training.samples.build import SampleSource, open_labeled
 from unipose_training.samples.dataset import PersonBatch, PersonDataset, identity_collate, split_rows
-from unipose_training.samples.source import SampleSource, open_labeled
-from unipose_training.tasks.base import init_point_network, validation_metrics
+from unipose_training.tasks.base import RecipeConfig, init_point_network, validation_metrics
 from unipose_training.tasks.points import (
     Prediction,
     ground_truth_metrics,

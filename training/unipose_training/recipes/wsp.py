@@ -17,16 +17,15 @@ from unipose_ros.networks.anchors import RGB_SIZES as SIZES
 from unipose_ros.networks.anchors import AnchorNetwork, AnchorNetworkConfig
 from unipose_ros.networks.registry import save_network
 from unipose_ros.networks.weights import ModelCard
-from unipose_training.datasets.errors import DataError
 from unipose_training.engine.config import RunSettings
 from unipose_training.engine.data_loading import seed_everything, training_loader, validation_loader
 from unipose_training.engine.loop import Outcome, train
+from unipose_training.errors import DataError
 from unipose_training.ordinal_depth.files import read_orders
-from unipose_training.ordinal_depth.scenes import Kind, OrderSettings
-from unipose_training.ordinal_depth.windows import ImageOrders, OrderBatch, StoreOrders, joined
+from unipose_training.ordinal_depth.windows import ImageOrders, Kind, OrderBatch, OrderSettings, StoreOrders, joined
 from unipose_training.samples.augment_windows import WindowAugmentation
+from unipose_training.samples.build import require_labels
 from unipose_training.samples.dataset import split_rows, subsample_clips
-from unipose_training.samples.source import require_labels
 from unipose_training.samples.store import SampleStore
 from unipose_training.tasks.base import model_card, validation_metrics
 from unipose_training.tasks.wsp import OrderLoss, WspTask

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unipose_ros.codecs.points import PointCloudConfig
 from unipose_ros.joint_sets import ITOP15
-from unipose_training.datasets.errors import DataError
+from unipose_training.errors import DataError
 from unipose_training.losses.projection import project
 from unipose_training.samples.dataset import PersonBatch
 

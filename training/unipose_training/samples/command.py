@@ -12,15 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unipose_ros.backends import BackendError
-from unipose_ros.cli.options import add_topic_options, description, positive
-from unipose_ros.cli.refusals import refuse
+from unipose_ros.cli.options import add_topic_options, description, positive, refuse
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RecordingError
 from unipose_training.datasets.base import Clip
-from unipose_training.datasets.errors import DataError
 from unipose_training.datasets.keypoint_files import LabelerId
 from unipose_training.datasets.registry import add_clip_options, chosen_clips
 from unipose_training.engine.config import TrainingError, load_config
+from unipose_training.errors import DataError
 from unipose_training.labeling.labeler import MoveNetLabeler
 from unipose_training.samples.build import LabelFiles, LabelSource, LiveLabels, build_store
 from unipose_training.samples.rows import SampleSettings

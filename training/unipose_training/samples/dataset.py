@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from unipose_training.datasets.errors import DataError
+from unipose_training.errors import DataError
 from unipose_training.samples.store import SampleStore
 
 # Which rows of a store train, which validate.

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from unipose_ros.files import exclusive
 from unipose_ros.keypoints import Keypoints2D
-from unipose_training.datasets.errors import DataError, reading
 from unipose_training.datasets.io import write_atomic
+from unipose_training.errors import DataError, reading
 
 VERSION = 2
 #: Name of the teacher where keypoints are projected ground truth.

@@ -16,7 +16,7 @@ from unipose_ros.resources import cache_dir
 if TYPE_CHECKING:
     import torch
 
-    from unipose_training.synthetic.retarget import RestSkeleton
+    from unipose_training.synthetic.motion import RestSkeleton
 
 Array = NDArray[np.float64]
 #: Poses at a time; more need more memory and save no more time.
@@ -112,7 +112,7 @@ class Body:
         """Bones of a person of that shape, before any pose."""
         import torch
 
-        from unipose_training.synthetic.retarget import RestSkeleton  # needs SciPy, which drawing from a bank does not
+        from unipose_training.synthetic.motion import RestSkeleton  # needs SciPy, which drawing from a bank does not
 
         with torch.no_grad():
             coefficients = self._model.get_phenotype_blendshape_coefficients(**_phenotype(shape))
@@ -125,7 +125,7 @@ class Body:
         )
 
     def pose(self, shape: Shape, poses: Array) -> PosedBody:
-        """Put a body into poses from :func:`unipose_training.synthetic.retarget.retarget`.
+        """Put a body into poses from :func:`unipose_training.synthetic.motion.retarget`.
 
         Args:
             poses: (F, B, 4, 4).

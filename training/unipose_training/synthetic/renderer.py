@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, rays
-from unipose_training.synthetic.surfaces import Surface, merge, vertex_normals
+from unipose_training.synthetic.materials import Surface, merge, vertex_normals
 
 Array = NDArray[np.float64]
 

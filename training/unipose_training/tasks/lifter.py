@@ -11,8 +11,7 @@ from unipose_ros.codecs.keypoints import REFINER_INPUT
 from unipose_ros.joint_sets import COCO17, ITOP15, conversion_weights
 from unipose_ros.networks.lifter import Lifted, LifterConfig, LifterNetwork, RefinerConfig, RefinerNetwork
 from unipose_training.engine.step import Task
-from unipose_training.losses.body import PoseCritic, adversarial_loss, bone_ratio_loss
-from unipose_training.losses.body_priors import itop_priors
+from unipose_training.losses.body import PoseCritic, adversarial_loss, bone_ratio_loss, itop_priors
 from unipose_training.losses.projection import confidence_guided_loss, project_to_plane, reprojection_loss, tilt_loss
 from unipose_training.losses.robust import huber, laplace_loss, length, weighted_mean
 from unipose_training.mocap.pairs import PairBatch

@@ -12,36 +12,39 @@ from unipose_ros.codecs.windows import DepthImageConfig
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.networks.anchors import DEPTH_UNIT, AnchorNetwork, AnchorVotes
 from unipose_ros.networks.points import PointNetwork
-from unipose_training.engine.ema import Averaged
-from unipose_training.losses.anchors import anchor_regression_loss, informative_anchor_loss
-from unipose_training.losses.robust import joint_loss, laplace_loss, split_valid
+from unipose_training.engine.step import Averaged
+from unipose_training.losses.robust import (
+    anchor_regression_loss,
+    informative_anchor_loss,
+    joint_loss,
+    laplace_loss,
+    split_valid,
+)
 from unipose_training.samples.augment_points import NO_AUGMENTATION as SAME_POINTS
 from unipose_training.samples.augment_points import PointAugmentation
 from unipose_training.samples.augment_windows import (
     NO_NOISE,
     KeypointNoise,
-    WindowAugmentation,
-    corrupt_keypoints,
-    disturb_color,
-    disturb_depth,
-    sample_warp,
-    window_keypoints,
-)
-from unipose_training.samples.dataset import PersonBatch
-from unipose_training.samples.windows import (
     Warp,
+    WindowAugmentation,
     Windows,
     color_input,
     color_windows,
+    corrupt_keypoints,
     depth_input,
     depth_windows,
+    disturb_color,
+    disturb_depth,
     no_warp,
+    sample_warp,
     to_camera,
     to_window,
     unwarp_joints,
     warp_joints,
     warp_windows,
+    window_keypoints,
 )
+from unipose_training.samples.dataset import PersonBatch
 from unipose_training.tasks.points import Prediction, predict
 
 

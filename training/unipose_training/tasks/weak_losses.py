@@ -8,10 +8,23 @@ import torch
 from torch import Tensor
 
 from unipose_ros.frame import JointStatus
-from unipose_training.losses.body import bone_constancy_loss, bone_prior_loss, middle_loss, motion_loss, symmetry_loss
-from unipose_training.losses.body_priors import BodyPriors
-from unipose_training.losses.depth import cloud_support_loss, free_space_loss, limb_cover_loss, surface_loss
-from unipose_training.losses.projection import pixel_loss, ray_loss, view_rays
+from unipose_training.losses.body import (
+    BodyPriors,
+    bone_constancy_loss,
+    bone_prior_loss,
+    middle_loss,
+    motion_loss,
+    symmetry_loss,
+)
+from unipose_training.losses.projection import (
+    cloud_support_loss,
+    free_space_loss,
+    limb_cover_loss,
+    pixel_loss,
+    ray_loss,
+    surface_loss,
+    view_rays,
+)
 from unipose_training.losses.robust import laplace_loss
 from unipose_training.samples.dataset import PersonBatch
 

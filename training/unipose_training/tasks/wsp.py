@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample, interpolate, pixel_shuffle
 
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.networks.anchors import DEPTH_UNIT, PER_SIDE, STRIDE, AnchorNetwork, AnchorVotes
 from unipose_training.engine.step import Task
-from unipose_training.losses.anchors import informative_anchor_loss
-from unipose_training.losses.robust import ordinal_loss
-from unipose_training.ordinal_depth.metrics import EDGES
+from unipose_training.losses.robust import informative_anchor_loss, ordinal_loss
 from unipose_training.ordinal_depth.windows import OrderBatch
-from unipose_training.samples.augment_windows import WindowAugmentation, disturb_color, sample_warp
-from unipose_training.samples.windows import Warp, Windows, color_input, warp_windows
+from unipose_training.samples.augment_windows import (
+    Warp,
+    WindowAugmentation,
+    Windows,
+    color_input,
+    disturb_color,
+    sample_warp,
+    warp_windows,
+)
 
 
 @dataclass(frozen=True)
@@ -210,3 +218,53 @@ def _windows(batch: OrderBatch) -> Windows:
     middle = (size - 1) / 2
     camera = batch.confidence.new_tensor([size, size, middle, middle]).expand(count, 4)
     return Windows(batch.image.float(), camera, batch.confidence.new_ones(count))
+
+
+# How right orders are, by how far the two points are apart in depth.
+
+#: Meters: edges of the bins of |dz|.
+EDGES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
+#: Two points are equally far when they differ by less, meters.
+EQUAL = 0.1
+
+
+@dataclass(frozen=True)
+class OrderAccuracy:
+    """What became of labeled pairs whose true depths are known.
+
+    Attributes:
+        pairs: that have an order.
+        right: part of them with the right sign; NaN of none.
+        bins: (pairs, right) for |dz| between two successive :data:`EDGES`, and beyond the last.
+        level: pairs that are said to be equally far.
+        level_right: part of them that differ by less than :data:`EQUAL`; NaN of none.
+    """
+
+    pairs: int
+    right: float
+    bins: tuple[tuple[int, float], ...]
+    level: int
+    level_right: float
+
+
+def evaluate_orders(
+    orders: NDArray[np.integer], farther: NDArray[np.floating], edges: Sequence[float] = EDGES
+) -> OrderAccuracy:
+    """Compare with the ground truth.
+
+    Args:
+        orders: (M,) 1, -1 or 0.
+        farther: (M,) meters by which the second truly is farther; pairs with NaN are left out.
+    """
+    known = np.isfinite(farther)
+    orders, farther = orders[known], farther[known]
+    signed = orders != 0
+    right, apart = np.sign(farther[signed]) == orders[signed], np.abs(farther[signed])
+    numbers = np.digitize(apart, edges) - 1
+    bins = tuple((int((numbers == k).sum()), _mean(right[numbers == k])) for k in range(len(edges)))
+    level = np.abs(farther[~signed]) < EQUAL
+    return OrderAccuracy(len(right), _mean(right), bins, len(level), _mean(level))
+
+
+def _mean(values: NDArray[np.bool_]) -> float:
+    return float(values.mean()) if len(values) else float("nan")

@@ -28,7 +28,14 @@ from unipose_ros.files import (
     write_atomic,
 )
 from unipose_ros.networks.movenet.convert import RECORD, convert_tfjs, movenet_graph
-from unipose_ros.networks.movenet.files import CONVERTED, ONNX, SAFETENSORS, movenet_dir, verified_file, write_checksums
+from unipose_ros.networks.movenet.decode import (
+    CONVERTED,
+    ONNX,
+    SAFETENSORS,
+    movenet_dir,
+    verified_file,
+    write_checksums,
+)
 from unipose_ros.networks.weights import WeightsError, save_weights
 from unipose_ros.resources import cache_dir
 

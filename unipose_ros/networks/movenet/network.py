@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unipose_ros.networks.export import Axes
-from unipose_ros.networks.movenet.files import SIZE_MULTIPLE
+from unipose_ros.networks.movenet.decode import SIZE_MULTIPLE
 
 #: Output order of :class:`MoveNetNetwork` and channels of each head.
 HEADS = {"center": 1, "box_scale": 2, "box_offset": 2, "kpt_heatmap": 17, "kpt_regress": 34, "kpt_offset": 34}

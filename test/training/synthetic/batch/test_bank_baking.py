@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unipose_training.synthetic.bank.clips import MotionSources, jump_heights, motion_kinds, pose_clips, posture_motions
+from unipose_training.errors import SyntheticError
+from unipose_training.synthetic.bank.bake import MotionSources, jump_heights, motion_kinds, pose_clips, posture_motions
 from unipose_training.synthetic.bank.lighten import distances_mm, lighten
 from unipose_training.synthetic.bank.people import Wardrobe, draw_person
-from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.motion import Motion
 from unipose_training.synthetic.wardrobe import Piece
 

@@ -9,15 +9,12 @@ import numpy as np
 import pytest
 
 from unipose_training.synthetic.bank import BodyBank, load_bank, save_bank
-from unipose_training.synthetic.bank.alignments import alignment_quaternions
-from unipose_training.synthetic.bank.clips import alignments
-from unipose_training.synthetic.bank.crowd import shape_basis, wearers_of
+from unipose_training.synthetic.bank.bake import alignments
+from unipose_training.synthetic.bank.types import alignment_quaternions, shape_basis, wearers_of
+from unipose_training.synthetic.motion import BONES, RestSkeleton
 from unipose_training.synthetic.poses.kinematics import HANGING_REST
 from unipose_training.synthetic.poses.skeletons import matrices
-from unipose_training.synthetic.retarget import RestSkeleton
-from unipose_training.synthetic.rig import BONES
-from unipose_training.synthetic.variety.articulate import articulate
-from unipose_training.synthetic.variety.postures import Posture
+from unipose_training.synthetic.variety.postures import Posture, articulate
 
 SHIPPED = Path(__file__).resolve().parents[4] / "weights" / "body_bank.npz"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from unipose_training.errors import SyntheticError
 from unipose_training.synthetic.bank import BodyBank, load_bank, save_bank
-from unipose_training.synthetic.errors import SyntheticError
 
 
 def test_saving_and_loading_changes_nothing_any_more(bank: BodyBank, bank_file: Path, tmp_path: Path) -> None:

@@ -9,18 +9,17 @@ import pytest
 import torch
 
 from unipose_ros.joint_sets import COCO23
+from unipose_training.errors import SyntheticError
 from unipose_training.synthetic.bank import BodyBank
 from unipose_training.synthetic.batch.draw import DrawSettings, draw_scenes
 from unipose_training.synthetic.batch.furnish import furnish
-from unipose_training.synthetic.batch.labels import label
+from unipose_training.synthetic.batch.interface import label
 from unipose_training.synthetic.batch.layout import KINDS_OF_SCENES
+from unipose_training.synthetic.batch.looks import OnDevice
 from unipose_training.synthetic.batch.objects import OBJECTS, draw_object, footprint
-from unipose_training.synthetic.batch.on_device import OnDevice
-from unipose_training.synthetic.batch.placing import Placed
+from unipose_training.synthetic.batch.placing import Placed, Standpoints
 from unipose_training.synthetic.batch.scenes import SceneBatch
-from unipose_training.synthetic.batch.standpoints import Standpoints
 from unipose_training.synthetic.batch.torch_renderer import TorchRenderer
-from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.poses.sampler import Drawn
 
 

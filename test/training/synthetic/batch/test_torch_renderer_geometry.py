@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from unipose_training.errors import SyntheticError
 from unipose_training.synthetic.bank import BodyBank
 from unipose_training.synthetic.batch.scenes import Cameras, SceneBatch
 from unipose_training.synthetic.batch.torch_renderer import TorchRenderer
-from unipose_training.synthetic.batch.triangles import draw_people
-from unipose_training.synthetic.batch.zbuffer import ZBuffer, pack, tiles
-from unipose_training.synthetic.errors import SyntheticError
-from unipose_training.synthetic.surfaces import ROOM
+from unipose_training.synthetic.batch.triangles import ZBuffer, draw_people, pack, tiles
+from unipose_training.synthetic.materials import ROOM
 
 MakeScene = Callable[..., SceneBatch]
 

@@ -11,14 +11,13 @@ from unipose_ros.frame import JointStatus
 from unipose_ros.joint_sets import ITOP15
 from unipose_training.datasets.joint_sets import in_joint_set
 from unipose_training.synthetic.bank import BodyBank
-from unipose_training.synthetic.batch.interface import Rendered
-from unipose_training.synthetic.batch.labels import Labels, label
+from unipose_training.synthetic.batch.interface import Labels, Rendered, label
 from unipose_training.synthetic.batch.looks import joined, looks_of, shade
 from unipose_training.synthetic.batch.scenes import SceneBatch
 from unipose_training.synthetic.batch.torch_renderer import TorchRenderer
-from unipose_training.synthetic.ground_truth import true_skeletons
 from unipose_training.synthetic.materials import Mark, Material
 from unipose_training.synthetic.materials import shade as shade_reference
+from unipose_training.synthetic.photograph import true_skeletons
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unipose_training.synthetic.poses.angles import table
-from unipose_training.synthetic.poses.arms import Wrists, angles_of, beyond_limits, by_angles, by_target
+from unipose_training.synthetic.motion import BONES
 from unipose_training.synthetic.poses.compose import Armed, Base, draw_gestures, penetration, with_arms
-from unipose_training.synthetic.poses.gestures import GESTURES, PAIRS
-from unipose_training.synthetic.poses.kinematics import bone_turns
+from unipose_training.synthetic.poses.gestures import (
+    GESTURES,
+    PAIRS,
+    Wrists,
+    angles_of,
+    beyond_limits,
+    by_angles,
+    by_target,
+)
+from unipose_training.synthetic.poses.kinematics import bone_turns, table
 from unipose_training.synthetic.poses.sampler import PoseSampler
-from unipose_training.synthetic.rig import BONES
 
 BONE = {name: number for number, name in enumerate(BONES)}
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unipose_training.synthetic.errors import SyntheticError
-from unipose_training.synthetic.poses.angles import RANGES, mirrored, table, within_limits
+from unipose_training.errors import SyntheticError
+from unipose_training.synthetic.motion import BONES
 from unipose_training.synthetic.poses.bodies import FAMILIES, draw_bodies
-from unipose_training.synthetic.poses.kinematics import bone_turns, mirrored_turns
-from unipose_training.synthetic.rig import BONES
+from unipose_training.synthetic.poses.kinematics import (
+    RANGES,
+    bone_turns,
+    mirrored,
+    mirrored_turns,
+    table,
+    within_limits,
+)
 
 AHEAD, LEFT, UP = np.array([0.0, -1.0, 0.0]), np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0])
 

@@ -11,11 +11,10 @@ import torch
 
 from unipose_training.synthetic.bank import BodyBank
 from unipose_training.synthetic.bank.posing import pose_by_turns, to_tensors
-from unipose_training.synthetic.poses.rotations import about_vector, random_turns, to_quaternions
+from unipose_training.synthetic.motion import BONES
+from unipose_training.synthetic.poses.kinematics import about_vector, random_turns, to_quaternions
 from unipose_training.synthetic.poses.sampler import MIX, Drawn, PoseSampler
-from unipose_training.synthetic.poses.settle import settled
-from unipose_training.synthetic.poses.skeletons import matrices
-from unipose_training.synthetic.rig import BONES
+from unipose_training.synthetic.poses.skeletons import matrices, settled
 
 BONE = {name: number for number, name in enumerate(BONES)}
 

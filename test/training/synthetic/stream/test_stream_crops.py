@@ -9,15 +9,13 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
-from unipose_ros.codecs.points import PointCloudConfig, encode_person
-from unipose_ros.codecs.sampling import largest_component
+from unipose_ros.codecs.points import PointCloudConfig, encode_person, largest_component
 from unipose_ros.codecs.windows import DepthImageConfig
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.geometry.crop import Crop
 from unipose_training.samples.dataset import window_camera
-from unipose_training.synthetic.stream.clouds import Crops, cut_clouds, largest_components
+from unipose_training.synthetic.stream.clouds import Crops, cut_clouds, cut_windows, largest_components
 from unipose_training.synthetic.stream.scenes import Scenes
-from unipose_training.synthetic.stream.windows import cut_windows
 
 CONFIG = PointCloudConfig(points=512, centers=32)
 

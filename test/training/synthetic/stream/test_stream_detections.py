@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 
 from unipose_ros.joint_sets import COCO17
-from unipose_training.synthetic.errors import SyntheticError
-from unipose_training.synthetic.stream.boxes import BoxSettings, Seen, draw_boxes
-from unipose_training.synthetic.stream.keypoints import KeypointSettings, TrueKeypoints, detect
+from unipose_training.errors import SyntheticError
+from unipose_training.synthetic.stream.boxes import (
+    BoxSettings,
+    KeypointSettings,
+    Seen,
+    TrueKeypoints,
+    detect,
+    draw_boxes,
+)
 
 SIZE = (320, 240)
 PLAIN = KeypointSettings(dropped=0, borrowed=0, missing=0)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from unipose_ros.camera import project
-from unipose_ros.frame import JointStatus
+from unipose_ros.frame import JointStatus, in_image
 from unipose_ros.joint_sets import COCO17, ITOP15
-from unipose_ros.visibility import in_image
 from unipose_training.synthetic.stream.frames import RenderedClip, ShownKeypoints, rendered_frames, without_color
 from unipose_training.synthetic.stream.settings import StreamSettings
 

@@ -14,12 +14,12 @@ from unipose_ros.codecs.points import PointCloudConfig
 from unipose_ros.codecs.windows import DepthImageConfig
 from unipose_ros.joint_sets import ITOP15
 from unipose_training.engine.config import RunSettings
+from unipose_training.errors import SyntheticError
 from unipose_training.losses.projection import project
 from unipose_training.samples.dataset import PersonBatch
 from unipose_training.synthetic.bank import BodyBank
 from unipose_training.synthetic.batch.draw import DrawSettings
 from unipose_training.synthetic.batch.torch_renderer import TorchRenderer
-from unipose_training.synthetic.errors import SyntheticError
 from unipose_training.synthetic.stream.dataset import PersonStream, StreamBatches, ValidationPeople, stream_loader
 from unipose_training.synthetic.stream.detection import labeled_scenes
 from unipose_training.synthetic.stream.people import Inputs, PeopleMaker, divided, with_fewer_children

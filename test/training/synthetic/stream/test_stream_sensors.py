@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from unipose_training.synthetic.errors import SyntheticError
+from unipose_training.errors import SyntheticError
 from unipose_training.synthetic.sensors.effects import hidden_from as hidden_in_one
 from unipose_training.synthetic.stream.scenes import Scenes
 from unipose_training.synthetic.stream.sensors import (

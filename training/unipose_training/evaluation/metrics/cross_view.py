@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from unipose_ros.frame import Skeletons
 from unipose_ros.recordings.pairing import pair_stamps
 from unipose_ros.tracking.assignment import match, mean_distances
-from unipose_training.datasets.errors import reading
-from unipose_training.evaluation.errors import EvaluationError
+from unipose_training.errors import EvaluationError, reading
 from unipose_training.evaluation.matching import MATCH_GATE
 
 #: Name of the frame into which every camera's people are transformed.

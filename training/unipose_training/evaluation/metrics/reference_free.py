@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, project
 from unipose_ros.frame import RgbdFrame, Skeletons
-from unipose_ros.geometry.depth_sampling import nearest_surface
+from unipose_ros.geometry.surfaces import nearest_surface
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.keypoints import Keypoints2D
 from unipose_training.evaluation.keypoint_checks import pair_with_keypoints

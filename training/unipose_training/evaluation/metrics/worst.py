@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unipose_ros.cli.summary import percentiles
+from unipose_ros.cli.demo_images import percentiles
 from unipose_ros.tracking.assignment import mean_distances
 from unipose_training.evaluation.matching import MATCH_GATE, ScoredFrame
 

@@ -28,7 +28,7 @@ from unipose_ros.detection.movenet import load_movenet
 from unipose_ros.files import write_atomic
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D, keypoint_similarity
 from unipose_training.datasets.coco import CocoImage, CocoImages, read_results, write_results
-from unipose_training.datasets.errors import DataError
+from unipose_training.errors import DataError
 
 # COCO's object keypoint similarity between annotations and predictions.
 

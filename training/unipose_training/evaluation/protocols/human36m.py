@@ -24,7 +24,7 @@ from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.lifting import load_lifter
 from unipose_training.datasets.cameras import PoseSequence
 from unipose_training.datasets.human36m import open_human36m
-from unipose_training.evaluation.errors import EvaluationError
+from unipose_training.errors import EvaluationError
 from unipose_training.evaluation.metrics.pose import joint_errors, procrustes_aligned
 
 NAME = "human36m"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.joint_sets import ITOP15
-from unipose_training.evaluation.errors import EvaluationError
+from unipose_training.errors import EvaluationError
 from unipose_training.evaluation.metrics.pose import THRESHOLDS, joint_errors, mean_average_precision
 
 # Published ITOP results, each with how it is known.

@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from unipose_training.evaluation.breakdown import Summary
 from unipose_training.evaluation.metrics.pose import PckCurve
 from unipose_training.evaluation.metrics.temporal import BoneLength
 from unipose_training.evaluation.metrics.uncertainty import ConfidenceReliability, Reliability, Sparsification
+from unipose_training.evaluation.results import Summary
 
 _INK, _QUIET, _GRID = "#1c2430", "#66707f", "#e3e7ed"
 _BLUE, _ORANGE, _GREEN, _PALE = "#0072b2", "#d55e00", "#009e73", "#9cc3de"

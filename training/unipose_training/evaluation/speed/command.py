@@ -15,27 +15,41 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from unipose_ros.backends import BackendError
-from unipose_ros.cli.options import description, positive
-from unipose_ros.cli.processes import ProcessError
-from unipose_ros.cli.refusals import refuse
+from unipose_ros.cli.demo import plan, read_durations, read_skeleton_messages, run_demo
+from unipose_ros.cli.options import description, positive, refuse
 from unipose_ros.estimator import MODALITIES, EstimatorConfig, EstimatorError
 from unipose_ros.files import write_atomic
 from unipose_ros.networks.weights import WeightsError
-from unipose_ros.recordings import RecordingError
-from unipose_training.evaluation.speed.machine import ceilings, machine_facts, torch_threads
-from unipose_training.evaluation.speed.node_run import measure_node
-from unipose_training.evaluation.speed.operations import network_rows
+from unipose_ros.recordings import BagReader, RecordingError, RgbdRecording
+from unipose_ros.termination import ProcessError
+from unipose_training.evaluation.speed.machine import (
+    ceilings,
+    machine_facts,
+    process_mebibytes,
+    process_seconds,
+    quantiles,
+    torch_threads,
+)
+from unipose_training.evaluation.speed.operations import network_rows, peer_rows
 from unipose_training.evaluation.speed.page import write_page
-from unipose_training.evaluation.speed.peers import peer_rows
-from unipose_training.evaluation.speed.scenes import MOST_PEOPLE, crowd_frames, write_loop
-from unipose_training.evaluation.speed.stages import Scene, measure_crops, measure_stages
+from unipose_training.evaluation.speed.stages import (
+    MOST_PEOPLE,
+    Scene,
+    crowd_frames,
+    measure_crops,
+    measure_stages,
+    write_loop,
+)
 
 NAME = "benchmark.json"
 _DRAWN = 8
@@ -162,3 +176,56 @@ def _node(options: argparse.Namespace, scenes: Sequence[Scene]) -> Iterator[dict
                 yield {**what, "rate": options.rate, **measure_node(bag, name, threads, Path(folder, str(number)))}
             except ProcessError as error:
                 print(f"unipose benchmark: the node with {name}: {error}", file=sys.stderr)
+
+
+# The real node over DDS: a recording is played into it in real time, and its output recorded.
+
+
+@dataclass
+class _Watched:
+    """What the node's process took while the recording was played."""
+
+    cpu_s: float = 0.0
+    seconds: float = 0.0
+    memory_mib: float = 0.0
+
+    @contextmanager
+    def watch(self, pid: int) -> Iterator[None]:
+        worked, began = process_seconds(pid), time.monotonic()
+        yield
+        self.cpu_s, self.seconds = process_seconds(pid) - worked, time.monotonic() - began
+        self.memory_mib = process_mebibytes(pid)
+
+
+def measure_node(bag: Path, modality: str, threads: int, folder: Path) -> dict[str, Any]:
+    """Latency from acquisition to publication, frames answered, CPU and memory of one run.
+
+    Args:
+        folder: for the run's files.
+
+    Raises:
+        ProcessError: a process failed or did not end in time.
+        RecordingError: the recording cannot be used.
+    """
+    with BagReader(bag) as reader:
+        recording = RgbdRecording(reader)
+        playing = plan(reader.topics, recording.topics, EstimatorConfig(modality=modality).needs)
+        stamps = recording.stamps()
+    playing = replace(playing, node_arguments=(*playing.node_arguments, "-p", f"model.threads:={threads}"))
+    watched = _Watched()
+    run = run_demo(bag, playing, modality, folder, lambda share: None, watched.watch)
+    published, stages = read_durations(run.output)
+    received = read_skeleton_messages(run.output, run.offset_ns)
+    answered = len(set(stamps) & {message.stamp_ns for message in received})
+    shown = (stamps[-1] - stamps[0]) / 1e9
+    return {
+        "answered": round(answered / len(stamps), 4),
+        "frames": len(stamps),
+        "found": round(float(np.mean([len(message.skeletons) for message in received] or [0])), 2),
+        "latency_ms": published,
+        "received_ms": quantiles([message.latency_ms for message in received]) if received else {},
+        "stages_ms": stages,
+        "cpu_percent": round(100 * watched.cpu_s / shown, 1),
+        "cpu_ms_a_frame": round(1e3 * watched.cpu_s / max(answered, 1), 1),
+        "memory_mib": watched.memory_mib,
+    }

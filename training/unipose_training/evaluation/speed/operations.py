@@ -7,9 +7,12 @@ anything between layers.
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -17,12 +20,14 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from unipose_ros.backends import Backend
+from unipose_ros.backends.onnx_backend import OnnxBackend
 from unipose_ros.config import EstimatorConfig
 from unipose_ros.detection.movenet import load_movenet
 from unipose_ros.modalities.factory import load_network_for, weights_file
-from unipose_ros.networks.export import Exportable
+from unipose_ros.networks.export import Exportable, export_onnx
 from unipose_ros.networks.movenet.convert import NETWORK, build_network
-from unipose_ros.networks.movenet.files import SAFETENSORS, verified_file
+from unipose_ros.networks.movenet.decode import SAFETENSORS, verified_file
+from unipose_ros.networks.points import SIZES, PointNetwork, PointNetworkConfig
 from unipose_ros.networks.registry import load_network
 from unipose_ros.networks.weights import load_weights
 from unipose_training.evaluation.speed.machine import quantiles
@@ -131,3 +136,105 @@ def timed(call: Callable[[], object]) -> dict[str, float]:
             passed.append(1e3 * (time.perf_counter() - began))
             worked.append(1e3 * (time.process_time() - work))
     return {**quantiles(passed), "cpu": quantiles(worked)["p50"]}
+
+
+# Sizes of published networks for people in depth, run by our own code beside ours.
+#
+# Their weights are not used and their programs are not run: what is compared is how long networks of these sizes take
+# on the same machine, in the same runtime, untrained, for one person.
+
+#: SPiKE (Ballester et al., ICPR 2024): one frame of 4096 points, 128 tokens of 1024 channels, 5 layers of 8 heads
+#: with 256 channels. Its own head is a little smaller.
+SPIKE = PointNetworkConfig(points=4096, edge=(), width=1024, layers=5, heads=8, head_width=256, hidden=2048)
+#: A2J (Xiong et al., ICCV 2019): sides of its input, joints of ITOP, anchors of a cell.
+_A2J_SIDE, _JOINTS, _ANCHORS = 288, 15, 16
+
+
+def peer_rows(limits: dict[str, float]) -> list[dict[str, Any]]:
+    """One row for each of them and for our own networks of points, on one thread, with ONNX Runtime."""
+    torch.manual_seed(0)
+    networks: list[tuple[str, nn.Module, Tensor]] = [
+        ("points xs (ours)", PointNetwork(SIZES["xs"]), torch.randn(1, 1, SIZES["xs"].points, 3) * 0.3),
+        ("points s (ours)", PointNetwork(SIZES["s"]), torch.randn(1, 1, SIZES["s"].points, 3) * 0.3),
+        ("SPiKE's sizes", PointNetwork(SPIKE), torch.randn(1, 1, SPIKE.points, 3) * 0.3),
+        ("A2J's sizes", AnchorsOnResNet(), torch.randn(1, 1, _A2J_SIDE, _A2J_SIDE)),
+    ]
+    rows = []
+    for title, network, given in networks:
+        network.eval()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "network.onnx")
+            _export(network, given, path)
+            run = OnnxBackend(path, threads=1)
+        array = given.numpy()
+        rows.append(row(title, cost(network, given), timed(lambda run=run, array=array: run(array)), limits))  # type: ignore[misc]
+    return rows
+
+
+def _export(network: nn.Module, given: Tensor, path: Path) -> None:
+    if isinstance(network, PointNetwork):
+        export_onnx(network, path)
+        return
+    torch.onnx.export(network, (given,), str(path), dynamo=False)
+
+
+class AnchorsOnResNet(nn.Module):
+    """A network of A2J's sizes: ResNet-50 (He et al., CVPR 2016) with stride 16, and three branches of convolutions.
+
+    (B, 1, 288, 288) depth -> for each of 16 anchors a cell and each joint: offsets in the image, depth, and weight.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(_convolution(1, 64, 7, 2), nn.MaxPool2d(3, 2, 1))
+        stages, channels = [], 64
+        for width, blocks, stride, dilation in ((64, 3, 1, 1), (128, 4, 2, 1), (256, 6, 2, 1), (512, 3, 1, 2)):
+            layers = [_Bottleneck(channels if number == 0 else 4 * width, width, stride if number == 0 else 1, dilation)
+                      for number in range(blocks)]  # fmt: skip
+            stages.append(nn.Sequential(*layers))
+            channels = 4 * width
+        self.shallow, self.deep = nn.Sequential(*stages[:3]), stages[3]
+        outputs = _ANCHORS * _JOINTS
+        self.weights = _branch(1024, outputs)
+        self.offsets, self.depths = _branch(2048, 2 * outputs), _branch(2048, outputs)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Offsets, depths and weights."""
+        middle = self.shallow(self.stem(image))
+        deep = self.deep(middle)
+        return self.offsets(deep), self.depths(deep), self.weights(middle)
+
+
+def _convolution(inputs: int, outputs: int, side: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    padding = dilation * (side // 2)
+    layer = nn.Conv2d(inputs, outputs, side, stride, padding, dilation, bias=False)
+    return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+def _branch(inputs: int, outputs: int) -> nn.Sequential:
+    widths = [inputs, 256, 256, 256, 256]
+    hidden = [_convolution(first, second, 3) for first, second in pairwise(widths)]
+    return nn.Sequential(*hidden, nn.Conv2d(256, outputs, 3, padding=1))
+
+
+class _Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions beside a short cut."""
+
+    def __init__(self, inputs: int, width: int, stride: int, dilation: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            _convolution(inputs, width, 1),
+            _convolution(width, width, 3, stride, dilation),
+            nn.Conv2d(width, 4 * width, 1, bias=False),
+            nn.BatchNorm2d(4 * width),
+        )
+        changes = stride > 1 or inputs != 4 * width
+        self.short_cut = (
+            nn.Sequential(nn.Conv2d(inputs, 4 * width, 1, stride, bias=False), nn.BatchNorm2d(4 * width))
+            if changes
+            else nn.Identity()
+        )
+
+    def forward(self, given: Tensor) -> Tensor:
+        """(B, C, H, W)."""
+        return torch.relu(self.body(given) + self.short_cut(given))

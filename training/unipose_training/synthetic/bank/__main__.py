@@ -13,11 +13,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from unipose_training.synthetic.bank.bake import BankSettings, bake_bank
+from unipose_training.errors import SyntheticError
+from unipose_training.synthetic.bank.bake import BankSettings, MotionSources, bake_bank
 from unipose_training.synthetic.bank.bake_crowd import bake_crowd_bank
-from unipose_training.synthetic.bank.clips import MotionSources
-from unipose_training.synthetic.errors import SyntheticError
-from unipose_training.synthetic.variety.split import SPLITS
+from unipose_training.synthetic.variety.plans import SPLITS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_training.synthetic.errors import SyntheticError
+from unipose_training.errors import SyntheticError
 from unipose_training.synthetic.wardrobe import Piece
 
 Array = NDArray[np.float64]

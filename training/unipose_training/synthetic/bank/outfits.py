@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.joint_sets import COCO23
 from unipose_training.synthetic.body import Body, PosedBody
-from unipose_training.synthetic.garments import fit, read_garment
-from unipose_training.synthetic.wardrobe import BOTTOM_LOOK, DressedPerson, Outfit, Piece, dress
+from unipose_training.synthetic.wardrobe import BOTTOM_LOOK, DressedPerson, Outfit, Piece, dress, fit, read_garment
 
 Array = NDArray[np.float64]
 #: Meters of stature for which lengths of cloth are given; children's clothes are smaller in proportion.

@@ -17,27 +17,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unipose_training.errors import SyntheticError
 from unipose_training.synthetic.bank import BodyBank
 from unipose_training.synthetic.bank.posing import BankTensors, to_tensors
-from unipose_training.synthetic.batch.furnish import draw_rooms, furnish
+from unipose_training.synthetic.batch.furnish import draw_rooms, furnish, props_of
 from unipose_training.synthetic.batch.layout import KINDS_OF_SCENES, Range, draw_slots
 from unipose_training.synthetic.batch.looks import Looks, looks_of
-from unipose_training.synthetic.batch.placing import Placed, place_people
-from unipose_training.synthetic.batch.props import props_of
-from unipose_training.synthetic.batch.scenes import Blocks, Cameras, Lamps, People, Rooms, SceneBatch
-from unipose_training.synthetic.batch.standpoints import (
+from unipose_training.synthetic.batch.placing import (
     Mounting,
+    Placed,
     Standpoints,
     aimed,
     draw_standpoints,
     mounted,
+    place_people,
     rotations,
 )
-from unipose_training.synthetic.errors import SyntheticError
+from unipose_training.synthetic.batch.scenes import Blocks, Cameras, Lamps, People, Rooms, SceneBatch
 from unipose_training.synthetic.materials import PATTERNS
 from unipose_training.synthetic.poses.sampler import PoseSampler
 from unipose_training.synthetic.variety.cameras import KINDS
-from unipose_training.synthetic.variety.split import TRAINING
+from unipose_training.synthetic.variety.plans import TRAINING
 
 Array = NDArray[np.float64]
 #: Materials of a body that get new colors: top, bottom and footwear.

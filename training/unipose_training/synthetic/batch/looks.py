@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unipose_training.synthetic.batch.on_device import OnDevice
 from unipose_training.synthetic.materials import PATTERNS, Mark, Material, noise
+
+# Dataclasses of tensors that move to a device as a whole.
+
+T = TypeVar("T", bound="OnDevice")
+
+
+class OnDevice:
+    """A dataclass of tensors, and of such dataclasses."""
+
+    def to(self: T, device: torch.device | str) -> T:
+        """The same on a device."""
+        values = (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]  # a dataclass
+        return type(self)(*(v.to(device) if isinstance(v, Tensor | OnDevice) else v for v in values))
+
 
 #: Values along each side of the table of grain; it repeats after this many.
 _GRAIN = 64

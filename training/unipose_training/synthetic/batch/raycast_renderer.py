@@ -13,9 +13,8 @@ from unipose_training.synthetic.batch.looks import Looks, looks_of
 from unipose_training.synthetic.batch.scenes import CEILING, FLOOR, WALL, SceneBatch, posed
 from unipose_training.synthetic.batch.torch_renderer import check_indices
 from unipose_training.synthetic.lighting import Lamp, Lighting, render_color
-from unipose_training.synthetic.materials import Material
+from unipose_training.synthetic.materials import Material, Surface, box
 from unipose_training.synthetic.renderer import Scene, render_depth
-from unipose_training.synthetic.surfaces import Surface, box
 
 
 class RaycastRenderer:

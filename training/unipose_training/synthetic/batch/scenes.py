@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from unipose_ros.camera import Camera
+from unipose_training.errors import SyntheticError
 from unipose_training.synthetic.bank.posing import BankTensors, PosedPeople, pose_by_turns, pose_people
-from unipose_training.synthetic.batch.looks import Looks
-from unipose_training.synthetic.batch.on_device import OnDevice
-from unipose_training.synthetic.errors import SyntheticError
+from unipose_training.synthetic.batch.looks import Looks, OnDevice
 from unipose_training.synthetic.renderer import View
 
 #: Looks of a room, in this order.

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from unipose_training.errors import SyntheticError
 from unipose_training.synthetic.bank import BodyBank
-from unipose_training.synthetic.bank.posing import PosedPeople, to_tensors
-from unipose_training.synthetic.batch.boxes import draw_blocks, room_background
+from unipose_training.synthetic.bank.posing import BankTensors, PosedPeople, to_tensors
 from unipose_training.synthetic.batch.interface import NOTHING, Rendered
-from unipose_training.synthetic.batch.looks import looks_of
-from unipose_training.synthetic.batch.scenes import Cameras, SceneBatch, posed
-from unipose_training.synthetic.batch.shading import develop, painter
-from unipose_training.synthetic.batch.triangles import draw_people
-from unipose_training.synthetic.batch.zbuffer import ZBuffer
-from unipose_training.synthetic.errors import SyntheticError
-from unipose_training.synthetic.surfaces import ROOM
+from unipose_training.synthetic.batch.looks import Looks, joined, looks_of, shade
+from unipose_training.synthetic.batch.scenes import WALL, Cameras, Lamps, SceneBatch, posed
+from unipose_training.synthetic.batch.triangles import (
+    ZBuffer,
+    block_turns,
+    draw_blocks,
+    draw_people,
+    ray_maps,
+    room_background,
+)
+from unipose_training.synthetic.materials import ROOM
 
 
 class TorchRenderer:
@@ -120,3 +126,166 @@ def _finer(cameras: Cameras, samples: int) -> Cameras:
     # Pixel centers are whole numbers, so the principal point moves by the half-pixel rule.
     intrinsics = torch.cat([focal * samples, (center + 0.5) * samples - 0.5], dim=1)
     return Cameras(cameras.width * samples, cameras.height * samples, intrinsics, cameras.positions, cameras.rotations)
+
+
+# Color of every pixel from the z-buffer: matt surfaces in the light of lamps, without shadows.
+
+
+@dataclass(frozen=True, eq=False)
+class Surfels:
+    """What P pixels show.
+
+    Attributes:
+        look: (P,) row of the looks.
+        texture: (P, 3) meters, the surface's own coordinates.
+        normals: (P, 3) unit, on either side.
+    """
+
+    look: Tensor
+    texture: Tensor
+    normals: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Painter:
+    """Colors pixels of one batch.
+
+    Attributes:
+        looks: of the rooms, then of the blocks, then of the people.
+        vertices, normals: (N, V, 3) of the people, world.
+    """
+
+    scenes: SceneBatch
+    bank: BankTensors
+    looks: Looks
+    vertices: Tensor
+    normals: Tensor
+
+    def paint(self, depth: Tensor, surface: Tensor, budget: int) -> Tensor:
+        """(F, H, W) depths and surface numbers -> (F, H, W, 3) linear light, 0 where there is nothing.
+
+        Args:
+            budget: pixels that may be colored together.
+        """
+        flat, surfaces = depth.flatten(), surface.flatten()
+        image = flat.new_zeros(len(flat), 3)
+        for pixel in torch.split((flat < torch.inf).nonzero()[:, 0], budget):
+            image[pixel] = self._light(pixel, flat[pixel], surfaces[pixel])
+        return image.view(*depth.shape, 3)
+
+    def _light(self, pixel: Tensor, depth: Tensor, surface: Tensor) -> Tensor:
+        """(P, 3) linear light of single pixels, numbered through the batch."""
+        cameras = self.scenes.cameras
+        frame = pixel // (cameras.height * cameras.width)
+        row = pixel // cameras.width % cameras.height
+        place = torch.stack([pixel % cameras.width, row, torch.ones_like(pixel)], dim=-1).float()
+        rays = (ray_maps(cameras)[frame] @ place[..., None])[..., 0]
+        points = cameras.positions[frame] + depth[:, None] * rays
+        surfels = self._surfels(surface, frame, points)
+        back = (surfels.normals * rays).sum(dim=1, keepdim=True) > 0
+        normals = torch.where(back, -surfels.normals, surfels.normals)
+        reflected = shade(self.looks, surfels.look, surfels.texture)
+        return reflected * _irradiance(self.scenes.lamps, frame, points, normals)
+
+    def _surfels(self, surface: Tensor, frame: Tensor, points: Tensor) -> Surfels:
+        """Those of people, blocks and rooms are found apart and put together again."""
+        people, triangles = len(self.scenes.people), self.bank.faces.shape[1]
+        blocks = people * triangles + len(self.scenes.blocks)
+        look = torch.empty_like(surface)
+        texture, normals = torch.empty_like(points), torch.empty_like(points)
+        kinds = (
+            (surface < people * triangles, self._of_people),
+            ((surface >= people * triangles) & (surface < blocks), self._of_blocks),
+            (surface >= blocks, self._of_rooms),
+        )
+        for chosen, find in kinds:
+            here = chosen.nonzero()[:, 0]
+            found = find(surface[here], frame[here], points[here])
+            look[here], texture[here], normals[here] = found.look, found.texture, found.normals
+        return Surfels(look, texture, normals)
+
+    def _of_people(self, surface: Tensor, _frame: Tensor, points: Tensor) -> Surfels:
+        triangles = self.bank.faces.shape[1]
+        person, triangle = surface // triangles, surface % triangles
+        body = self.scenes.people.bodies[person]
+        corners = self.bank.faces[body, triangle]
+        weights = _barycentric(self.vertices[person[:, None], corners], points)
+        texture = (weights[..., None] * self.bank.vertices[body[:, None], corners]).sum(dim=1)
+        normals = (weights[..., None] * self.normals[person[:, None], corners]).sum(dim=1)
+        own = self.scenes.people.colors.shape[1]
+        first = len(self.scenes.rooms.looks) + len(self.scenes.blocks)
+        look = first + person * own + self.bank.look[body, triangle]
+        return Surfels(look, texture, torch.nn.functional.normalize(normals, dim=1))
+
+    def _of_blocks(self, surface: Tensor, _frame: Tensor, points: Tensor) -> Surfels:
+        blocks = self.scenes.blocks
+        which = surface - len(self.scenes.people) * self.bank.faces.shape[1]
+        turn = block_turns(blocks)[which]
+        local = ((points - blocks.centers[which])[:, None] @ turn)[:, 0]
+        # The point lies on the side that it is least below.
+        outward = local / blocks.sizes[which] * 2
+        side = outward.abs().argmax(dim=1, keepdim=True)
+        normal = torch.zeros_like(local).scatter_(1, side, outward.gather(1, side).sign())
+        return Surfels(len(self.scenes.rooms.looks) + which, local, (turn @ normal[..., None])[..., 0])
+
+    def _of_rooms(self, surface: Tensor, frame: Tensor, points: Tensor) -> Surfels:
+        rooms = self.scenes.rooms
+        first = len(self.scenes.people) * self.bank.faces.shape[1] + len(self.scenes.blocks)
+        look = surface - first
+        gap = torch.minimum((points - rooms.low[frame]).abs(), (rooms.high[frame] - points).abs())
+        gap[:, 2] = torch.where(look % 3 == WALL, torch.inf, gap[:, 2])
+        axis = torch.where(look % 3 == WALL, gap[:, :2].argmin(dim=1), torch.full_like(look, 2))
+        normal = torch.zeros_like(points).scatter_(1, axis[:, None], 1.0)
+        return Surfels(look, points, normal)
+
+
+def painter(scenes: SceneBatch, bank: BankTensors, body_looks: Looks, vertices: Tensor) -> Painter:
+    """Prepare a batch for coloring.
+
+    Args:
+        body_looks: the materials of all bodies of the bank, L for each.
+        vertices: (N, V, 3) of the people, world.
+    """
+    people = scenes.people
+    own = people.colors.shape[1]
+    rows = people.bodies[:, None] * own + torch.arange(own, device=people.bodies.device)
+    worn = body_looks[rows.flatten()]
+    dyed = Looks(people.colors.flatten(0, 1), worn.pattern, worn.sizes, worn.marks)
+    looks = joined([scenes.rooms.looks, scenes.blocks.looks, dyed])
+    return Painter(scenes, bank, looks, vertices, vertex_normals(vertices, bank.faces[people.bodies]))
+
+
+def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
+    """(N, V, 3) unit normals of (N, V, 3) vertices: the area-weighted mean of the (N, T, 3) faces around."""
+    spread = faces.flatten(1)[..., None].expand(-1, -1, 3)
+    a, b, c = vertices.gather(1, spread).unflatten(1, (-1, 3)).unbind(2)  # type: ignore[no-untyped-call]
+    across = torch.cross(b - a, c - a, dim=-1)
+    total = torch.zeros_like(vertices).scatter_add_(1, spread, across.repeat_interleave(3, dim=1))
+    return torch.nn.functional.normalize(total, dim=-1)
+
+
+def _barycentric(corners: Tensor, points: Tensor) -> Tensor:
+    """(P, 3, 3) corners and (P, 3) points in their planes -> (P, 3) weights."""
+    a, b, c = corners.unbind(1)
+    normal = torch.cross(b - a, c - a, dim=-1)
+    area = (normal * normal).sum(dim=1).clamp(min=1e-20)
+    v = (torch.cross(points - a, c - a, dim=-1) * normal).sum(dim=1) / area
+    w = (torch.cross(b - a, points - a, dim=-1) * normal).sum(dim=1) / area
+    return torch.stack([1 - v - w, v, w], dim=-1).clamp(0, 1)
+
+
+def _irradiance(lamps: Lamps, frame: Tensor, points: Tensor, normals: Tensor) -> Tensor:
+    """(P, 1) light on the surface."""
+    total = lamps.ambient[frame] * (0.75 + 0.25 * normals[:, 2])
+    for position, power in zip(lamps.positions.unbind(1), lamps.powers.unbind(1), strict=True):
+        towards = position[frame] - points
+        square = (towards * towards).sum(dim=1).clamp(min=0.05)
+        cosine = ((normals * towards).sum(dim=1) / square.sqrt()).clamp(min=0)
+        total = total + power[frame] * cosine / square
+    return total[:, None]
+
+
+def develop(light: Tensor, exposure: Tensor) -> Tensor:
+    """(F, H, W, 3) linear light -> uint8 sRGB with a soft shoulder."""
+    exposed = 1 - torch.exp(-exposure[:, None, None, None] * light)
+    return (255 * exposed.clamp(0, 1) ** (1 / 2.2)).round().to(torch.uint8)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_training.synthetic.errors import SyntheticError
-from unipose_training.synthetic.poses.angles import COLUMNS, LEG, RANGES, TRUNK, mirrored, table, within_limits
+from unipose_training.errors import SyntheticError
+from unipose_training.synthetic.poses.kinematics import COLUMNS, LEG, RANGES, TRUNK, mirrored, table, within_limits
 
 Array = NDArray[np.float64]
 Columns = dict[str, Array]

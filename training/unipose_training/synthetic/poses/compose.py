@@ -8,12 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_training.synthetic.poses.arms import Arms, beyond_limits
-from unipose_training.synthetic.poses.gestures import GESTURES, Landmarks
-from unipose_training.synthetic.poses.kinematics import ARM_BONES, arm_bone
-from unipose_training.synthetic.poses.rotations import about
+from unipose_training.synthetic.motion import BONES
+from unipose_training.synthetic.poses.gestures import GESTURES, Arms, Landmarks, beyond_limits
+from unipose_training.synthetic.poses.kinematics import ARM_BONES, about, arm_bone
 from unipose_training.synthetic.poses.skeletons import Skeletons
-from unipose_training.synthetic.rig import BONES
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -15,10 +15,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from unipose_ros.files import write_atomic
-from unipose_training.datasets.arrays import read_npz
-from unipose_training.datasets.errors import DataError, reading
+from unipose_training.datasets.io import read_npz
 from unipose_training.engine.config import RunSettings
 from unipose_training.engine.data_loading import SampleIndex, StepBatches, loader_of, seed_of
+from unipose_training.errors import DataError, reading
 from unipose_training.samples.dataset import PersonBatch, identity_collate
 from unipose_training.synthetic.bank import load_bank
 from unipose_training.synthetic.stream.people import Inputs, PeopleMaker, divided, select, with_fewer_children

@@ -15,16 +15,14 @@ from unipose_ros.codecs.windows import DepthImageConfig
 from unipose_ros.frame import JointStatus
 from unipose_ros.joint_sets import COCO17, COCO23, ITOP15
 from unipose_training.engine.data_loading import seed_of
+from unipose_training.errors import SyntheticError
 from unipose_training.samples.dataset import PersonBatch
 from unipose_training.synthetic.bank import BodyBank, PoseClips
 from unipose_training.synthetic.batch.torch_renderer import TorchRenderer
-from unipose_training.synthetic.errors import SyntheticError
-from unipose_training.synthetic.stream.boxes import Seen, draw_boxes
-from unipose_training.synthetic.stream.clouds import Crops, cut_clouds
-from unipose_training.synthetic.stream.keypoints import TrueKeypoints, detect
+from unipose_training.synthetic.stream.boxes import Seen, TrueKeypoints, detect, draw_boxes
+from unipose_training.synthetic.stream.clouds import Crops, cut_clouds, cut_windows
 from unipose_training.synthetic.stream.scenes import Scenes, portrait, render_scenes
 from unipose_training.synthetic.stream.settings import StreamSettings
-from unipose_training.synthetic.stream.windows import cut_windows
 
 _COCO = [COCO23.index(name) for name in COCO17.joints]
 _TRUNK = [ITOP15.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]

@@ -12,8 +12,7 @@ from torch import Tensor
 from unipose_training.engine.data_loading import seed_of
 from unipose_training.synthetic.bank import BodyBank
 from unipose_training.synthetic.batch.draw import DrawSettings, draw_scenes
-from unipose_training.synthetic.batch.interface import Rendered
-from unipose_training.synthetic.batch.labels import Labels, label
+from unipose_training.synthetic.batch.interface import Labels, Rendered, label
 from unipose_training.synthetic.batch.scenes import SceneBatch
 from unipose_training.synthetic.batch.torch_renderer import TorchRenderer
 from unipose_training.synthetic.stream.sensors import IdealImages, SensorSettings, measure

@@ -14,11 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from unipose_training.synthetic.errors import SyntheticError
-from unipose_training.synthetic.sensors.active_stereo import ActiveStereo
-from unipose_training.synthetic.sensors.choose import SENSORS
-from unipose_training.synthetic.sensors.structured_light import StructuredLight
-from unipose_training.synthetic.sensors.time_of_flight import TimeOfFlight
+from unipose_training.errors import SyntheticError
+from unipose_training.synthetic.sensors.models import SENSORS, ActiveStereo, StructuredLight, TimeOfFlight
 
 #: Width in pixels of the cameras' own images.
 NATIVE_WIDTH = 640
@@ -33,7 +30,7 @@ class SensorSettings:
     """Which sensors there are, and how often their output is worse than their data sheets say.
 
     Attributes:
-        kinds: name of a sensor of :data:`~unipose_training.synthetic.sensors.choose.SENSORS` -> how often it
+        kinds: name of a sensor of :data:`~unipose_training.synthetic.sensors.models.SENSORS` -> how often it
             is drawn; ``ideal`` measures exactly.
         rough: fraction of stereo images with the noise, gaps and speckle of an unfiltered sensor.
         quantized: fraction of images stored with 8 bits, in steps of 8 to 16 mm.

@@ -8,10 +8,9 @@ from typing import Literal
 
 from unipose_ros.resources import ResourceError, resource_path
 from unipose_training.engine.config import RESUME_SAFE
+from unipose_training.errors import SyntheticError
 from unipose_training.synthetic.batch.draw import DrawSettings
-from unipose_training.synthetic.errors import SyntheticError
-from unipose_training.synthetic.stream.boxes import BoxSettings
-from unipose_training.synthetic.stream.keypoints import KeypointSettings
+from unipose_training.synthetic.stream.boxes import BoxSettings, KeypointSettings
 from unipose_training.synthetic.stream.sensors import SensorSettings
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unipose_ros.camera import Camera
-from unipose_training.synthetic.errors import SyntheticError
+from unipose_training.errors import SyntheticError
 from unipose_training.synthetic.renderer import View
 
 

@@ -11,11 +11,9 @@ from unipose_training.synthetic.batch.objects import LIKE_PEOPLE
 from unipose_training.synthetic.lighting import Lighting
 from unipose_training.synthetic.poses.gestures import LOW_PAIRS, PAIRS
 from unipose_training.synthetic.variety.cameras import KINDS, CameraPlan
-from unipose_training.synthetic.variety.furnishing import Circle, collide, draw_room, one_of
-from unipose_training.synthetic.variety.plans import ClipPlan, Role, Struck
-from unipose_training.synthetic.variety.rooms import Place, RoomPlan
-from unipose_training.synthetic.variety.split import Split
-from unipose_training.synthetic.variety.staging import draw_lighting
+from unipose_training.synthetic.variety.furniture import Place, RoomPlan
+from unipose_training.synthetic.variety.plans import ClipPlan, Role, Split, Struck
+from unipose_training.synthetic.variety.staging import Circle, collide, draw_lighting, draw_room, one_of
 
 Rng = np.random.Generator
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"

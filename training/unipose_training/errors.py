@@ -1,10 +1,12 @@
-"""What goes wrong with data sets."""
+"""What the commands of training refuse; each text names what is wrong, and the remedy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# What goes wrong with data sets.
 
 DAMAGED = "cannot be read, it is damaged or of another version"
 COMPLETE = "check --root and that the data set is complete"
@@ -57,3 +59,36 @@ def _reason(error: Exception) -> str:
         text = str(error) if isinstance(error, ValueError) and str(error) else repr(error)
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}..."
+
+
+# What goes wrong when something is evaluated.
+
+
+class EvaluationError(ValueError):
+    """Something given cannot be evaluated; the text names it and the remedy."""
+
+
+# What goes wrong when people are synthesised.
+
+
+class SyntheticError(ValueError):
+    """Motion, clothes or a setting cannot be used; the text names it and the remedy."""
+
+
+# What keeps an adaptation from going on.
+
+
+class AdaptationError(RuntimeError):
+    """An adaptation cannot be run; the text names the cause and the remedy."""
+
+
+class DataRefusedError(AdaptationError):
+    """A recording must not be trained on.
+
+    Attributes:
+        reason: identifier of the check that failed; see :mod:`unipose_training.adaptation.checks`.
+    """
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
