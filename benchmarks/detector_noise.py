@@ -93,7 +93,7 @@ def collect(folder: Path, look: Callable[[Path, Shard], Found]) -> dict[str, NDA
 
 
 def looking(folder: Path, samples: Path | None, frames: int) -> Callable[[Path, Shard], Found]:
-    """MoveNet, or what it said before."""
+    """MoveNet, or its earlier predictions."""
     if samples is None:
         detector = load_movenet(threads=1)
         return lambda path, shard: detected(shard, detector, frames)

@@ -152,7 +152,7 @@ class CameraRig:
         return good
 
     def call(self, kind: type, service: str, request: Any) -> None:
-        """Call a service of the node; an answer that does not come is no failure of the run."""
+        """Call a service of the node; a reply that does not come is no failure of the run."""
         client = self.node.create_client(kind, service)
         if client.wait_for_service(10.0):
             done = threading.Event()

@@ -1,4 +1,4 @@
-"""Draws the moving picture of the README: modality ``points`` on the demo recording.
+"""Draws the animation of the README: modality ``points`` on the demo recording.
 
 python docs/demo_gif.py docs/images/demo.gif
 """

@@ -2,7 +2,7 @@
 
     python tools/test_matrix.py [NAME ...] [-- pytest's arguments]
 
-An environment whose interpreter is not on this machine is skipped, and said at the end. uv is used where it is
+An environment whose interpreter is not on this machine is skipped, and found at the end. uv is used where it is
 installed; it can bring interpreters, too (UV_PYTHON_DOWNLOADS).
 """
 
@@ -109,9 +109,9 @@ def _try(name: str, environment: Environment, wheel: Path, options: Sequence[str
 
 def _interpreter(version: str) -> str | None:
     for candidate in _candidates(version):
-        said = subprocess.run([candidate, "-c", "import sys, venv; print('%d.%d' % sys.version_info[:2])"],
+        found = subprocess.run([candidate, "-c", "import sys, venv; print('%d.%d' % sys.version_info[:2])"],
                               capture_output=True, text=True, check=False)  # fmt: skip
-        if said.stdout.strip() == version:
+        if found.stdout.strip() == version:
             return candidate
     return None
 
@@ -122,9 +122,9 @@ def _candidates(version: str) -> Iterator[str]:
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     yield from (str(path) for path in sorted(root.glob(f"versions/{version}.*/bin/python"), reverse=True))
     if uv := shutil.which("uv"):
-        said = subprocess.run([uv, "python", "find", version], capture_output=True, text=True, check=False)
-        if said.returncode == 0:
-            yield said.stdout.strip()
+        found = subprocess.run([uv, "python", "find", version], capture_output=True, text=True, check=False)
+        if found.returncode == 0:
+            yield found.stdout.strip()
 
 
 def _make(folder: Path, python: str) -> Path:

@@ -106,7 +106,7 @@ class LookupConfig:
 
 @dataclass(frozen=True)
 class RgbConfig:
-    """When modality ``rgb`` trusts its image network; other people's keypoints are lifted.
+    """When modality ``rgb`` uses its image network; other people's keypoints are lifted.
 
     Attributes:
         prefer_lifter: lift all people who show enough keypoints, however good the window is: the lifter is more exact
@@ -208,7 +208,7 @@ class EstimatorConfig:
         weights: files of the trained networks.
         detection: what counts as a person.
         lookup: settings of modality ``lookup``.
-        rgb: when modality ``rgb`` trusts its image network.
+        rgb: when modality ``rgb`` uses its image network.
         rgbd: how modality ``rgbd`` uses color.
         keypoint_detector: the 2D network, where one is needed: ``movenet`` or ``onnx:FILE`` (RTMPose, HRNet, ViTPose,
             YOLO-pose, RTMO or another that puts out COCO's keypoints).

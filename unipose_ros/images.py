@@ -321,7 +321,7 @@ def encode_compressed_depth(depth: NDArray[np.uint16], effort: int = 9) -> bytes
 def write_image(path: Path, image: NDArray[Any], *options: int) -> None:
     """Write an image at once or not at all; its folder is made.
 
-    OpenCV's own writing answers a full disk, a missing folder and a name that is no UTF-8 with a ``False`` that is
+    OpenCV's own writing meets a full disk, a missing folder and a name that is no UTF-8 with a ``False`` that is
     easily ignored.
 
     Args:

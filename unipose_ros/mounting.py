@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, CameraError
 from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.geometry.covariance import transformed
 from unipose_ros.keypoints import Keypoints2D
 
 #: A point of the camera's frame in that of the camera whose images are turned by a quarter clockwise.
 _QUARTER = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]], np.float64)
-_UPPER = np.triu_indices(3)
 #: Degrees by which gravity must lie nearer to another mounting than to the present one, to change it.
 _HYSTERESIS = 10.0
 #: Cameras that look up or down within this many degrees have no upright image.
@@ -88,10 +88,7 @@ def turn_back(skeletons: Skeletons, quarters: int) -> Skeletons:
     back = np.linalg.matrix_power(_QUARTER.T, quarters % 4)
     covariances = skeletons.covariances
     if covariances is not None:
-        full = np.zeros((*covariances.shape[:-1], 3, 3))
-        full[..., _UPPER[0], _UPPER[1]] = covariances
-        full[..., _UPPER[1], _UPPER[0]] = covariances
-        covariances = (back @ full @ back.T)[..., _UPPER[0], _UPPER[1]].astype(np.float32)
+        covariances = transformed(covariances, back).astype(np.float32)
     positions = (skeletons.positions @ back.T).astype(np.float32)
     return replace(skeletons, positions=positions, covariances=covariances)
 
@@ -172,7 +169,7 @@ class MountingCheck:
         return self._turn
 
     def judge(self, as_is: Skeletons, turned: Skeletons) -> None:
-        """Compare what was found in a frame as it is, and turned by what :meth:`due` said."""
+        """Compare what was found in a frame as it is, and turned as :meth:`due` asked."""
         seen, otherwise = evidence(as_is), evidence(turned)
         clear = max(seen, otherwise) >= _LEAST_EVIDENCE and max(seen, otherwise) > _CLEARLY * min(seen, otherwise)
         # Upright against one turn is no evidence against the others, but then people were seen well.

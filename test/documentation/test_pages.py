@@ -124,7 +124,7 @@ def check_make(arguments: list[str]) -> None:
 
 
 def check_python(arguments: list[str]) -> None:
-    """Modules and scripts are where they are said to be."""
+    """Modules and scripts are where the pages have them."""
     import importlib.util
 
     if arguments[:1] == ["-m"]:

@@ -1,4 +1,4 @@
-"""What drivers get wrong: each is said once, counted, and survived."""
+"""What drivers get wrong: each is logged once, counted, and survived."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ BAD = {
 }
 
 
-def test_bad_frames_are_counted_and_said_once_and_good_ones_still_work(rig: Rig) -> None:
+def test_bad_frames_are_counted_and_logged_once_and_good_ones_still_work(rig: Rig) -> None:
     with ros_process(*NODE) as process:
         rig.connected()
         for change, reason, words in BAD.values():
@@ -90,7 +90,7 @@ def dropped(rig: Rig, reason: str) -> int:
     return int(values.get(f"dropped: {reason}", 0))
 
 
-def test_depth_without_any_reading_finds_nobody_and_says_why(rig: Rig) -> None:
+def test_depth_without_any_reading_finds_no_person_and_says_why(rig: Rig) -> None:
     with ros_process(*NODE) as process:
         rig.connected()
         for value in (np.nan, 0.0, np.inf, -1.0):
@@ -179,7 +179,7 @@ def test_stamps_that_never_agree_are_paired_by_nearness(rig: Rig) -> None:
         diagnostics(rig, "input", lambda values, status: values.get("pair offset p50 (ms)") == "8.00")
 
 
-def test_no_calibration_is_said(rig: Rig) -> None:
+def test_no_calibration_is_reported(rig: Rig) -> None:
     with ros_process(*NODE) as process:
         color, depth = scene(80)
 

@@ -1,4 +1,4 @@
-"""What ended the node, or left its user without a word: it is survived, and said."""
+"""What ended the node, or left its user without a word: it is survived, and reported."""
 
 from __future__ import annotations
 
@@ -129,10 +129,10 @@ def test_a_recorder_on_a_full_disk_says_so_and_leaves_what_it_has(rig: Rig, tmp_
         rig.wait_for(ended, "the recorder to end")
     finally:
         recorder.kill()
-        _, said = recorder.communicate()
+        _, printed = recorder.communicate()
     assert recorder.returncode == 1
-    assert "Traceback" not in said
-    assert "the recording ends after" in said
+    assert "Traceback" not in printed
+    assert "the recording ends after" in printed
     with BagReader(tmp_path / "bag") as reader:
         assert sum(1 for _ in reader.raw()) >= 2
 

@@ -52,16 +52,16 @@ def test_auto_survives_the_death_of_either_image_and_recovers(rig: Rig) -> None:
         before = len(rig.received["skeletons"])
         stream(rig, "depth", lambda: len(rig.received["skeletons"]) > before + 10, "points without color")
         assert last(rig) == ("points", 1)
-        said = output(process)
-        assert said.count("rgb takes over") == 2  # when it began, and when it was over
-        assert "no longer: no depth image" in said
-        assert "no color image" in said
+        printed = output(process)
+        assert printed.count("rgb takes over") == 2  # when it began, and when it was over
+        assert "no longer: no depth image" in printed
+        assert "no color image" in printed
 
 
 @pytest.mark.parametrize(("modality", "image"), [("points", "depth"), ("rgb", "color")])
 def test_one_image_is_all_that_a_modality_needs(rig: Rig, modality: str, image: str) -> None:
     with ros_process(*node(modality), script="seeing_node.py"):
-        stream(rig, image, lambda: last(rig) == (modality, 1), "somebody")
+        stream(rig, image, lambda: last(rig) == (modality, 1), "a person")
         other = {"depth": "color", "color": "depth"}[image]
         assert rig.node.count_subscribers(f"{image}/image") == 1
         assert rig.node.count_subscribers(f"{other}/image") == 0

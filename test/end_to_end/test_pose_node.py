@@ -114,7 +114,7 @@ def marked(rig: Rig, action: int) -> list[Marker]:
     return [marker for message in rig.received["markers"] for marker in message.markers if marker.action == action]
 
 
-def test_debug_image_comes_when_somebody_looks(rig: Rig) -> None:
+def test_debug_image_comes_when_a_person_looks(rig: Rig) -> None:
     with ros_process():
         rig.connected()
         shoot(rig, 80)

@@ -76,7 +76,7 @@ class BlobEstimator:
         return Skeletons(frame.stamp_ns, frame.frame_id, self.modality, positions, confidences, status, scores)
 
     def reset(self) -> None:
-        """Nothing is remembered."""
+        """There is no state."""
 
     def close(self) -> None:
         """Nothing to release."""

@@ -14,7 +14,7 @@ class Registry:
     """What is served, how it misbehaves, and what was asked for.
 
     Attributes:
-        breaks: after how many bytes each of the next answers ends too early.
+        breaks: after how many bytes each of the next replies ends too early.
         ranges: whether a download can be continued.
         status: answer every request with this error instead.
         asked: the Range header of each request, None for none.
@@ -69,7 +69,7 @@ def serve(contents: bytes) -> Iterator[Registry]:
 
 
 def write_npm(folder: Path, view: str, pack: str = "exit 1") -> None:
-    """An ``npm`` that answers ``view`` with a line of text and runs ``pack`` in the shell."""
+    """An ``npm`` that replies to ``view`` with a line of text and runs ``pack`` in the shell."""
     folder.mkdir(exist_ok=True)
     program = folder / "npm"
     program.write_text(

@@ -142,7 +142,7 @@ class Rig:
         return value
 
     def connected(self) -> None:
-        """Wait until frames go all the way: send empty ones until the node answers, then forget them.
+        """Wait until frames go all the way: send empty ones until the node replies, then forget them.
 
         That a publisher knows its subscriber does not mean that the subscriber hears it yet.
         """

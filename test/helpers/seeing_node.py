@@ -49,7 +49,7 @@ class Seer:
         )  # fmt: skip
 
     def reset(self) -> None:
-        """Nothing is remembered."""
+        """There is no state."""
 
     def close(self) -> None:
         """Nothing to release."""

@@ -11,7 +11,7 @@ import pytest
 from unipose_ros.networks.movenet.decode import movenet_dir
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Nobody needs these to run the estimator; importing one fails in the processes below.
+#: The estimator does without these; importing one fails in the processes below.
 UNWANTED = (
     "torch", "onnx", "safetensors", "h5py", "tqdm", "matplotlib", "motmetrics", "imageio_ffmpeg", "tensorboard",
     "lightning_fabric", "open3d", "anny", "unipose_training",
@@ -85,10 +85,10 @@ def test_recordings_are_read_without_hdf5_and_torch() -> None:
 
 def test_the_doctor_names_what_is_missing_and_does_not_fall_over() -> None:
     code = "from unipose_ros.cli.doctor import main; print('status', main([]))"
-    said = run(code, UNWANTED + RECORDINGS)
-    assert "status 0" in said
+    printed = run(code, UNWANTED + RECORDINGS)
+    assert "status 0" in printed
     for package in ("rosbags", "tqdm", "matplotlib", "motmetrics", "imageio-ffmpeg", "torch", "h5py", "open3d", "anny"):
-        assert f"pip install {package}" in said, package
+        assert f"pip install {package}" in printed, package
 
 
 def test_without_any_runtime_the_remedy_is_one_line() -> None:
@@ -104,6 +104,6 @@ try:
 except BackendError as error:
     print(error)
 """
-    said = run(code, UNWANTED)
-    assert len(said.splitlines()) == 1
-    assert "install onnxruntime" in said
+    printed = run(code, UNWANTED)
+    assert len(printed.splitlines()) == 1
+    assert "install onnxruntime" in printed

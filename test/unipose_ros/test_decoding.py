@@ -86,7 +86,7 @@ def test_depth_of_every_second_pixel_is_looked_at_with_half_the_pixels() -> None
 X_FORWARD = np.array([[0, -1, 0], [0, 0, -1], [1, 0, 0]], np.float32)
 
 
-def test_a_cloud_with_x_forward_is_said_to_lie_elsewhere() -> None:
+def test_a_cloud_with_x_forward_is_reported_to_lie_elsewhere() -> None:
     made = decoder()
     made.decode(None, cloud(depth_to_points(CAMERA, DEPTH) @ X_FORWARD), STAMP)
     assert "optical frame" in made.remarks["cloud_outside"]
@@ -94,7 +94,7 @@ def test_a_cloud_with_x_forward_is_said_to_lie_elsewhere() -> None:
 
 @pytest.mark.parametrize("factor", [1000.0, 0.001])
 @pytest.mark.parametrize("kind", ["cloud", "image"])
-def test_another_unit_is_said(kind: str, factor: float) -> None:
+def test_another_unit_is_reported(kind: str, factor: float) -> None:
     made = decoder()
     message = cloud(depth_to_points(CAMERA, DEPTH) * factor) if kind == "cloud" else meters(DEPTH * np.float32(factor))
     frame = made.decode(None, message, STAMP)

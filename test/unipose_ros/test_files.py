@@ -188,7 +188,7 @@ def test_a_folder_is_replaced_only_where_the_command_made_it(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("manifest", [None, "", "[]", '{"command": "unipose demo"}', "[" * 100_000, '{"files": [1]}'])
-def test_a_folder_of_somebody_else_is_left_as_it_was(tmp_path: Path, manifest: str | None) -> None:
+def test_a_folder_of_another_one_is_left_as_it_was(tmp_path: Path, manifest: str | None) -> None:
     write_atomic(tmp_path / "logs" / "thesis.txt", "precious")
     if manifest is not None:
         write_atomic(tmp_path / OwnedFolder.MANIFEST, manifest)

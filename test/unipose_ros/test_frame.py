@@ -79,7 +79,7 @@ def test_arrays_must_fit_together(changes: dict, message: str) -> None:
 
 
 @pytest.mark.parametrize("joint_set", [ITOP15, COCO17])
-def test_nobody(joint_set: object) -> None:
+def test_no_people(joint_set: object) -> None:
     no_people = Skeletons.empty(5, "camera", "lookup", joint_set)
     assert (len(no_people), list(no_people), no_people.ids, no_people.stamp_ns) == (0, [], (), 5)
     assert no_people.positions.shape == (0, len(joint_set), 3)

@@ -123,10 +123,10 @@ def test_the_box_holds_all_joints_and_is_turned_as_the_body() -> None:
     np.testing.assert_allclose(found.box_center, turn @ [0, 0, -0.075] + PLACE, atol=1e-5)
 
 
-def test_nobody_has_a_box_of_nan() -> None:
-    nobody = Skeletons.empty(0, "camera", "points", COCO17)
+def test_no_people_has_a_box_of_nan() -> None:
+    empty = Skeletons.empty(0, "camera", "points", COCO17)
     one = replace(
-        nobody,
+        empty,
         positions=np.full((1, 17, 3), np.nan, np.float32),
         confidences=np.zeros((1, 17), np.float32),
         status=np.zeros((1, 17), np.uint8),

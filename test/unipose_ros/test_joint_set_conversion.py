@@ -83,7 +83,7 @@ def test_conversion_does_not_know_left_from_right(source: JointSet, target: Join
 
 
 @pairs
-def test_nobody_is_converted_to_nobody(source: JointSet, target: JointSet) -> None:
+def test_no_people_is_converted_to_no_people(source: JointSet, target: JointSet) -> None:
     converted, recipe = convert_joints(np.zeros((0, len(source), 3), np.float32), source, target)
     assert (converted.shape, recipe.shape) == ((0, len(target), 3), (0, len(target)))
     assert converted.dtype == np.float32

@@ -27,7 +27,7 @@ def test_selecting_keeps_a_persons_parts_together(choice: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("joint_set", [COCO17, COCO23])
-def test_nobody(joint_set: object) -> None:
+def test_no_people(joint_set: object) -> None:
     no_people = Keypoints2D.empty(joint_set)
     assert (len(no_people), no_people.pixels.shape, no_people.joint_set) == (0, (0, len(joint_set), 2), joint_set)
     assert len(no_people.select(np.zeros(0, bool))) == 0

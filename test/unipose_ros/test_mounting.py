@@ -149,12 +149,12 @@ def test_the_pose_of_the_camera_turns_with_its_frame(quarters: int) -> None:
     camera = Camera(50.0, 50.0, 15.5, 11.5, 32, 24)
     frame = RgbdFrame(1, "camera", camera, np.ones((24, 32), np.float32), camera_pose=pose)
     turned = turn_frame(frame, quarters)
-    nobody = Skeletons.empty(1, "camera", "points")
+    empty = Skeletons.empty(1, "camera", "points")
     one = replace(
-        nobody,
-        positions=np.tile(point, (1, len(nobody.joint_set), 1)).astype(np.float32),
-        confidences=np.ones((1, len(nobody.joint_set)), np.float32),
-        status=np.full((1, len(nobody.joint_set)), 2, np.uint8),
+        empty,
+        positions=np.tile(point, (1, len(empty.joint_set), 1)).astype(np.float32),
+        confidences=np.ones((1, len(empty.joint_set)), np.float32),
+        status=np.full((1, len(empty.joint_set)), 2, np.uint8),
         scores=np.ones(1, np.float32),
     )
     seen = turn_skeletons(one, quarters).positions[0, 0]

@@ -41,7 +41,7 @@ def test_a_chain_is_looked_up_between_two_stamps_and_back(tree: TransformTree) -
 
 
 @pytest.mark.parametrize(
-    ("target", "source", "seconds", "said"),
+    ("target", "source", "seconds", "text"),
     [
         ("odom", "camera", 9.5, "0.500 s before"),
         ("odom", "camera", 11.25, "0.250 s after"),
@@ -49,8 +49,8 @@ def test_a_chain_is_looked_up_between_two_stamps_and_back(tree: TransformTree) -
         ("odom", "lidar", 10.5, "no transform names 'lidar'"),
     ],
 )
-def test_what_is_not_known_is_named(tree: TransformTree, target: str, source: str, seconds: float, said: str) -> None:
-    with pytest.raises(TransformError, match=said):
+def test_what_is_not_known_is_named(tree: TransformTree, target: str, source: str, seconds: float, text: str) -> None:
+    with pytest.raises(TransformError, match=text):
         tree.lookup(target, source, round(seconds * SECOND))
 
 

@@ -194,7 +194,7 @@ def export_to_cache(path: Path, name: str, target: Path) -> ModelCard:
             file cannot be written.
     """
     try:
-        import onnx  # noqa: F401  # torch's exporter needs it; without it the reason is better said here
+        import onnx  # noqa: F401  # torch's exporter needs it; without it the refusal here is clearer
         import torch  # noqa: F401
     except ImportError as error:
         raise BackendError(

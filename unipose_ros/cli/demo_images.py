@@ -121,7 +121,7 @@ class Received:
     Attributes:
         stamp_ns: acquisition time in the recording (not moved to the time of playing).
         latency_ms: from acquisition to its arrival at the recorder.
-        skeletons: what it said.
+        skeletons: its estimate.
     """
 
     stamp_ns: int

@@ -85,9 +85,9 @@ def is_own(points: NDArray[np.floating], own: RoughBody, others: Sequence[RoughB
     mine = own.distances(chosen)
     kept = np.ones(len(chosen), np.bool_)
     # Most points are within the person's own skin: those belong to no other person.
-    doubtful = np.flatnonzero(mine >= _SKIN)
+    uncertain = np.flatnonzero(mine >= _SKIN)
     for other in others:
-        kept[doubtful] &= other.distances(chosen[doubtful]) > mine[doubtful] - _NEARER
+        kept[uncertain] &= other.distances(chosen[uncertain]) > mine[uncertain] - _NEARER
     return np.asarray(kept[cell])
 
 

@@ -111,8 +111,8 @@ def lifter_input(view: CanonicalView, confidences: NDArray[np.floating], seen: M
 
 def refiner_input(view: CanonicalView, confidences: NDArray[np.floating], seen: Mask) -> NDArray[np.float32]:
     """(N, :data:`REFINER_INPUT`): x, y and confidence of all keypoints; 0 where not seen."""
-    trusted = np.where(seen, confidences, 0.0)[..., None]
-    table = np.concatenate([view.plane, trusted], axis=-1)
+    weights = np.where(seen, confidences, 0.0)[..., None]
+    table = np.concatenate([view.plane, weights], axis=-1)
     return table.reshape(len(table), 3 * table.shape[1]).astype(np.float32)
 
 

@@ -39,7 +39,7 @@ class CropSample:
     Attributes:
         image: (C, S, S) float32.
         window: where in the image it is.
-        distance: meters along z; depths are said relative to it.
+        distance: meters along z; depths are relative to it.
         camera: of the image.
     """
 
@@ -337,7 +337,7 @@ def _refuse_keypoints(record: ModelCard) -> None:
 
 
 def decode_windows(samples: Sequence[CropSample], outputs: Sequence[NDArray[Any]]) -> JointPredictions:
-    """What anchors voted, in the camera's frame; covariances have the spread's shape and the scale's size."""
+    """What anchors voted, in the camera's frame; covariances have the votes' shape and the scale's size."""
     pixels, depths, log_scales, std = outputs[:4]
     scales = np.exp(log_scales)
     people = range(len(samples))
@@ -370,7 +370,7 @@ _LENGTHS = np.array([length for _, _, length in _BONES])
 #: length) says a nearer one: on 129 rendered people seen by MoveNet the median error is then least.
 _NEARER = 0.25
 #: Standard deviation of the distance as a part of it; measured on the same people.
-_SPREAD = 0.09
+_DISTANCE_STD = 0.09
 _TRUNK = [ITOP15.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
 
 
@@ -391,7 +391,7 @@ def size_distance(camera: Camera, pixels: NDArray[np.floating], seen: NDArray[np
     order = np.argsort(distances)
     below = np.cumsum(weights[order])
     distance = float(distances[order[np.searchsorted(below, _NEARER * below[-1])]])
-    return distance, _SPREAD * distance
+    return distance, _DISTANCE_STD * distance
 
 
 def lifted_distance(lifter: Lifter, frame: RgbdFrame, keypoints: Keypoints2D) -> tuple[float, float]:

@@ -117,7 +117,7 @@ class ClusterDetector:
         return proposals.without_duplicates(frame.camera), on_planes
 
     def reset(self) -> None:
-        """Nothing is remembered."""
+        """There is no state."""
 
     def close(self) -> None:
         """There is nothing to free."""

@@ -133,7 +133,7 @@ class CenterNetDetector:
         return people.without_duplicates(frame.camera)
 
     def reset(self) -> None:
-        """Nothing is remembered."""
+        """There is no state."""
 
     def close(self) -> None:
         """Let the network go."""

@@ -48,7 +48,7 @@ class KeypointDetectorAdapter:
         return propose(frame, keypoints_in(self._detector.get(), frame), self._config)
 
     def reset(self) -> None:
-        """Nothing is remembered."""
+        """There is no state."""
 
     def close(self) -> None:
         """Let the network go."""

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 LONG_SIDE = 384
 #: Where the network's coordinate 0 lies, in pixels of its image from the center of the first one.
 #: It would be -0.5 had it been trained on images resized like ours. Its predictions on images and
-#: their mirror images agree at -0.5 + 0.34 (spread of the mean 0.05): what remains of half a
+#: their mirror images agree at -0.5 + 0.34 (standard error 0.05): what remains of half a
 #: pixel, 0.5 - 0.5 * 256 / 640, when a 640 pixel image is shrunk to 256 by index, not by area.
 _ORIGIN = -0.2
 #: CPU threads when nothing else is asked for; more gain little and starve the rest of the robot.

@@ -19,7 +19,7 @@ _IN_FRONT, _BESIDE = 0.08, (1, 2)
 #: Less of the rectangle around a silhouette than this is filled by scattered readings only.
 _LEAST_FILLED = 0.12
 #: What lies within this many meters of a plane is flat, and what a flat cluster's score is multiplied with.
-_FLAT, _FLAT_TRUST = 0.012, 0.15
+_FLAT, _FLAT_WEIGHT = 0.012, 0.15
 #: What counts for shoulders that cannot be evaluated.
 _UNKNOWN = 0.4
 #: What is taken for the head and for the shoulders: meters below the top.
@@ -87,7 +87,7 @@ def silhouette_score(
     upright = np.clip((tall / wide - 0.6) / 0.9, 0.1, 1)
     shoulders = _UNKNOWN if headless else _shoulders(across, height)
     score = 0.6 * upright * shoulders * _plain_size(tall, wide)
-    return float(score * (_FLAT_TRUST if _is_flat(across, height, depth) else 1))
+    return float(score * (_FLAT_WEIGHT if _is_flat(across, height, depth) else 1))
 
 
 def _is_flat(across: FloatArray, height: FloatArray, depth: FloatArray) -> bool:

@@ -64,22 +64,6 @@ class Evidence:
 
 # Covariance matrices of joints: packed and full, along a ray, and of mixtures.
 
-#: Row and column of xx, xy, xz, yy, yz, zz.
-UPPER = np.triu_indices(3)
-
-
-def unpack(covariances: NDArray[np.floating]) -> FloatArray:
-    """(..., 6) xx, xy, xz, yy, yz, zz -> (..., 3, 3)."""
-    full = np.empty((*covariances.shape[:-1], 3, 3))
-    full[..., UPPER[0], UPPER[1]] = covariances
-    full[..., UPPER[1], UPPER[0]] = covariances
-    return full
-
-
-def pack(covariances: NDArray[np.floating]) -> FloatArray:
-    """(..., 3, 3) -> (..., 6) xx, xy, xz, yy, yz, zz."""
-    return np.asarray(covariances[..., UPPER[0], UPPER[1]], np.float64)
-
 
 def along_rays(points: FloatArray, along: FloatArray, across: FloatArray) -> FloatArray:
     """Full covariances that are elongated along the viewing ray: ``across^2 I + (along^2 - across^2) d d^T``.

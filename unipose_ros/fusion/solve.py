@@ -282,7 +282,7 @@ class _Problem:
         gain = (along * left_out).sum(axis=-1)
         variance = ((along @ covariance) * along).sum(axis=-1) + gain**2 / (1 - leverage)
         now = (along @ x[..., None])[..., 0]
-        # The weights are those of modes, see :meth:`_trust`.
+        # The weights are those of modes, see :meth:`_weights`.
         return now + gain * off / (1 - leverage), np.sqrt(np.maximum(variance, 0.0) * (FREEDOM + 2) / FREEDOM)
 
     def _finish(self, x: FloatArray, covariance: FloatArray, lengths: tuple[FloatArray, FloatArray]) -> Fused:

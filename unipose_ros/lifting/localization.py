@@ -91,7 +91,7 @@ _ROUNDS = 4
 #: A first guess of the distance in meters, of which only the weights of the first round depend.
 _FIRST_DISTANCE = 3.0
 #: Meters: no person is nearer, and a keypoint's error of nothing still has this standard deviation.
-_NEAREST, _LEAST_SPREAD = 0.2, 1e-4
+_NEAREST, _LEAST_STD = 0.2, 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +172,7 @@ def _normal_equations(
     weighted = rows * weights[..., None]
     matrix = weighted.transpose(0, 2, 1) @ rows
     values = (weighted * right[..., None]).sum(axis=1)
-    prior = 1.0 / np.maximum(size_std, _LEAST_SPREAD) ** 2
+    prior = 1.0 / np.maximum(size_std, _LEAST_STD) ** 2
     matrix[:, 3, 3] += prior
     values[:, 3] += prior * size
     return matrix, values
@@ -191,7 +191,7 @@ def _ray_rows(evidence: Observations, distance: FloatArray) -> tuple[FloatArray,
     # On the plane z = 1 an angle grows with the square of the ray's length; in meters with the depth.
     depth = np.maximum(distance[:, None] + pose[..., 2], _NEAREST)
     across = depth * evidence.ray_stds * (1 + (slope**2).sum(axis=-1))
-    variance = np.maximum(across, _LEAST_SPREAD) ** 2 + evidence.pose_stds[..., 0] ** 2
+    variance = np.maximum(across, _LEAST_STD) ** 2 + evidence.pose_stds[..., 0] ** 2
     weights = np.where(there, 1 / variance, 0.0)
     flat = rows.reshape(people, 2 * joints, 4)
     return flat, np.zeros((people, 2 * joints)), np.repeat(weights, 2, axis=1)
@@ -204,5 +204,5 @@ def _depth_rows(evidence: Observations) -> tuple[FloatArray, FloatArray, FloatAr
     rows[..., 2] = 1.0
     rows[..., 3] = evidence.pose[..., 2]
     variance = evidence.depth_stds**2 + evidence.pose_stds[..., 1] ** 2
-    weights = np.where(there, 1 / np.maximum(np.where(there, variance, 1.0), _LEAST_SPREAD**2), 0.0)
+    weights = np.where(there, 1 / np.maximum(np.where(there, variance, 1.0), _LEAST_STD**2), 0.0)
     return rows, np.where(there, evidence.depths, 0.0), weights

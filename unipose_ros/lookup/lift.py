@@ -61,7 +61,7 @@ def _weighted_medians(values: FloatArray, weights: FloatArray) -> FloatArray:
 #: A joint counts as found when it lies within this of its stated depth, in meters.
 _CLOSE = 0.10
 #: What the confidence of a joint at the end of an impossible bone is multiplied with.
-_BROKEN_TRUST = 0.5
+_BROKEN_WEIGHT = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +166,7 @@ def _finish(
     variance = (choice.weights * apart**2).sum(axis=-1)
     along = np.sqrt(variance + body.SURFACE_STDS**2 + candidates.stds[chosen] ** 2)
     across = lateral_std(confidences, depths, sizes, config.keypoint_noise, camera.fx)
-    certainty = (choice.weights * (np.abs(apart) <= _CLOSE)).sum(axis=-1) * np.where(choice.broken, _BROKEN_TRUST, 1)
+    certainty = (choice.weights * (np.abs(apart) <= _CLOSE)).sum(axis=-1) * np.where(choice.broken, _BROKEN_WEIGHT, 1)
     status = np.where((choice.index < SURFACES) & ~choice.broken, JointStatus.MEASURED, JointStatus.INFERRED)
     points = np.where(seen[..., None], points, np.nan)
     return LiftedPeople(

@@ -25,14 +25,14 @@ FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.intp]
 
 #: A bone's length varies between people of one size, and the keypoints at its ends are noisy.
-_LENGTH_SPREAD = 0.1
-_KEYPOINT_SPREAD = 0.025
+_LENGTH_STD = 0.1
+_KEYPOINT_STD = 0.025
 #: No bone costs more than this: one wrong keypoint must not bend the rest of the body.
 _BROKEN = 8.0
 #: No cue about the trunk costs more than this: a bag may cover it, and heads turn.
 _CUE_LIMIT = 2.0
 #: Shoulders and hips turn with the face, within this part of their width.
-_FACING_SPREAD = 0.4
+_FACING_STD = 0.4
 #: So many of the best pairs of shoulders and of hips are combined.
 _PAIRS = 40
 
@@ -86,7 +86,7 @@ def solve(candidates: Candidates, sizes: FloatArray, cues: TrunkCues) -> Choice:
 
 def bone_costs(distance: FloatArray, length: FloatArray) -> FloatArray:
     """Half the squared deviation of ``distance`` from ``length`` in standard deviations, capped."""
-    variance = (_LENGTH_SPREAD * length) ** 2 + _KEYPOINT_SPREAD**2
+    variance = (_LENGTH_STD * length) ** 2 + _KEYPOINT_STD**2
     return np.minimum(0.5 * (distance - length) ** 2 / variance, _BROKEN)
 
 
@@ -154,7 +154,7 @@ class _Girdle:
         middle = (depths[:, 0, :, None] + depths[:, 1, None, :]) / 2
         total += _cue_costs(middle, cues.middle_depths[:, pair.middle], body.MIDDLE_STDS[pair.middle], both)
         turned = depths[:, 0, :, None] - depths[:, 1, None, :]
-        total += _cue_costs(turned, widths * cues.facing, _FACING_SPREAD * pair.width, both)
+        total += _cue_costs(turned, widths * cues.facing, _FACING_STD * pair.width, both)
         flat = total.reshape(len(total), -1)
         best = np.argpartition(flat, min(_PAIRS, flat.shape[1] - 1), axis=1)[:, :_PAIRS]
         #: (N, P) cost of each pair kept, limbs included, and (N, P, 2) its candidates.

@@ -51,7 +51,7 @@ class Bodies:
     """Remembers bone lengths by the ids of the tracks.
 
     A person is measured in every frame in which the sensors say enough (:class:`~unipose_ros.fusion.solve.Fused`
-    gives lengths without what the prior said). Measurements are combined by Student's t in the log length, so that
+    gives lengths without what the prior has). Measurements are combined by Student's t in the log length, so that
     single wrong ones do not count; left and right are the same but for a percent. Without ids
     (:meth:`follow` is never called) all people are of the population.
 

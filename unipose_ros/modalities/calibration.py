@@ -19,6 +19,7 @@ from scipy.special import fdtr
 from unipose_ros.deployment import weights_path
 from unipose_ros.documents import DocumentError, read_yaml
 from unipose_ros.frame import JointStatus, Skeletons
+from unipose_ros.geometry.covariance import VARIANCES
 from unipose_ros.networks.weights import WeightsError, read_model_card
 from unipose_ros.resources import ResourceError, resource_path
 
@@ -32,8 +33,8 @@ NEAR = 0.10
 _CONFIDENCE_POWER = 0.25
 _PREFIX = "calibration."
 _FILE = "calibration.yaml"
-#: Where xx, yy and zz are in a covariance, and how often each of xx, xy, xz, yy, yz, zz is in the matrix.
-_VARIANCES, _TIMES = [0, 3, 5], np.array([1, 2, 2, 1, 2, 1])
+#: How often each of xx, xy, xz, yy, yz, zz is in the matrix.
+_TIMES = np.array([1, 2, 2, 1, 2, 1])
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def calibrated(skeletons: Skeletons, calibration: Calibration | None) -> Skeleto
 def scale_covariances(covariances: NDArray[np.floating], numbers: StatusCalibration) -> NDArray[np.float64]:
     """(..., 6) covariances -> (..., 6) S of :class:`StatusCalibration`."""
     scaled = numbers.scale**2 * np.asarray(covariances, np.float64)
-    scaled[..., _VARIANCES] += numbers.floor**2
+    scaled[..., VARIANCES] += numbers.floor**2
     return scaled
 
 
@@ -136,7 +137,7 @@ def probability_within(scales: NDArray[np.floating], dof: float, distance: float
         distance: meters.
     """
     matrices = np.asarray(scales, np.float64)
-    trace = matrices[..., _VARIANCES].sum(axis=-1)
+    trace = matrices[..., VARIANCES].sum(axis=-1)
     squares = (_TIMES * matrices**2).sum(axis=-1)
     return np.asarray(fdtr(trace**2 / squares, dof, distance**2 / trace), np.float64)
 

@@ -63,7 +63,7 @@ class Lookup:
             return to_skeletons(lifted, frame.stamp_ns, frame.frame_id, NAME)
 
     def reset(self) -> None:
-        """Nothing is remembered."""
+        """There is no state."""
 
     def close(self) -> None:
         """Let the network go."""

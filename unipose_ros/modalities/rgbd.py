@@ -21,7 +21,7 @@ from unipose_ros.detection.color_support import KeypointFlow, color_support
 from unipose_ros.detection.keypoints import propose
 from unipose_ros.detection.temporal import boxes_around_joints, is_usable, squares_around
 from unipose_ros.detection.verification import PoseVerifier, is_same
-from unipose_ros.errors import EstimatorError
+from unipose_ros.errors import Closable
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.geometry import body_model as body
 from unipose_ros.geometry.surfaces import depth_at
@@ -45,7 +45,7 @@ _AT_FIRST = 0.2
 #: The surface at so many joints must be the joint's own with that probability: otherwise depth does not show the
 #: person, but what is in front or behind.
 _LEAST_OWNED, _OWNED = 3, 0.5
-#: Sizes of people relative to the average adult: 0.7 to 2.3 m. Beyond are pictures of people, or depth of what is
+#: Sizes of people relative to the average adult: 0.7 to 2.3 m. Beyond are images of people, or depth of what is
 #: behind them.
 _SIZES = (0.42, 1.36)
 
@@ -80,7 +80,7 @@ class Rgbd:
         people: DetectionConfig,
         config: RgbdConfig,
     ) -> None:
-        self._trained: LoadedNetwork | None = trained
+        self._trained = Closable(trained, "the estimator")
         self._reader = PointsCodec(trained.record, CodecContext(people))
         self._temperature = card_temperature(trained.record)
         self._watch = Watch(detector, person_detector, people, config.every)
@@ -100,7 +100,7 @@ class Rgbd:
         self._watch.depth(frame, self._watch.color(frame))
         self._watch.reset()
         prepare_rays(frame.camera)
-        trained = self._loaded()
+        trained = self._trained.get()
         most = self._people.max_people if device_kind(trained.device) == "cuda" else 1
         for people in range(1, most + 1):
             trained.run(self._reader.dummy_input(people))
@@ -112,7 +112,7 @@ class Rgbd:
             EstimatorError: the frame lacks an image, the detector has another joint set, or the estimator is closed.
         """
         _NEEDS.check(frame, NAME)
-        self._loaded()
+        self._trained.get()
         with clock.stage("people"):
             seen = self._watch.color(frame)
             unseen, rough = self._watch.depth(frame, seen)
@@ -157,7 +157,7 @@ class Rgbd:
         if chosen:
             samples = [sample for sample in cut if sample is not None]
             with clock.stage("network"):
-                outputs = self._loaded().run(self._reader.collate(samples))
+                outputs = self._trained.get().run(self._reader.collate(samples))
             predictions = self._reader.decode(samples, outputs)
             joints[chosen], scales[chosen] = predictions.positions, self._temperature * predictions.scales
             covariances[chosen] = self._temperature**2 * predictions.covariances
@@ -227,13 +227,8 @@ class Rgbd:
 
     def close(self) -> None:
         """Let the networks go."""
-        self._trained = None
+        self._trained.close()
         self._watch.close()
-
-    def _loaded(self) -> LoadedNetwork:
-        if self._trained is None:
-            raise EstimatorError("the estimator is closed; build another one")
-        return self._trained
 
     def _count(self, reason: str, number: int) -> None:
         if number:

@@ -14,10 +14,10 @@ from unipose_ros.config import DetectionConfig
 from unipose_ros.detection import Proposals, visible_keypoints
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons, seen_in_depth
 from unipose_ros.fusion.bones import BONES
-from unipose_ros.fusion.evidence import Evidence, Surfaces, along_rays, pack, student_cost, unpack
+from unipose_ros.fusion.evidence import Evidence, Surfaces, along_rays, student_cost
 from unipose_ros.fusion.solve import Fused, fuse
 from unipose_ros.geometry import body_model as body
-from unipose_ros.geometry.covariance import lateral_std
+from unipose_ros.geometry.covariance import VARIANCES, expand, lateral_std, pack
 from unipose_ros.geometry.surfaces import SURFACES, find_surfaces
 from unipose_ros.joint_sets import COCO17, ITOP15, JointSet
 from unipose_ros.keypoints import Keypoints2D
@@ -45,7 +45,7 @@ _CONFIDENCE = 0.8
 
 @dataclass(frozen=True, eq=False)
 class PointPredictions:
-    """What is said of N people of one frame.
+    """What is measured of N people of one frame.
 
     Attributes:
         people: with keypoints, NaN for those whom color does not show.
@@ -143,7 +143,7 @@ def _evidence(
     pose, pose_covariances = lifted_poses(lifter, keypoints, camera)
     return Evidence(
         joints=predictions.joints,
-        covariances=unpack(predictions.covariances),
+        covariances=expand(predictions.covariances),
         slopes=slopes,
         slope_stds=slope_stds,
         surfaces=seen_surfaces(camera, frame.depth, pixels_to_read, confidences, distances),
@@ -195,7 +195,7 @@ def _skeletons(frame: RgbdFrame, people: Proposals, fused: Fused) -> Skeletons:
     assert frame.depth is not None
     covariances = pack(calibrated(fused.covariances))
     # Laplace's variance is 2 s^2 in each of three coordinates.
-    scales = _CONFIDENCE * np.sqrt(covariances[..., [0, 3, 5]].sum(axis=-1) / 6)
+    scales = _CONFIDENCE * np.sqrt(covariances[..., VARIANCES].sum(axis=-1) / 6)
     seen = seen_in_depth(frame.camera, frame.depth, fused.joints)
     return Skeletons(
         stamp_ns=frame.stamp_ns,
@@ -316,7 +316,7 @@ _PRIORS = (3.5, 3.9, 3.9)
 #: Sources are not independent, so that differences of their likelihoods say less than they seem to.
 _TEMPERATURE = 4.0
 #: However clear it looks, so many are exchanged.
-_LEAST_DOUBT = 0.005
+_LEAST_PROBABILITY = 0.005
 
 
 class Exchange(NamedTuple):
@@ -373,7 +373,7 @@ def exchange_probability(straight: float, exchanged: float) -> float:
         straight, exchanged: negative log likelihoods, priors included.
     """
     difference = abs(straight - exchanged) / _TEMPERATURE
-    return float(max(1 / (1 + np.exp(min(difference, 50.0))), _LEAST_DOUBT))
+    return float(max(1 / (1 + np.exp(min(difference, 50.0))), _LEAST_PROBABILITY))
 
 
 def widened(fused: Fused, person: int, other: FloatArray, probability: float) -> FloatArray:

@@ -105,7 +105,7 @@ def _read(features: Tensor, points: Tensor, size: int) -> Tensor:
 #: Pixels of the window per cell of the feature map, and anchors along one side of a cell.
 STRIDE = 16
 PER_SIDE = 4
-#: Depths are said in units of this many meters; then they are about as large as offsets in pixels.
+#: Depths are in units of this many meters; then they are about as large as offsets in pixels.
 DEPTH_UNIT = 0.02
 #: A joint's scale before anything is learned: 10 cm.
 _FIRST_LOG_SCALE = -2.3

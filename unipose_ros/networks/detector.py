@@ -122,7 +122,7 @@ class PersonCenterNet(nn.Module):
         for finer, smooth in zip(reversed(lateral[:-1]), self.smooth, strict=True):
             merged = smooth(functional.interpolate(merged, scale_factor=2.0, mode="nearest") + finer)
         outputs = self.outputs(merged)
-        # The distance is said relative to the depth that is seen there.
+        # The distance is relative to the depth that is seen there.
         return torch.cat([outputs[:, :5], outputs[:, 5:] + seen_depth(images)], dim=1)
 
 

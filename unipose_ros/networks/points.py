@@ -30,7 +30,7 @@ class PointNetworkConfig:
         points: points per frame.
         paint: features of a point beside its place.
         frames: most frames of a clip.
-        centers: tokens per frame; they stand on the first points (see ``codecs.point_cloud``).
+        centers: tokens per frame; they stand on the first points (see ``codecs.points``).
         neighbors: points of a token.
         radius: meters that a token sees; nearer than that there may be fewer points.
         edge: widths of the layers between a neighbor's offset and its token.

@@ -142,7 +142,7 @@ class BagReader:
                 return
             # rosbags meets arbitrary bytes here and raises whatever its parsers raise.
             except Exception as error:
-                self._end_early(f"{self.path}: reading stops at a damaged place ({_said(error)}); what follows is lost")
+                self._end_early(f"{self.path}: reading stops at a damaged place ({_reason(error)}); the rest is lost")
                 return
             yield RawMessage(connection.topic, connection.msgtype, time_ns, bytes(data))
 
@@ -163,7 +163,7 @@ class BagReader:
         except Exception as error:
             raise RecordingError(
                 f"{self.path}: a message of {raw.type} on '{raw.topic}' at {raw.time_ns} ns cannot be unpacked "
-                f"({_said(error)}); the recording is damaged there, leave the topic out"
+                f"({_reason(error)}); the recording is damaged there, leave the topic out"
             ) from error
 
     @property
@@ -221,12 +221,12 @@ class BagReader:
             bag = _any_reader(sources)
         except Exception as error:
             raise RecordingError(
-                f"{self.path}: cannot be read as a rosbag2 recording ({_said(cause)}); record it again, or try "
+                f"{self.path}: cannot be read as a rosbag2 recording ({_reason(cause)}); record it again, or try "
                 "'ros2 bag reindex' on it"
             ) from error
         self.lost_bytes = sum(source.lost_bytes for source in sources if isinstance(source, MendedMcap))
         self._end_early(
-            f"{self.path}: the recording is damaged ({_said(cause)}); it is read as far as it goes, "
+            f"{self.path}: the recording is damaged ({_reason(cause)}); it is read as far as it goes, "
             f"the last {self.lost_bytes} bytes are lost"
         )
         return bag
@@ -292,7 +292,7 @@ def _any_reader(sources: list[Any]) -> AnyReader:
     return bag
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """Some errors have no text but their name."""
     return str(error) or type(error).__name__
 

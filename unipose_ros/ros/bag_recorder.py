@@ -159,7 +159,7 @@ def record_topics(node: Node, config: RecorderConfig, stop: threading.Event) -> 
 class ClipWriter:
     """Takes all messages, and writes those between :meth:`begin` and :meth:`end`; clips appear when they are complete.
 
-    Latched messages are remembered, and are the first ones of every clip.
+    Latched messages are kept, and are the first ones of every clip.
 
     Attributes:
         counts: messages of the present clip by topic; of none where none is being written.

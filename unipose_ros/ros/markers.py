@@ -123,7 +123,7 @@ def _bones(skeletons: Skeletons, index: int, present: NDArray[np.bool_], config:
 
 
 def _labels(skeletons: Skeletons, config: MarkersConfig, up: NDArray[np.float64]) -> list[Marker]:
-    """Everybody's id above the highest joint, higher where another label is."""
+    """The id of each person above the highest joint, higher where another label is."""
     known = [i for i in by_id(skeletons) if np.isfinite(skeletons.positions[i]).any()]
     positions = [skeletons.positions[i].astype(np.float64) for i in known]
     anchors = np.array([joints[np.nanargmax(joints @ up)] + _LABEL_GAP * up for joints in positions])

@@ -13,7 +13,7 @@ import numpy as np
 
 from unipose_ros.decoding import BadInputError
 
-#: Durations remembered per stage: ten seconds at 30 Hz.
+#: Durations kept per stage: ten seconds at 30 Hz.
 _WINDOW = 300
 #: Rates are taken over this many seconds.
 _RATE_SPAN = 5.0
@@ -136,7 +136,7 @@ class ThrottledLogger:
         self._logger = logger
         self._statistics = statistics
         self._lock = threading.Lock()
-        self._said: set[str] = set()
+        self._noted: set[str] = set()
         self._kinds: dict[str, set[str]] = defaultdict(set)
 
     def drop(self, reason: str, text: str) -> None:
@@ -154,7 +154,7 @@ class ThrottledLogger:
         if last:
             self._logger.error(f"'{reason}' comes in ever new forms; from now on it is only counted, in /diagnostics")
         else:
-            self._logger.error(f"{text} (said once; see '{reason}' in /diagnostics for how often)")
+            self._logger.error(f"{text} (logged once; see '{reason}' in /diagnostics for how often)")
 
     def remark(self, reason: str, text: str) -> None:
         """An input that was used looks wrong."""
@@ -168,17 +168,17 @@ class ThrottledLogger:
             self._logger.warning(text)
 
     def recovered(self, reason: str, text: str) -> None:
-        """What was noted is over; the next time it is said again."""
+        """What was noted is over; the next time it is logged again."""
         self.forget(reason)
         self._logger.info(text)
 
     def forget(self, reason: str) -> None:
         """Say it again the next time."""
         with self._lock:
-            self._said.discard(reason)
+            self._noted.discard(reason)
 
     def _first(self, reason: str) -> bool:
         with self._lock:
-            new = reason not in self._said
-            self._said.add(reason)
+            new = reason not in self._noted
+            self._noted.add(reason)
             return new

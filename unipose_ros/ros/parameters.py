@@ -150,9 +150,9 @@ def _descriptor(field: dataclasses.Field[Any], value: Any, read_only: bool) -> P
     about = field.metadata
     unset = _unset(field.type)
     # ROS has no null: a description that says what None does says it of the number or text that stands for it.
-    said = about["description"].replace("'None'", repr(unset))
-    note = "" if unset is None or said != about["description"] else f" ({unset!r}: not set)"
-    descriptor = ParameterDescriptor(description=said + note, read_only=read_only)
+    text = about["description"].replace("'None'", repr(unset))
+    note = "" if unset is None or text != about["description"] else f" ({unset!r}: not set)"
+    descriptor = ParameterDescriptor(description=text + note, read_only=read_only)
     if about.get("choices"):
         descriptor.additional_constraints = _allowed(field, value)
         descriptor.dynamic_typing = any(word == "off" or word.isdigit() for word in about["choices"])  # see _meant

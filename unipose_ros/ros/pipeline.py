@@ -96,7 +96,7 @@ class Pipeline:
         self._generation += 1
 
     def process(self, pair: Pair) -> None:
-        """Take a pair all the way. Never raises: a bad frame is counted, said once and left out."""
+        """Take a pair all the way. Never raises: a bad frame is counted, logged once and left out."""
         try:
             self._process(pair)
         except BadInputError as error:

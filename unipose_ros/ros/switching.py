@@ -119,7 +119,7 @@ class BackgroundLoad:
 
     @property
     def done(self) -> bool:
-        """Whether :meth:`result` answers at once."""
+        """Whether :meth:`result` returns at once."""
         return not self._thread.is_alive()
 
     def result(self) -> PoseEstimator:

@@ -128,7 +128,7 @@ OVERRIDABLE_QOS = QoSOverridingOptions(
 
 
 def overridden_qos(node: Node, topic: str, entity: str, default: QoSProfile) -> QoSProfile:
-    """What ``qos_overrides.<topic>.<entity>.*`` say, for endpoints that tf2_ros makes: in Python it asks nobody.
+    """What ``qos_overrides.<topic>.<entity>.*`` say, for endpoints that tf2_ros makes: in Python it does not ask.
 
     Args:
         topic: as it is after remapping.

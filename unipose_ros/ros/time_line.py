@@ -14,7 +14,7 @@ from enum import Enum
 import numpy as np
 
 _SECOND = 1_000_000_000
-#: Stamp differences remembered for the frame period.
+#: Stamp differences kept for the frame period.
 _PERIODS = 30
 #: A stamp this far back is late; farther back it is of another time.
 _LATE_NS = _SECOND
@@ -26,8 +26,8 @@ _AHEAD_UNKNOWN_NS = _SECOND
 #: Another time is believed when so many messages of it come in a row; or so many when it was left a short time ago:
 #: then two sources alternate.
 _CONFIRMED, _CONFIRMED_AGAIN = 3, 15
-#: Seconds for which a time that was left is remembered, and after which a silent one is given up at once.
-_REMEMBERED_S, _SILENT_S = 20.0, 2.0
+#: Seconds for which a time that was left is kept, and after which a silent one is given up at once.
+_KEPT_S, _SILENT_S = 20.0, 2.0
 #: Messages of one publisher that may be lost in a row.
 _MOST_LOST = 50
 
@@ -123,7 +123,7 @@ class TimeLine:
         self._others = self._others + 1 if goes_on else 1
         self._other = _End(max(stamp_ns, self._other.stamp_ns) if goes_on and self._other else stamp_ns, now)
         left = self._left
-        again = left is not None and now - left.at < _REMEMBERED_S and self._continues(left, stamp_ns, now)
+        again = left is not None and now - left.at < _KEPT_S and self._continues(left, stamp_ns, now)
         needed = _CONFIRMED_AGAIN if again else _CONFIRMED
         if self._others < needed and now - end.at < _SILENT_S:
             return Verdict.STRAY

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.config import TrackerConfig
 from unipose_ros.frame import JointStatus, Skeletons, TrackState
+from unipose_ros.geometry.covariance import pack
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.tracking.assignment import match_likeliest, skeleton_distances, without_duplicates
 from unipose_ros.tracking.tracks import NANOSECONDS, Tracks, as_camera_moved, correct, predict
@@ -205,14 +206,14 @@ class NearestTracker:
         seen = correct(known, seen, dt_ns, config)
         strangers = np.ones(len(people), np.bool_)
         strangers[columns] = False
-        remembered = _remembered(tracks.updated(rows, seen), now_ns, dt_ns, config)
-        return remembered.joined(self._named(people.select(strangers)))
+        kept = _coasting(tracks.updated(rows, seen), now_ns, dt_ns, config)
+        return kept.joined(self._named(people.select(strangers)))
 
     def _named(self, people: Tracks) -> Tracks:
         return people.named([self._new_id() for _ in range(len(people))])
 
 
-def _remembered(tracks: Tracks, now_ns: int, dt_ns: int, config: TrackerConfig) -> Tracks:
+def _coasting(tracks: Tracks, now_ns: int, dt_ns: int, config: TrackerConfig) -> Tracks:
     """Without those who have not been seen for too long in frames that were processed."""
     looked = min(dt_ns, round(config.max_age * NANOSECONDS / 3))
     unseen = np.where(tracks.seen_ns == now_ns, 0, tracks.unseen_ns + looked)
@@ -274,9 +275,7 @@ _LEAST_JOINTS = 4
 #: Seconds after the last sight within which a body is taken not to turn round.
 _TURNS = 0.35
 #: What the confidences of an exchanged measurement are multiplied with, and the probability that it was right.
-_TRUST, _DOUBT = 0.6, 0.1
-#: Row and column of xx, xy, xz, yy, yz, zz.
-_UPPER = np.triu_indices(3)
+_EXCHANGED_CONFIDENCE, _EXCHANGED_VARIANCE = 0.6, 0.1
 
 
 def keep_sides(
@@ -292,7 +291,7 @@ def keep_sides(
         config: ``side_hold`` 0 takes measurements as they are.
 
     Returns:
-        The tracks with their trust in their own sides brought up to date, the measurements, and how many of them
+        The tracks with the age of their own sides brought up to date, the measurements, and how many of them
         were exchanged.
     """
     if not len(predicted) or config.side_hold <= 0:
@@ -300,18 +299,18 @@ def keep_sides(
     dt = dt_ns / NANOSECONDS
     recent = seen.seen_ns - predicted.seen_ns <= _TURNS * NANOSECONDS
     contradicts = recent & _fits_exchanged(predicted.positions, seen.positions, mirror)
-    trust = np.where(contradicts, predicted.side_trust - dt, np.minimum(predicted.side_trust + dt, config.side_hold))
+    age = np.where(contradicts, predicted.side_age - dt, np.minimum(predicted.side_age + dt, config.side_hold))
     # Half of the time until the sides may change again.
-    believed = contradicts & (trust < 0)
-    trust = np.where(believed, config.side_hold / 2, trust)
+    believed = contradicts & (age < 0)
+    age = np.where(believed, config.side_hold / 2, age)
     exchanged = contradicts & ~believed
-    predicted = replace(predicted, side_trust=trust)
+    predicted = replace(predicted, side_age=age)
     if believed.any():
         turned = _exchanged(predicted, mirror, believed)
         predicted = replace(predicted, positions=turned.positions, status=turned.status, missing_ns=turned.missing_ns)
     if not exchanged.any():
         return predicted, seen, 0
-    return predicted, _doubted(_exchanged(seen, mirror, exchanged), mirror, exchanged), int(exchanged.sum())
+    return predicted, _less_certain(_exchanged(seen, mirror, exchanged), mirror, exchanged), int(exchanged.sum())
 
 
 def _fits_exchanged(predicted: FloatArray, seen: FloatArray, mirror: Sequence[int]) -> NDArray[np.bool_]:
@@ -339,14 +338,14 @@ def _exchanged(people: Tracks, mirror: Sequence[int], chosen: NDArray[np.bool_])
     return replace(people, **exchanged)
 
 
-def _doubted(people: Tracks, mirror: Sequence[int], chosen: NDArray[np.bool_]) -> Tracks:
+def _less_certain(people: Tracks, mirror: Sequence[int], chosen: NDArray[np.bool_]) -> Tracks:
     """Less sure of what was exchanged: it may have been right."""
     apart = people.positions[:, np.array(mirror)] - people.positions
-    outer = (apart[..., :, None] * apart[..., None, :])[..., _UPPER[0], _UPPER[1]]
+    outer = pack(apart[..., :, None] * apart[..., None, :])
     there = chosen[:, None] & (people.status != JointStatus.MISSING)
-    doubt = np.where(np.isfinite(outer), _DOUBT * outer, 0.0)
+    added = np.where(np.isfinite(outer), _EXCHANGED_VARIANCE * outer, 0.0)
     return replace(
         people,
-        confidences=np.where(there, _TRUST * people.confidences, people.confidences),
-        covariances=np.where(there[..., None], people.covariances + doubt, people.covariances),
+        confidences=np.where(there, _EXCHANGED_CONFIDENCE * people.confidences, people.confidences),
+        covariances=np.where(there[..., None], people.covariances + added, people.covariances),
     )

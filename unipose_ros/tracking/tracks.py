@@ -137,7 +137,7 @@ def smooth(predicted: FloatArray, measured: FloatArray, factor: float, threshold
 Rows = TypeVar("Rows", "Tracks", Motion)
 NANOSECONDS = 1_000_000_000
 #: Seconds of contradiction after which a person who is new is believed to have the sides the other way round.
-_FIRST_TRUST = 0.1
+_FIRST_AGE = 0.1
 #: Fewer bones do not tell a size; over so many frames it is averaged.
 _LEAST_BONES, _SIZE_FRAMES = 4, 20
 
@@ -159,7 +159,7 @@ class Tracks:
         first_ns, seen_ns: (T,) stamps of the first and the latest of them.
         unseen_ns: (T,) for how long frames were processed since without the person; see ``max_age``.
         missing_ns: (T, J) for how long the person was seen without this joint.
-        side_trust: (T,) seconds for which measurements have confirmed which side is left, at most ``side_hold``.
+        side_age: (T,) seconds for which measurements have confirmed which side is left, at most ``side_hold``.
     """
 
     ids: NDArray[np.str_]
@@ -175,7 +175,7 @@ class Tracks:
     seen_ns: NDArray[np.int64]
     unseen_ns: NDArray[np.int64]
     missing_ns: NDArray[np.int64]
-    side_trust: NDArray[np.float64]
+    side_age: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -226,7 +226,7 @@ class Tracks:
             seen_ns=stamps,
             unseen_ns=np.zeros(count, np.int64),
             missing_ns=np.zeros((count, joints), np.int64),
-            side_trust=np.full(count, _FIRST_TRUST),
+            side_age=np.full(count, _FIRST_AGE),
         )
 
 
@@ -319,7 +319,7 @@ def correct(predicted: Tracks, seen: Tracks, dt_ns: int, config: TrackerConfig) 
         seen_ns=seen.seen_ns,
         unseen_ns=seen.unseen_ns,
         missing_ns=missing_ns,
-        side_trust=predicted.side_trust,
+        side_age=predicted.side_age,
     )
 
 

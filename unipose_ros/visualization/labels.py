@@ -1,7 +1,7 @@
 """Where labels of people go so that no two lie on each other: in an image, and above heads in the scene.
 
 Both rules are greedy: labels keep the order that they come in, and one that would lie on an earlier one is raised to
-just above it. With people in the order of their ids nobody's label changes places from frame to frame.
+just above it. With people in the order of their ids labels stay where they are from frame to frame.
 """
 
 from __future__ import annotations

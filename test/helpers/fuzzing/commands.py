@@ -148,10 +148,10 @@ class CommandLines(Surface):
                 status = main(words)
         finally:
             os.chdir(before)
-        said = printed.getvalue()
-        assert "Traceback" not in said, said
+        text = printed.getvalue()
+        assert "Traceback" not in text, text
         if status:
-            assert said.strip(), f"status {status} without a word"
+            assert text.strip(), f"status {status} without a word"
             raise SystemExit(status)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from fuzzing.messages import spoil_picture
+from fuzzing.messages import spoil_image
 from fuzzing.mutation import INTEGERS, flip_bits, mutate_bytes, mutate_text, mutate_tree, nested, odd_scalar
 
 Spoiler = Callable[[random.Random, bytes], bytes]
@@ -287,8 +287,8 @@ _BY_SUFFIX: dict[str, Spoiler] = {
     ".h5": spoil_hdf5,
     ".mat": spoil_mat,
     ".pkl": spoil_pickle,
-    ".png": spoil_picture,
-    ".jpg": spoil_picture,
+    ".png": spoil_image,
+    ".jpg": spoil_image,
 }
 
 

@@ -92,7 +92,7 @@ class Messages:
         if rng.random() < 0.15:
             form = rng.choice(_FORMATS)
         for _ in range(rng.choice((0, 1, 1, 2))):
-            data = spoil_picture(rng, data)
+            data = spoil_image(rng, data)
         kind = self.types.types[COMPRESSED_IMAGE]
         return self.cdr(kind(make.header(STAMP, FRAME), form, np.frombuffer(data, np.uint8)), COMPRESSED_IMAGE)
 
@@ -139,7 +139,7 @@ def _odd_buffer(rng: random.Random, data: np.ndarray) -> np.ndarray:
     return np.frombuffer(made, np.uint8)
 
 
-def spoil_picture(rng: random.Random, data: bytes) -> bytes:
+def spoil_image(rng: random.Random, data: bytes) -> bytes:
     kind = rng.randrange(5)
     if kind == 0:
         return flip_bits(rng, data)

@@ -44,8 +44,8 @@ def remember_types() -> None:
     anyreader.get_types_from_msg = lambda text, name: dict(types(text, name))  # type: ignore[assignment]
     for module in (storage_mcap, storage_sqlite3):
         parse = module.parse_qos
-        remembered = lru_cache(1000)(parse)
-        module.parse_qos = lambda given, p=parse, r=remembered: r(given) if isinstance(given, str) else p(given)
+        cached = lru_cache(1000)(parse)
+        module.parse_qos = lambda given, p=parse, r=cached: r(given) if isinstance(given, str) else p(given)
 
 
 def write_bag(folder: Path, storage: str) -> Path:
@@ -221,7 +221,7 @@ class BagMessages(Surface):
 
     def _spoil_truth(self, rng: random.Random, message: Any) -> None:
         if rng.random() < 0.3:
-            message.joint_set = rng.choice(("", "coco17", "nobody", "\x00"))
+            message.joint_set = rng.choice(("", "coco17", "empty", "\x00"))
         for person in message.skeletons:
             name = rng.choice(("positions", "confidences", "status", "covariances", "id", "score", "state"))
             value = getattr(person, name)

@@ -68,7 +68,7 @@ class Worker:
         self._selector.register(mine, selectors.EVENT_READ)
 
     def heard(self, timeout: float) -> list[dict[str, Any]] | None:
-        """What the worker has said; ``None`` when it has ended."""
+        """What the worker has reported; ``None`` when it has ended."""
         if not self._selector.select(timeout):
             return []
         data = os.read(self._pipe, 1 << 16)
@@ -143,18 +143,18 @@ def _run_some(result: Result, number: int, inputs: int, seed: int, output: Path,
         heard = worker.heard(1.0)
         if heard is None:
             break
-        for said in heard:
-            ready = ready or "ready" in said
-            if "begin" in said:
-                current, since, computed = said["begin"], time.monotonic(), worker.computed()
-            elif "end" in said:
-                _count(result, said, output)
-                number, current = said["end"] + 1, None
+        for report in heard:
+            ready = ready or "ready" in report
+            if "begin" in report:
+                current, since, computed = report["begin"], time.monotonic(), worker.computed()
+            elif "end" in report:
+                _count(result, report, output)
+                number, current = report["end"] + 1, None
                 if time.monotonic() > until:
                     worker.process.kill()
                     worker.end()
                     return inputs
-            elif "done" in said:
+            elif "done" in report:
                 number = inputs
         late = current is not None and time.monotonic() - since > limit_s
         if late and (worker.computed() - computed > limit_s or time.monotonic() - since > _PATIENCE * limit_s):
@@ -177,21 +177,21 @@ def _count_dead(result: Result, number: int, kind: str, where: str, output: Path
     _count(result, {"kind": kind, "where": where, "end": number}, output)
 
 
-def _count(result: Result, said: dict[str, Any], output: Path) -> None:
-    kind = said["kind"]
+def _count(result: Result, report: dict[str, Any], output: Path) -> None:
+    kind = report["kind"]
     result.counts[kind] += 1
-    result.slowest_s = max(result.slowest_s, said.get("seconds", 0.0))
-    result.most_mb = max(result.most_mb, said.get("used_mb", 0))
+    result.slowest_s = max(result.slowest_s, report.get("seconds", 0.0))
+    result.most_mb = max(result.most_mb, report.get("used_mb", 0))
     if kind not in FINDINGS:
         return
-    key = f"{kind} {said.get('error', '')} {said.get('where', '')}".strip()
-    file = output / f"{said['end']}.bin"
+    key = f"{kind} {report.get('error', '')} {report.get('where', '')}".strip()
+    file = output / f"{report['end']}.bin"
     known = result.found.setdefault(key, {"count": 0, "size": 1 << 60, "file": ""})
     known["count"] += 1
     size = file.stat().st_size
     if size < known["size"]:  # the smallest of each kind is kept
         if known["file"]:
             (output / known["file"]).unlink()
-        known |= {"size": size, "trace": said.get("trace", ""), "number": said["end"], "file": file.name}
+        known |= {"size": size, "trace": report.get("trace", ""), "number": report["end"], "file": file.name}
     else:
         file.unlink()

@@ -50,7 +50,7 @@ def write_uc3m(folder: Path) -> None:
     masks = {"two": np.zeros((480, 640), np.uint8), "one": np.zeros((480, 640, 3), np.uint8)}
     masks["two"][100:300, 100:200], masks["two"][100:300, 400:500] = 1, 4
     masks["one"][100:300, 100:200] = 255
-    masks["nobody"] = np.zeros((480, 640), np.uint8)
+    masks["empty"] = np.zeros((480, 640), np.uint8)
     for name, mask in masks.items():
         _pair(folder / f"{name}_depth.png", folder / f"{name}.jpg")
         cv2.imwrite(str(folder / f"{name}_mask.png"), mask)

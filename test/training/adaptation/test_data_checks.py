@@ -34,7 +34,7 @@ def test_no_people(tmp_path: Path) -> None:
     assert reason(write_tracks(tmp_path / "s", walking(1)), 500, 20) == "no_people"
 
 
-def test_nobody_in_the_held_out_part() -> None:
+def test_no_people_in_the_held_out_part() -> None:
     with pytest.raises(DataRefusedError) as refused:
         require_held_out(5)
     assert refused.value.reason == "no_people"

@@ -20,7 +20,6 @@ from unipose_training.adaptation.finetune import (
     Provenance,
     choose_share,
     finetune,
-    inputs_of,
     interpolate,
     run_settings,
     target_of,
@@ -30,6 +29,7 @@ from unipose_training.adaptation.settings import AdaptSettings, GateSettings
 from unipose_training.engine.config import RunSettings
 from unipose_training.samples.store import SampleStore
 from unipose_training.tasks.base import model_card
+from unipose_training.tasks.networks import TRAINED
 from unipose_training.tasks.supervised import SupervisedWeights
 
 SETTINGS = AdaptSettings(budget_minutes=0.02, batch=4, threads=1, gate=GateSettings(source_people=8))
@@ -42,7 +42,7 @@ def time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def labels_of(store: SampleStore) -> PseudoLabels:
-    joints = np.array(store["ground_truth"]) + 0.5  # nobody's ground truth
+    joints = np.array(store["ground_truth"]) + 0.5  # no one's ground truth
     stds = np.full((len(store), 15), 0.03, np.float32)
     stds[:, 3] = 0.5
     good = np.ones(len(store), np.bool_)
@@ -53,7 +53,9 @@ def labels_of(store: SampleStore) -> PseudoLabels:
 def mixed(store: SampleStore, replayed: int, steps: int = 3) -> MixedPeople:
     run = RunSettings(steps=steps, batch=4, accelerator="cpu")
     network = PointNetwork(TINY["points"])
-    return MixedPeople(store, labels_of(store), ("points",), None, STREAM, inputs_of(network), run, replayed)
+    return MixedPeople(
+        store, labels_of(store), ("points",), None, STREAM, TRAINED["points"].stream_inputs(network), run, replayed
+    )
 
 
 def test_batches_have_both_kinds_of_people_and_never_the_stores_ground_truth(store: SampleStore) -> None:

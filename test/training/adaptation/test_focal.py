@@ -1,4 +1,4 @@
-"""Floors and walls tell a wrong focal length, and nothing is said where they cannot."""
+"""Floors and walls tell a wrong focal length, and nothing is estimated where they cannot."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def test_mounting_of_standing_people(height: float, pitch: float, roll: float) -
     assert found.height == pytest.approx(height, abs=0.08)
 
 
-def test_nobody_who_stands_says_nothing() -> None:
+def test_people_who_do_not_stand_says_nothing() -> None:
     people = seen_by(1.0, 0, 0, 30)
     people[:, [11, 12, 13, 14]] = people[:, [9, 10, 9, 10]] + 0.01  # no legs
     assert estimate_mounting(people) is None

@@ -51,7 +51,7 @@ def test_distance_to_the_reference() -> None:
     assert np.isnan(reference_distance(frames[1:], known))
 
 
-def test_the_page_shows_verdict_figures_and_pictures(walks: Path, tmp_path: Path) -> None:
+def test_the_page_shows_verdict_figures_and_images(walks: Path, tmp_path: Path) -> None:
     clip = open_clips(walks / "clips")[0]
     stamps = [frame.stamp_ns for frame in clip.frames()]
     before = [(0, people(stamp, (0, 0, 2))) for stamp in stamps]

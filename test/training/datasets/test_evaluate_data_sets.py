@@ -66,7 +66,7 @@ def test_a_modality_on_itop(root: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert metrics["accuracy"]["overall"]["mpjpe_mm"] == pytest.approx(50, abs=0.01)
 
 
-def test_predictions_with_a_known_answer(
+def test_predictions_of_a_known_error(
     files: ModuleType, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     poses = files.joints(6)[files.VALID == 1].astype(float)
@@ -137,7 +137,7 @@ def test_a_network_by_cocos_figures(coco: Path, tmp_path: Path) -> None:
         (["--dataset", "itop", "--root", "nowhere", "--subset", "side"], "split = ''"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_line(
+def test_what_cannot_be_is_refused_in_a_line(
     arguments: list[str], text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

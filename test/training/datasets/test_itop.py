@@ -98,7 +98,7 @@ def test_the_camera_is_that_of_the_clouds(files: ModuleType, tmp_path: Path) -> 
     np.testing.assert_allclose(unproject(CAMERA, [150, 100], cloud[2]), cloud * [1, -1, 1], atol=1e-3)
 
 
-def test_labels_without_depth_are_said(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_labels_without_depth_are_reported(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     with h5py.File(root / "ITOP_side_test_depth_map.h5", "a") as file:
         file["id"][0] = b"09_00000"  # was 04_00000
     assert "04_00000" not in by_id(open_itop(root))

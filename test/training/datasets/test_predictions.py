@@ -82,7 +82,7 @@ def test_json_by_name_in_any_order(files: ModuleType, itop: ItopFile, tmp_path: 
     assert np.isnan(predicted[1]).any(axis=-1).tolist() == [n == 2 for n in range(15)]
 
 
-def test_a_known_answer(itop: ItopFile, valid: np.ndarray, tmp_path: Path) -> None:
+def test_a_known_error(itop: ItopFile, valid: np.ndarray, tmp_path: Path) -> None:
     shifted = valid.copy()
     shifted[:, 0, 0] += 0.2  # every head is wrong
     shifted[0, 6:8, 1] -= 0.05  # two hands are 5 cm off, which counts as right

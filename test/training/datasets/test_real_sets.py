@@ -103,8 +103,8 @@ def test_whoever_is_there_is_to_be_found(files: ModuleType, tmp_path: Path) -> N
 def test_masks_say_who_is_where(files: ModuleType, tmp_path: Path) -> None:
     files.write_uc3m(tmp_path / "uc3m_kinect")
     frames = {clip.name.partition("/")[2]: clip.real_frame(0) for clip in open_real_frames(tmp_path)}
-    assert [frames[name].people for name in ("two", "one", "nobody")] == [2, 1, None]
-    assert frames["nobody"].mask is None
+    assert [frames[name].people for name in ("two", "one", "empty")] == [2, 1, None]
+    assert frames["empty"].mask is None
     assert frames["one"].mask is not None
     assert frames["one"].mask.shape == (480, 640)
     assert np.unique(frames["two"].mask).tolist() == [0, 1, 4]

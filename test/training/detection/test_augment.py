@@ -49,12 +49,12 @@ def test_each_person_has_exactly_one_center() -> None:
     assert (targets.positive_mask > 0).sum() > 2
 
 
-def test_doubts_are_not_asked_for_but_people_in_them_are() -> None:
+def test_ignored_regions_have_no_loss_but_people_in_them_have() -> None:
     view = view_of((30.0, 40.0, 2.0))
-    doubtful = TrainingView(
+    uncertain = TrainingView(
         view.image, view.centers, view.boxes, view.distances, np.array([[20, 0, 70, 95]], np.float32)
     )
-    targets = draw_targets(doubtful, FOCAL)
+    targets = draw_targets(uncertain, FOCAL)
     assert targets.loss_mask[10, 15] == 0
     assert targets.loss_mask[10, 25] == 1
     assert targets.loss_mask[targets.heat > 0.4].all()

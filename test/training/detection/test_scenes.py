@@ -48,14 +48,14 @@ def test_labels_are_in_the_pixels_of_the_smaller_image() -> None:
     np.testing.assert_allclose(scene.distances, 3.0, rtol=1e-3)
 
 
-def test_whoever_the_2d_network_doubts_is_neither_person_nor_scenery() -> None:
+def test_whoever_the_2d_network_is_unsure_of_is_neither_person_nor_scenery() -> None:
     scene = labeled((100.0, 120.0, 0.8), (200.0, 120.0, 0.15), (260.0, 120.0, 0.05))
     assert len(scene) == 1
     assert len(scene.ignore_regions) == 1
     assert scene.ignore_regions[0, 0] == pytest.approx(185 / 2, abs=0.5)
 
 
-def test_people_without_depth_are_doubts() -> None:
+def test_people_without_depth_are_ignored_regions() -> None:
     scene = labeled((100.0, 120.0, 0.8), depth=0.0)
     assert len(scene) == 0
     assert len(scene.ignore_regions) == 1

@@ -30,7 +30,7 @@ def frame(depth: float = 4.0) -> RgbdFrame:
     return RgbdFrame(1, "optical", CAMERA, np.full((240, 320), depth, np.float32))
 
 
-def test_who_is_somebody() -> None:
+def test_who_is_a_person() -> None:
     found = people((0.1, 2.0), (0.65, 2.0), (1.5, 2.0), (-1.5, 2.4))
     ground_truth = people((0.0, 2.0), (-1.5, 2.0))
     ground_truth.status[1, 2:] = JointStatus.INFERRED
@@ -40,7 +40,7 @@ def test_who_is_somebody() -> None:
     assert known.tolist() == [True, False, True, False]
 
 
-def test_where_nobody_is_every_pose_is_nobodys() -> None:
+def test_without_ground_truth_every_pose_is_false() -> None:
     is_person, known = label_poses(frame(), people((0.0, 2.0)), people())
     assert is_person.tolist() == [False]
     assert known.tolist() == [True]

@@ -104,7 +104,7 @@ def test_the_labels_themselves_are_perfect(tmp_path: Path) -> None:
     assert astuple(judged(tmp_path, exact(tmp_path)))[:10] == pytest.approx((1.0,) * 10)
 
 
-def test_finding_nobody_is_zero(tmp_path: Path) -> None:
+def test_finding_no_person_is_zero(tmp_path: Path) -> None:
     write(tmp_path, 0, 0.0)
     assert astuple(judged(tmp_path, {}))[:10] == (0.0,) * 10
 

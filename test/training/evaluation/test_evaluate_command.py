@@ -265,7 +265,7 @@ def test_the_shipped_recording_with_the_2d_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "report.html", "comparison.mp4"])
-def test_files_of_somebody_else_are_not_replaced(
+def test_files_of_another_one_are_not_replaced(
     record, judge, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "out"

@@ -49,7 +49,7 @@ def test_hota_by_hand() -> None:
     assert found.hota == pytest.approx(math.sqrt(0.5))
 
 
-def test_hota_of_nobody_and_of_misses() -> None:
+def test_hota_of_no_person_and_of_misses() -> None:
     assert math.isnan(hota([IdentifiedFrame([], [], np.zeros((0, 0)))]).hota)
     assert hota([IdentifiedFrame(["a"], [], np.zeros((1, 0)))]).hota == 0
 
@@ -112,7 +112,7 @@ def test_those_who_cannot_be_seen_are_left_out(people, standing) -> None:
     assert identity([ScoredFrame(0, found, ground_truth, match_people(found, ground_truth))]) is None
 
 
-def test_nobody(play) -> None:
+def test_no_people(play) -> None:
     assert identity([]) is None
     assert identity(play(("a", ""), ("a", ""))) is None
 

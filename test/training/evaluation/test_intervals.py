@@ -12,7 +12,7 @@ from unipose_training.evaluation.results import bootstrap
 AWAY = np.array([0.0, 0.0, 3.0])
 
 
-def test_equal_errors_leave_no_doubt(pairs, standing: np.ndarray) -> None:
+def test_equal_errors_have_no_interval(pairs, standing: np.ndarray) -> None:
     ground_truth = np.stack([standing + AWAY] * 40)
     found = bootstrap(pairs(ground_truth, ground_truth + (0.03, 0.04, 0)))
     assert found.blocks == 4  # 40 frames at 10 Hz

@@ -34,5 +34,5 @@ def test_what_is_missing_stays_missing(people, standing: np.ndarray) -> None:
     assert coco.ids == ("a",)
 
 
-def test_nobody(people) -> None:
+def test_no_people(people) -> None:
     assert in_joint_set(people([]), COCO17).positions.shape == (0, 17, 3)

@@ -17,7 +17,7 @@ def test_distance_is_the_mean_over_common_joints() -> None:
     np.testing.assert_allclose(mean_distances(first, second), [[3.0, math.inf]])
 
 
-def test_each_takes_the_nearest_and_the_far_one_is_somebody_else(people, standing) -> None:
+def test_each_takes_the_nearest_and_the_far_one_is_another_one(people, standing) -> None:
     ground_truth = people([standing, standing + (1, 0, 0), standing + (4, 0, 0)])
     predicted = people([standing + (1.1, 0, 0), standing + (0.2, 0, 0), standing + (4.6, 0, 0)])
     matches = match_people(predicted, ground_truth)
@@ -32,7 +32,7 @@ def test_the_gate_is_half_a_meter(people, standing) -> None:
     assert (len(inside.true), len(outside.true)) == (1, 0)
 
 
-def test_nobody_on_either_side(people, standing) -> None:
+def test_no_people_on_either_side(people, standing) -> None:
     no_people, one = people([]), people([standing])
     assert match_people(no_people, one).missed.tolist() == [0]
     assert match_people(one, no_people).extra.tolist() == [0]
@@ -66,7 +66,7 @@ def test_counting_by_hand(people, standing) -> None:
 
 
 @given(st.lists(st.floats(-3, 3), max_size=5), st.lists(st.floats(-3, 3), max_size=5))
-def test_everybody_is_accounted_for_once(true_places: list[float], found_places: list[float]) -> None:
+def test_everyone_is_accounted_for_once(true_places: list[float], found_places: list[float]) -> None:
     from unipose_ros.frame import Skeletons
     from unipose_ros.joint_sets import ITOP15
 

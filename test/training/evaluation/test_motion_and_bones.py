@@ -23,7 +23,7 @@ IDS = np.array(["a", "b", "a", "a", "", "a"])
 STAMPS = np.array([0, 0, 100, 200, 300, 400])
 
 
-def test_rows_of_a_person_are_by_time_and_nobody_is_left_out() -> None:
+def test_rows_of_a_person_are_by_time_and_no_person_is_left_out() -> None:
     shuffled = np.array([3, 0, 1, 2, 4, 5])
     people = rows_by_person(CLIPS, IDS[shuffled], STAMPS[shuffled])
     assert {key: rows.tolist() for key, rows in people.items()} == {(0, "a"): [1, 3, 0, 5], (0, "b"): [2]}

@@ -48,11 +48,11 @@ def test_each_person_takes_the_best() -> None:
     np.testing.assert_allclose(best_oks(annotated, [900.0, 900.0], predicted), [0.0, 1.0], atol=1e-9)
 
 
-def test_nobody_predicted() -> None:
+def test_no_people_predicted() -> None:
     np.testing.assert_array_equal(best_oks(PERSON[None], [100.0], np.zeros((0, 17, 2))), [0.0])
 
 
-def test_nobody_annotated() -> None:
+def test_no_people_annotated() -> None:
     assert best_oks(np.zeros((0, 17, 3)), [], PERSON[None, :, :2]).shape == (0,)
 
 

@@ -50,7 +50,7 @@ class _Remembering:
         self.frames = 0
 
 
-def test_nothing_is_remembered_from_one_recording_to_the_next() -> None:
+def test_nothing_is_kept_from_one_recording_to_the_next() -> None:
     estimator = _Remembering()
     evaluate_clips([clip for _ in range(2) for clip in open_clips(WALK)], estimator, limit=2)
     assert estimator.longest == 2

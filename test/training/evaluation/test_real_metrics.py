@@ -200,7 +200,7 @@ def checks(
     return check_real_frame("clip", "set", RealFrame(frame, true, mask, number), replayed, keypoints)
 
 
-def test_who_is_there_is_told_by_the_best_that_is_known(standing: np.ndarray, people: People) -> None:
+def test_people_present_is_told_by_the_best_that_is_known(standing: np.ndarray, people: People) -> None:
     pose, ghost = standing + FAR, standing + FAR + [1.2, 0, 0]
     mask = np.zeros((480, 640), np.uint8)
     mask[:, 250:390] = 1

@@ -153,7 +153,7 @@ def test_everything_there_is(built: list[Standing]) -> None:
         (["bag", "--modality", "points,depth"], "--modality points,depth"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_line(
+def test_what_cannot_be_is_refused_in_a_line(
     arguments: list[str],
     text: str,
     files: ModuleType,

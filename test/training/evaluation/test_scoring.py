@@ -148,7 +148,7 @@ def test_frames_without_ground_truth_are_told_apart_from_frames_without_people(w
     assert (results.frames, results.clips[0].frames_with_ground_truth) == (4, 2)
 
 
-def test_nobody_anywhere(people) -> None:
+def test_no_people_anywhere(people) -> None:
     no_people = [people([], s) for s in (1, 2)]
     results, _ = evaluate_clips([ListClip([1, 2], no_people)], Oracle(no_people))
     assert results.accuracy is not None

@@ -176,7 +176,7 @@ def test_damaged_clips_are_reported_and_the_others_labeled(
         (["--dataset", "itop", "--root", "/none"], "ITOP_side_test_labels.h5"),
     ],
 )
-def test_what_cannot_be_done_is_said(
+def test_what_cannot_be_done_is_reported(
     tmp_path: Path, arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*arguments, "--output", str(tmp_path)]) == 1

@@ -112,7 +112,7 @@ def test_surface_loss_wants_the_joint_its_offset_behind() -> None:
     assert surface_of([3.4], [3.0]).item() == pytest.approx(0.3 - 0.05, abs=1e-6)
 
 
-def test_occluder_background_and_holes_teach_no_depth() -> None:
+def test_occluder_background_and_holes_train_no_depth() -> None:
     assert surface_of([3.1, 3.1, 3.1], [1.0, 5.0, math.nan]).item() == 0
     assert surface_of([3.1], [2.2], reach=0.9).item() > 0
 

@@ -72,7 +72,7 @@ def test_tilt_is_the_angle_between_rotations(degrees):
     assert tilt_loss(turn, turn, torch.ones(1)).item() < 2e-3
 
 
-def test_the_refiner_repairs_what_is_doubted_and_leaves_what_is_sure():
+def test_the_refiner_repairs_what_is_uncertain_and_leaves_what_is_sure():
     given, labels = torch.zeros(1, 2, 2), torch.ones(1, 2, 2)
     sure = torch.tensor([[1.0, 0.0]])
     both = torch.ones(1, 2, dtype=torch.bool)
@@ -87,7 +87,7 @@ def test_the_refiner_repairs_what_is_doubted_and_leaves_what_is_sure():
     )
 
 
-def test_unlabeled_keypoints_teach_the_refiner_nothing():
+def test_unlabeled_keypoints_do_not_train_the_refiner():
     labels = torch.full((1, 2, 2), torch.nan)
     refined = torch.ones(1, 2, 2, requires_grad=True)
     none = torch.zeros(1, 2, dtype=torch.bool)

@@ -47,7 +47,7 @@ def test_people_come_back_from_their_file(file, people):
     assert confidences[0, 0] == 0.3
 
 
-def test_somebody_in_the_same_pose_elsewhere_and_nearer_is_erred_about_alike(file, people):
+def test_a_person_in_the_same_pose_elsewhere_and_nearer_is_erred_about_alike(file, people):
     loaded = load_detections(file)
     wanted = 3.0 * people.pixels + [7.0, -40.0]
     detected, confidences = EmpiricalErrors(loaded).detect(np.random.default_rng(0), wanted)
@@ -62,7 +62,7 @@ def test_errors_are_mirrored_with_the_person(file, people):
     np.testing.assert_allclose(detected, loaded.pixels[:, MIRROR] * [-1.0, 1.0], atol=1e-6)
 
 
-def test_a_single_keypoint_teaches_nothing(people):
+def test_a_single_keypoint_does_not_train(people):
     class OnePoint:
         def detect(self, rng, pixels):
             return pixels, np.where(np.arange(17) == 9, 0.9, 0.0) * np.ones((len(pixels), 1))

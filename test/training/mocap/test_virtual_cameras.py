@@ -85,10 +85,10 @@ def test_noise_moves_what_is_given_and_not_what_is_true(poses):
 
 def test_errors_grow_as_confidence_falls():
     noise, rng = DetectorNoise(), np.random.default_rng(0)
-    sure, doubtful = (
+    sure, uncertain = (
         np.linalg.norm(noise.errors(rng, np.full((2000, 17), c)), axis=-1).mean(axis=0) for c in (0.8, 0.2)
     )
-    assert (doubtful > 2 * sure).all()
+    assert (uncertain > 2 * sure).all()
     assert (noise.confidences(rng, 500) > 0).all()
     assert (noise.confidences(rng, 500) < 1).all()
 
@@ -117,7 +117,7 @@ def test_data_set_halves_batches_between_its_sources(poses):
         PairDataset([], 10)
 
 
-def test_labeled_images_teach_without_3d(tmp_path):
+def test_labeled_images_train_without_3d(tmp_path):
     person = {
         "id": 7, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 900.0, "bbox": [10, 10, 60, 150],
         "keypoints": [value for joint in range(17) for value in (10 + 3 * joint, 10 + 7 * joint, 2 * (joint < 14))],

@@ -55,7 +55,7 @@ def coco_file(path: Path, poses: list[Any], names: list[str] | None = None, **ch
         }
         for n, pose in enumerate(chosen)
     ]
-    images = [{"id": 9, "file_name": "nine.png", "width": 640, "height": 480}, {"id": 10, "file_name": "nobody.png"}]
+    images = [{"id": 9, "file_name": "nine.png", "width": 640, "height": 480}, {"id": 10, "file_name": "empty.png"}]
     record = {"images": images, "annotations": people, "categories": [{"id": 1, "name": "person", "keypoints": names}]}
     return write(path, record | changes)
 

@@ -166,7 +166,7 @@ def test_arms_before_and_behind_the_trunk(body: FloatArray, photograph: Photogra
     assert np.isnan(within.arms_and_trunk(pixels, ~SEEN, ~SEEN, np.array([2.0]))).all()
 
 
-def test_nothing_is_said_of_keypoints_that_are_not_labeled(body: FloatArray, photograph: Photograph) -> None:
+def test_there_are_no_pairs_of_keypoints_that_are_not_labeled(body: FloatArray, photograph: Photograph) -> None:
     pixels = photograph(body, (0, 0, 4), 60)
     before = perspective_pairs(labels(pixels), SETTINGS)
     pixels[COCO17.index("left_elbow")] = np.nan
@@ -188,7 +188,7 @@ def test_what_hides_what_counts_only_where_it_is_told(body: FloatArray, photogra
     assert not (unknown_visible.first[:, 1] == COCO17.index("left_wrist")).any()
 
 
-def test_weights_are_products_of_trust(body: FloatArray, photograph: Photograph) -> None:
+def test_weights_are_products_of_confidences(body: FloatArray, photograph: Photograph) -> None:
     pixels = photograph(body, (0, 0, 4), 60)
     assert set(perspective_pairs(labels(pixels, hidden=("right_shoulder",)), SETTINGS).weights) == {0.5, 1.0}
     confidence = np.full((1, 17), 0.6)

@@ -209,7 +209,7 @@ def test_the_recipe_leaves_weights_to_go_on_from(tmp_path: Path) -> None:
     assert "measured order; no 3D labels" in record.training_data
 
 
-def test_a_store_and_a_label_file_teach_together(tmp_path: Path) -> None:
+def test_a_store_and_a_label_file_train_together(tmp_path: Path) -> None:
     people = Labels2D(np.zeros((1, 17, 2), np.float32), np.zeros((1, 17), np.uint8), ("",), COCO17)
     people.pixels[0, [9, 10]] = [[30, 10], [10, 10]]  # the wrists
     people.status[0, [9, 10]] = 2
@@ -231,7 +231,7 @@ def test_a_store_and_a_label_file_teach_together(tmp_path: Path) -> None:
         data_of(config)
 
 
-def test_orders_of_a_frame_include_everybody(tmp_path: Path) -> None:
+def test_orders_of_a_frame_include_everyone(tmp_path: Path) -> None:
     from unipose_training.ordinal_depth.windows import OrderSettings, StoreOrders
     from unipose_training.samples.store import SampleStore
 

@@ -25,7 +25,7 @@ GOOD = {"ray_pixels": 1.0, "unsupported": 0, "leg_asymmetry": 0.01, "bone_deviat
 
 
 def evidence(**bad: float) -> LabelQuality:
-    """Nine good answers, and one that is bad in what is named."""
+    """Nine good pseudo-labels, and one that is bad in what is named."""
     values = {name: torch.full((10,), float(value)) for name, value in GOOD.items()}
     for name, value in bad.items():
         values[name][-1] = value
@@ -53,7 +53,7 @@ def test_a_residual_does_not_depend_on_the_camera() -> None:
     assert found[0] == pytest.approx(0.03 / 2.5 * ITOP_FOCAL, rel=1e-4)
 
 
-def test_without_a_keypoint_nothing_speaks_for_an_answer() -> None:
+def test_without_a_keypoint_nothing_supports_a_pseudo_label() -> None:
     camera, joints = torch.tensor([[300.0, 300.0, 0.0, 0.0]]), torch.tensor([[[0.0, 0.0, 2.0]] * 2])
     unseen = torch.full((1, 2, 2), math.nan)
     assert ray_residuals(joints, unseen, torch.ones(1, 2), camera).item() == math.inf
@@ -123,7 +123,7 @@ def test_each_rule_refuses_what_breaks_it_and_nothing_else(bad: dict[str, float]
         assert bool(good[-1]) == (name != rule)
 
 
-def test_doubted_answers_count_a_fifth_and_sure_joints_more() -> None:
+def test_rejected_pseudo_labels_count_a_fifth_and_sure_joints_more() -> None:
     kept = {"one": torch.tensor([True, False, True]), "other": torch.tensor([True, True, True])}
     scales = torch.tensor([[0.1, 0.05], [0.1, 0.2], [0.1, 0.001]]).log()
     weights = label_weights(kept, scales, FilterConfig(rejected_weight=0.2, confidence_exponent=1))
@@ -131,7 +131,7 @@ def test_doubted_answers_count_a_fifth_and_sure_joints_more() -> None:
     assert torch.allclose(weights, expected)
 
 
-def test_an_answer_that_is_missing_has_no_weight() -> None:
+def test_a_missing_pseudo_label_has_no_weight() -> None:
     weights = label_weights(
         {"one": torch.ones(1, dtype=torch.bool)}, torch.tensor([[math.nan, -2.0]]), FilterConfig(confidence_exponent=1)
     )

@@ -128,11 +128,11 @@ def test_a_lifter_that_says_people_are_small_may_be_right_about_the_pose() -> No
         shapes=observed.shapes._replace(joints=0.93 * observed.shapes.joints),
     )
     fitted = fuse_trajectories(observed, PRIORS, BARE)
-    assert fitted.joints[:, HAND].isnan().all(), "neither network nor keypoints said where it is"
+    assert fitted.joints[:, HAND].isnan().all(), "neither network nor keypoints observe it"
     assert (fitted.joints - ground_truth)[:, :4].abs().max() < 0.01
 
 
-def test_nothing_said_changes_nothing() -> None:
+def test_no_observation_changes_nothing() -> None:
     ground_truth = standing(3)
     nothing = torch.full_like(ground_truth, torch.nan)
     unknown = torch.full(ground_truth.shape[:2], torch.nan)
@@ -149,12 +149,12 @@ def test_nothing_said_changes_nothing() -> None:
     assert fitted.log_scales.isfinite().all()
 
 
-def test_doubt_shrinks_with_those_who_agree_and_grows_with_those_who_do_not() -> None:
+def test_std_shrinks_with_agreement_and_grows_with_disagreement() -> None:
     ground_truth = standing(1)
-    doubt = lambda observed: float(fuse_trajectories(observed, PRIORS, BARE).log_scales[0, HAND].exp())  # noqa: E731
+    std = lambda observed: float(fuse_trajectories(observed, PRIORS, BARE).log_scales[0, HAND].exp())  # noqa: E731
     nothing = RootRelativePoses(torch.full_like(ground_truth, torch.nan), torch.full(ground_truth.shape[:2], torch.nan))
-    assert doubt(observe(ground_truth)) < doubt(observe(ground_truth, shapes=nothing))
-    assert doubt(observe(ground_truth)) < doubt(observe(ground_truth, lifted=moved(ground_truth, 0, 0.3)))
+    assert std(observe(ground_truth)) < std(observe(ground_truth, shapes=nothing))
+    assert std(observe(ground_truth)) < std(observe(ground_truth, lifted=moved(ground_truth, 0, 0.3)))
 
 
 def test_no_steps_are_the_network_itself() -> None:
@@ -190,7 +190,7 @@ def twice(observed: Observations) -> Observations:
     return Observations(**doubled | {"before": torch.cat([observed.before, before])}, shapes=shapes)
 
 
-def test_a_doubtful_keypoint_may_be_anywhere() -> None:
+def test_an_uncertain_keypoint_may_be_anywhere() -> None:
     variance = torch.tensor([0.0016, 0.0016])
     stds = lifted_stds(variance, torch.tensor([1.0, 0.1]))
     assert stds.tolist() == pytest.approx([0.05, 0.5])

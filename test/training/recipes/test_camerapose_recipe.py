@@ -56,7 +56,7 @@ def test_pairs_and_keypoints_alone_have_their_own_terms(poses):
     assert total.item() == again.item()
 
 
-def test_every_part_of_the_network_is_taught_by_keypoints_alone(poses):
+def test_every_part_of_the_network_is_trained_by_keypoints_alone(poses):
     task = task_of(poses)
     task.training_loss(batch_of(poses, False), 0)[0].backward()
     for layer in (task.network.pose, task.network.camera):

@@ -164,7 +164,7 @@ def test_who_votes_right_in_a_changed_window_is_right_in_the_camera(store: Sampl
 
 
 @pytest.mark.parametrize("local", [0, 8])
-def test_a_voice_learns_and_its_average_only_follows(store: SampleStore, local: int) -> None:
+def test_a_student_learns_and_its_average_only_follows(store: SampleStore, local: int) -> None:
     student, batch = depth_student(local=local).train(), batch_of(store)
     assert student.network.training
     assert not student.averaged.training
@@ -195,7 +195,7 @@ def targets(store: SampleStore, labeled: tuple[int, ...] = ()) -> DistillationTa
     return DistillationTargets(joints, torch.full((rows, 15), -3.0), torch.full((rows, 15), 0.2), chosen)
 
 
-def test_true_joints_replace_answers_where_rows_are_labeled(store: SampleStore) -> None:
+def test_true_joints_replace_pseudo_labels_where_rows_are_labeled(store: SampleStore) -> None:
     task = DistillTask({"depth": depth_student()}, targets(store, (0, 1)), "depth", 0.0, 0.9)
     batch = batch_of(store)
     batch.ground_truth[1, -1, 4] = torch.nan
@@ -226,7 +226,7 @@ def _weights(student: torch.nn.Module) -> list[Tensor]:
     return [p for p in student.network.parameters() if p.requires_grad]  # type: ignore[union-attr]
 
 
-def test_voices_that_say_the_same_agree(store: SampleStore) -> None:
+def test_students_that_predict_the_same_agree(store: SampleStore) -> None:
     class _Same(PointStudent):
         def predict_ema(self, batch: PersonBatch) -> Prediction:
             return Prediction(batch.ground_truth, torch.full(batch.ground_truth.shape[:3], -3.0))
@@ -295,7 +295,7 @@ def test_a_teacher_is_asked_once(store: SampleStore, monkeypatch: pytest.MonkeyP
     assert len(list(store.folder.glob("predictions_*.npz"))) == 1
 
 
-def test_without_a_teacher_the_lifted_joints_are_the_answers(tmp_path: Path) -> None:
+def test_without_a_teacher_the_lifted_joints_are_the_predictions(tmp_path: Path) -> None:
     store = build(tmp_path)
     predictions = teacher_predictions(store, TeacherNetwork(), torch.device("cpu"), progress=False)
     assert torch.equal(predictions.joints, torch.from_numpy(np.array(store["lifted"])))

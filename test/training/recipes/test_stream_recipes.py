@@ -112,7 +112,7 @@ def test_short_bones_cost_and_get_longer() -> None:
     assert not body_terms(Prediction(true, scales), target, SupervisedWeights())
 
 
-def test_joints_without_ground_truth_teach_nothing() -> None:
+def test_joints_without_ground_truth_do_not_train() -> None:
     true = _pose(0.25)
     true[0, 0, ITOP15.index("left_hand")] = torch.nan
     predicted = _pose(0.1).requires_grad_()

@@ -56,7 +56,7 @@ def test_a_few_steps_lower_the_loss_and_leave_weights(walks: Path, tiny: str, tm
     assert "no 3D labels" in record.training_data
 
 
-def test_the_ground_truth_teaches_nothing(walks: Path, tiny: str, tmp_path: Path) -> None:
+def test_the_ground_truth_does_not_train(walks: Path, tiny: str, tmp_path: Path) -> None:
     shutil.copytree(walks / "store", tmp_path / "blind")
     for name, kind in (("ground_truth", np.float32), ("visible", np.uint8)):
         path = tmp_path / "blind" / f"{name}.bin"

@@ -60,7 +60,7 @@ def test_people_are_put_in_as_if_cast_with_the_room() -> None:
     np.testing.assert_allclose(shot.ideal.depth[agree], depth[agree], rtol=1e-4)
 
 
-def test_somebody_beside_the_camera_is_seen_in_part() -> None:
+def test_a_person_beside_the_camera_is_seen_in_part() -> None:
     close = [person(1, 0.3, 0.2)]
     depth, owners = render_depth(Scene([*room(), *close]), CAMERA, VIEW)
     shot = snapshot(close)

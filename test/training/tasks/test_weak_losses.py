@@ -163,7 +163,7 @@ def test_gradients_are_finite_whatever_is_missing() -> None:
         assert torch.isfinite(scales.grad).all()
 
 
-def test_without_keypoints_labels_teach_nothing() -> None:
+def test_without_keypoints_labels_do_not_train() -> None:
     ground_truth, batch = scene()
     joints = (ground_truth + 0.2).requires_grad_()
     scales = torch.ones(joints.shape[:-1], requires_grad=True)
@@ -187,7 +187,7 @@ def test_the_ground_truth_is_not_read() -> None:
     assert all(usual[name] == without[name] for name in usual)
 
 
-def test_frames_that_are_not_there_teach_nothing_by_labels() -> None:
+def test_frames_that_are_not_there_do_not_train_by_labels() -> None:
     ground_truth, batch = scene()
     batch = batch._replace(valid=torch.tensor([[False, False, True, True]]))
     wrong = ground_truth.clone()

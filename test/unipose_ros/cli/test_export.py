@@ -29,7 +29,7 @@ def test_any_runtime_gets_torchs_numbers(network: str, shape: tuple[int, ...], f
     assert np.abs(found[0] - expected[0].numpy()).max() <= 1e-4 * np.abs(found[0]).max()
 
 
-def test_what_cannot_be_exported_is_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_exported_is_refused_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"nothing")
     assert main(["points", "--weights", str(broken), "--output", str(tmp_path / "out.onnx")]) == 1

@@ -86,6 +86,6 @@ def test_pixels_come_back_through_the_distorted_lens():
     np.testing.assert_allclose(plane_to_pixels(bent, view, view.plane), pixels, atol=0.02)
 
 
-def test_nobody_gives_nothing():
+def test_no_people_gives_nothing():
     view = view_keypoints(CAMERA, np.zeros((0, 17, 2)), np.zeros((0, 17), bool))
     assert lifter_input(view, np.zeros((0, 17)), np.zeros((0, 17), bool)).shape == (0, LIFTER_INPUT)

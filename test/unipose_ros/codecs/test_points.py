@@ -90,7 +90,7 @@ def test_a_second_cluster_stays_out() -> None:
     assert everything.to_camera(everything.features)[:, 2].max() == pytest.approx(3.6, abs=1e-3)
 
 
-def test_too_few_points_are_nobody() -> None:
+def test_too_few_points_are_no_person() -> None:
     assert encode_person(frame(np.zeros((480, 640))), BOX, 3.0, CONFIG) is None
     assert encode_person(frame(person()), BOX + 5000, 3.0, CONFIG) is None
     assert encode_person(frame(person()), BOX, 1.5, CONFIG) is None

@@ -37,13 +37,13 @@ def test_a_room_is_mostly_flat(room: Room) -> None:
     assert ClusterDetector().look(room(people=[(0.3, 2.5)], scenery=False))[1] == 0
 
 
-def test_nothing_read_is_nobody(camera: Camera) -> None:
+def test_nothing_read_is_no_person(camera: Camera) -> None:
     depth = np.zeros((camera.height, camera.width), np.float32)
     for value in (0, np.nan):
         assert len(ClusterDetector()(RgbdFrame(1, "optical", camera, np.full_like(depth, value)))) == 0
 
 
-def test_flat_things_of_a_persons_size_are_nobody(room: Room) -> None:
+def test_flat_things_of_a_persons_size_are_no_person(room: Room) -> None:
     found = ClusterDetector()(room(people=[(0.6, 2.5)], cupboards=[(-0.6, 2.8)]))
     assert len(found) == 1
     assert found.boxes[0, 0] > 160

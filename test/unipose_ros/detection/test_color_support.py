@@ -71,9 +71,9 @@ def test_keypoints_elsewhere_are_no_support() -> None:
 
 
 def test_heat_counts_where_a_network_shows_it() -> None:
-    nobody = Keypoints2D.empty()
+    empty = Keypoints2D.empty()
     left, right = person(x=-0.8), person(x=0.8)
-    np.testing.assert_allclose(color_support(Heat(), nobody, CAMERA, np.stack([left, right])), [0.6, 0.1], atol=1e-6)
+    np.testing.assert_allclose(color_support(Heat(), empty, CAMERA, np.stack([left, right])), [0.6, 0.1], atol=1e-6)
 
 
 def test_dark_images() -> None:

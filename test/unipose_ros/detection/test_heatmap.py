@@ -61,7 +61,7 @@ def test_peaks_become_boxes_in_meters() -> None:
     np.testing.assert_allclose(found.boxes[0], [u - 4.8, v - 14.4, u + 4.8, v + 14.4], rtol=1e-5)
 
 
-def test_one_peak_is_one_person_and_faint_heat_nobody() -> None:
+def test_one_peak_is_one_person_and_faint_heat_no_people() -> None:
     maps = maps_of((10, 5, 0.6, 2.0), (10, 6, 0.8, 2.0), (3, 25, 0.15, 2.0))
     assert len(read_maps(maps, FOCAL, CenterNetConfig())) == 1
 
@@ -72,7 +72,7 @@ def test_no_more_than_asked_for() -> None:
     np.testing.assert_allclose(found.scores, [0.77, 0.74, 0.71, 0.68], rtol=1e-5)
 
 
-def test_wild_answers_do_not_overflow() -> None:
+def test_extreme_outputs_do_not_overflow() -> None:
     maps = maps_of((10, 5, 0.6, 2.0))
     maps[5] = 1e4
     assert np.isfinite(read_maps(maps, FOCAL, CenterNetConfig()).boxes).all()

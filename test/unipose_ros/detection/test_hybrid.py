@@ -62,7 +62,7 @@ def test_who_covers_whom() -> None:
     assert part.overlaps(there).tolist() == [[True, False]]
 
 
-def test_shapes_are_added_where_the_network_sees_nobody() -> None:
+def test_shapes_are_added_where_the_network_sees_no_person() -> None:
     network = FixedDetector("network", (100, 2.0, 0.5), (200, 3.0, 0.1), (30, 2.0, 0.15))
     shapes = FixedDetector("shapes", (250, 2.0, 0.9), (104, 2.1, 0.6), (205, 3.1, 0.4))
     person_detector = HybridDetector(network, SearchWithinFrames(shapes))
@@ -82,7 +82,7 @@ def test_shapes_are_added_where_the_network_sees_nobody() -> None:
     [
         (30, 90, 10),  # every 0.3 s
         (15, 30, 5),  # every sixth frame: 0.4 s
-        (2, 30, 5),  # a machine that answers twice a second pays in every sixth frame, too
+        (2, 30, 5),  # a machine that replies twice a second pays in every sixth frame, too
     ],
 )
 def test_a_fraction_of_the_frames_pays_for_shapes(rate: float, frames: int, asked: int) -> None:

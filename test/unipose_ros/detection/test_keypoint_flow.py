@@ -71,7 +71,7 @@ def test_keypoints_that_the_network_does_not_believe_in_stay() -> None:
     np.testing.assert_array_equal(flow(texture((6, 0))).pixels[0], START)
 
 
-def test_another_size_a_reset_and_nobody_run_the_network() -> None:
+def test_another_size_a_reset_and_no_person_run_the_network() -> None:
     network = Network()
     flow = KeypointFlow(network, every=10)
     flow(texture())

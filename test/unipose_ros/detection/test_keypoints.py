@@ -60,7 +60,7 @@ def test_without_depth_there_is_no_distance(camera: Camera, depth: float | None)
     assert np.isnan(found.distances).all()
 
 
-def test_nobody_and_ghosts(camera: Camera) -> None:
+def test_no_people_and_ghosts(camera: Camera) -> None:
     assert len(KeypointDetectorAdapter(detector())(frame_of(camera, 3.0))) == 0
     assert (
         len(KeypointDetectorAdapter(detector((100, 120, 0.9), (101, 120, 0.8), (200, 120, 0.1)))(frame_of(camera, 3.0)))

@@ -52,7 +52,7 @@ def test_readings_of_known_people_go_and_others_stay(room: Room) -> None:
     "joints",
     [np.full((1, 15, 3), np.nan, np.float32), joints_at(40.0, 2.0)[None], joints_at(0.0, -1.0)[None],
      np.zeros((0, 15, 3), np.float32)],
-    ids=["unknown", "beside the image", "behind the camera", "nobody"],
+    ids=["unknown", "beside the image", "behind the camera", "empty"],
 )  # fmt: skip
 def test_people_who_cover_nothing_remove_nothing(room: Room, joints: NDArray[np.float32]) -> None:
     depth = room([(0.3, 2.8)]).depth
@@ -107,7 +107,7 @@ def test_who_stands_behind_is_found_and_furniture_elsewhere_is_not(room: Room) -
     assert frame.depth[120, 160] > 1.5, "the caller's image must stay as it is"
 
 
-def test_hardly_any_heat_is_nobody(room: Room) -> None:
+def test_hardly_any_heat_is_no_person(room: Room) -> None:
     _, found = OccludedPersonDetector(PeakOnce(0.15))(room([(0.0, 2.0), (0.3, 2.8)]), known_front())
     assert len(found) == 0
 

@@ -29,7 +29,7 @@ def test_selecting_keeps_order_and_keypoints(people: np.ndarray) -> None:
     np.testing.assert_array_equal(chosen.keypoints.pixels[:, 0, 0], [index * 34 for index in expected])
 
 
-def test_nobody() -> None:
+def test_no_people() -> None:
     assert len(Proposals.empty()) == 0
     assert len(three().select(np.zeros(3, np.bool_))) == 0
 

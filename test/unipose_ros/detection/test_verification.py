@@ -85,7 +85,7 @@ def test_joints_outside_of_the_image_say_nothing() -> None:
     assert gone[HELD] == gone[FREE] == 0
 
 
-def test_half_of_the_size_has_bones_of_nobody() -> None:
+def test_half_of_the_size_has_bones_of_no_person() -> None:
     small = pose()
     small.positions[..., :2] *= 0.5
     assert of(standing(80), small)[BONES] > 4 > of(standing(80), pose())[BONES]
@@ -110,13 +110,13 @@ def test_how_sure_a_quarter_of_the_joints_are_counts() -> None:
     assert of(standing(80), part)[SURE] < 0
 
 
-def test_the_finders_score_counts() -> None:
+def test_the_detectors_score_counts() -> None:
     assert of(standing(80), pose(score=0.8))[DETECTOR] == pytest.approx(np.log(4), rel=1e-5)
     for certain in (0.0, 1.0):
         assert np.isfinite(of(standing(80), pose(score=certain))[DETECTOR])
 
 
-def test_nobody_has_no_evidence() -> None:
+def test_no_people_has_no_evidence() -> None:
     no_people = Skeletons.empty(1, "camera", "points")
     assert pose_features(standing(80), no_people).columns.shape == (0, len(POSE_FEATURES))
     assert DEFAULT_VERIFIER(standing(80), no_people, 0.5)[0].size == 0

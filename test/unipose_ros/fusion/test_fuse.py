@@ -20,7 +20,7 @@ def off(found: np.ndarray, ground_truth: np.ndarray) -> np.ndarray:
     return np.linalg.norm(found - ground_truth, axis=-1)
 
 
-def test_everybody_who_says_the_ground_truth_is_believed() -> None:
+def test_everyone_who_says_the_ground_truth_is_believed() -> None:
     ground_truth = np.stack([person(), person(1.0, 2.0), person(-0.5, 4.0, 0.7)])
     found = fuse(evidence(ground_truth), ground_truth + 0.1)
     np.testing.assert_allclose(found.joints, ground_truth, atol=1e-3)
@@ -30,7 +30,7 @@ def test_everybody_who_says_the_ground_truth_is_believed() -> None:
 def test_a_network_alone_is_taken_at_its_word() -> None:
     ground_truth = person()[None]
     observed = evidence(ground_truth, rays=0, surfaces=0, lifter=0)
-    # Covariances of any shape come back as they are, where nothing else is said about the joint.
+    # Covariances of any shape come back as they are, where nothing else observes the joint.
     turned = np.linalg.qr(np.random.default_rng(0).normal(size=(JOINTS, 3, 3)))[0]
     observed.covariances[:] = 0.04**2 * (turned * [0.2, 1.0, 3.0]) @ turned.transpose(0, 2, 1)
     found = fuse(observed, ground_truth)
@@ -211,7 +211,7 @@ def pick(observed: Evidence, people: list[int]) -> Evidence:
     return Evidence(**others, surfaces=surfaces, body=observed.body.select(rows))
 
 
-def test_who_says_less_leaves_more_doubt() -> None:
+def test_fewer_measurements_leave_a_larger_variance() -> None:
     ground_truth = person()[None]
     sizes = [
         np.trace(fuse(observed, ground_truth).covariances[0, HAND])
@@ -224,7 +224,7 @@ def test_who_says_less_leaves_more_doubt() -> None:
     assert sizes[0] < sizes[1] < sizes[2]
 
 
-def test_nobody_gives_nobody() -> None:
+def test_no_people_give_none() -> None:
     found = fuse(evidence(np.zeros((0, JOINTS, 3))), np.zeros((0, JOINTS, 3)))
     assert found.joints.shape == (0, JOINTS, 3)
     assert found.covariances.shape == (0, JOINTS, 3, 3)

@@ -12,10 +12,8 @@ from unipose_ros.fusion.evidence import (
     along_rays,
     annealed_width,
     mixture,
-    pack,
     student_cost,
     student_weight,
-    unpack,
     whitening,
 )
 
@@ -54,11 +52,6 @@ def test_widths_fall_to_one() -> None:
 def random_covariances(count: int) -> np.ndarray:
     roots = np.random.default_rng(1).normal(0, 0.1, (count, 3, 3))
     return roots @ roots.transpose(0, 2, 1) + 1e-4 * np.eye(3)
-
-
-def test_packed_and_full_are_the_same() -> None:
-    full = random_covariances(5)
-    np.testing.assert_allclose(unpack(pack(full)), full)
 
 
 def test_whitening_gives_unit_covariance() -> None:

@@ -55,8 +55,8 @@ def test_only_those_that_are_kept_suppress_others() -> None:
     assert kept.tolist() == [0, 2]
 
 
-def test_of_equal_scores_the_first_is_kept_and_the_ineligible_suppress_nobody() -> None:
-    everybody_is_the_same = greedy_nms(np.array([0.5, 0.5]), lambda _, others: np.ones(len(others), np.bool_))
-    assert everybody_is_the_same.tolist() == [0]
+def test_of_equal_scores_the_first_is_kept_and_the_ineligible_suppress_none() -> None:
+    all_are_the_same = greedy_nms(np.array([0.5, 0.5]), lambda _, others: np.ones(len(others), np.bool_))
+    assert all_are_the_same.tolist() == [0]
     eligible = np.array([False, True])
     assert greedy_nms(np.ones(2), lambda _, others: np.ones(len(others), np.bool_), eligible).tolist() == [1]

@@ -130,7 +130,7 @@ def test_a_depth_image_without_readings_changes_nothing():
         np.testing.assert_allclose(dead.positions, lifter.lift(keypoints_of(coco), CAMERA).positions)
 
 
-def test_fewer_than_six_keypoints_are_nobody():
+def test_fewer_than_six_keypoints_are_no_person():
     coco = standing()
     given = keypoints_of(coco)
     for seen, people in ((5, 0), (6, 1)):
@@ -139,7 +139,7 @@ def test_fewer_than_six_keypoints_are_nobody():
         assert len(Lifter(run(Oracle(coco))).lift(few, CAMERA)) == people
 
 
-def test_a_face_alone_is_nobody_however_few_keypoints_are_asked_for():
+def test_a_face_alone_is_no_person_however_few_keypoints_are_asked_for():
     coco = standing()
     given = keypoints_of(coco)
     face = np.where(np.arange(17) < 6, 0.9, 0.01)[None].astype(np.float32)
@@ -147,7 +147,7 @@ def test_a_face_alone_is_nobody_however_few_keypoints_are_asked_for():
     assert len(lifter.lift(Keypoints2D(given.pixels, face, given.scores, given.boxes), CAMERA)) == 0
 
 
-def test_what_is_outside_the_image_or_doubted_is_missing_and_not_invented():
+def test_what_is_outside_the_image_or_uncertain_is_missing_and_not_invented():
     coco = standing()
     given = keypoints_of(coco)
     pixels, confidences = given.pixels.copy(), given.confidences.copy()
@@ -164,7 +164,7 @@ def test_what_is_outside_the_image_or_doubted_is_missing_and_not_invented():
     assert np.isfinite(skeletons.positions[0, ITOP15.index("right_hand")]).all()
 
 
-def test_keypoints_entirely_outside_are_nobody():
+def test_keypoints_entirely_outside_are_no_person():
     given = keypoints_of(standing())
     outside = Keypoints2D(given.pixels + 2000, given.confidences, given.scores, given.boxes)
     assert len(Lifter(run(Oracle(standing()))).lift(outside, CAMERA)) == 0
@@ -186,7 +186,7 @@ def test_wrong_joint_sets_and_sizes_are_refused():
         LiftingConfig(min_keypoints=1)
 
 
-def test_nobody_is_nobody():
+def test_no_people_give_none():
     assert len(Lifter(run(Oracle(standing()))).lift(Keypoints2D.empty(), CAMERA)) == 0
 
 

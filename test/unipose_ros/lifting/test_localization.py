@@ -41,7 +41,7 @@ def test_size_and_distance_grow_alike_in_the_image():
     np.testing.assert_allclose(far.translations, near.translations, atol=1e-6)
 
 
-def test_depth_says_how_large_somebody_is():
+def test_depth_says_how_large_a_person_is():
     placed = solve_root_translation(seen_from((0.2, 0.1, 4.0), scale=1.2, depth=True), size_std=0.07)
     # The prior still pulls a little towards 1.
     assert placed.scales[0] == pytest.approx(1.2, abs=0.02)
@@ -59,7 +59,7 @@ def test_one_valid_depth_pixel_is_enough_to_fix_the_distance():
     assert fused.covariances[0, 2, 2] < 0.1 * alone.covariances[0, 2, 2]
 
 
-def test_doubt_about_the_distance_is_that_about_the_size():
+def test_std_of_the_distance_is_that_of_the_size():
     placed = solve_root_translation(seen_from((0, 0, 5.0)), size_std=0.07)
     assert np.sqrt(placed.covariances[0, 2, 2]) == pytest.approx(0.07 * 5.0, rel=0.1)
     assert np.sqrt(placed.covariances[0, 0, 0]) < 0.05

@@ -86,7 +86,7 @@ def test_a_hidden_head_is_extrapolated_and_says_so(people: LiftedPeople) -> None
     assert (skeletons.covariances[:, head, 5] > skeletons.covariances[:, neck, 5]).all()
 
 
-def test_nobody_stays_nobody(people: LiftedPeople) -> None:
+def test_no_people_stay_none(people: LiftedPeople) -> None:
     assert len(convert(people.select(np.zeros(2, bool)))) == 0
 
 

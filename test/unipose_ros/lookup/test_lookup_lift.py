@@ -138,7 +138,7 @@ def test_an_unseen_keypoint_stays_missing(scene: MakeScene) -> None:
     assert (people.status[0] == JointStatus.MISSING).sum() == 1
 
 
-def test_nobody_is_made_of_holes(scene: MakeScene) -> None:
+def test_no_people_is_made_of_holes(scene: MakeScene) -> None:
     view = scene()
     assert len(lift(view.with_depth(np.zeros_like(view.depth))).scores) == 0
     nearly = np.zeros_like(view.depth)

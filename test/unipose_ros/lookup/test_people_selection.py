@@ -77,7 +77,7 @@ def test_without_a_border_the_whole_image_counts() -> None:
     assert visible_keypoints(view, 640, 480, DetectionConfig(border_margin=0.0)).all()
 
 
-def test_nobody_stays_nobody() -> None:
+def test_no_people_stay_none() -> None:
     assert len(select_people(Keypoints2D.empty(), 640, 480, CONFIG)) == 0
 
 

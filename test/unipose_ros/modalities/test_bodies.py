@@ -102,7 +102,7 @@ def test_the_other_side_is_as_long() -> None:
     assert body.lengths[0, MIRRORED[left]] == pytest.approx(own[left], rel=0.03)
 
 
-def test_everybody_has_a_body_of_their_own() -> None:
+def test_everyone_has_a_body_of_their_own() -> None:
     bodies = Bodies()
     for number in range(60):
         stamp = 1_000_000_000 + number * FRAME_NS

@@ -101,14 +101,14 @@ def test_the_detector_sees_the_color_image(frame: RgbdFrame) -> None:
     assert detector.images[0] is frame.color
 
 
-def test_nobody_is_an_empty_answer(frame: RgbdFrame) -> None:
+def test_no_people_gives_empty_skeletons(frame: RgbdFrame) -> None:
     machine = estimator(Keypoints2D.empty())
     skeletons = machine.estimate(frame)
     assert skeletons.positions.shape == (0, 15, 3)
     assert skeletons.stamp_ns == 123
 
 
-def test_keypoints_without_depth_are_nobody(frame: RgbdFrame) -> None:
+def test_keypoints_without_depth_are_no_person(frame: RgbdFrame) -> None:
     for nothing in (0.0, np.nan, np.inf):
         blind = replace(frame, depth=np.full((480, 640), nothing, np.float32))
         assert len(estimator(keypoints(0)).estimate(blind)) == 0

@@ -183,7 +183,7 @@ def test_people_are_found_by_what_is_asked_for(tmp_path: Path, monkeypatch: pyte
         found_by("centernet")
 
 
-def test_the_finder_exported_once_takes_every_cameras_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_detector_exported_once_takes_every_cameras_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNIPOSE_CACHE", str(tmp_path / "cache"))
     network = PersonCenterNet(PersonCenterNetConfig(widths=(4, 4, 4, 4, 4), head_width=4))
     path = tmp_path / "person_detector.safetensors"

@@ -25,7 +25,7 @@ SCENES = {
 
 @pytest.mark.parametrize("scene", SCENES)
 @pytest.mark.parametrize("modality", ["points", "depth"])
-def test_everybody_is_found(shared_data: Path, modality: str, scene: str) -> None:
+def test_everyone_is_found(shared_data: Path, modality: str, scene: str) -> None:
     reader, place, people = SCENES[scene]
     frame = replace(next(iter(reader(shared_data / place, 15.0, 1))), color=None)
     found = build_estimator(EstimatorConfig(modality, threads=1)).estimate(frame)

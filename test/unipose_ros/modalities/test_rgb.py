@@ -169,7 +169,7 @@ def test_a_lifter_that_was_named_must_be_usable(tiny: Tiny, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("rgb", [RgbConfig(False, min_pixels=0), RgbConfig()], ids=["network", "lifter"])
-def test_the_few_readings_of_dying_depth_say_how_far_somebody_is(tiny: Tiny, rgb: RgbConfig) -> None:
+def test_the_few_readings_of_dying_depth_say_how_far_a_person_is(tiny: Tiny, rgb: RgbConfig) -> None:
     machine = PoseEstimator(tiny("auto", rgb=rgb), Detector((80, 1.0)))
     few = np.zeros((120, 160), np.float32)
     few[::9, ::7] = 3.4
@@ -193,7 +193,7 @@ def test_windows_are_good_when_large_and_inside(box: tuple[float, ...], good: bo
     assert proposals.tolist() == [good]
 
 
-def test_nobody_has_no_windows() -> None:
+def test_no_people_has_no_windows() -> None:
     assert good_crops(CAMERA, Proposals.empty(), RgbConfig(), DetectionConfig()).tolist() == []
 
 

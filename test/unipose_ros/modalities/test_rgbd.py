@@ -118,7 +118,7 @@ def errors(found: Skeletons, ground_truth: Skeletons) -> NDArray[np.float64]:
     return np.asarray(np.linalg.norm(in_order(found, ground_truth) - ground_truth.positions, axis=-1))
 
 
-def test_everybody_is_estimated_to_centimeters(
+def test_everyone_is_estimated_to_centimeters(
     machine: PoseEstimator, detector: TrueKeypoints, walk: list[Labeled]
 ) -> None:
     rng = np.random.default_rng(0)
@@ -202,7 +202,7 @@ def test_people_found_in_depth_alone_need_the_support_of_color(
 
 
 @pytest.mark.parametrize("distance", [1.0, 7.5])
-def test_pictures_of_people_and_depth_from_behind_them_are_left_out_by_their_size(
+def test_images_of_people_and_depth_from_behind_them_are_left_out_by_their_size(
     machine: PoseEstimator, detector: TrueKeypoints, walk: list[Labeled], distance: float
 ) -> None:
     """People in color before a wall that is all that depth shows: half a meter tall, or giants."""

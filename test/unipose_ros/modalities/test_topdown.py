@@ -32,7 +32,7 @@ Tiny = Callable[..., EstimatorConfig]
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("modality", ["points", "depth", "rgb"])
-def test_everybody_comes_out_where_the_finder_says(tiny: Tiny, modality: str, device: str) -> None:
+def test_everyone_comes_out_where_the_detector_says(tiny: Tiny, modality: str, device: str) -> None:
     # The shipped calibrations are those of trained networks.
     people = FixedDetector(box(40), box(110))
     machine = PoseEstimator(tiny(modality, device=device), person_detector=people, calibrations={})
@@ -122,12 +122,12 @@ def test_a_person_at_no_distance_is_left_out(tiny: Tiny, distance: float) -> Non
 
 @pytest.mark.parametrize("nothing", [0.0, np.nan, np.inf])
 @pytest.mark.parametrize("modality", ["points", "depth"])
-def test_depth_without_readings_is_nobody(tiny: Tiny, modality: str, nothing: float) -> None:
+def test_depth_without_readings_is_no_person(tiny: Tiny, modality: str, nothing: float) -> None:
     frame = replace(standing(80), depth=np.full((120, 160), nothing, np.float32))
     assert len(PoseEstimator(tiny(modality), person_detector=FixedDetector(box(80))).estimate(frame)) == 0
 
 
-def test_nobody_is_an_empty_answer(tiny: Tiny) -> None:
+def test_no_people_gives_empty_skeletons(tiny: Tiny) -> None:
     found = PoseEstimator(tiny("points"), person_detector=FixedDetector()).estimate(standing())
     assert found.positions.shape == (0, 15, 3)
 
@@ -221,7 +221,7 @@ def test_between_searches_people_are_where_they_were(tiny: Tiny) -> None:
     assert person_detector.asked == 3
 
 
-def test_somebody_lost_makes_it_search_at_once(tiny: Tiny) -> None:
+def test_a_person_lost_makes_it_search_at_once(tiny: Tiny) -> None:
     person_detector = FixedDetector(box(80))
     machine = PoseEstimator(
         tiny("points", detection=DetectionConfig(detection_interval=100)), person_detector=person_detector
@@ -259,7 +259,7 @@ def test_reset_forgets_and_close_refuses(tiny: Tiny) -> None:
         machine.estimate(standing(80))
 
 
-def test_runtime_names_network_and_finder(tiny: Tiny) -> None:
+def test_runtime_names_network_and_detector(tiny: Tiny) -> None:
     runtime = PoseEstimator(tiny("depth"), person_detector=FixedDetector()).runtime
     assert "torch" in runtime
     assert "cpu" in runtime
@@ -309,13 +309,13 @@ def test_whoever_was_there_is_looked_at_once_where_they_were(tiny: Tiny, monkeyp
         return cut_out(reader, frame, people, person)
 
     monkeypatch.setattr(PointsCodec, "encode", noted)
-    remembered = boxes_around_joints(CAMERA, before, grown=0.05)
+    expected = boxes_around_joints(CAMERA, before, grown=0.05)
     person_detector.proposals = replace(
-        person_detector.proposals, boxes=remembered.boxes + 1, distances=remembered.distances
+        person_detector.proposals, boxes=expected.boxes + 1, distances=expected.distances
     )
     machine.estimate(standing(40, stamp_ns=1_033_000_000))
     assert len(boxes) == 1
-    np.testing.assert_allclose(boxes[0], remembered.boxes[0], atol=1e-3)
+    np.testing.assert_allclose(boxes[0], expected.boxes[0], atol=1e-3)
     # Another person in the image is new, and looked at twice; after a pause so is all people.
     person_detector.proposals = FixedDetector(box(110)).proposals
     boxes.clear()
@@ -344,7 +344,7 @@ def test_of_two_proposals_for_one_place_one_is_recognized(tiny: Tiny) -> None:
     assert not cache.match_previous(standing(40, stamp_ns=frame.stamp_ns + 33_000_000), nearer)[1].any()
 
 
-def test_whom_the_finder_overlooks_is_looked_for_where_they_were(tiny: Tiny) -> None:
+def test_whom_the_detector_overlooks_is_looked_for_where_they_were(tiny: Tiny) -> None:
     person_detector = FixedDetector(box(40), box(110))
     machine = PoseEstimator(tiny("points"), person_detector=person_detector)
     assert len(machine.estimate(standing(40, 110))) == 2

@@ -61,7 +61,7 @@ def test_one_hot_logits_return_anchor_and_offset() -> None:
     assert votes.covariances.abs().max() == 0
 
 
-def test_answers_of_the_feature_map_meet_their_anchors() -> None:
+def test_outputs_of_the_feature_map_meet_their_anchors() -> None:
     rows, columns, joints = 3, 4, 2
     outputs = torch.zeros(1, 16 * joints, rows, columns)
     anchor, joint, row, column = 7, 1, 1, 3
@@ -86,7 +86,7 @@ def test_untrained_joints_are_in_the_middle() -> None:
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_what_moves_in_the_window_moves_the_answer() -> None:
+def test_what_moves_in_the_window_moves_the_prediction() -> None:
     torch.manual_seed(0)
     network = AnchorNetwork(SMALL)
     windows = torch.zeros(4, 1, 64, 64)

@@ -57,7 +57,7 @@ def test_seen_depth_is_the_mean_of_the_readings() -> None:
     torch.testing.assert_close(seen_depth(image), torch.full((1, 1, 1, 1), 0.6))
 
 
-def test_distances_are_said_relative_to_what_is_seen() -> None:
+def test_distances_are_relative_to_what_is_seen() -> None:
     network, image = tiny(), view()
     with torch.inference_mode():
         network.outputs.weight.zero_()

@@ -44,8 +44,8 @@ def test_a_graph_gives_what_torch_gives(key: str) -> None:
     network = (build_network(graph.network, graph.config) if of_ours else MoveNetNetwork()).eval()
     example = network.example_input(3)
     with torch.inference_mode():
-        answers = network(example)
-    expected = answers if isinstance(answers, tuple) else (answers,)
+        outputs = network(example)
+    expected = outputs if isinstance(outputs, tuple) else (outputs,)
     tensors = {name: value.numpy() for name, value in network.state_dict().items()}
     found = OnnxBackend(graph.model(tensors), threads=1)(example.numpy())
     for one, other in zip(expected, found, strict=True):

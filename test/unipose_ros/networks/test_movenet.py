@@ -114,7 +114,7 @@ def test_padding_and_size_do_not_lose_people(movenet: MoveNet, two_people: np.nd
 
 
 @pytest.mark.parametrize("value", [0, 127, 255])
-def test_an_even_image_shows_nobody(each_backend: MoveNet, value: int) -> None:
+def test_an_even_image_shows_no_person(each_backend: MoveNet, value: int) -> None:
     assert len(each_backend(np.full((480, 640, 3), value, np.uint8))) == 0
 
 

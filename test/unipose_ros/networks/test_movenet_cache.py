@@ -90,7 +90,7 @@ def test_what_killed_runs_left_does_not_heap_up(registry: Any) -> None:
     assert sorted(path.name for path in cache.iterdir()) == ["downloads", "fetch.lock", movenet_dir().name]
 
 
-def test_files_of_somebody_else_stay(registry: Any) -> None:
+def test_files_of_another_one_stay(registry: Any) -> None:
     fetch_movenet(progress=False)
     (movenet_dir() / ONNX).write_text("damaged")
     (movenet_dir() / "notes.txt").write_text("precious")
@@ -99,7 +99,7 @@ def test_files_of_somebody_else_stay(registry: Any) -> None:
     assert (movenet_dir() / "notes.txt").read_text() == "precious"
 
 
-def test_a_long_answer_of_npm_is_cut_at_its_end(registry: Any) -> None:
+def test_a_long_reply_of_npm_is_cut_at_its_end(registry: Any) -> None:
     lines = [
         "npm error code ENOTFOUND",
         "npm error syscall getaddrinfo",

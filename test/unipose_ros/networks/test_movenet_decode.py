@@ -122,7 +122,7 @@ def test_a_person_at_the_border() -> None:
     assert np.isfinite(people.pixels).all()
 
 
-def test_nobody() -> None:
+def test_no_people() -> None:
     assert len(decode_heads(Heads(**empty()), DecodeConfig())) == 0
 
 

@@ -79,7 +79,7 @@ def test_only_server_errors_are_tried_again(registry: Any, tmp_path: Path, statu
     assert len(registry.asked) == requests
 
 
-def test_nobody_answers(tmp_path: Path) -> None:
+def test_no_server(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="no complete download in 5 attempts"):
         download("http://127.0.0.1:9/file", tmp_path / "file", SHA256, progress=False)
 

@@ -74,7 +74,7 @@ def test_nearest_within_a_radius() -> None:
     assert found.tolist() == [[[0, 1, 2, 0]]]
 
 
-def test_a_single_vote_is_the_answer() -> None:
+def test_a_single_vote_is_the_joint() -> None:
     places = torch.randn(5, 2, 3)
     logits = torch.full((5, 2), -1e9)
     logits[3] = 0

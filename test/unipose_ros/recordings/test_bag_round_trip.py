@@ -140,7 +140,7 @@ def test_our_own_message(tmp_path: Path, storage: str, covariances: bool) -> Non
         assert back.covariances is None
 
 
-def test_nobody(tmp_path: Path) -> None:
+def test_no_people(tmp_path: Path) -> None:
     message = skeleton_array(Skeletons.empty(STAMP, "optical", "lookup"))
     assert len(read_skeletons(round_trip(tmp_path / "bag", message))) == 0
 
@@ -183,8 +183,8 @@ def test_writing_names_what_is_wrong(tmp_path: Path) -> None:
         writer.add_topic("/a", "sensor_msgs/msg/Image")
         with pytest.raises(RecordingError, match=r"'/a' carries sensor_msgs/msg/Image"):
             writer.add_topic("/a", "sensor_msgs/msg/CameraInfo")
-        with pytest.raises(RecordingError, match="nobody_msgs/msg/Thing"):
-            writer.add_topic("/b", "nobody_msgs/msg/Thing")
+        with pytest.raises(RecordingError, match="unknown_msgs/msg/Thing"):
+            writer.add_topic("/b", "unknown_msgs/msg/Thing")
     with pytest.raises(RecordingError, match="choose another folder"), BagWriter(tmp_path / "bag"):
         pass
     with pytest.raises(RecordingError, match="not open"):

@@ -131,12 +131,12 @@ def test_each_cameras_status_names_its_camera() -> None:
     assert {status.hardware_id for status in after.status} == {"front_color_optical_frame"}
 
 
-def test_resting_for_nobody_is_no_fault() -> None:
+def test_resting_without_subscribers_is_no_fault() -> None:
     statistics = Statistics()
-    statistics.say("idle", "nobody subscribes")
+    statistics.say("idle", "no subscriber")
     array = build_diagnostics(0, Condition("/unipose", "active"), statistics, NodeConfig())
     assert array.status[1].level == DiagnosticStatus.OK
-    assert array.status[1].message == "nobody subscribes"
+    assert array.status[1].message == "no subscriber"
 
 
 def test_the_shipped_aggregator_file_takes_our_names() -> None:

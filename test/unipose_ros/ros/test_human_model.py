@@ -41,7 +41,7 @@ LANDMARK_LINKS = {
 
 
 def posed(**bones: tuple[float, float, float]) -> Skeletons:
-    """Somebody who faces the camera, with bones turned: ``left_hand=(forward, left, up)`` is that of the forearm."""
+    """A person who faces the camera, with bones turned: ``left_hand=(forward, left, up)`` is that of the forearm."""
     positions = upright(0.0, 3.0)
     lengths = {bone.child: np.linalg.norm(positions[bone.child] - positions[bone.parent]) for bone in ITOP15.bones}
     for joint, (forward, left, up) in bones.items():

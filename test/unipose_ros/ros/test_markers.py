@@ -88,7 +88,7 @@ def test_clearing_and_switching_off_delete_what_is_shown() -> None:
     assert MarkerBuilder().clear(header(people())).markers == []
 
 
-def test_somebody_without_any_position_has_no_markers() -> None:
+def test_a_person_without_any_position_has_no_markers() -> None:
     nowhere = people("abcde", positions=np.full((1, 15, 3), np.nan, np.float32))
     assert MarkerBuilder().build(nowhere, CONFIG).markers == []
 
@@ -111,8 +111,8 @@ def test_a_capsule_leads_from_joint_to_joint_and_is_as_opaque_as_it_is_certain()
         along = np.array([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)])
         end = np.array([at.x, at.y, at.z]) + along * marker.scale.z / 2
         np.testing.assert_allclose(end, skeletons.positions[0, bone.child], atol=1e-4)
-    doubtful = replace(skeletons, confidences=np.full_like(skeletons.confidences, 0.1))
-    assert of("body", MarkersConfig(), doubtful)[0].color.a < made[0].color.a
+    uncertain = replace(skeletons, confidences=np.full_like(skeletons.confidences, 0.1))
+    assert of("body", MarkersConfig(), uncertain)[0].color.a < made[0].color.a
 
 
 def test_an_ellipsoid_holds_95_percent() -> None:

@@ -108,7 +108,7 @@ def test_latency_runs_from_the_stamp_to_publishing(bench: Bench) -> None:
     assert {"decode", "track", "publish", "pair_offset"} <= percentiles.keys()
 
 
-def test_a_fault_loses_one_frame_and_is_said_once(bench: Bench) -> None:
+def test_a_fault_loses_one_frame_and_is_logged_once(bench: Bench) -> None:
     def fail() -> None:
         raise RuntimeError("out of memory on device 0")
 
@@ -192,7 +192,7 @@ def test_an_image_that_came_alone_is_a_frame(bench: Bench, absent: str) -> None:
     assert len(bench.published) == 1
 
 
-def test_what_the_estimator_lacks_is_said_once_until_it_recovers(bench: Bench) -> None:
+def test_what_the_estimator_lacks_is_logged_once_until_it_recovers(bench: Bench) -> None:
     bench.process(SECOND)
     bench.estimator.notice = "no depth image: rgb takes over"
     bench.process(2 * SECOND)

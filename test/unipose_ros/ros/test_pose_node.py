@@ -181,7 +181,7 @@ def test_parameters_of_the_model_count_with_the_next_configuration(node: PoseNod
     assert len(made) == 2
 
 
-def test_nothing_is_estimated_for_nobody(node: PoseNode, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_estimated_for_no_people(node: PoseNode, monkeypatch: pytest.MonkeyPatch) -> None:
     session = node._session
     assert session is not None
     taken: list[int] = []

@@ -40,7 +40,7 @@ def test_velocities_and_boxes_go_over_the_wire() -> None:
     np.testing.assert_array_equal(from_message(message).velocities, velocities)
     first = message.skeletons[0]
     assert (first.velocity.x, first.velocity.z) == (0.5, -1)
-    # REP-103 axes of somebody who faces the camera: z, to the head, is against y.
+    # REP-103 axes of a person who faces the camera: z, to the head, is against y.
     assert first.box_size.z == pytest.approx(1.65 + 0.2, abs=1e-5)
     assert first.box_pose.position.z == pytest.approx(3.0, abs=1e-5)
     assert len(first.orientations) == 60

@@ -132,7 +132,7 @@ def test_old_queue_does_not_block_the_new_time() -> None:
     assert bench.stamps == [SECOND + k * MS for k in (2, 3, 4)]
 
 
-def test_stamps_that_cannot_be_are_refused_and_said_once() -> None:
+def test_stamps_that_cannot_be_are_refused_and_logged_once() -> None:
     bench = Bench()
     bad = image(0)
     bench.pairing.add_color(bad)
@@ -191,10 +191,10 @@ def test_when_a_topic_dies_the_other_goes_on_alone_and_back_again(dead: str, alo
     play(bench, 1)
     play(bench, 2, **{dead: False})
     play(bench, 3)
-    said = kinds(bench)
-    between = said.strip("p")
-    assert said.startswith(30 * "p")
-    assert said.endswith(29 * "p")
+    order = kinds(bench)
+    between = order.strip("p")
+    assert order.startswith(30 * "p")
+    assert order.endswith(29 * "p")
     assert set(between) == {alone}
     assert 14 <= len(between) <= 16  # after half a second of waiting
     assert bench.stamps == sorted(set(bench.stamps))
@@ -261,7 +261,7 @@ def test_a_single_stamp_off_its_time_loses_that_image_only(off: int, reason: str
     assert bench.statistics.drops == {reason: 1}
 
 
-def test_a_clock_that_goes_ahead_and_stays_there_loses_two_images_and_nobody() -> None:
+def test_a_clock_that_goes_ahead_and_stays_there_loses_two_images_and_no_person() -> None:
     bench = Bench(single_image_timeout=0.0)
     ahead = [stamp + 60 * SECOND for stamp in STEADY]
     thirty_hertz(bench, STEADY[:20] + ahead[20:])

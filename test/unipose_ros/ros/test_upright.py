@@ -76,7 +76,7 @@ def test_a_mounting_that_is_known_is_followed_without_a_word(quarters: int) -> N
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
-def test_a_wrong_mounting_is_said_and_taken_over_where_that_is_wanted(quarters: int) -> None:
+def test_a_wrong_mounting_is_reported_and_taken_over_where_that_is_wanted(quarters: int) -> None:
     estimator, log, statistics = upright(lambda _: 0)
     assert set(run(estimator, frame(quarters))) == {0}
     assert len(log.lines) == 1
@@ -87,7 +87,7 @@ def test_a_wrong_mounting_is_said_and_taken_over_where_that_is_wanted(quarters: 
     assert f"turned by {90 * quarters} degrees" in log.lines[0]
 
 
-def test_gravity_decides_and_its_absence_is_said() -> None:
+def test_gravity_decides_and_its_absence_is_reported() -> None:
     from geometry_msgs.msg import TransformStamped
 
     tree = UpTree()

@@ -54,7 +54,7 @@ def test_distance_without_common_joints_is_that_of_the_middles() -> None:
     assert skeleton_distances(first[None], second[None])[0, 0] == pytest.approx(expected)
 
 
-def test_distance_to_nobody_is_infinite() -> None:
+def test_distance_to_no_people_is_infinite() -> None:
     no_people = np.full((1, 5, 3), NAN)
     assert skeleton_distances(no_people, body()[None])[0, 0] == np.inf
     assert skeleton_distances(np.zeros((0, 5, 3)), body()[None]).shape == (0, 1)
@@ -86,7 +86,7 @@ def test_match_does_not_give_up_a_near_pair_for_one_more() -> None:
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0)])
-def test_match_of_nobody(shape: tuple[int, int]) -> None:
+def test_match_of_no_person(shape: tuple[int, int]) -> None:
     rows, columns = match(np.zeros(shape), np.ones(shape[0]))
     assert len(rows) == len(columns) == 0
 

@@ -99,7 +99,7 @@ def test_velocity_of_a_walker_is_found_within_a_second(rate: int) -> None:
     assert motion.velocities[0, 0] == pytest.approx(1.2, abs=0.2)
 
 
-def test_a_place_is_known_less_the_longer_nobody_looks() -> None:
+def test_a_place_is_known_less_the_longer_no_people_looks() -> None:
     motion, stds = after(everywhere(0.0, 0.0, 0.0)), []
     for _ in range(10):
         motion, _ = motion.predicted(0.1, np.ones(1, bool), 0.5)

@@ -40,7 +40,7 @@ def test_ages_come_from_stamps(world: Any) -> None:
     assert ages == [0, world.FRAME_NS, round(2.5 * world.FRAME_NS), 7 * world.FRAME_NS]
 
 
-def test_nobody_stays_nobody(world: Any) -> None:
+def test_no_people_stay_none(world: Any) -> None:
     follower = world.tracker()
     for k in range(3):
         result = follower.update(world.seen(k))
@@ -82,7 +82,7 @@ def test_an_occluded_person_is_predicted_with_fading_certainty_until_max_age(wor
     np.testing.assert_array_equal(hidden[3].covariances[..., [1, 2, 4]], 0)
 
 
-def test_a_person_is_shown_for_less_time_than_remembered(world: Any) -> None:
+def test_a_person_is_shown_for_less_time_than_kept(world: Any) -> None:
     follower = world.tracker(max_age=1.5, occluded_max_age=0.3)
     (first,) = world.stand(follower, 5).ids
     assert [len(follower.update(world.seen(k))) for k in range(5, 15)] == [1] * 3 + [0] * 7
@@ -109,7 +109,7 @@ def test_an_occluded_person_goes_on_walking_and_is_found_again(world: Any) -> No
 
 
 @pytest.mark.parametrize("period", [0.5, 1.0, 2.0, 2.9])
-def test_everybody_keeps_the_id_at_low_rates(world: Any, period: float) -> None:
+def test_everyone_keeps_the_id_at_low_rates(world: Any, period: float) -> None:
     follower = world.tracker()
     results = [
         follower.update(world.seen(k * period * world.HZ, world.at(0.3 * k), world.at(-2.0 - 0.1 * k)))
@@ -147,7 +147,7 @@ def test_a_prediction_slows_down(world: Any) -> None:
     assert far[-1] == pytest.approx(1.9 + 0.1 + 0.2, abs=0.01)
 
 
-def test_somebody_elsewhere_is_somebody_else(world: Any) -> None:
+def test_another_onewhere_is_another_one(world: Any) -> None:
     follower = world.tracker()
     (first,) = world.stand(follower, 5).ids
     result = follower.update(world.seen(5, world.at(1.0)))
@@ -223,7 +223,7 @@ def test_no_published_joint_is_half_missing_or_infinite(world: Any) -> None:
 # Covariances
 
 
-def test_covariances_are_none_only_when_nobody_has_one(world: Any) -> None:
+def test_covariances_are_none_only_when_no_people_has_one(world: Any) -> None:
     follower = world.tracker()
     assert follower.update(world.seen(0, world.at(0.0), covariance=None)).covariances is None
     follower = world.tracker()

@@ -13,16 +13,16 @@ def test_noise_of_a_standing_person_is_reduced(world: Any) -> None:
     rng = np.random.default_rng(0)
     follower = world.tracker(max_age=1.0)
     noise = rng.normal(0, 0.02, (100, 15, 3))
-    answers = [follower.update(world.seen(k / 3, world.at(0.0) + noise[k])) for k in range(100)]  # 30 Hz
-    left = np.array([answer.positions[0] for answer in answers[10:]]) - world.at(0.0)
+    estimates = [follower.update(world.seen(k / 3, world.at(0.0) + noise[k])) for k in range(100)]  # 30 Hz
+    left = np.array([estimate.positions[0] for estimate in estimates[10:]]) - world.at(0.0)
     assert left.std() < 0.6 * noise[10:].std()
 
 
 def test_a_runner_is_not_lagged(world: Any) -> None:
     follower = world.tracker()
     for k in range(30):
-        answer = follower.update(world.seen(k / 3, world.at(3.0 * k / 30)))  # 3 m/s at 30 Hz
-    np.testing.assert_allclose(answer.positions[0], world.at(3.0 * 29 / 30), atol=0.03)
+        estimate = follower.update(world.seen(k / 3, world.at(3.0 * k / 30)))  # 3 m/s at 30 Hz
+    np.testing.assert_allclose(estimate.positions[0], world.at(3.0 * 29 / 30), atol=0.03)
 
 
 def test_a_fast_hand_is_not_lagged(world: Any) -> None:
@@ -33,10 +33,10 @@ def test_a_fast_hand_is_not_lagged(world: Any) -> None:
     for k in range(30, 36):
         person = person.copy()
         person[HAND, 0] += 0.1  # 3 m/s at 30 Hz
-        answer = follower.update(world.seen(k / 3, person))
-    lag = person[HAND, 0] - answer.positions[0, HAND, 0]
+        estimate = follower.update(world.seen(k / 3, person))
+    lag = person[HAND, 0] - estimate.positions[0, HAND, 0]
     assert 0 <= lag < 0.08
-    np.testing.assert_allclose(answer.positions[0, 0], world.at(0.0)[0], atol=1e-3)
+    np.testing.assert_allclose(estimate.positions[0, 0], world.at(0.0)[0], atol=1e-3)
 
 
 def test_without_smoothing_positions_pass_through(world: Any) -> None:

@@ -49,7 +49,7 @@ def test_crossing_people_keep_their_ids(world: Any, separation: float, hidden_fr
 
 
 @pytest.mark.parametrize("rate", [5, 10, 30])
-def test_ids_survive_a_second_behind_somebody_who_comes_the_other_way(world: Any, rate: int) -> None:
+def test_ids_survive_a_second_behind_a_person_who_comes_the_other_way(world: Any, rate: int) -> None:
     rng = np.random.default_rng(5)
     follower = world.tracker()
     for k in range(6 * rate + 1):
@@ -94,7 +94,7 @@ def test_people_stand_still_while_the_camera_turns_and_drives(world: Any) -> Non
     assert answer.ids == before
     np.testing.assert_allclose(answer.velocities, 0, atol=1e-3)
     for k in range(10, 14):
-        # Nobody is seen: the predictions stay on the ground.
+        # No person is seen: the predictions stay on the ground.
         answer = follower.update(world.seen(k), poses[k])
     np.testing.assert_allclose(answer.positions, people[13], atol=1e-3)
 

@@ -14,7 +14,7 @@ FRAME_NS = 33_000_000
 
 
 def standing(turn: float = 0.0, x: float = 0.0) -> np.ndarray:
-    """(15, 3) somebody 3 m away, turned about the vertical by an angle in radians."""
+    """(15, 3) a person 3 m away, turned about the vertical by an angle in radians."""
     places = {
         "head": (0, -0.8), "neck": (0, -0.55), "torso": (0, -0.3), "shoulder": (0.18, -0.55), "elbow": (0.25, -0.27),
         "hand": (0.27, 0.0), "hip": (0.1, -0.05), "knee": (0.11, 0.4), "foot": (0.12, 0.8),

@@ -29,7 +29,7 @@ def test_points_lie_at_their_depth_in_the_images_colors() -> None:
         scene_points(RgbdFrame(0, "camera", CAMERA, None, color))
 
 
-def test_doubt_is_transparent() -> None:
+def test_low_confidence_is_transparent() -> None:
     made = with_opacity(np.full((3, 3), 9), np.array([0.0, 0.5, np.nan]))
     assert made.shape == (3, 4)
     assert made[0, 3] == made[2, 3] < made[1, 3] < 255
@@ -43,7 +43,7 @@ def test_a_recording_becomes_a_file_for_the_viewer(tmp_path: Path) -> None:
     assert file.stat().st_size > 10_000
 
 
-def test_what_is_no_recording_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_recording_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("rerun")
     assert main([str(tmp_path / "nowhere"), "--output", str(tmp_path / "x.rrd")]) == 1
     assert "nowhere" in capsys.readouterr().err

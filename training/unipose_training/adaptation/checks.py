@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 #: Fewer people (times frames) than this, or in fewer of the frames, are no people.
 _FEWEST_PEOPLE, _FEWEST_FRAMES, _FEWEST_HELD_OUT = 60, 0.05, 30
 #: Meters: standard deviation of where people are, and mean deviation of their joints about the trunk in their own axes.
-_LEAST_SPREAD, _LEAST_POSES = 0.15, 0.05
+_LEAST_STD, _LEAST_POSES = 0.15, 0.05
 #: Fraction of the people whose sides must fit their face or back, and how many of them say something.
 _LEAST_SIDES, _FEWEST_FACING = 0.6, 15
 #: Mean confidences of nose and eyes from which on, and up to which, a person faces the camera or turns the back: on
@@ -52,13 +52,13 @@ _MEASURED = 0
 
 @dataclass(frozen=True)
 class DataChecks:
-    """What the checks found; NaN where nothing can be said.
+    """What the checks found; NaN where nothing can be measured.
 
     Attributes:
         people: rows.
         frames_with_people: fraction.
-        place_spread: meters.
-        pose_spread: meters.
+        place_std: meters.
+        pose_std: meters.
         facing: people who clearly face the camera or turn their back.
         sides: fraction of them whose left and right fit that.
         log_size: mean log size relative to an average adult, each track alike.
@@ -69,8 +69,8 @@ class DataChecks:
 
     people: int
     frames_with_people: float
-    place_spread: float
-    pose_spread: float
+    place_std: float
+    pose_std: float
     facing: int
     sides: float
     log_size: float
@@ -104,8 +104,8 @@ def check_data(
     return DataChecks(
         people=len(store),
         frames_with_people=fraction,
-        place_spread=float(np.sqrt(np.nanvar(trunk, axis=0).sum())),
-        pose_spread=pose_spread(lifted),
+        place_std=float(np.sqrt(np.nanvar(trunk, axis=0).sum())),
+        pose_std=pose_std(lifted),
         facing=facing,
         sides=sides,
         log_size=mean,
@@ -127,11 +127,11 @@ def require_data(found: DataChecks) -> None:
             f"{found.people} people in {100 * found.frames_with_people:.0f} % of the frames can be lifted from color "
             "and depth; record people who walk about 1 to 5 m before the camera, with light enough for color",
         )
-    if found.place_spread < _LEAST_SPREAD and found.pose_spread < _LEAST_POSES:
+    if found.place_std < _LEAST_STD and found.pose_std < _LEAST_POSES:
         raise DataRefusedError(
             "coverage",
-            f"all people are in one pose (spread {1000 * found.pose_spread:.0f} mm) at one place "
-            f"({1000 * found.place_spread:.0f} mm); record people who walk about, turn, sit and raise their arms",
+            f"all people are in one pose (std {1000 * found.pose_std:.0f} mm) at one place "
+            f"({1000 * found.place_std:.0f} mm); record people who walk about, turn, sit and raise their arms",
         )
     if found.facing >= _FEWEST_FACING and found.sides < _LEAST_SIDES:
         raise DataRefusedError(
@@ -183,7 +183,7 @@ def require_held_out(people: int) -> None:
         )
 
 
-def pose_spread(joints: FloatArray) -> float:
+def pose_std(joints: FloatArray) -> float:
     """Mean deviation in meters of the joints about the trunk, in axes that turn with the shoulders."""
     hips, shoulders = joints[:, _TRUNK[2:]], joints[:, _TRUNK[:2]]
     origin = hips.mean(axis=1)

@@ -12,10 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from unipose_ros.codecs.points import PointCloudConfig
-from unipose_ros.codecs.windows import DepthImageConfig
 from unipose_ros.joint_sets import ITOP15
-from unipose_ros.networks.anchors import AnchorNetwork
 from unipose_ros.networks.points import PointNetwork
 from unipose_ros.networks.registry import load_network, save_network
 from unipose_ros.networks.weights import ModelCard
@@ -24,28 +21,28 @@ from unipose_training.adaptation.settings import AdaptSettings
 from unipose_training.engine.config import RunSettings
 from unipose_training.engine.data_loading import seed_everything, seed_of, validation_loader
 from unipose_training.engine.loop import Outcome, train
+from unipose_training.engine.step import Task
 from unipose_training.losses.robust import joint_loss
 from unipose_training.samples.augment_points import PointAugmentation
-from unipose_training.samples.augment_windows import WindowAugmentation
 from unipose_training.samples.dataset import PersonBatch, identity_collate
 from unipose_training.samples.store import SampleStore
 from unipose_training.synthetic.bank import load_bank
 from unipose_training.synthetic.batch.draw import DrawSettings
 from unipose_training.synthetic.batch.placing import Mounting
 from unipose_training.synthetic.stream.dataset import ValidationPeople
-from unipose_training.synthetic.stream.people import Inputs, PeopleMaker, divided, select
+from unipose_training.synthetic.stream.people import PeopleMaker, divided, select
 from unipose_training.synthetic.stream.settings import StreamSettings
+from unipose_training.tasks.networks import TRAINED, Augmentations
 from unipose_training.tasks.points import predict
 from unipose_training.tasks.students import Target, scale_term
 from unipose_training.tasks.supervised import (
     SupervisedPoints,
     SupervisedWeights,
-    SupervisedWindows,
     body_terms,
     weighted_target,
 )
 
-#: Kind of network by modality, and of the store's input.
+#: The network of a modality.
 KINDS = {"points": "points", "rgbd": "points", "depth": "depth"}
 #: As the shipped weights were trained (config/training/points.yaml).
 _LOSS = SupervisedWeights(joints=1.0, likelihood=0.01, bones=0.5, lengths=0.5, scale=0.02)
@@ -87,13 +84,6 @@ def stream_settings(
     if mounting is not None and settings.mounted:
         like = Mounting(settings.mounted, mounting.height, mounting.pitch, mounting.roll, focal)
     return StreamSettings(draw=DrawSettings(people=4, mounting=like), replays=4, validation_people=people, interleave=2)
-
-
-def inputs_of(network: PointNetwork | AnchorNetwork) -> Inputs:
-    """How source people are cut out for a network."""
-    if isinstance(network, PointNetwork):
-        return Inputs(points=PointCloudConfig(points=network.config.points, centers=network.config.centers))
-    return Inputs(depth=DepthImageConfig(size=network.config.size))
 
 
 def run_settings(settings: AdaptSettings, modality: str) -> RunSettings:
@@ -139,11 +129,12 @@ def finetune(
     seed_everything(run.seed)
     network, card = load_network(weights, KINDS[modality])
     network.train()
-    assert isinstance(network, (PointNetwork, AnchorNetwork))
+    training = TRAINED[KINDS[modality]]
     replayed = round(settings.replay * settings.batch)
-    inputs = ("points",) if isinstance(network, PointNetwork) else ("depth",)
-    sizes = None if isinstance(network, PointNetwork) else {"depth": network.config.size}
-    people = MixedPeople(store, labels, inputs, sizes, stream, inputs_of(network), run, replayed)
+    people = MixedPeople(
+        store, labels, (training.stored,), training.sizes(network), stream, training.stream_inputs(network), run,
+        replayed,
+    )  # fmt: skip
     task = _task(network, modality, store.centers)
     outcome = train(task, mixed_loader(people, run), None, run, folder)
     if outcome.signal:
@@ -188,10 +179,9 @@ def choose_share(
         The largest of :data:`SHARES` whose error is within nine tenths of the gate's margin, or the smallest; and
         the MPJPE in millimeters of those that were tried, by share.
     """
-    assert isinstance(parent, (PointNetwork, AnchorNetwork))
     plain = replace(stream, draw=replace(stream.draw, mounting=Mounting()), views=1, replays=1)
     bank = divided(load_bank(plain.bank_file), plain.validation_bodies, validation=True)
-    maker = PeopleMaker(bank, plain, inputs_of(parent), torch.device("cpu"))
+    maker = PeopleMaker(bank, plain, TRAINED[KINDS[modality]].stream_inputs(parent), torch.device("cpu"))
     people = maker.make(seed_of(settings.seed, _SELECTION), _SELECTING * settings.gate.source_people)
     limit = (1 + _OF_MARGIN * settings.gate.source_margin) * _error(parent, modality, people)
     errors: dict[str, float] = {}
@@ -208,23 +198,17 @@ def choose_share(
 @torch.inference_mode()
 def _error(network: nn.Module, modality: str, people: PersonBatch) -> float:
     """MPJPE in millimeters."""
-    assert isinstance(network, (PointNetwork, AnchorNetwork))
-    task = _task(copy.deepcopy(network), modality, _centers(network)).eval()
+    task = _task(copy.deepcopy(network), modality, TRAINED[KINDS[modality]].centers(network)).eval()
     count = len(people.rows)
     parts = [select(people, torch.arange(first, min(first + 64, count))) for first in range(0, count, 64)]
     return float(torch.cat([task.validation_metrics(part)["mpjpe_mm"].double() for part in parts]).nanmean())
 
 
-def _centers(network: PointNetwork | AnchorNetwork) -> int:
-    return network.config.centers if isinstance(network, PointNetwork) else 0
-
-
-def _task(network: PointNetwork | AnchorNetwork, modality: str, centers: int) -> AdaptedPoints | SupervisedWindows:
-    if isinstance(network, PointNetwork):
+def _task(network: nn.Module, modality: str, centers: int) -> Task:
+    if isinstance(network, PointNetwork):  # its scales learn how wrong pseudo-labels may be
         augmentation = replace(_AUGMENTATION, unpainted=0.15 if network.config.paint else 0.0)
         return AdaptedPoints(network, _LOSS, augmentation, centers, _EMA)
-    depth = DepthImageConfig(size=network.config.size)
-    return SupervisedWindows(network, _LOSS, WindowAugmentation(), depth, _EMA)
+    return TRAINED[KINDS[modality]].supervised(network, Augmentations(), centers, _LOSS, _EMA)
 
 
 def _card(
@@ -248,9 +232,9 @@ def source_error(weights: Path, modality: str, stream: StreamSettings, threads: 
     """
     run = RunSettings(batch=64, accelerator="cpu", threads=threads)
     network, _ = load_network(weights, KINDS[modality])
-    assert isinstance(network, (PointNetwork, AnchorNetwork))
-    people = ValidationPeople(stream, inputs_of(network), run)
-    task = _task(network, modality, _centers(network)).eval()
+    training = TRAINED[KINDS[modality]]
+    people = ValidationPeople(stream, training.stream_inputs(network), run)
+    task = _task(network, modality, training.centers(network)).eval()
     found: dict[str, list[torch.Tensor]] = {}
     for batch in validation_loader(people, run, identity_collate):
         for name, values in task.validation_metrics(batch).items():

@@ -57,7 +57,7 @@ FIGURES: dict[str, tuple[float, float, float]] = {
 
 @dataclass(frozen=True)
 class Health:
-    """Figures by name; NaN where nothing can be said.
+    """Figures by name; NaN where nothing can be measured.
 
     Attributes:
         figures: of :data:`FIGURES`.

@@ -149,7 +149,7 @@ def pseudo_labels(
         good: (N,) rows of tracks that are not refused.
     """
     fused = fused_over_time(store, joints, stds)
-    values, spread = fused.joints.numpy(), fused.log_scales.exp().numpy() * np.float32(2**0.5)
+    values, stds = fused.joints.numpy(), fused.log_scales.exp().numpy() * np.float32(2**0.5)
     found = np.isfinite(joints).all(axis=(1, 2))
     pixels, confidence, camera = (
         torch.from_numpy(np.array(store[name], np.float32)) for name in ("pixels", "confidence", "camera")
@@ -162,7 +162,7 @@ def pseudo_labels(
         "far from keypoints": int((good & found & ~near).sum()),
     }
     kept = good & found & near
-    return PseudoLabels(values.astype(np.float32), spread.astype(np.float32), kept), left_out
+    return PseudoLabels(values.astype(np.float32), stds.astype(np.float32), kept), left_out
 
 
 # Batches of pseudo-labeled people of a recording and of source people who are rendered on the fly.

@@ -132,7 +132,7 @@ def open_parts(
     ]
 
 
-# Predicted people of held-out frames in a file, for the pictures of the report.
+# Predicted people of held-out frames in a file, for the images of the report.
 
 _PEOPLE = ("positions", "confidences", "status", "scores")
 _FIELDS = (*_PEOPLE, "ids", "counts", "clips", "stamps", "names")

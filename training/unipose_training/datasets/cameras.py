@@ -78,8 +78,8 @@ def registered_color(image: NDArray[np.uint8], pixels: NDArray[np.floating]) -> 
 #: Rounds of fitting and leaving out points that are farther off than three robust deviations.
 _ROUNDS = 5
 _MIN_POINTS = 10
-#: A spread of directions below this says nothing of the focal length.
-_MIN_SPREAD = 0.02
+#: A standard deviation of directions below this says nothing of the focal length.
+_MIN_STD = 0.02
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _usable(
     if len(xyz) < _MIN_POINTS:
         raise DataError(f"camera fit: {len(xyz)} usable points, at least {_MIN_POINTS} are needed")
     directions = xyz[:, :2] / xyz[:, 2:]
-    if (directions.std(axis=0) < _MIN_SPREAD).any():
+    if (directions.std(axis=0) < _MIN_STD).any():
         raise DataError("camera fit: all points lie in one direction; use clips in which people move")
     return xyz, uv
 

@@ -1,6 +1,6 @@
 """MATLAB's files of versions 5 to 7, read within bounds: arrays of numbers, and cells of them.
 
-SciPy's reader trusts the sizes in a file: a damaged one ends the process, or asks for gigabytes. Here nothing is
+SciPy's reader believes the sizes in a file: a damaged one ends the process, or asks for gigabytes. Here nothing is
 allocated that the file does not hold. Format: "MAT-File Level 5 File Format", The MathWorks.
 """
 

@@ -20,7 +20,7 @@ from unipose_training.detection.scenes import Scene, TrainingView, ViewTransform
 
 FloatArray = NDArray[np.float32]
 #: Meters around a trunk's center in which heat falls off, and its least and greatest extent in cells.
-_SPREAD, _LEAST, _MOST = 0.08, 0.7, 3.0
+_SIGMA, _LEAST, _MOST = 0.08, 0.7, 3.0
 #: Cells of more heat than this also say box and distance.
 _ANSWERING = 0.4
 
@@ -57,7 +57,7 @@ def draw_targets(view: TrainingView, focal: float) -> MapTargets:
         loss_mask[np.ix_((rows > top) & (rows < bottom), (columns > left) & (columns < right))] = 0
     for person in range(len(view.boxes)):
         distance = view.distances[person]
-        bump = _bump(columns, rows, view.centers[person], focal * _SPREAD / distance / STRIDE)
+        bump = _bump(columns, rows, view.centers[person], focal * _SIGMA / distance / STRIDE)
         own = (bump > _ANSWERING) & (bump > positive_mask)
         log_distances[own], positive_mask[own] = np.log(distance), bump[own]
         sides[:, own] = _sides(columns, rows, view.boxes[person], float(distance) / focal)[:, own]

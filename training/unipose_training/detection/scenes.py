@@ -23,7 +23,7 @@ from unipose_training.datasets.keypoint_files import keypoint_path, read_keypoin
 from unipose_training.errors import reading
 
 #: A detection of a lower score is nothing; one between this and a person's is neither person nor scenery.
-_DOUBTFUL_SCORE = 0.1
+_UNSURE_SCORE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ def label_scene(
 def _ignore_regions(keypoints: Keypoints2D, people: Keypoints2D, view: Letterbox) -> NDArray[np.float32]:
     """Boxes of detections that are no people but may be, in the view's pixels."""
     believed = np.isin(keypoints.scores, people.scores)
-    unsure = keypoints.boxes[(keypoints.scores >= _DOUBTFUL_SCORE) & ~believed]
+    unsure = keypoints.boxes[(keypoints.scores >= _UNSURE_SCORE) & ~believed]
     return np.asarray(view.to_padded(unsure.reshape(-1, 2, 2)), np.float32).reshape(-1, 4)
 
 

@@ -150,7 +150,7 @@ def _label(frame: RgbdFrame, ground_truth: Skeletons, source: PoseSource) -> Pos
 def label_poses(
     frame: RgbdFrame, found: Skeletons, ground_truth: Skeletons
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(N,) whether a pose is a person's, and (N,) whether that can be said: not of one that is near a person, nor of
+    """(N,) whether a pose is a person's, and (N,) whether that is known: not of one that is near a person, nor of
     one of a person of whom hardly anything is in view."""
     positions, _ = convert_joints(ground_truth.positions, ground_truth.joint_set, found.joint_set)
     apart = mean_distances(found.positions, positions)

@@ -63,7 +63,7 @@ def save_checkpoint(
             "precision": fabric.strategy.precision.state_dict(),
             "progress": vars(progress),
         }
-        contents = io.BytesIO()  # writing itself, torch answers a full disk with errors of its own
+        contents = io.BytesIO()  # writing itself, torch meets a full disk with errors of its own
         torch.save(state, contents)
         write_atomic(folder / CHECKPOINT, contents.getvalue())
     fabric.barrier()

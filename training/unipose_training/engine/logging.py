@@ -71,7 +71,7 @@ class RunLog:
             raise OSError(error.errno, error.strerror, str(self._path.parent)) from error
 
     def close(self) -> None:
-        """Close both files; what could not be written has been said by then."""
+        """Close both files; what could not be written has been reported by then."""
         with suppress(OSError):
             self._file.close()
         if self._board is not None:

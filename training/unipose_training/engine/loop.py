@@ -274,7 +274,7 @@ class _Run:
             raise TrainingError(
                 f"{failure}; so were {progress.in_row} batches in a row. Lower the learning rate, or check the samples"
             )
-        if progress.skipped.bit_count() == 1:  # the 1st, 2nd, 4th, 8th ...: said, but no flood
+        if progress.skipped.bit_count() == 1:  # the 1st, 2nd, 4th, 8th ...: logged, but no flood
             _log.warning("%s; the batch is left out, the %d. of this run", failure, progress.skipped)
 
     def _keep(

@@ -13,7 +13,7 @@ from scipy.stats import chi2
 
 from unipose_ros.camera import Camera
 from unipose_ros.frame import JointStatus, Skeletons
-from unipose_ros.geometry.covariance import expand, lateral_std
+from unipose_ros.geometry.covariance import expand, lateral_std, pack
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.modalities.calibration import NEAR, Calibration, StatusCalibration, probability_near, scale_covariances
 from unipose_training.evaluation.keypoint_checks import pair_with_keypoints
@@ -36,8 +36,6 @@ _GROSS = 1.0
 LEVEL = 0.95
 #: Pulls towards no change and moderate tails where joints are few.
 _PRIOR = 0.02
-#: Row and column of xx, xy, xz, yy, yz, zz.
-_UPPER = np.triu_indices(3)
 
 
 def fit(residuals: Residuals) -> Calibration:
@@ -219,7 +217,7 @@ def confidences(joints: Residuals, calibration: Calibration) -> FloatArray:
     """(N,) probabilities that joints of which the error is known in three dimensions are within 10 cm."""
     result = np.zeros(len(joints))
     for numbers, mask in ((calibration.measured, joints.measured), (calibration.inferred, ~joints.measured)):
-        triangles = joints.covariances[mask][:, _UPPER[0], _UPPER[1]]
+        triangles = pack(joints.covariances[mask])
         result[mask] = probability_near(scale_covariances(triangles, numbers), numbers)
     return result
 

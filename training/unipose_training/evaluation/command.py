@@ -213,7 +213,7 @@ def main(argv: Sequence[str], estimator: PoseEstimator | None = None) -> int:
 
 @contextmanager
 def _logged_once(package: str) -> Iterator[None]:
-    """Recordings are read several times; what their readers warn of is said the first time only."""
+    """Recordings are read several times; what their readers warn of is logged the first time only."""
     reported: set[str] = set()
 
     def is_new(record: logging.LogRecord) -> bool:

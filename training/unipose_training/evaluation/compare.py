@@ -88,8 +88,8 @@ def comparison_page(
         title, f"old: {weights[0]}; new: {weights[1]}", table(["", "old", "new"], list(map(list, _rows(*figures))))
     )
     old, new = ([(frame.clip, frame.predicted) for frame in side] for side in frames)
-    pictures = before_after("The same frames", clips, old, new, ("old", "new"))
-    return document(title, f"<h1>{escape(title)}</h1>{body}{pictures}")
+    images = before_after("The same frames", clips, old, new, ("old", "new"))
+    return document(title, f"<h1>{escape(title)}</h1>{body}{images}")
 
 
 def _rows(old: Mapping[str, float], new: Mapping[str, float]) -> list[tuple[str, str, str]]:

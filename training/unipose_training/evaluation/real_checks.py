@@ -1,4 +1,4 @@
-"""What can be said of frames of real people, with whatever is known of them: joints, masks, keypoints, a number."""
+"""What can be measured of frames of real people, with whatever is known of them: joints, masks, keypoints, a number."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def check_real_frame(
     """
     predicted, camera = replayed.predicted, real.frame.camera
     pairs = None if keypoints is None else pair_with_keypoints(camera, predicted, keypoints)
-    reference, people, found, duplicates, extra = _who_is_there(real, predicted, keypoints, pairs)
+    reference, people, found, duplicates, extra = _people_present(real, predicted, keypoints, pairs)
     seen = _swaps(pairs)
     return RealChecks(
         subset=subset,
@@ -132,7 +132,7 @@ def check_real_frame(
     )
 
 
-def _who_is_there(
+def _people_present(
     real: RealFrame, predicted: Skeletons, keypoints: Keypoints2D | None, pairs: KeypointPairs | None
 ) -> tuple[str, int, int, int, NDArray[np.intp]]:
     """What it is evaluated by; people there, found and found twice; and the false predictions."""
@@ -187,7 +187,7 @@ def check_real_clips(
 
 @dataclass(frozen=True)
 class RealSubset:
-    """One set; NaN where nothing can be said.
+    """One set; NaN where nothing can be measured.
 
     Attributes:
         name: of the set; a sequence that was tracked is called so.

@@ -45,7 +45,7 @@ class ReplayedFrame:
         clip: number of the recording.
         predicted: people as they would be published.
         ground_truth: ``None`` where it is not known.
-        checks: what can be said of the predictions without ground truth.
+        checks: metrics of the predictions without ground truth.
         true_checks: the same of the ground truth.
         milliseconds: duration of each stage.
     """

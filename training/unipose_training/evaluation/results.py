@@ -102,7 +102,7 @@ class Results:
         jitter: of the predictions.
         bones: lengths over the tracks of the predictions.
         latency: of this machine, the one part that differs from run to run.
-        label_free: what can be said without ground truth.
+        label_free: metrics without ground truth.
         agreement: between calibrated views.
     """
 

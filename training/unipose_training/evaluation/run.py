@@ -94,7 +94,7 @@ def replay_clip(
     limit: int | None = None,
     advance: Callable[[], object] = lambda: None,
 ) -> list[ReplayedFrame]:
-    """Replay one clip; nothing of another one replayed before is remembered.
+    """Replay one clip; no state is left of another one replayed before.
 
     Args:
         number: of the clip. The others as of :func:`evaluate_clips`.

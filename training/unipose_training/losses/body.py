@@ -36,7 +36,7 @@ def kinematic_chain(joints: Tensor, bones: Tensor) -> Tensor:
 
 
 def bone_ratio_loss(joints: Tensor, bones: Tensor, means: Tensor, stds: Tensor, weights: Tensor) -> Tensor:
-    """``mean_b rho((r_b - mean_b) / spread_b)``, r_b being a bone's part of the length of all bones.
+    """``mean_b rho((r_b - mean_b) / std_b)``, r_b being a bone's part of the length of all bones.
 
     Args:
         joints: (B, J, 3).
@@ -166,7 +166,7 @@ def bone_constancy_loss(joints: Tensor, bones: Tensor, given: Tensor, knee: floa
 def bone_prior_loss(
     joints: Tensor, bones: Tensor, means: Tensor, stds: Tensor, size: Tensor, tolerance: float = 3.0
 ) -> Tensor:
-    """``mean_b max(0, |len_b - size mean_b| - tolerance size spread_b)``: no bone unlike all people's.
+    """``mean_b max(0, |len_b - size mean_b| - tolerance size std_b)``: no bone unlike all people's.
 
     Args:
         joints: (..., J, 3).
@@ -269,7 +269,7 @@ def keypoint_priors(device: torch.device | str = "cpu") -> BodyPriors:
     """The priors of ITOP's joints where a 2D network of COCO keypoints says what a joint is.
 
     Its hips lie lower and closer together than ITOP's, its ankles higher. Lengths are those that
-    modality ``lookup`` knows (:mod:`unipose_ros.geometry.body_model`), with a twentieth as spread.
+    modality ``lookup`` knows (:mod:`unipose_ros.geometry.body_model`), with a twentieth as standard deviation.
     """
     trunk = math.hypot(body.FLANK_LENGTH, (body.SHOULDER_WIDTH - body.HIP_WIDTH) / 2) / 2
     lengths = {

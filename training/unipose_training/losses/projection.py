@@ -46,7 +46,7 @@ def reprojection_loss(projected: Tensor, labels: Tensor, weights: Tensor, knee: 
     Args:
         projected: (B, J, 2).
         labels: (B, J, 2); NaN without a label.
-        weights: (B, J) trust in the label.
+        weights: (B, J) confidence in the label.
         knee: in sizes of the person.
     """
     labels, seen = split_valid(labels)
@@ -113,7 +113,7 @@ def ray_loss(joints: Tensor, rays: Tensor, weights: Tensor, knee: float = 0.05) 
     Args:
         joints: (..., J, 3).
         rays: (..., J, 3) unit vectors (:func:`view_rays`); NaN without a keypoint.
-        weights: (..., J) trust in the keypoint, at least 0.
+        weights: (..., J) confidence in the keypoint, at least 0.
         knee: meters.
     """
     rays, seen = split_valid(rays)

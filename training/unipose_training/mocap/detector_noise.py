@@ -155,7 +155,7 @@ class Detections:
     confidences: Array
 
     def detect(self, rng: np.random.Generator, pixels: Array) -> tuple[Array, Array]:
-        """What was said about exactly these people; see :class:`unipose_training.mocap.pairs.Detector`."""
+        """The predictions about exactly these people; see :class:`unipose_training.mocap.pairs.Detector`."""
         return self.pixels, self.confidences
 
 

@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     """Entry point.
 
     Returns:
-        0; 1 when something cannot be read, or nothing can be said of any image.
+        0; 1 when something cannot be read, or no image has a pair.
     """
     options = _parser().parse_args(argv)
     try:
@@ -257,7 +257,7 @@ class Assembly:
     tallies: dict[str, SourceCounts] = field(default_factory=dict)
 
     def images(self) -> Iterator[OrderedImage]:
-        """Those in which something can be said.
+        """Those with at least one pair.
 
         Raises:
             DataError: a source cannot be read.

@@ -24,7 +24,7 @@ class DepthPairs:
     Attributes:
         first, second: (M, 2) int32 person and keypoint.
         order: (M,) int8: 1 the first is nearer to the camera, -1 it is farther, 0 they are equally far.
-        weights: (M,) float32 trust in the label, in (0, 1].
+        weights: (M,) float32 confidence in the label, in (0, 1].
 
     Raises:
         ValueError: shapes disagree, or a value is out of range.
@@ -208,7 +208,7 @@ def pairs_across(orders: FloatArray, confidence: NDArray[np.floating], settings:
     )
 
 
-#: Trust in a keypoint that was labeled although it is hidden; in others it is 1.
+#: Weight of a keypoint that was labeled although it is hidden; in others it is 1.
 OCCLUDED_WEIGHT = 0.5
 
 

@@ -253,7 +253,7 @@ def arms_and_trunk(pixels: FloatArray, visible: BoolArray, hidden: BoolArray, ma
     """Elbows and wrists within the outline of the trunk: those that are seen are in front of it, hidden ones behind.
 
     Args:
-        visible, hidden: (N, 17); of a keypoint that is neither nothing is said.
+        visible, hidden: (N, 17); a keypoint that is neither is left open.
         margins: (N,) pixels within the outline.
 
     Returns:

@@ -27,16 +27,16 @@ from unipose_training.samples.store import SampleStore
 
 #: Degrees of freedom of Student's t: fewer hear outliers less.
 _FREEDOM = 2.0
-#: Spread of a bone's length over the frames of a person, in meters, and over people as a part of it.
+#: Standard deviation of a bone's length over the frames of a person, in meters, and over people as a part of it.
 _BONE, _PEOPLE = 0.02, 0.08
-#: Spread of how much larger or smaller than it says a lifter's pose is.
+#: Standard deviation of how much larger or smaller than it says a lifter's pose is.
 _GROWTH = 0.07
 #: Frames so many seconds apart change their motion as ``BodyPriors.unrest`` says.
 _STEP = 0.1
 #: Who agree may be wrong together: their uncertainty is larger by a factor, and never below so many meters.
 #: Both as measured on rendered people, whose ground truth is known.
-_DEPENDENT, _LEAST_DOUBT = 1.7, 0.015
-#: Spreads are so many times as wide at first, and as they are after this part of the steps.
+_DEPENDENT, _LEAST_STD = 1.7, 0.015
+#: Standard deviations are so many times as wide at first, and as they are after this part of the steps.
 _WIDE, _NARROWED = 4.0, 0.6
 #: Rows that are fitted at once.
 _AT_ONCE = 20_000
@@ -153,10 +153,10 @@ class _Fit:
                 optimizer.step()
                 schedule.step()
         joints = self.joints.detach()
-        doubt = torch.hypot(_DEPENDENT * (2 * self._precision(joints)).rsqrt(), torch.tensor(_LEAST_DOUBT))
+        std = torch.hypot(_DEPENDENT * (2 * self._precision(joints)).rsqrt(), torch.tensor(_LEAST_STD))
         return FusedPoses(
             torch.where(self._unknown[..., None], torch.nan, joints),
-            torch.where(self._unknown, torch.nan, doubt.log()),
+            torch.where(self._unknown, torch.nan, std.log()),
         )
 
     def _unlikely(self, width: float) -> Tensor:
@@ -220,7 +220,7 @@ def _student_t_nll(squares: Tensor, stds: Tensor) -> Tensor:
 
 
 def _or_zero(points: Tensor, stds: Tensor) -> tuple[Tensor, Tensor]:
-    """What is not said has an infinite spread, and counts nothing."""
+    """What is unknown has an infinite standard deviation, and counts nothing."""
     points, valid = split_valid(points)
     return points, torch.where(valid.all(-1) & stds.isfinite(), stds, torch.inf)
 

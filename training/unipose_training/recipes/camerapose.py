@@ -164,7 +164,7 @@ def _validation(config: CameraPoseRecipe, observation: Observation) -> PairDatas
 
 
 def bone_ratios(poses: NDArray[np.float32]) -> Tensor:
-    """(M, 23, 3) COCO-23 poses -> (K, 2) mean and spread of each bone's part of the length of all of ITOP's."""
+    """(M, 23, 3) COCO-23 poses -> (K, 2) mean and std of each bone's part of the length of all of ITOP's."""
     joints, _ = convert_joints(poses, COCO23, ITOP15)
     lengths = bone_lengths(torch.from_numpy(np.asarray(joints)), itop_priors().bones)
     ratios = lengths / lengths.sum(-1, keepdim=True)

@@ -2,7 +2,7 @@
 
 Stage B of UniPose (arXiv 2509.23376), re-implemented from its abstract: the predictions of the point
 network are pseudo-labels for anchor-to-joint networks, after they were brought to agree with keypoints,
-a lifter and time (``training/trajectories``). They may train points once more as well. With
+a lifter and time (:mod:`unipose_training.pseudo_labels.fusion`). They may train points once more as well. With
 ``peers``, several networks learn side by side and follow each other's averages. With ``label_fraction``,
 true joints replace the pseudo-labels in a part of the clips. The numbers are ours.
 """
@@ -11,20 +11,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from unipose_ros.codecs.windows import ColorImageConfig, DepthImageConfig
 from unipose_ros.files import write_atomic
 from unipose_ros.lifting import load_lifter
-from unipose_ros.networks.anchors import AnchorNetwork
-from unipose_ros.networks.points import PointNetwork
-from unipose_ros.networks.registry import get_network, load_network, save_network
+from unipose_ros.networks.registry import load_network, save_network
 from unipose_training.engine.config import RunSettings
 from unipose_training.engine.data_loading import seed_everything, training_loader, validation_loader
 from unipose_training.engine.loop import Outcome, train
@@ -51,19 +46,12 @@ from unipose_training.samples.rows import SampleSettings
 from unipose_training.samples.store import SampleStore
 from unipose_training.tasks.base import (
     RecipeConfig,
-    init_anchor_network,
-    init_point_network,
     model_card,
     validation_metrics,
 )
-from unipose_training.tasks.points import point_samples, save_points
-from unipose_training.tasks.students import PointStudent, Student, StudentLossWeights, WindowStudent
+from unipose_training.tasks.networks import TRAINED, Augmentations, InitOptions, training_of
+from unipose_training.tasks.students import Student, StudentLossWeights
 from unipose_training.tasks.supervised import DistillationTargets, DistillTask
-
-#: What the sample store calls the input of a network.
-_INPUTS = {"points": "points", "depth": "depth", "rgb": "color"}
-#: Local anchors of a joint in the lifting variant.
-_LOCAL_ANCHORS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +78,7 @@ class DistillConfig(RecipeConfig, SampleSource):
         ValueError: a value is out of range.
     """
 
-    student: Literal["points", "depth", "rgb"] = "depth"
+    student: str = "depth"
     size: str = "tiny"
     lifting: bool = False
     paint: bool = False
@@ -109,22 +97,21 @@ class DistillConfig(RecipeConfig, SampleSource):
     def __post_init__(self) -> None:
         RecipeConfig.__post_init__(self)
         SampleSource.__post_init__(self)
-        sizes = get_network(self.student).sizes
-        if self.size not in sizes:
-            raise ValueError(f"size = {self.size}: {self.student} has {', '.join(sizes)}")
-        if self.paint and self.student != "points":
-            raise ValueError(f"paint: a {self.student} student sees no points")
-        if self.lifting and self.student == "points":
-            raise ValueError("lifting: a points student has paint instead")
+        training_of(self.student, "student").check(self.begin)
         for name in self.peers:
-            if name not in _INPUTS or name == self.student:
-                others = ", ".join(each for each in _INPUTS if each != self.student)
+            if name not in TRAINED or name == self.student:
+                others = ", ".join(each for each in TRAINED if each != self.student)
                 raise ValueError(f"peers.{name}: a {self.student} student learns beside {others}")
         if not self.mutual_weight >= 0:
             raise ValueError(f"mutual_weight = {self.mutual_weight}: a weight must be at least 0")
         for name in ("label_fraction", "min_confidence"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: must be within [0, 1]")
+
+    @property
+    def begin(self) -> InitOptions:
+        """The student before it learns. Pseudo-labels are of single frames, and so are points that learn them."""
+        return InitOptions(self.size, self.init_weights, paint=self.paint, lifting=self.lifting)
 
 
 def run(config: DistillConfig, output: Path) -> Outcome:
@@ -146,8 +133,12 @@ def run(config: DistillConfig, output: Path) -> Outcome:
     parts = kept_fractions(kept, training)
     seed_everything(config.run.seed)
     task = DistillTask(_students(store, config), targets, config.student, config.mutual_weight, config.ema_decay)
-    inputs = [_INPUTS[name] for name in task.students]
-    sizes = _window_sizes(task.students)
+    inputs = [TRAINED[name].stored for name in task.students]
+    sizes = {
+        stored: size
+        for name, student in task.students.items()
+        for stored, size in TRAINED[name].sizes(student.network).items()
+    }
     outcome = train(
         task,
         training_loader(PersonDataset(store, training, inputs, sizes=sizes), config.run, identity_collate),
@@ -164,14 +155,9 @@ def run(config: DistillConfig, output: Path) -> Outcome:
 
 def _samples(config: DistillConfig) -> SampleSettings:
     """How people are cut out where the recipe builds its samples itself."""
-    used = {config.student, *config.peers}
-    if config.student == "points":
-        return replace(point_samples(config.size, "depth" in used), with_color="rgb" in used)
-    size = get_network(config.student).sizes[config.size].size
-    cut = SampleSettings(with_depth="depth" in used, with_color="rgb" in used)
-    if config.student == "rgb":
-        return replace(cut, color=ColorImageConfig(size=size))
-    return replace(cut, depth=DepthImageConfig(size=size))
+    used = {TRAINED[name].stored for name in (config.student, *config.peers)}
+    settings = TRAINED[config.student].samples(config.size)
+    return replace(settings, with_points=True, with_depth="depth" in used, with_color="color" in used)
 
 
 def _device(settings: RunSettings) -> torch.device:
@@ -180,33 +166,13 @@ def _device(settings: RunSettings) -> torch.device:
 
 
 def _students(store: SampleStore, config: DistillConfig) -> dict[str, Student]:
-    network = _begin(config)
-    networks: dict[str, nn.Module] = {config.student: network}
+    networks = {config.student: TRAINED[config.student].init(config.begin)}
     networks |= {name: load_network(Path(weights), name)[0] for name, weights in config.peers.items()}
-    students: dict[str, Student] = {}
-    for name, each in networks.items():
-        if isinstance(each, PointNetwork):
-            students[name] = PointStudent(each, config.points, store.centers, config.loss)
-        else:
-            assert isinstance(each, AnchorNetwork)
-            depth = DepthImageConfig(size=each.config.size) if name == "depth" else None
-            students[name] = WindowStudent(each, config.windows, depth, config.keypoints, config.loss)
-    return students
-
-
-def _begin(config: DistillConfig) -> nn.Module:
-    """The student before it learns. Pseudo-labels are of single frames, and so are points that learn them."""
-    if config.student == "points":
-        return init_point_network(config.size, 1, config.init_weights, config.paint)
-    return init_anchor_network(
-        config.student, config.size, config.init_weights, _LOCAL_ANCHORS if config.lifting else 0
-    )
-
-
-def _window_sizes(students: Mapping[str, Student]) -> dict[str, int]:
-    """Pixels that the networks take, by the name of the store's input."""
-    networks = {name: student.network for name, student in students.items()}
-    return {_INPUTS[name]: each.config.size for name, each in networks.items() if isinstance(each, AnchorNetwork)}
+    augmentations = Augmentations(config.points, config.windows, config.keypoints)
+    return {
+        name: TRAINED[name].student(network, augmentations, store.centers, config.loss)
+        for name, network in networks.items()
+    }
 
 
 def _write_figures(output: Path, config: DistillConfig, outcome: Outcome, people: int, kept: dict[str, float]) -> None:
@@ -241,12 +207,8 @@ def _save(output: Path, config: DistillConfig, store: SampleStore, task: Distill
     for name, student in task.students.items():
         network = student.averaged
         metrics = validation_metrics(outcome) if name == config.student else {}
-        if isinstance(network, PointNetwork):
-            save_points(output, network, about, metrics)
-            continue
-        assert isinstance(network, AnchorNetwork)
-        takes = f"({network.config.channels}, {network.config.size}, {network.config.size}) window; see codecs"
-        save_network(output / f"{name}.safetensors", network, network.config, model_card(name, takes, about, metrics))
+        card = model_card(name, TRAINED[name].describe_input(network), about, metrics)
+        save_network(output / f"{name}.safetensors", network, network.config, card)
 
 
 # Targets of a student: the teacher's predictions, brought to agree with all else, and what each counts.

@@ -11,19 +11,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 from torch.utils.data import DataLoader
 
-from unipose_ros.codecs.points import PointCloudConfig
-from unipose_ros.codecs.windows import ColorImageConfig, DepthImageConfig
 from unipose_ros.files import write_atomic
-from unipose_ros.networks.anchors import AnchorNetwork
-from unipose_ros.networks.points import PointNetwork
-from unipose_ros.networks.registry import get_network, save_network
-from unipose_ros.networks.weights import ModelCard
+from unipose_ros.networks.registry import save_network
 from unipose_training.engine.data_loading import seed_everything, training_loader, validation_loader
 from unipose_training.engine.loop import Outcome, train
 from unipose_training.errors import DataError
@@ -38,24 +34,17 @@ from unipose_training.samples.dataset import (
     split_rows,
     subsample_clips,
 )
-from unipose_training.samples.rows import SampleSettings
 from unipose_training.samples.store import SampleStore
 from unipose_training.synthetic.bank import load_bank
 from unipose_training.synthetic.stream.dataset import PersonStream, ValidationPeople, stream_loader
-from unipose_training.synthetic.stream.people import Inputs
 from unipose_training.synthetic.stream.settings import StreamSettings
 from unipose_training.tasks.base import (
     RecipeConfig,
-    init_anchor_network,
-    init_point_network,
     model_card,
     validation_metrics,
 )
-from unipose_training.tasks.points import point_samples
-from unipose_training.tasks.supervised import SupervisedPoints, SupervisedWeights, SupervisedWindows
-
-#: What the sample store calls the input of a network.
-_INPUTS = {"points": "points", "depth": "depth", "rgb": "color"}
+from unipose_training.tasks.networks import TRAINED, Augmentations, InitOptions, training_of
+from unipose_training.tasks.supervised import SupervisedWeights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +67,7 @@ class SupervisedConfig(RecipeConfig, SampleSource):
 
     streams: ClassVar[bool] = True
 
-    network: Literal["points", "depth", "rgb"] = "points"
+    network: str = "points"
     size: str = "xs"
     frames: int = 1
     paint: bool = False
@@ -91,21 +80,23 @@ class SupervisedConfig(RecipeConfig, SampleSource):
     def __post_init__(self) -> None:
         RecipeConfig.__post_init__(self)
         SampleSource.__post_init__(self)
-        sizes = get_network(self.network).sizes
-        if self.size not in sizes:
-            raise ValueError(f"size = {self.size}: {self.network} has {', '.join(sizes)}")
+        training = training_of(self.network, "network")
+        training.check(self.begin)
         if self.frames < 1:
             raise ValueError(f"frames = {self.frames}: give at least 1")
         if not 0 < self.label_fraction <= 1:
             raise ValueError(
                 f"label_fraction = {self.label_fraction}: must be within (0, 1]; without any, use recipe weak_points"
             )
-        if self.paint and self.network != "points":
-            raise ValueError(f"paint = true: network = {self.network} has no points to paint; leave it out")
-        if self.data == STREAM and (self.network == "rgb" or self.frames > 1):
+        if self.data == STREAM and (training.stored == "color" or self.frames > 1):
             raise ValueError(
                 f"data = {STREAM}: has single frames of depth, no color; use network = points or depth and frames = 1"
             )
+
+    @property
+    def begin(self) -> InitOptions:
+        """The network before it learns."""
+        return InitOptions(self.size, self.init_weights, self.frames, self.paint)
 
 
 def run(config: SupervisedConfig, output: Path) -> Outcome:
@@ -117,14 +108,19 @@ def run(config: SupervisedConfig, output: Path) -> Outcome:
         WeightsError: ``init_weights`` cannot be used.
     """
     seed_everything(config.run.seed)
-    network = _network(config)
+    network = TRAINED[config.network].init(config.begin)
     people = _streamed(network, config) if config.data == STREAM else _stored(network, config, output)
-    task = _task(network, config, people.centers)
+    task = TRAINED[config.network].supervised(
+        network, Augmentations(config.points, config.windows), people.centers, config.loss, config.ema_decay
+    )
     outcome = train(task, people.training, people.validation, config.run, output)
     if outcome.first:
         _write_figures(output, config, outcome, people.number)
     if outcome.has_weights:
-        record = _record(config, people.origin, outcome)
+        record = model_card(
+            config.network, TRAINED[config.network].describe_input(network), f"ground truth of {people.origin}",
+            validation_metrics(outcome),
+        )  # fmt: skip
         save_network(output / f"{config.network}.safetensors", task.trained(), network.config, record)
     return outcome
 
@@ -146,11 +142,11 @@ class _People:
     origin: str
 
 
-def _stored(network: PointNetwork | AnchorNetwork, config: SupervisedConfig, output: Path) -> _People:
-    store = open_samples(config, output, _samples(config), max(1, config.run.workers))
+def _stored(network: nn.Module, config: SupervisedConfig, output: Path) -> _People:
+    store = open_samples(config, output, TRAINED[config.network].samples(config.size), max(1, config.run.workers))
     training, validation = chosen_rows(store, config)
-    inputs = (_INPUTS[config.network],)
-    pixels = {inputs[0]: network.config.size} if isinstance(network, AnchorNetwork) else None
+    used = TRAINED[config.network]
+    inputs, pixels = (used.stored,), used.sizes(network)
     return _People(
         training_loader(PersonDataset(store, training, inputs, config.frames, pixels), config.run, identity_collate),
         validation_loader(
@@ -162,33 +158,16 @@ def _stored(network: PointNetwork | AnchorNetwork, config: SupervisedConfig, out
     )
 
 
-def _streamed(network: PointNetwork | AnchorNetwork, config: SupervisedConfig) -> _People:
-    inputs = Inputs(depth=DepthImageConfig(size=network.config.size)) if isinstance(network, AnchorNetwork) else None
-    if isinstance(network, PointNetwork):
-        inputs = Inputs(points=PointCloudConfig(points=network.config.points, centers=network.config.centers))
-    assert inputs is not None
+def _streamed(network: nn.Module, config: SupervisedConfig) -> _People:
+    inputs = TRAINED[config.network].stream_inputs(network)
     bank = load_bank(config.stream.bank_file)
     seen = config.stream.views * config.stream.replays
     return _People(
         stream_loader(PersonStream(config.stream, inputs, config.run), config.run),
         validation_loader(ValidationPeople(config.stream, inputs, config.run), config.run, identity_collate),
-        network.config.centers if isinstance(network, PointNetwork) else 0,
+        TRAINED[config.network].centers(network),
         config.run.steps * config.run.batch // seen,
         f"people rendered on the fly of {len(bank.people)} bodies in {len(bank.poses)} poses, each seen {seen} times",
-    )
-
-
-def _samples(config: SupervisedConfig) -> SampleSettings:
-    """How people are cut out where the recipe builds its samples itself."""
-    if config.network == "points":
-        return point_samples(config.size, with_depth=False)
-    size = get_network(config.network).sizes[config.size].size
-    return SampleSettings(
-        depth=DepthImageConfig(size=size),
-        color=ColorImageConfig(size=size),
-        with_points=False,
-        with_depth=config.network == "depth",
-        with_color=config.network == "rgb",
     )
 
 
@@ -212,21 +191,6 @@ def _labeled(store: SampleStore, rows: Rows) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(store["ground_truth"][rows]).all(-1).any(-1))
 
 
-def _network(config: SupervisedConfig) -> PointNetwork | AnchorNetwork:
-    if config.network == "points":
-        return init_point_network(config.size, config.frames, config.init_weights, config.paint)
-    return init_anchor_network(config.network, config.size, config.init_weights)
-
-
-def _task(
-    network: PointNetwork | AnchorNetwork, config: SupervisedConfig, centers: int
-) -> SupervisedPoints | SupervisedWindows:
-    if isinstance(network, PointNetwork):
-        return SupervisedPoints(network, config.loss, config.points, centers, config.ema_decay)
-    depth = DepthImageConfig(size=network.config.size) if config.network == "depth" else None
-    return SupervisedWindows(network, config.loss, config.windows, depth, config.ema_decay)
-
-
 def _write_figures(output: Path, config: SupervisedConfig, outcome: Outcome, people: int) -> None:
     figures = {
         "network": config.network,
@@ -237,10 +201,3 @@ def _write_figures(output: Path, config: SupervisedConfig, outcome: Outcome, peo
         "validation": dict(outcome.figures),
     }
     write_atomic(output / "metrics.json", json.dumps(figures, indent=2) + "\n")
-
-
-def _record(config: SupervisedConfig, origin: str, outcome: Outcome) -> ModelCard:
-    sizes = {"points": "points in meters", "depth": "window of depth", "rgb": "window of color"}
-    takes = f"{sizes[config.network]} about the person; see codecs"
-    about = f"ground truth of {origin}"
-    return model_card(config.network, takes, about, validation_metrics(outcome))

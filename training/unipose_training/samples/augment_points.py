@@ -18,7 +18,7 @@ from unipose_training.errors import DataError
 from unipose_training.losses.projection import project
 from unipose_training.samples.dataset import PersonBatch
 
-# Points painted with what a 2D network predicts, as ``codecs.point_cloud`` paints them.
+# Points painted with what a 2D network predicts, as ``codecs.points`` paints them.
 
 
 #: A keypoint shines so far, in meters at the person's distance.

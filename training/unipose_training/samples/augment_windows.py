@@ -254,7 +254,7 @@ class Windows(NamedTuple):
     Attributes:
         image: (B, 1, S, S) meters along z, 0 without a reading; or (B, 3, S, S) colors, 0 to 255.
         camera: (B, 4) fx, fy, cx, cy of the pinhole camera that sees the window.
-        distances: (B,) meters along z that depths are said relative to.
+        distances: (B,) meters along z that depths are relative to.
     """
 
     image: Tensor
@@ -310,7 +310,7 @@ class Warp(NamedTuple):
         across: (B, 2, 2) orthogonal, on x and y; a reflection where the determinant is negative.
         zoom: (B,) every place of the scene is multiplied by it.
         camera: (B, 4) fx, fy, cx, cy of the window afterwards.
-        distances: (B,) meters that depths are said relative to afterwards.
+        distances: (B,) meters that depths are relative to afterwards.
     """
 
     across: Tensor

@@ -64,7 +64,7 @@ INPUTS = ("points", "depth", "color")
 class PersonBatch(NamedTuple):
     """B people in T successive frames, oldest first; an input that was not asked for has no elements.
 
-    Places are meters in the camera's optical frame unless said otherwise. What is unknown is NaN.
+    Places are meters in the camera's optical frame unless stated otherwise. What is unknown is NaN.
 
     Attributes:
         rows: (B,) of the last frames in the store.

@@ -34,6 +34,59 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
+class Column:
+    """An array of a store.
+
+    Attributes:
+        dtype: of its numbers.
+        shape: of a row; a letter stands for a number that the settings give.
+        meaning: units, frame, and what stands for the unknown.
+    """
+
+    dtype: str
+    shape: tuple[int | str, ...]
+    meaning: str
+
+    def fits(self, value: NDArray[Any]) -> bool:
+        """Whether a row is of this type and shape."""
+        return (
+            value.dtype == np.dtype(self.dtype)
+            and len(value.shape) == len(self.shape)
+            and all(isinstance(want, str) or want == got for want, got in zip(self.shape, value.shape, strict=True))
+        )
+
+
+#: What a store may hold of a person in a frame; joints are ITOP's 15.
+COLUMNS: dict[str, Column] = {
+    "points": Column("float16", ("N", 3), "meters about ``center``"),
+    "center": Column("float32", (3,), "meters in the optical frame"),
+    "depth": Column("uint16", ("S", "S"), "millimeters through ``depth_window``, 0 unknown"),
+    "depth_window": Column("float32", (4,), "middle u, v and width, height in the image's pixels"),
+    "color": Column("uint8", ("S", "S", 3), "RGB through ``color_window``"),
+    "color_window": Column("float32", (4,), "as ``depth_window``"),
+    "box": Column("float32", (4,), "u0, v0, u1, v1 of the person, pixels"),
+    "distance": Column("float32", (), "meters along z at which the person is cut out"),
+    "camera": Column("float32", (4,), "fx, fy, cx, cy of the image, without distortion"),
+    "image_size": Column("int32", (2,), "width and height, pixels"),
+    "stamp_ns": Column("int64", (), "of the frame, nanoseconds"),
+    "keypoints": Column("float32", (17, 3), "u, v and confidence of COCO-17 as the 2D network predicts"),
+    "score": Column("float32", (), "the 2D network's confidence in the person, in [0, 1]"),
+    "pixels": Column("float32", (15, 2), "joints that the 2D network points at; NaN unknown"),
+    "confidence": Column("float32", (15,), "its confidence in them, 0 unknown"),
+    "lifted": Column("float32", (15, 3), "joints as modality ``lookup`` has them, meters; NaN unknown"),
+    "lifted_variance": Column("float32", (15,), "of their z, square meters"),
+    "lifted_status": Column("uint8", (15,), "``JointStatus``"),
+    "lifted_confidence": Column("float32", (15,), "in [0, 1]"),
+    "size": Column("float32", (), "of the person relative to an average adult"),
+    "ground_truth": Column("float32", (15, 3), "true joints, meters; NaN unknown"),
+    "visible": Column("uint8", (15,), "1: the camera sees the true joint"),
+    "frame": Column("int32", (), "number of the frame in its clip"),
+    "previous": Column("int64", (), "the row of the same person one frame before, or -1"),
+    "clip": Column("int32", (), "index of the clip"),
+}
+
+
+@dataclass(frozen=True)
 class StoredClip:
     """What a clip gave.
 
@@ -60,15 +113,7 @@ class SampleStore:
 
     Every array has one row per person and frame. Rows of a clip are together, in the order of time.
 
-    ``points`` (N, 3) float16 meters about ``center`` (3,); ``depth`` (S, S) uint16 millimeters seen
-    through ``depth_window`` (u, v, width, height of the image's pixels); ``color`` (S, S, 3)
-    uint8 through ``color_window``; ``keypoints`` (17, 3) COCO-17 pixels and confidence; ``pixels``
-    (15, 2) and ``confidence`` (15,) the ITOP joints among them; ``lifted`` (15, 3) meters,
-    ``lifted_variance`` (15,) along z, ``lifted_status`` and ``lifted_confidence`` (15,) as modality
-    ``lookup`` has them; ``ground_truth`` (15, 3) meters, NaN unknown, and ``visible`` (15,); ``box`` (4,),
-    ``distance``, ``size``, ``score``, ``camera`` (fx, fy, cx, cy), ``image_size``, ``stamp_ns``;
-    ``clip`` index, ``frame`` number, and ``previous``: the row of the same person one frame before,
-    or -1.
+    What the arrays are called, and what a row of each is, stands in :data:`COLUMNS`.
 
     Raises:
         DataError: there is no store, it is damaged or of another version.
@@ -314,8 +359,14 @@ def stacked(rows: Sequence[Arrays]) -> dict[str, NDArray[Any]]:
 
     Raises:
         DataError: some rows lack an array that others have.
+        ValueError: an array is not as :data:`COLUMNS` has it.
     """
     names = set().union(*rows)
     if lacking := next((sorted(names - set(row)) for row in rows if names - set(row)), None):
         raise DataError(f"some of its frames have no {lacking[0]}; leave it out (with_{lacking[0]}=false)")
-    return {name: np.stack([row[name] for row in rows]) for name in rows[0]} if rows else {}
+    if not rows:
+        return {}
+    for name, value in rows[0].items():
+        if not COLUMNS[name].fits(np.asarray(value)):
+            raise ValueError(f"{name}: {value.dtype} {value.shape}, not as COLUMNS has it")
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from unipose_ros.codecs.points import PointCloudConfig
 from unipose_ros.joint_sets import COCO17
-from unipose_ros.networks.points import SIZES, PointNetwork
+from unipose_ros.networks.points import SIZES, PointNetwork, PointNetworkConfig
 from unipose_ros.networks.registry import save_network
 from unipose_training.samples.augment_points import (
     NO_AUGMENTATION,
@@ -118,10 +118,13 @@ def point_samples(size: str, with_depth: bool) -> SampleSettings:
     return SampleSettings(points=points, with_depth=with_depth, with_color=False)
 
 
+def describe_input(config: PointNetworkConfig) -> str:
+    """A points network's input in words, for the model card."""
+    return f"({config.frames}, {config.points}, {3 + config.paint}) meters about the person; see codecs.points"
+
+
 def save_points(output: Path, network: nn.Module, training_data: str, metrics: dict[str, float]) -> None:
     """Write ``points.safetensors`` with its record."""
     assert isinstance(network, PointNetwork)
-    config = network.config
-    takes = f"({config.frames}, {config.points}, {3 + config.paint}) meters about the person; see codecs.point_cloud"
-    record = model_card(NAME, takes, training_data, metrics)
-    save_network(output / f"{NAME}.safetensors", network, config, record)
+    record = model_card(NAME, describe_input(network.config), training_data, metrics)
+    save_network(output / f"{NAME}.safetensors", network, network.config, record)

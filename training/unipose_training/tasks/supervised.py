@@ -184,7 +184,7 @@ class SupervisedWindows(Task):
 # Students and targets: what recipe ``distill`` minimizes.
 
 #: A joint's confidence: the probability that a coordinate is within so many meters.
-_TRUSTED_WITHIN = 0.05
+_CONFIDENT_WITHIN = 0.05
 
 
 class DistillationTargets(NamedTuple):
@@ -296,5 +296,5 @@ class DistillTask(Task):
 
 def _confidence(prediction: Prediction) -> Tensor:
     """(..., J) how likely a coordinate is within 5 cm, by Laplace's distribution."""
-    confidence: Tensor = 1 - torch.exp(-_TRUSTED_WITHIN * torch.exp(-prediction.log_scales))
+    confidence: Tensor = 1 - torch.exp(-_CONFIDENT_WITHIN * torch.exp(-prediction.log_scales))
     return confidence

@@ -236,7 +236,7 @@ class OrderAccuracy:
         pairs: that have an order.
         right: part of them with the right sign; NaN of none.
         bins: (pairs, right) for |dz| between two successive :data:`EDGES`, and beyond the last.
-        level: pairs that are said to be equally far.
+        level: pairs that are labeled equally far.
         level_right: part of them that differ by less than :data:`EQUAL`; NaN of none.
     """
 

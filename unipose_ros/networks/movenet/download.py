@@ -60,7 +60,7 @@ def download(url: str, path: Path, sha256: str, *, certificates: Path | None = N
 
     Args:
         sha256: hexadecimal checksum that the file must have.
-        certificates: further trusted certificates, PEM.
+        certificates: further root certificates, PEM.
         progress: show a bar.
 
     Raises:
@@ -115,7 +115,7 @@ def _download_part(url: str, part: Path, ssl_context: ssl.SSLContext, progress: 
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 part.unlink(missing_ok=True)  # as long as the file or longer: start again
             elif error.code < http.HTTPStatus.INTERNAL_SERVER_ERROR:
-                raise DownloadError(f"{url}: the server answers {error.code} {error.reason}") from error
+                raise DownloadError(f"{url}: the server replies {error.code} {error.reason}") from error
             reason = error
         except (OSError, http.client.HTTPException) as error:
             reason = error
@@ -186,7 +186,7 @@ def tarball_address(package: str) -> str:
 
 
 def certificates() -> Path | None:
-    """The certificate file npm is told to trust, if any."""
+    """The certificate file npm is told to accept, if any."""
     value = _npm("config", "get", "cafile", timeout=_VIEW_SECONDS).strip()
     return Path(value) if value not in ("", "null", "undefined") else None
 

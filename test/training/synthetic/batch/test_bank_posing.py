@@ -61,7 +61,7 @@ def test_bones_between_joints_keep_their_length_in_every_pose(bank: BodyBank) ->
             assert 0.15 < float(length.mean()) < 0.55
 
 
-def test_everybody_stands_on_the_floor_or_jumps(bank: BodyBank) -> None:
+def test_everyone_stands_on_the_floor_or_jumps(bank: BodyBank) -> None:
     for body in range(len(bank.people)):
         lowest = _posed(bank, body).vertices[..., 2].amin(dim=1).numpy()
         np.testing.assert_allclose(lowest, bank.poses.airborne, atol=1e-5)
@@ -103,7 +103,7 @@ def test_a_batch_of_people_is_as_each_alone(bank: BodyBank) -> None:
         torch.testing.assert_close(alone.joints[0], together.joints[n], atol=1e-6, rtol=0)
 
 
-def test_nobody_gives_nothing(bank: BodyBank) -> None:
+def test_no_people_gives_nothing(bank: BodyBank) -> None:
     none = torch.zeros(0, dtype=torch.int64)
     people = pose_people(to_tensors(bank), none, none, torch.zeros(0, 3), torch.zeros(0))
     assert people.vertices.shape[0] == people.joints.shape[0] == 0

@@ -169,9 +169,9 @@ def test_a_camera_that_nearly_touches_the_wall_it_looks_at_has_nothing_before_it
     stand = Standpoints(500 * one, 0.5 * one, 0.4 * one, one, 0 * one, 0 * one, 0 * one, one > 2)
     none = np.zeros(0, np.int64)
     drawn = Drawn(none, np.zeros(0, "<U1"), np.zeros((0, 1, 3, 3)), np.zeros((0, 2), "<U1"), np.zeros(0))
-    nobody = Placed([], none, none, drawn, np.zeros((0, 2)), np.zeros(0), np.zeros((0, 1, 3)), np.zeros((0, 1)))
+    empty = Placed([], none, none, drawn, np.zeros((0, 2)), np.zeros(0), np.zeros((0, 1, 3)), np.zeros((0, 1)))
     low, high = np.tile([-3.0, -3.0, 0.0], (frames, 1)), np.tile([4.0, 3.0, 2.5], (frames, 1))
     high[::2, 0] = 0.3
-    things = furnish(np.random.default_rng(0), stand, np.full(frames, "empty"), (low, high), nobody, 6, 0.5, 6.0)
+    things = furnish(np.random.default_rng(0), stand, np.full(frames, "empty"), (low, high), empty, 6, 0.5, 6.0)
     assert len(things) > 20
     assert {frame % 2 for frame, _ in things} == {1}

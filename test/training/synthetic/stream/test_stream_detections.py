@@ -74,7 +74,7 @@ def test_neighbors_lend_limbs_and_strangers_do_not() -> None:
             np.testing.assert_array_equal(with_others[changed][:, :2], other[changed][:, :2])
 
 
-def test_people_behind_the_camera_and_nobody_at_all_are_no_trouble() -> None:
+def test_people_behind_the_camera_and_no_person_at_all_are_no_trouble() -> None:
     people = _people(3)
     people.pixels[0] = np.nan
     people.pixels[1, 3:9] = np.nan

@@ -1,4 +1,4 @@
-"""Whole rendered frames with the ground truth of everybody in view."""
+"""Whole rendered frames with the ground truth of all people in view."""
 
 from __future__ import annotations
 

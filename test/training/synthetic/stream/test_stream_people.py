@@ -65,7 +65,7 @@ def test_people_are_about_their_own_points(batches: list[PersonBatch]) -> None:
     assert float(torch.cat(apart).median()) < 0.15
 
 
-def test_nobody_is_seen_twice_beyond_views_and_replays(
+def test_no_person_is_seen_twice_beyond_views_and_replays(
     batches: list[PersonBatch], stream_settings: StreamSettings
 ) -> None:
     ground_truths = [

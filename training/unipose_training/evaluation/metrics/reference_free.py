@@ -1,4 +1,4 @@
-"""What can be said about poses without any ground truth, on real frames."""
+"""What can be measured about poses without any ground truth, on real frames."""
 
 from __future__ import annotations
 

@@ -294,8 +294,8 @@ def worst_joints(replayed: ReplayedFrame, count: int = 3) -> str:
 
 #: Number of the clip, and its people.
 FramePeople = tuple[int, Skeletons]
-#: Pictures: of the frames that change most, and of some spread over time.
-_CHANGED, _SPREAD = 4, 4
+#: Images: of the frames that change most, and of some evenly over time.
+_CHANGED, _EVEN = 4, 4
 _PANEL_WIDTH = 520
 
 
@@ -320,20 +320,20 @@ def before_after(
         for frame in clip.frames():
             k = wanted.get((number, frame.stamp_ns))
             if k is not None:
-                picture = _pair(frame, (before[k][1], after[k][1]), names)
+                image = _pair(frame, (before[k][1], after[k][1]), names)
                 seconds = (frame.stamp_ns - before[0][1].stamp_ns) * 1e-9
-                figures[k] = figure(to_jpeg(picture), f"{clip.name}, {seconds:.1f} s: {names[0]}, {names[1]}", "jpeg")
+                figures[k] = figure(to_jpeg(image), f"{clip.name}, {seconds:.1f} s: {names[0]}, {names[1]}", "jpeg")
     return section(title, "The same frames; the first ones change most.", *(figures[k] for k in chosen if k in figures))
 
 
 def chosen_frames(before: Sequence[FramePeople], after: Sequence[FramePeople]) -> list[int]:
-    """Numbers of the frames that are shown: those with the largest change, then some spread over time."""
+    """Numbers of the frames that are shown: those with the largest change, then some evenly over time."""
     changes = np.array([_change(old, new) for (_, old), (_, new) in zip(before, after, strict=True)])
     people = np.array([max(len(old), len(new)) for (_, old), (_, new) in zip(before, after, strict=True)])
     order = [int(k) for k in np.argsort(-changes, kind="stable")[:_CHANGED]]
     there = np.flatnonzero(people > 0)
-    spread = there[np.linspace(0, len(there) - 1, _SPREAD).astype(int)] if len(there) else there
-    return list(dict.fromkeys([*order, *(int(k) for k in spread)]))
+    even = there[np.linspace(0, len(there) - 1, _EVEN).astype(int)] if len(there) else there
+    return list(dict.fromkeys([*order, *(int(k) for k in even)]))
 
 
 def _change(old: Skeletons, new: Skeletons) -> float:

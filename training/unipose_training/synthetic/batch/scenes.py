@@ -66,7 +66,7 @@ class Cameras(OnDevice):
     def to_optical(self, points: Tensor, frames: Tensor) -> Tensor:
         """(N, ..., 3) world -> optical frame of the (N,) frames."""
         shape = points.shape
-        # The number of points is said, as it does not follow from no elements.
+        # The number of points is given, as it does not follow from no elements.
         flat = points.reshape(len(frames), shape[1:-1].numel(), 3) - self.positions[frames][:, None]
         return (flat @ self.rotations[frames].transpose(1, 2)).reshape(shape)
 

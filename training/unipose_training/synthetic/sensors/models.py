@@ -65,14 +65,14 @@ def measure_structured_light(view: IdealView, sensor: StructuredLight, rng: np.r
     # Edges wander in runs of some pixels: a dot is matched or not.
     across, along = (sensor.jitter * smooth_noise(shape, 5.0, rng) for _ in range(2))
     seen = displaced(view.depth, across, along)
-    noisy = seen + _spread(seen, view.cosine) * smooth_noise(shape, 3.0, rng)
+    noisy = seen + _noise_std(seen, view.cosine) * smooth_noise(shape, 3.0, rng)
     bulk = view.camera.fx * sensor.baseline
     disparity = np.rint(bulk / np.maximum(noisy, 0.1) / sensor.step) * sensor.step
     measured = (bulk / np.maximum(disparity, sensor.step)).astype(np.float32)
     return within(measured, _lost(view, seen, sensor, rng), sensor.nearest, sensor.farthest)
 
 
-def _spread(depth: Image, cosine: Image) -> Image:
+def _noise_std(depth: Image, cosine: Image) -> Image:
     """Standard deviation in meters by distance and incidence (Nguyen et al.)."""
     angle = np.arccos(np.clip(cosine, 0.02, 1))
     slanted = np.where(

@@ -80,7 +80,7 @@ def labeled_scenes(scenes: Scenes, depth: Tensor, focal: float) -> list[Scene]:
         view = canonical_view(batch.cameras.camera(frame), focal, multiple=1)
         image, part = canonical_depth(measured[frame], view)
         here = frames == frame
-        people, doubtful = here & found & (distances > 0), here & shown & ~found
+        people, unsure = here & found & (distances > 0), here & shown & ~found
         result.append(
             Scene(
                 depth=image.astype(np.float16),
@@ -88,7 +88,7 @@ def labeled_scenes(scenes: Scenes, depth: Tensor, focal: float) -> list[Scene]:
                 pixels=np.nan_to_num(view.to_padded(pixels[people])),
                 seen=inside[people],
                 distances=distances[people].astype(np.float32),
-                ignore_regions=np.asarray(view.to_padded(boxes[doubtful].reshape(-1, 2, 2)), np.float32).reshape(-1, 4),
+                ignore_regions=np.asarray(view.to_padded(boxes[unsure].reshape(-1, 2, 2)), np.float32).reshape(-1, 4),
             )
         )
     return result
