@@ -6,8 +6,9 @@
 
 Frames of a recording go to ``pose_node`` one after the other, each as soon as the one before was answered. Phases:
 people who walk, people who come and go, 4K images, publishers that are killed and made anew, stamps that jump,
-malformed messages, parameters and the life cycle stirred. Good frames follow every phase. Then a new node is ended by
-SIGTERM in the middle of each phase. The output is ``soak.png``, ``soak.csv`` and ``summary.json``.
+malformed messages, parameters and the life cycle stirred. Good frames follow every phase, and all phases come round
+every 5,000 frames. First a new node for each phase is ended by SIGTERM in the middle of it. The output, written after
+every round, is ``soak.png``, ``soak.csv`` and ``summary.json``.
 """
 
 from __future__ import annotations
@@ -50,10 +51,11 @@ from fuzzing.messages import Messages  # noqa: E402
 
 FRAME = "camera_optical"
 SECOND = 1_000_000_000
-PATIENCE_S = 3.0
+PATIENCE_S = 8.0
 #: Good frames after each phase, and frames of a phase in the middle of which a node is ended.
 AFTERWARDS, BEFORE_THE_END = 10, 12
 LARGE = (3840, 2160)
+ROUND = 5000
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class CameraRig:
 
     def __init__(self, record: Record) -> None:
         self.record = record
+        self.patience_s = PATIENCE_S
         self.node = rclpy.create_node("soak")
         self._processed = threading.Condition()
         self._stamps: set[int] = set()
@@ -143,7 +146,7 @@ class CameraRig:
         began = time.monotonic()
         stamp = self.send(shot, stamp_ns)
         with self._processed:
-            good = self._processed.wait_for(lambda: stamp in self._stamps, PATIENCE_S)
+            good = self._processed.wait_for(lambda: stamp in self._stamps, self.patience_s)
             self._stamps.clear()
         self.record.sent[phase] = self.record.sent.get(phase, 0) + 1
         if good:
@@ -351,32 +354,48 @@ def end_node(node: subprocess.Popen[bytes], phase: str) -> End:
     return End(phase, round(time.monotonic() - began, 2), code, round(os.getloadavg()[0], 1))
 
 
-def soak(rig: CameraRig, options: argparse.Namespace, log: Path) -> End:
-    """All phases with one node."""
+def soak(rig: CameraRig, options: argparse.Namespace, log: Path, ends: list[End]) -> End:
+    """All phases with one node, again and again; what there is by then is written after each round."""
     node, phase, stop = start_node(log), ["start"], threading.Event()
     threading.Thread(target=watch, args=(node, rig.record, phase, stop), daemon=True).start()
     walk, _, _ = load_shots(options.bag)
     try:
         rig.await_subscriptions()
-        for name, fraction, run in phases(rig, options.bag):
-            if options.phase and name not in options.phase:
-                continue
-            phase[0] = name
-            run(max(int(fraction * options.frames), 1))
-            for k in range(AFTERWARDS):
-                rig.submit(f"after {name}", walk[k])
-            processed, sent = rig.record.processed, rig.record.sent
-            after = f"after {name}"
-            print(
-                f"{name}: {processed.get(name, 0)} of {sent[name]}, then {processed.get(after, 0)} of {sent[after]}",
-                flush=True,
-            )
-            if node.poll() is not None:
-                break
+        for frames in [ROUND] * (options.frames // ROUND) + [options.frames % ROUND]:
+            for name, fraction, run in phases(rig, options.bag) if frames else ():
+                if options.phase and name not in options.phase:
+                    continue
+                phase[0] = name
+                run(max(int(fraction * frames), 1))
+                for k in range(AFTERWARDS):
+                    rig.submit(f"after {name}", walk[k])
+                processed, sent = rig.record.processed, rig.record.sent
+                after = f"after {name}"
+                print(
+                    f"{name}: {processed.get(name, 0)} of {sent[name]}, then {processed.get(after, 0)} of "
+                    f"{sent[after]}; {rig.record.samples[-1]['rss_mb']:.0f} MB",
+                    flush=True,
+                )
+                if node.poll() is not None:
+                    return end_node(node, name)
+            if frames:
+                write(rig.record, ends, options.output)
     finally:
         stop.set()
         ended = end_node(node, "after all")
     return ended
+
+
+def write(record: Record, ends: list[End], folder: Path) -> dict[str, Any]:
+    """The plot, the samples and the summary, which is returned."""
+    summary = summarize(record, ends)
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2))
+    with (folder / "soak.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(record.samples[0]))
+        writer.writeheader()
+        writer.writerows(record.samples)
+    draw(record, folder / "soak.png")
+    return summary
 
 
 def end_in_each(rig: CameraRig, options: argparse.Namespace, log: Path) -> list[End]:
@@ -393,7 +412,9 @@ def end_in_each(rig: CameraRig, options: argparse.Namespace, log: Path) -> list[
         time.sleep(0.2)
         ends.append(end_node(node, name))
         print(f"ended in {name}: {ends[-1].seconds} s, status {ends[-1].code}", flush=True)
+        rig.patience_s = 0.0  # nobody is there to answer the rest
         sending.join()
+        rig.patience_s = PATIENCE_S
     return ends
 
 
@@ -414,18 +435,11 @@ def main() -> int:
     rclpy.init()
     record, log = Record(), options.output / "node.log"
     log.unlink(missing_ok=True)
-    rig = CameraRig(record)
-    ends = [soak(rig, options, log)]
-    rig.record = Record()
-    ends += end_in_each(rig, options, log)
-    summary = summarize(record, ends)
-    (options.output / "summary.json").write_text(json.dumps(summary, indent=2))
-    with (options.output / "soak.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(record.samples[0]))
-        writer.writeheader()
-        writer.writerows(record.samples)
-    draw(record, options.output / "soak.png")
-    print(json.dumps(summary, indent=2))
+    rig = CameraRig(Record())
+    ends = end_in_each(rig, options, log)
+    rig.record = record
+    ends.append(soak(rig, options, log, ends))
+    print(json.dumps(write(record, ends, options.output), indent=2))
     lived = all(record.processed.get(name, 0) for name in record.sent)
     os._exit(0 if lived and all(end.code == 0 and end.seconds < 5 for end in ends) else 1)
 

@@ -1,7 +1,8 @@
-"""Where the files lie that are not Python: configuration, weights, the demo recording, RViz set-ups."""
+"""Where the files lie that are not Python: configuration, weights, the demo recording, RViz set-ups; and memory."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from importlib.metadata import version
@@ -82,3 +83,20 @@ def _read_version() -> str:
 
 
 __version__ = _read_version()
+
+
+#: Parameters of mallopt(3), by their numbers in <malloc.h>.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
+
+def set_malloc_thresholds(size: int) -> None:
+    """Have malloc map blocks of so many bytes and more for themselves, and keep no more than that at an arena's end.
+
+    By default glibc raises both with the largest block that is freed, up to 32 MB and twice as much: after a 4K image,
+    every thread keeps memory for the next one. A mapped block costs a page fault for each 4 KB whenever it is made, so
+    sizes that come with every frame should lie below. Other C libraries manage in their own ways.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, size)
+        mallopt(_M_TRIM_THRESHOLD, size)

@@ -20,6 +20,7 @@ from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from unipose_ros.resources import set_malloc_thresholds
 from unipose_ros.ros.parameters import ParameterError
 from unipose_ros.termination import ended_in_time, leave
 
@@ -136,12 +137,17 @@ class ManagedNode(LifecycleNode):
             self.trigger_deactivate()
 
 
+#: Bytes from which malloc gives blocks back at once: those of 4K images. What is smaller is kept for the next frame.
+_LARGE_BLOCK = 16_000_000
+
+
 def run(make_node: Callable[[], ManagedNode], args: Sequence[str] | None = None) -> int:
     """Spin a managed node until SIGINT, SIGTERM or a shutdown; returns the exit code.
 
     Args:
         args: the command line without the program's name; that of the process by default.
     """
+    set_malloc_thresholds(_LARGE_BLOCK)
     try:
         with ros_session(sys.argv[1:] if args is None else args) as stop:
             return _run(make_node, stop)

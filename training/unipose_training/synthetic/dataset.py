@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
@@ -21,6 +19,7 @@ from unipose_ros.joint_sets import ITOP15
 from unipose_ros.recordings import BagWriter
 from unipose_ros.recordings.messages import camera_info, compressed_depth, compressed_image, skeleton_array
 from unipose_ros.recordings.writer import complete_recording
+from unipose_ros.resources import set_malloc_thresholds
 from unipose_ros.termination import WorkerPool
 from unipose_training.datasets.joint_sets import in_joint_set
 from unipose_training.datasets.shards import LabeledFrame, write_shard
@@ -32,8 +31,6 @@ from unipose_training.synthetic.variety.staging import draw_clip
 from unipose_training.synthetic.variety.staging_hard import draw_hard_clip
 
 FORMATS = ("bag", "shard")
-#: Names of glibc's malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 @dataclass(frozen=True)
@@ -140,15 +137,8 @@ def use_few_threads() -> None:
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    _keep_memory()
-
-
-def _keep_memory() -> None:
-    """Let malloc reuse the images' memory; by default it hands it back, and the kernel clears every new page."""
-    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc: slower, that is all
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-        mallopt(_M_MMAP_THRESHOLD, 1 << 30)
-        mallopt(_M_TRIM_THRESHOLD, 1 << 30)
+    # The images' memory is used again; by default it is handed back, and the kernel clears every new page.
+    set_malloc_thresholds(1 << 30)
 
 
 def _claim(output: Path, plans: Sequence[ClipPlan], kind: str) -> None:
