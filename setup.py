@@ -16,7 +16,7 @@ RESOURCES = ("config", "demo", "launch", "msg", "rviz", "weights")
 # unipose_ros/cli/options.py names the same packages with what they are for.
 RUN = ["imageio-ffmpeg>=0.4.9", "tqdm>=4.57"]
 EVAL = [*RUN, "matplotlib>=3.5", "motmetrics>=1.4"]
-VIZ = ["rerun-sdk>=0.24"]
+VIZ = ["rerun-sdk>=0.30"]
 TRAIN = [
     *EVAL,
     "anny>=0.6.2",

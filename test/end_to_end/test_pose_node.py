@@ -129,6 +129,16 @@ def test_debug_image_comes_when_a_person_looks(rig: Rig) -> None:
         assert (message.encoding, message.width, message.height) == ("rgb8", 160, 120)
         pixels = np.frombuffer(message.data, np.uint8).reshape(120, 160, 3)
         assert (np.ptp(pixels.reshape(-1, 3), axis=0) > 100).all()
+        rig.listen("body_index", Image, "unipose/body_index")
+
+        def index():
+            shoot(rig, 80)
+            return rig.received["body_index"]
+
+        message = rig.wait_for(index, "a body index")[0]
+        assert (message.encoding, message.width, message.height) == ("mono8", 160, 120)
+        assert message.header.frame_id == FRAME
+        assert set(np.unique(np.frombuffer(message.data, np.uint8))) <= {0, 1}
 
 
 def test_depth_of_another_camera_gives_people_in_the_target_frame(rig: Rig) -> None:

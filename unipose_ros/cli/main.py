@@ -55,7 +55,7 @@ COMMANDS: dict[str, Command] = {
     "ordinal-depth": Command("unipose_training.ordinal_depth.command", "derive ordinal depth labels from 2D poses"),
     "crops": Command("unipose_training.samples.command", "build a training set: person crops from recordings"),
     "train": Command("unipose_training.recipes.command", "train a network; without a recipe, list the recipes"),
-    "view": Command("unipose_ros.cli.view", "show a recording with its skeletons in a window or browser"),
+    "view": Command("unipose_ros.cli.view", "show a recording, or a running node, in a window or browser"),
 }
 
 

@@ -17,8 +17,10 @@ from sensor_msgs.msg import Image
 from tf2_ros import TransformBroadcaster
 from visualization_msgs.msg import MarkerArray
 
+from unipose_ros.codecs.instances import body_index
 from unipose_ros.frame import RgbdFrame, Skeletons, TrackState
 from unipose_ros.joint_frames import PersonFrames, person_frames
+from unipose_ros.joint_sets import ITOP15, convert_joints
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.msg import SkeletonArray, SkeletonInfo
 from unipose_ros.ros.markers import MarkerBuilder
@@ -116,6 +118,7 @@ class Publishers:
         self._info = advertise(SkeletonInfo, "skeleton_info", 1, latched=True)
         self._markers = advertise(MarkerArray, "markers", 10)
         self._image = advertise(Image, "debug/image", 1)
+        self._index = advertise(Image, "body_index", 1)
         self._transforms = TransformBroadcaster(node, tf_qos(node, "/tf", "publisher"))
         self._builder = MarkerBuilder()
         self._pool: MessagePool[TransformStamped] = MessagePool(TransformStamped)
@@ -124,7 +127,7 @@ class Publishers:
 
     def wanted(self, config: NodeConfig) -> bool:
         """Whether any output has a subscriber; every tf2 listener subscribes to TF."""
-        topics = (self._skeletons, self._markers, self._image)
+        topics = (self._skeletons, self._markers, self._image, self._index)
         if any(publisher.get_subscription_count() for publisher in topics):
             return True
         # The node's own subscription, for target_frame or gravity, does not count.
@@ -160,6 +163,8 @@ class Publishers:
             self._publish_markers(skeletons, config, _OPTICAL_UP if people is skeletons else _LEVEL_UP)
         if self._image.get_subscription_count():
             self._image.publish(debug_image(frame, people, keypoints))
+        if frame.depth is not None and self._index.get_subscription_count():
+            self._index.publish(body_index_image(frame, people))
 
     def _publish_markers(self, skeletons: Skeletons, config: NodeConfig, up: tuple[float, float, float]) -> None:
         markers = self._builder.build(skeletons, config.markers, up)
@@ -178,6 +183,24 @@ class Publishers:
         for publisher in (self._skeletons, self._markers):
             if publisher.get_subscription_count():
                 publisher.wait_for_all_acked(_LAST_WORDS)
+
+
+def body_index_image(frame: RgbdFrame, people: Skeletons) -> Image:
+    """Which person of the skeletons' message each pixel of depth shows: mono8, 0 for none, 1 for the first one.
+
+    Args:
+        people: in the camera's frame; who is OCCLUDED is not looked for.
+
+    Raises:
+        ValueError: the frame has no depth.
+    """
+    if frame.depth is None:
+        raise ValueError("the frame has no depth")
+    joints, _ = convert_joints(people.positions, people.joint_set, ITOP15)
+    seen = [person for person in people if people.states[person] != TrackState.OCCLUDED]
+    index = body_index(frame.camera, frame.depth, joints, seen)
+    message: Image = _BRIDGE.cv2_to_imgmsg(index, "mono8", header(people))
+    return message
 
 
 def debug_image(frame: RgbdFrame, skeletons: Skeletons, keypoints: Keypoints2D | None) -> Image:

@@ -73,6 +73,7 @@ class CommandLines(Surface):
             ("--set", ("x", "=", "a=1")), ("--mounting", _NUMBERS),
             ("--workers", ("0", "-1", "x")), ("--dataset", ("itop", "x")), ("--root", _PATHS),
         ),
+        "view": (("--modality", _WORDS), ("--output", _OUTPUTS), ("--limit", _NUMBERS), ("--depth", _PATHS)),
         "train": (("--config", _PATHS), ("--output", _OUTPUTS), ("--allow-config-change", ("",))),
     }  # fmt: skip
 
@@ -131,6 +132,8 @@ class CommandLines(Surface):
             return [*words, "--from-results", "--output", "nowhere"]
         if command == "demo":
             return [*words, "--bag", "nowhere"]
+        if command == "view":
+            return [*words, "nowhere"]
         if command == "record-synthetic":
             return [*words, "--motions", "nowhere"]
         if command == "export":

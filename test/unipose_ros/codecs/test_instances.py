@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, unproject
-from unipose_ros.codecs.instances import RoughBody, is_own, neighbors, own_points, to_segments
+from unipose_ros.codecs.instances import RoughBody, body_index, is_own, neighbors, own_points, to_segments
 from unipose_ros.codecs.windows import DepthImageConfig, encode_depth
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.joint_sets import ITOP15
@@ -82,3 +82,26 @@ def test_a_depth_window_loses_what_is_the_other_persons() -> None:
     assert others.sum() > 500
     np.testing.assert_array_equal(image[own], everything[own])
     assert (image[others] == config.clip).all(), "removed readings are holes"
+
+
+def test_each_pixel_shows_whose_skin_it_is_on() -> None:
+    people = np.stack([standing_at(-0.3, 2.0), standing_at(0.2, 2.6), standing_at(5.0, 2.0)])
+    depth = np.full((480, 640), 3.5, np.float32)
+    depth[:, :50] = np.nan
+    for person in people[1::-1]:  # the nearer one hides the other
+        for joint in person:
+            u, v = np.rint([500 * joint[0] / joint[2] + 319.5, 500 * joint[1] / joint[2] + 239.5]).astype(int)
+            depth[v - 3 : v + 4, u - 3 : u + 4] = joint[2] - 0.05
+    index = body_index(CAMERA, depth, people, [0, 1, 2])
+    assert index.dtype == np.uint8
+    assert set(np.unique(index)) == {0, 1, 2}  # the third is outside of the image
+    for number, person in enumerate(people[:2], start=1):
+        head = person[ITOP15.index("head")]
+        u, v = int(500 * head[0] / head[2] + 319.5), int(500 * head[1] / head[2] + 239.5)
+        assert (index[v - 1 : v + 2, u - 1 : u + 2] == number).all()
+    assert not index[depth == 3.5].any()  # what is behind
+    assert set(np.unique(body_index(CAMERA, depth, people, [1]))) == {0, 2}  # numbers are those of the message
+    nowhere = np.full((1, 15, 3), np.nan)
+    assert not body_index(CAMERA, depth, nowhere, [0]).any()
+    behind = people[:1] - np.array([0, 0, 4.0])
+    assert not body_index(CAMERA, depth, behind, [0]).any()

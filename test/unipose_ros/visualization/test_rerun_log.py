@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from unipose_ros.camera import Camera
-from unipose_ros.cli.view import main, scene_points, with_opacity
+from unipose_ros.cli.view import main
 from unipose_ros.frame import RgbdFrame
+from unipose_ros.visualization.rerun_log import confidence_colors, scene_points, with_opacity
 
 ROOT = Path(__file__).resolve().parents[3]
 CAMERA = Camera(10.0, 10.0, 5.5, 3.5, 12, 8)
@@ -35,6 +36,14 @@ def test_low_confidence_is_transparent() -> None:
     assert made[0, 3] == made[2, 3] < made[1, 3] < 255
 
 
+def test_confidence_is_red_yellow_green() -> None:
+    red, yellow, green, none = confidence_colors(np.array([0.0, 0.5, 1.0, np.nan])).tolist()
+    assert red[0] > red[1] > red[2]
+    assert min(yellow[:2]) > 2 * yellow[2]
+    assert green[1] > 1.3 * max(green[0], green[2])
+    assert none == red
+
+
 @pytest.mark.slow
 def test_a_recording_becomes_a_file_for_the_viewer(tmp_path: Path) -> None:
     pytest.importorskip("rerun")
@@ -47,3 +56,10 @@ def test_what_is_no_recording_is_reported(tmp_path: Path, capsys: pytest.Capture
     pytest.importorskip("rerun")
     assert main([str(tmp_path / "nowhere"), "--output", str(tmp_path / "x.rrd")]) == 1
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_a_recording_or_what_is_live_but_not_both(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["walk", "--live"]):
+        with pytest.raises(SystemExit):
+            main(words)
+    assert "--live" in capsys.readouterr().err
