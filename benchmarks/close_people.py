@@ -26,8 +26,9 @@ from unipose_training.datasets.shards import LabeledFrame, ShardClip, write_shar
 from unipose_training.evaluation.matching import mean_distances
 from unipose_training.synthetic.perform import Sources
 from unipose_training.synthetic.photograph import photograph
-from unipose_training.synthetic.variety.plans import BENCHMARK, ClipPlan, Posed, Role
+from unipose_training.synthetic.variety.plans import ClipPlan, Posed, Role
 from unipose_training.synthetic.variety.postures import draw_posture
+from unipose_training.synthetic.variety.split import BENCHMARK
 from unipose_training.synthetic.variety.staging import draw_clip
 
 SEED = 20_261_128

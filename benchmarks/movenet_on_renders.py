@@ -27,7 +27,7 @@ from unipose_training.evaluation.metrics.pose import facing_angles
 from unipose_training.synthetic.perform import Sources
 from unipose_training.synthetic.photograph import Photograph, photograph
 from unipose_training.synthetic.record import default_motions
-from unipose_training.synthetic.variety.plans import SPLITS
+from unipose_training.synthetic.variety.split import SPLITS
 from unipose_training.synthetic.variety.staging import draw_clip
 
 #: Shoulders, elbows, wrists, hips, knees, ankles.

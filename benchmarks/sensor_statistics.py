@@ -26,8 +26,9 @@ from unipose_training.synthetic.photograph import photograph
 from unipose_training.synthetic.record import default_motions
 from unipose_training.synthetic.variety.cameras import KINDS, CameraPlan
 from unipose_training.synthetic.variety.furniture import RoomPlan
-from unipose_training.synthetic.variety.plans import TRAINING, ClipPlan, Posed, Role
+from unipose_training.synthetic.variety.plans import ClipPlan, Posed, Role
 from unipose_training.synthetic.variety.postures import draw_posture
+from unipose_training.synthetic.variety.split import TRAINING
 
 Image = NDArray[np.float32]
 BANDS = ((0.5, 1.2), (1.2, 2.0), (2.0, 3.0), (3.0, 4.0), (4.0, 6.0))

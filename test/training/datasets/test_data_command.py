@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from unipose_training.datasets.check import INVENTORIES, Panel, evenly_spaced, main, overview
+from unipose_training.datasets.check import INVENTORIES, main, overview
+from unipose_training.datasets.data_set import Panel, evenly_spaced
 
 Layout = Callable[[str], ModuleType]
 

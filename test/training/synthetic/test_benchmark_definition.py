@@ -22,7 +22,8 @@ from unipose_training.synthetic.record import (
     main,
     sample_content,
 )
-from unipose_training.synthetic.variety.plans import BENCHMARK, HARD_SUBSETS, SUBSETS, TRAINING, Struck, digest
+from unipose_training.synthetic.variety.plans import HARD_SUBSETS, SUBSETS, Struck, digest
+from unipose_training.synthetic.variety.split import BENCHMARK, TRAINING
 from unipose_training.synthetic.variety.staging_hard import draw_hard_clip
 
 KEPT = Path(__file__).parents[2] / "data"

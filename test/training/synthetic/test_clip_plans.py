@@ -7,7 +7,8 @@ import pytest
 
 from unipose_training.synthetic.variety.cameras import KINDS, CameraPlan, draw_camera
 from unipose_training.synthetic.variety.furniture import Place
-from unipose_training.synthetic.variety.plans import BENCHMARK, SUBSETS, TRAINING, ClipPlan, Posed, Role, Stroll, digest
+from unipose_training.synthetic.variety.plans import SUBSETS, ClipPlan, Posed, Role, Stroll, digest
+from unipose_training.synthetic.variety.split import BENCHMARK, TRAINING
 from unipose_training.synthetic.variety.staging import WISHES, draw_clip
 
 

@@ -20,6 +20,7 @@ from unipose_ros.files import write_atomic
 from unipose_ros.joint_sets import COCO17
 from unipose_ros.keypoints import Keypoints2D
 from unipose_training.datasets.base import Labels2D, joint_status
+from unipose_training.datasets.data_set import Count, DataSet, Inventory, Panel, evenly_spaced, labels_panel
 from unipose_training.datasets.io import array_of, read_color_file, read_json, value_of
 from unipose_training.errors import DAMAGED, DataError, reading
 
@@ -207,3 +208,29 @@ def _keypoints(found: Iterable[tuple[NDArray[np.float64], float]]) -> Keypoints2
     pixels = values[..., :2]
     boxes = np.concatenate([pixels.min(axis=1), pixels.max(axis=1)], axis=1)
     return Keypoints2D(pixels, values[..., 2], np.array(scores, np.float32), boxes, COCO17)
+
+
+def _inventory(root: Path, samples: int) -> Inventory:
+    """Every split whose annotations are there."""
+    files = sorted((root / "annotations").glob("person_keypoints_*.json"))
+    splits = [path.stem.removeprefix("person_keypoints_") for path in files]
+    if not splits:
+        raise DataError(f"{root / 'annotations'}: no person_keypoints_*.json; unpack the annotations there")
+    counts: list[Count] = []
+    panels: list[Panel] = []
+    for split in splits:
+        images = CocoImages(root, split)
+        people = [len(image.people) for image in images]
+        labeled = sum(int((image.people.status > 0).any(axis=1).sum()) for image in images)
+        names = (f"{split} images", f"{split} persons", f"{split} persons with keypoints")
+        totals = PUBLISHED.get(split, (None, None, None))
+        found = (len(images), sum(people), labeled)
+        counts += [Count(*row) for row in zip(names, found, totals, strict=True)]
+        inhabited = [n for n, count in enumerate(people) if count]
+        for k in evenly_spaced(len(inhabited), max(1, samples // len(splits))):
+            image = images[inhabited[k]]
+            panels.append(labels_panel(image.path.name, image.read(), image.people))
+    return Inventory(tuple(counts), panels=tuple(panels))
+
+
+DATA_SET = DataSet("coco", inventory=_inventory)

@@ -23,6 +23,7 @@ from scipy.optimize import least_squares
 from unipose_ros.camera import Camera
 from unipose_ros.joint_sets import H36M17
 from unipose_training.datasets.cameras import PoseSequence
+from unipose_training.datasets.data_set import Count, DataSet, Inventory, Panel, evenly_spaced, pose_panel
 from unipose_training.datasets.safe_pickle import load_npz
 from unipose_training.errors import DataError, reading
 
@@ -222,3 +223,18 @@ def _as_long(name: str, pixels: NDArray[np.float32], frames: int, kind: str) -> 
 
 def _flat_path(root: Path, kind: str) -> Path:
     return root / f"data_2d_h36m_{kind}.npz"
+
+
+def _inventory(root: Path, samples: int) -> Inventory:
+    """Sequences of both splits and the cameras found."""
+    counts: list[Count] = []
+    panels: list[Panel] = []
+    for split in SPLITS:
+        sequences = list(open_human36m(root, split))
+        counts += [Count(f"{split} sequences, all cameras", len(sequences))]
+        counts += [Count(f"{split} frames, all cameras", sum(len(sequence) for sequence in sequences))]
+        panels += [pose_panel(sequences[n]) for n in evenly_spaced(len(sequences), max(1, samples // 2))]
+    return Inventory(tuple(counts), panels=tuple(panels))
+
+
+DATA_SET = DataSet("human36m", inventory=_inventory)

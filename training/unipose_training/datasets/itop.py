@@ -8,6 +8,7 @@ SPiKE and A2J; axes are x right, y up, z forward in meters and are turned to the
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.images import to_meters
 from unipose_ros.joint_sets import ITOP15
 from unipose_training.datasets.base import FIRST_STAMP_NS, IndexedClip, Labels2D, joint_status, true_skeletons
+from unipose_training.datasets.data_set import Count, DataSet, Inventory, Panel, clip_panel, evenly_spaced
 from unipose_training.datasets.io import dataset, read
 from unipose_training.errors import DataError
 
@@ -203,3 +205,37 @@ def _ids(path: Path) -> tuple[str, ...]:
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise DataError(f"{name} = '{value}': ITOP has {', '.join(choices)}")
+
+
+def _open(root: Path, subset: str) -> Sequence[IndexedClip]:
+    view, _, split = (subset or "side/test").partition("/")
+    return open_itop(root, view, split)
+
+
+def _inventory(root: Path, samples: int) -> Inventory:
+    """Every view and split that is there."""
+    counts: list[Count] = []
+    panels: list[Panel] = []
+    found = [(v, s) for v in VIEWS for s in SPLITS if list(root.glob(f"ITOP_{v}_{s}_labels.h5*"))]
+    if not found:
+        raise DataError(f"{root}: no ITOP_side_test_labels.h5 or its like; give the folder that holds the files")
+    for view, split in found:
+        clips = open_itop(root, view, split)
+        file = ItopFile.open(root, view, split)
+        frames, valid = PUBLISHED[split]
+        with_depth = sum(len(clip) for clip in clips)
+        counts += [Count(f"{view} {split} frames", len(file.ids), frames)]
+        counts += [Count(f"{view} {split} frames with depth", with_depth, frames)]
+        counts += [Count(f"{view} {split} valid frames", int(file.valid.sum()), valid)]
+        counts += [Count(f"{view} {split} clips", len(clips))]
+        panels += _valid_itop(clips, max(1, samples // len(found)))
+    return Inventory(tuple(counts), panels=tuple(panels))
+
+
+def _valid_itop(clips: list[ItopClip], samples: int) -> list[Panel]:
+    labeled = [(clip, n) for clip in clips for n in range(len(clip)) if clip.is_valid(n)]
+    return [clip_panel(*labeled[k]) for k in evenly_spaced(len(labeled), samples)]
+
+
+#: ``side/val`` is a part of its training split.
+DATA_SET = DataSet("itop", _open, {"train": "side/train", "test": "side/test"}, _inventory)

@@ -11,7 +11,7 @@ possible they are those of the lenses.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from unipose_ros.camera import Camera
 from unipose_ros.frame import RgbdFrame, Skeletons, in_image
 from unipose_training.datasets.base import FIRST_STAMP_NS, IndexedClip, Labels2D, joint_status, true_skeletons
 from unipose_training.datasets.cameras import PoseSequence, fit_pinhole
+from unipose_training.datasets.data_set import Count, DataSet, Inventory, Panel, evenly_spaced, pose_panel, sample_clips
 from unipose_training.datasets.io import dataset, read, read_color_file
 from unipose_training.datasets.joint_sets import MPI17
 from unipose_training.datasets.matlab import read_mat
@@ -222,3 +223,30 @@ def _test_number(folder: Path) -> int:
     if not text.isdigit() or int(text) not in TEST_LENSES:
         raise DataError(f"{folder}: the test sequences are TS1 to TS6")
     return int(text)
+
+
+def _open(root: Path, subset: str) -> Sequence[IndexedClip]:
+    if subset not in ("", "test"):
+        raise DataError(f"subset = '{subset}': of MPI-INF-3DHP only 'test' has images")
+    return open_test(root)
+
+
+def _inventory(root: Path, samples: int) -> Inventory:
+    """Training and test set, whichever is there."""
+    counts: list[Count] = []
+    panels: list[Panel] = []
+    if list(root.glob("S[1-8]/Seq[12]/annot.mat")):
+        sequences = list(open_train(root))
+        names = {sequence.name.rpartition("/")[0] for sequence in sequences}
+        counts.append(Count("training sequences", len(names), len(TRAIN_FRAMES)))
+        panels += [pose_panel(sequences[n]) for n in evenly_spaced(len(sequences), max(1, samples // 2))]
+    if not counts or (root / "mpi_inf_3dhp_test_set").is_dir():
+        clips = open_test(root)
+        valid = sum(len(list(clip.ground_truth())) for clip in clips)
+        counts.append(Count("test sequences", len(clips), len(TEST_LENSES)))
+        counts.append(Count("test frames that count", valid, PUBLISHED_TEST_FRAMES))
+        panels += sample_clips(clips, max(1, samples // 2))
+    return Inventory(tuple(counts), panels=tuple(panels))
+
+
+DATA_SET = DataSet("mpi-inf-3dhp", _open, {"test": "test"}, _inventory)

@@ -15,6 +15,7 @@ depthX grows with x the images are stored as in a mirror; they are then turned b
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +29,7 @@ from unipose_ros.images import to_meters
 from unipose_ros.joint_sets import NTU25
 from unipose_training.datasets.base import FIRST_STAMP_NS, IndexedClip, Labels2D, true_skeletons
 from unipose_training.datasets.cameras import FittedNeighbor, FittedPinhole, fit_neighbor, fit_pinhole, registered_color
+from unipose_training.datasets.data_set import Count, DataSet, Inventory, Panel, clip_panel, evenly_spaced, labels_panel
 from unipose_training.datasets.io import read_depth_file, read_video_frame
 from unipose_training.errors import DataError, reading
 
@@ -370,3 +372,40 @@ def _skeleton_path(root: Path, name: str) -> Path:
 @lru_cache(maxsize=4)
 def _skeletons_of(path: Path) -> list[KinectBodies]:
     return read_skeleton_file(path)
+
+
+def _open(root: Path, subset: str) -> Sequence[IndexedClip]:
+    return open_ntu(root, subset or "all", masked=(root / "nturgb+d_depth_masked").is_dir(), color=None)
+
+
+def _inventory(root: Path, samples: int) -> Inventory:
+    """Samples, skeletons, and how well each camera could be fitted."""
+    masked = (root / "nturgb+d_depth_masked").is_dir()
+    clips = open_ntu(root, masked=masked, color=None)
+    skeletons = len(list((root / "nturgb+d_skeletons").glob("*.skeleton")))
+    missing = missing_skeletons(root)
+    counts = (
+        Count("samples with depth", len(clips), PUBLISHED_SAMPLES),
+        Count("of these with color", sum(clip.has_color for clip in clips)),
+        Count("skeleton files", skeletons),
+        Count("samples listed as without skeletons", len(missing), PUBLISHED_MISSING),
+    )
+    chosen = [clips[n] for n in evenly_spaced(len(clips), samples)]
+    cameras = {clip.subset: clip.camera for clip in chosen}
+    remarks = tuple(
+        f"{name}: fitted f {c.camera.fx:.1f}, {c.camera.fy:.1f}, c {c.camera.cx:.1f}, {c.camera.cy:.1f} px, "
+        f"{c.residual_px:.2f} px off{', stored as in a mirror' if c.mirrored else ''}"
+        for name, c in sorted(cameras.items())
+    )
+    beside = {clip.subset: fitted_color_camera(root, clip.subset) for clip in chosen if clip.has_color}
+    remarks += tuple(f"{name}: color camera fitted, {c.residual_px:.2f} px off" for name, c in sorted(beside.items()))
+    return Inventory(counts, remarks, tuple(_ntu_panel(clip) for clip in chosen))
+
+
+def _ntu_panel(clip: NtuClip) -> Panel:
+    index = len(clip) // 2
+    panel, labels = clip_panel(clip, index), clip.kinect_labels_at(index)
+    return panel if labels is None else labels_panel(panel.caption, panel.image, labels)
+
+
+DATA_SET = DataSet("ntu", _open, {"train": "xsub_train", "test": "xsub_test"}, _inventory)

@@ -22,6 +22,7 @@ from unipose_ros.images import to_meters
 from unipose_ros.joint_sets import PANOPTIC19
 from unipose_training.datasets.base import FIRST_STAMP_NS, IndexedClip, true_skeletons
 from unipose_training.datasets.cameras import registered_color
+from unipose_training.datasets.data_set import Count, DataSet, Inventory, sample_clips
 from unipose_training.datasets.io import array_of, read_color_file, read_json, read_video_frame, value_of
 from unipose_training.errors import DataError
 
@@ -385,3 +386,26 @@ def _read_times(sequence: Path, node: int) -> KinectTimes:
     if not (len(depth) and len(color)):
         raise DataError(f"{path}: key '{keys[0]}' or its color is empty; download it again")
     return KinectTimes(depth, color)
+
+
+def _open(root: Path, subset: str) -> Sequence[IndexedClip]:
+    sequence, _, node = subset.partition("/50_")
+    if node and not node.isdigit():
+        raise DataError(f"subset = '{subset}': name a sequence, or a sequence and Kinect as SEQ/50_01")
+    return open_panoptic(root, sequence, int(node or 0), color=None)
+
+
+def _inventory(root: Path, samples: int) -> Inventory:
+    """Every sequence and Kinect that is there. The studio publishes no totals for a choice of sequences."""
+    clips = open_panoptic(root, color=None)
+    counts = [Count("sequences", len({clip.subset for clip in clips})), Count("Kinects", len(clips))]
+    counts += [Count("labeled moments with images", sum(len(clip) for clip in clips))]
+    remarks = [f"{clip.name}: {number} {why}" for clip in clips for why, number in clip.losses().items()]
+    for clip in clips:
+        off = float(np.abs(clip.calibration.m_color - np.eye(4)).max())
+        if off > IDENTITY_TOLERANCE:
+            remarks.append(f"{clip.name}: M_color is {off:.3f} off the identity; read as '{clip.convention}'")
+    return Inventory(tuple(counts), tuple(remarks), tuple(sample_clips(clips, samples)))
+
+
+DATA_SET = DataSet("panoptic", _open, {"train": "train", "test": "test"}, _inventory)

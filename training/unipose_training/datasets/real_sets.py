@@ -33,6 +33,7 @@ from unipose_ros.frame import RgbdFrame, Skeletons, in_image, seen_in_depth
 from unipose_ros.images import to_meters
 from unipose_ros.joint_sets import ITOP15
 from unipose_training.datasets.base import FIRST_STAMP_NS, IndexedClip, true_skeletons
+from unipose_training.datasets.data_set import DataSet
 from unipose_training.datasets.io import read_color_file, read_depth_file
 from unipose_training.datasets.matlab import read_mat
 from unipose_training.datasets.real_frames import FRAME_ID, KINECT1_CAMERA, UVA_CAMERA, read_dih, read_lmb, read_pcd
@@ -405,3 +406,6 @@ FOLDERS: dict[str, Folder] = {
     "depth_frames": Folder(("*.npy", "*.mat"), load_depth_frame),
     "pcl": Folder(("*.pcd",), load_pcl),
 }
+
+
+DATA_SET = DataSet("real-frames", open_real_frames, {"test": ""})

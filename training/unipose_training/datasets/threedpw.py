@@ -7,6 +7,7 @@ in the world, and are moved to the camera's optical frame.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from unipose_ros.camera import Camera
 from unipose_ros.frame import RgbdFrame, Skeletons, in_image
 from unipose_training.datasets.base import FIRST_STAMP_NS, IndexedClip, Labels2D, joint_status, true_skeletons
+from unipose_training.datasets.data_set import Count, DataSet, Inventory, sample_clips
 from unipose_training.datasets.io import read_color_file
 from unipose_training.datasets.joint_sets import OPENPOSE18, SMPL24
 from unipose_training.datasets.safe_pickle import load_pickle
@@ -139,3 +141,27 @@ def _actors(path: Path, record: dict[str, Any], key: str, shape: tuple[int, ...]
 def _image_size(path: Path) -> tuple[int, int]:
     height, width = read_color_file(path).shape[:2]
     return height, width
+
+
+def _open(root: Path, subset: str) -> Sequence[IndexedClip]:
+    return open_3dpw(root, subset or "test")
+
+
+def _inventory(root: Path, samples: int) -> Inventory:
+    """Every split that is there."""
+    splits = [split for split in PUBLISHED if list((root / "sequenceFiles" / split).glob("*.pkl"))]
+    if not splits:
+        raise DataError(
+            f"{root / 'sequenceFiles'}: no train, validation or test with *.pkl; unpack sequenceFiles there"
+        )
+    counts: list[Count] = []
+    clips: list[ThreeDpwClip] = []
+    for split in splits:
+        opened = open_3dpw(root, split)
+        counts.append(Count(f"{split} sequences", len(opened), PUBLISHED[split]))
+        counts.append(Count(f"{split} frames", sum(len(clip) for clip in opened)))
+        clips += opened
+    return Inventory(tuple(counts), panels=tuple(sample_clips(clips, samples)))
+
+
+DATA_SET = DataSet("3dpw", _open, {"train": "train", "validation": "validation", "test": "test"}, _inventory)

@@ -74,9 +74,7 @@ _VIDEO = "comparison.mp4"
 def add_data_set_options(parser: argparse.ArgumentParser) -> None:
     """What names a data set, and predictions for it."""
     group = parser.add_argument_group("data sets, instead of recordings")
-    group.add_argument(
-        "--dataset", choices=sorted([*DATA_SETS, _COCO, _HUMAN36M]), help="a public data set, in its own file format"
-    )
+    group.add_argument("--dataset", choices=sorted(DATA_SETS), help="a public data set, in its own file format")
     group.add_argument("--root", type=Path, metavar="DIR", help="folder of the data set")
     group.add_argument(
         "--subset", default="", help="a part of it, such as side/test of itop (docs/reference/datasets.md)"

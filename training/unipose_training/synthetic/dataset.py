@@ -26,7 +26,8 @@ from unipose_training.datasets.shards import LabeledFrame, write_shard
 from unipose_training.errors import SyntheticError
 from unipose_training.synthetic.perform import Sources
 from unipose_training.synthetic.photograph import photograph
-from unipose_training.synthetic.variety.plans import HARD_SUBSETS, SUBSETS, TRAINING, ClipPlan, digest
+from unipose_training.synthetic.variety.plans import HARD_SUBSETS, SUBSETS, ClipPlan, digest
+from unipose_training.synthetic.variety.split import TRAINING
 from unipose_training.synthetic.variety.staging import draw_clip
 from unipose_training.synthetic.variety.staging_hard import draw_hard_clip
 

@@ -21,7 +21,8 @@ from unipose_training.synthetic.perform import Sources
 from unipose_training.synthetic.photograph import photograph
 from unipose_training.synthetic.sensors.models import ActiveStereo, measure_active_stereo
 from unipose_training.synthetic.variety.cameras import CameraPlan
-from unipose_training.synthetic.variety.plans import BENCHMARK, ClipPlan
+from unipose_training.synthetic.variety.plans import ClipPlan
+from unipose_training.synthetic.variety.split import BENCHMARK
 from unipose_training.synthetic.variety.staging import Wish, draw_lighting, draw_people, draw_room, floor_circles
 
 #: Subset in the plans' record.

@@ -15,11 +15,11 @@ from unipose_training.errors import SyntheticError
 from unipose_training.synthetic.bank.types import alignment_quaternions
 from unipose_training.synthetic.body import Body, Shape, load_body
 from unipose_training.synthetic.materials import Surface
-from unipose_training.synthetic.motion import BONES, Motion, mirror, retarget, sample, stroll, turn
+from unipose_training.synthetic.motion import Motion, mirror, retarget, sample, stroll, turn
 from unipose_training.synthetic.motion_files import read_cmu, read_deepmimic
 from unipose_training.synthetic.poses.bodies import RESTING, draw_bodies
 from unipose_training.synthetic.poses.compose import Base, with_arms
-from unipose_training.synthetic.poses.kinematics import HANGING_REST, bone_turns, random_turns
+from unipose_training.synthetic.poses.kinematics import BONES, HANGING_REST, bone_turns, random_turns
 from unipose_training.synthetic.poses.skeletons import Skeletons, matrices, settled
 from unipose_training.synthetic.variety.furniture import build_room, chair, placed, stool
 from unipose_training.synthetic.variety.plans import Captured, ClipPlan, Posed, Role, Stroll, Struck

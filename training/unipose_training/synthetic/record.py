@@ -28,7 +28,8 @@ from unipose_training.synthetic.dataset import FORMATS, DatasetSettings, draw_da
 from unipose_training.synthetic.other_robot import DOMAINS, RobotSettings, record_robot
 from unipose_training.synthetic.perform import Sources
 from unipose_training.synthetic.photograph import photograph
-from unipose_training.synthetic.variety.plans import BENCHMARK, HARD_SUBSETS, SUBSETS, ClipPlan, digest
+from unipose_training.synthetic.variety.plans import HARD_SUBSETS, SUBSETS, ClipPlan, digest
+from unipose_training.synthetic.variety.split import BENCHMARK
 from unipose_training.synthetic.variety.staging import draw_clip
 from unipose_training.synthetic.variety.staging_hard import draw_hard_clip
 from unipose_training.synthetic.walk import WalkSettings, render_walk

@@ -11,8 +11,8 @@ import pytest
 from unipose_training.synthetic.bank import BodyBank, load_bank, save_bank
 from unipose_training.synthetic.bank.bake import alignments
 from unipose_training.synthetic.bank.types import alignment_quaternions, shape_basis, wearers_of
-from unipose_training.synthetic.motion import BONES, RestSkeleton
-from unipose_training.synthetic.poses.kinematics import HANGING_REST
+from unipose_training.synthetic.motion import RestSkeleton
+from unipose_training.synthetic.poses.kinematics import BONES, HANGING_REST
 from unipose_training.synthetic.poses.skeletons import matrices
 from unipose_training.synthetic.variety.postures import Posture, articulate
 

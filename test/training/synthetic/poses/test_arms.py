@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unipose_training.synthetic.motion import BONES
 from unipose_training.synthetic.poses.compose import Armed, Base, draw_gestures, penetration, with_arms
 from unipose_training.synthetic.poses.gestures import (
     GESTURES,
@@ -16,7 +15,7 @@ from unipose_training.synthetic.poses.gestures import (
     by_angles,
     by_target,
 )
-from unipose_training.synthetic.poses.kinematics import bone_turns, table
+from unipose_training.synthetic.poses.kinematics import BONES, bone_turns, table
 from unipose_training.synthetic.poses.sampler import PoseSampler
 
 BONE = {name: number for number, name in enumerate(BONES)}

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from unipose_training.errors import SyntheticError
-from unipose_training.synthetic.motion import BONES
 from unipose_training.synthetic.poses.bodies import FAMILIES, draw_bodies
 from unipose_training.synthetic.poses.kinematics import (
+    BONES,
     RANGES,
     bone_turns,
     mirrored,

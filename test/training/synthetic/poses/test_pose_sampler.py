@@ -11,8 +11,7 @@ import torch
 
 from unipose_training.synthetic.bank import BodyBank
 from unipose_training.synthetic.bank.posing import pose_by_turns, to_tensors
-from unipose_training.synthetic.motion import BONES
-from unipose_training.synthetic.poses.kinematics import about_vector, random_turns, to_quaternions
+from unipose_training.synthetic.poses.kinematics import BONES, about_vector, random_turns, to_quaternions
 from unipose_training.synthetic.poses.sampler import MIX, Drawn, PoseSampler
 from unipose_training.synthetic.poses.skeletons import matrices, settled
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from unipose_training.errors import SyntheticError
 from unipose_training.synthetic.bank.bake import BankSettings, MotionSources, bake_bank
 from unipose_training.synthetic.bank.bake_crowd import bake_crowd_bank
-from unipose_training.synthetic.variety.plans import SPLITS
+from unipose_training.synthetic.variety.split import SPLITS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -25,8 +25,8 @@ from unipose_training.synthetic.bank.types import INFLUENCES, BankRecord, BodyBa
 from unipose_training.synthetic.body import Body, PosedBody, load_body
 from unipose_training.synthetic.motion import Motion, RestSkeleton, retarget, sample
 from unipose_training.synthetic.motion_files import CLIP_FOLDER, read_cmu, read_deepmimic
-from unipose_training.synthetic.variety.plans import TRAINING, Split
 from unipose_training.synthetic.variety.postures import articulate, draw_posture
+from unipose_training.synthetic.variety.split import TRAINING, Split
 from unipose_training.synthetic.wardrobe import DressedPerson, dress
 
 Array = NDArray[np.float64]

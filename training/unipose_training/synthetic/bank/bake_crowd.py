@@ -375,7 +375,7 @@ def _masses(tensors: BankTensors) -> Array:
     masses = np.zeros(len(vertices))
     for corner in range(3):
         np.add.at(masses, faces[:, corner], area)
-    from unipose_training.synthetic.motion import BONES
+    from unipose_training.synthetic.poses.kinematics import BONES
 
     masses[arm_vertices(tensors, 0, BONES)] = 0.0
     return masses

@@ -26,7 +26,7 @@ from unipose_training.synthetic.bank.types import (
     Template,
 )
 from unipose_training.synthetic.materials import Mark, Material
-from unipose_training.synthetic.motion import BONES
+from unipose_training.synthetic.poses.kinematics import BONES
 
 Arrays = dict[str, NDArray[Any]]
 _STEP = 2.0**-14

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from unipose_training.errors import SyntheticError
 from unipose_training.synthetic.materials import Material
-from unipose_training.synthetic.motion import BONES, ENDS, FOLLOWERS
+from unipose_training.synthetic.poses.kinematics import BONES, ENDS, FOLLOWERS
 
 Array = NDArray[np.float64]
 

@@ -37,7 +37,7 @@ from unipose_training.synthetic.batch.scenes import Blocks, Cameras, Lamps, Peop
 from unipose_training.synthetic.materials import PATTERNS
 from unipose_training.synthetic.poses.sampler import PoseSampler
 from unipose_training.synthetic.variety.cameras import KINDS
-from unipose_training.synthetic.variety.plans import TRAINING
+from unipose_training.synthetic.variety.split import TRAINING
 
 Array = NDArray[np.float64]
 #: Materials of a body that get new colors: top, bottom and footwear.

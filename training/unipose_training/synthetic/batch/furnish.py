@@ -17,8 +17,8 @@ from unipose_training.synthetic.batch.objects import (
     stool,
 )
 from unipose_training.synthetic.batch.placing import Placed, Standpoints
-from unipose_training.synthetic.motion import BONES
 from unipose_training.synthetic.poses.bodies import SEATED
+from unipose_training.synthetic.poses.kinematics import BONES
 from unipose_training.synthetic.poses.skeletons import Skeletons
 
 Array = NDArray[np.float64]

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_training.synthetic.motion import BONES
 from unipose_training.synthetic.poses.gestures import GESTURES, Arms, Landmarks, beyond_limits
-from unipose_training.synthetic.poses.kinematics import ARM_BONES, about, arm_bone
+from unipose_training.synthetic.poses.kinematics import ARM_BONES, BONES, about, arm_bone
 from unipose_training.synthetic.poses.skeletons import Skeletons
 
 Array = NDArray[np.float64]

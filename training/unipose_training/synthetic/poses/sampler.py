@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_training.synthetic.bank.types import BodyBank
-from unipose_training.synthetic.motion import BONES
 from unipose_training.synthetic.poses.bodies import RESTING, SEATED
 from unipose_training.synthetic.poses.compose import Base, draw_gestures, with_arms
 from unipose_training.synthetic.poses.gestures import LOW_PAIRS, PAIRS
-from unipose_training.synthetic.poses.kinematics import arm_bone, mirrored_turns, random_turns
+from unipose_training.synthetic.poses.kinematics import BONES, arm_bone, mirrored_turns, random_turns
 from unipose_training.synthetic.poses.skeletons import Skeletons, matrices, skeletons_of
 
 Array = NDArray[np.float64]

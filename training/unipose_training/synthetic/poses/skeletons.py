@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_training.synthetic.bank.types import BodyBank, LightPerson
-from unipose_training.synthetic.motion import BONES
-from unipose_training.synthetic.poses.kinematics import about_vector
+from unipose_training.synthetic.poses.kinematics import BONES, about_vector
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]

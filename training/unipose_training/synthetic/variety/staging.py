@@ -14,8 +14,9 @@ from unipose_training.synthetic.materials import Material
 from unipose_training.synthetic.motion import Oval
 from unipose_training.synthetic.variety.cameras import KINDS, CameraPlan, draw_camera
 from unipose_training.synthetic.variety.furniture import OCCLUDERS, STYLES, Place, RoomPlan
-from unipose_training.synthetic.variety.plans import Act, Captured, ClipPlan, Posed, Role, Split, Stroll
+from unipose_training.synthetic.variety.plans import Act, Captured, ClipPlan, Posed, Role, Stroll
 from unipose_training.synthetic.variety.postures import Posture, draw_posture, with_arms
+from unipose_training.synthetic.variety.split import Split
 
 Rng = np.random.Generator
 

@@ -12,7 +12,8 @@ from unipose_training.synthetic.lighting import Lighting
 from unipose_training.synthetic.poses.gestures import LOW_PAIRS, PAIRS
 from unipose_training.synthetic.variety.cameras import KINDS, CameraPlan
 from unipose_training.synthetic.variety.furniture import Place, RoomPlan
-from unipose_training.synthetic.variety.plans import ClipPlan, Role, Split, Struck
+from unipose_training.synthetic.variety.plans import ClipPlan, Role, Struck
+from unipose_training.synthetic.variety.split import Split
 from unipose_training.synthetic.variety.staging import Circle, collide, draw_lighting, draw_room, one_of
 
 Rng = np.random.Generator
