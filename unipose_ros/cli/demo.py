@@ -1,9 +1,11 @@
 """``unipose demo``: run the node on a recording, over DDS, and draw what it publishes.
 
-Without ``--modality``, ``points`` runs and, where MoveNet's weights are, ``lookup`` after it, and the
-images show both. Writes to the output folder: ``summary.json``, ``demo.png``, ``demo.mp4``, for every
-modality ``<modality>/output_bag`` (what the node published), and ``logs``. The files of an earlier
-demo are replaced; a folder with other files is refused.
+Without ``--modality``, the node's default ``auto`` runs (``rgbd``, as color and depth are there) and after it
+``points``, which looks at depth alone; the images show both. Without MoveNet's weights ``points`` runs alone. A frame
+that comes while the node is busy is skipped, as on a robot: the images then show the people before, and say so.
+Writes to the output folder: ``summary.json``, ``demo.png``, ``demo.mp4``, for every modality
+``<modality>/output_bag`` (what the node published), and ``logs``. The files of an earlier demo are replaced; a folder
+with other files is refused.
 """
 
 from __future__ import annotations
@@ -122,8 +124,8 @@ def available_modalities() -> tuple[list[str], list[str]]:
         WeightsError: there are none at all.
     """
     checks: dict[str, Callable[[], Path]] = {
+        "auto": lambda: verified_file(ONNX),
         "points": lambda: weights_file(EstimatorConfig(modality="points"), "points"),
-        "lookup": lambda: verified_file(ONNX),
     }
     found: list[str] = []
     notes: list[str] = []

@@ -28,6 +28,8 @@ _PITCH = 0.3
 _TEXT = (235, 235, 240)
 _QUIET = (150, 155, 168)
 _GROUND = (14, 15, 19)
+#: People are shown for so long in frames that were skipped.
+_HELD_NS = 500_000_000
 
 
 def write_images(
@@ -37,7 +39,7 @@ def write_images(
 
     Args:
         frames: the recording's frames in order; taken one at a time.
-        received: for every modality the node's messages by stamp; a frame without one is shown without people.
+        received: for every modality the node's messages by stamp; a frame without one is shown with the people before.
 
     Returns:
         File names by kind; empty when there was no frame.
@@ -47,12 +49,14 @@ def write_images(
     best = _best_stamp(next(iter(received.values()), {}))
     turns = max(1, *(len(messages) for messages in received.values()))
     still: list[Image] = []
+    newest: dict[str, Received | None] = {}
 
     def panels() -> Iterator[Image]:
         for number, frame in enumerate(frames):
             yaw = _YAW_RANGE[0] + (_YAW_RANGE[1] - _YAW_RANGE[0]) * number / turns
-            messages = {modality: by_stamp.get(frame.stamp_ns) for modality, by_stamp in received.items()}
-            panel = compose(frame, messages, target, distance, yaw)
+            for modality, by_stamp in received.items():
+                newest[modality] = by_stamp.get(frame.stamp_ns) or _recent(newest.get(modality), frame.stamp_ns)
+            panel = compose(frame, newest, target, distance, yaw)
             if frame.stamp_ns == best or not still:
                 still[:] = [panel]
             yield panel
@@ -70,7 +74,11 @@ def compose(
     distance: float,
     yaw: float,
 ) -> Image:
-    """One panel: for every modality color with skeletons, the scene from the side, a line of text above."""
+    """One panel: for every modality color with skeletons, the scene from the side, a line of text above.
+
+    Args:
+        messages: of this frame, or the newest before it.
+    """
     height = _PANEL_HEIGHT.get(len(messages), _LOWER_PANEL)
     width = round(frame.camera.width * height / frame.camera.height / 2) * 2
     plain = np.asarray(cv2.resize(background(frame), (width, height), interpolation=cv2.INTER_AREA), np.uint8)
@@ -81,11 +89,16 @@ def compose(
         color = plain.copy()
         draw_skeletons(color, skeletons, frame.camera)
         body = np.hstack([color, render_scene(frame, skeletons, view)])
-        rows += [_header(body.shape[1], modality, message), body]
+        rows += [_header(body.shape[1], modality, message, frame.stamp_ns), body]
     return np.vstack(rows)
 
 
-def _header(width: int, modality: str, message: Received | None) -> Image:
+def _recent(message: Received | None, stamp_ns: int) -> Received | None:
+    """A message that may still be shown at a later frame."""
+    return message if message is not None and 0 <= stamp_ns - message.stamp_ns < _HELD_NS else None
+
+
+def _header(width: int, modality: str, message: Received | None, stamp_ns: int) -> Image:
     bar = np.full((_HEADER, width, 3), _GROUND, np.uint8)
     cv2.putText(bar, "unipose_ros", (16, 29), cv2.FONT_HERSHEY_DUPLEX, 0.7, _TEXT, 1, cv2.LINE_AA)
     text = f"{modality}   no message for this frame"
@@ -94,7 +107,9 @@ def _header(width: int, modality: str, message: Received | None) -> Image:
         noun = "person" if count == 1 else "people"
         used = message.skeletons.modality
         name = modality if used == modality else f"{modality}: {used}"
-        text = f"{name}   {count} {noun}   {message.latency_ms:.0f} ms after acquisition"
+        age = (stamp_ns - message.stamp_ns) / 1e6
+        when = f"{message.latency_ms:.0f} ms after acquisition" if age == 0 else f"of {age:.0f} ms ago: frame skipped"
+        text = f"{name}   {count} {noun}   {when}"
     cv2.putText(bar, drawn_text(text), (190, 28), cv2.FONT_HERSHEY_SIMPLEX, 0.55, _QUIET, 1, cv2.LINE_AA)
     return bar
 

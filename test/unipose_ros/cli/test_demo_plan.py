@@ -86,9 +86,9 @@ def test_the_demo_shows_what_there_are_weights_for(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(demo_module, "weights_file", lambda *_: tmp_path)
     monkeypatch.setattr(demo_module, "verified_file", lambda *_: tmp_path)
-    assert demo_module.available_modalities() == (["points", "lookup"], [])
+    assert demo_module.available_modalities() == (["auto", "points"], [])
     monkeypatch.setattr(demo_module, "verified_file", absent)
-    assert demo_module.available_modalities() == (["points"], ["without 'lookup': not here; fetch them"])
+    assert demo_module.available_modalities() == (["points"], ["without 'auto': not here; fetch them"])
     monkeypatch.setattr(demo_module, "weights_file", absent)
     with pytest.raises(WeightsError, match="without 'points'"):
         demo_module.available_modalities()
