@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +16,14 @@ from visualization_msgs.msg import Marker
 
 from unipose_ros.frame import Skeletons
 from unipose_ros.joint_sets import ITOP15
+from unipose_ros.msg import Skeleton, SkeletonArray
 from unipose_ros.ros.markers import MarkerBuilder, marker_id
 from unipose_ros.ros.messages import header
 from unipose_ros.ros.parameters import MarkersConfig
 
 pytestmark = pytest.mark.ros
 CONFIG = MarkersConfig(bodies=False)
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def names(markers: list[Marker], action: int) -> set[tuple[str, int]]:
@@ -135,10 +140,37 @@ def test_the_arrow_ends_where_the_person_will_be() -> None:
 
 
 def test_rviz_shows_every_namespace_and_opens_on_the_scene() -> None:
-    layout = yaml.safe_load((Path(__file__).resolve().parents[3] / "rviz" / "unipose.rviz").read_text())
+    layout = yaml.safe_load((ROOT / "rviz" / "unipose.rviz").read_text())
     assert [panel["Class"] for panel in layout["Panels"]] == ["rviz_common/Displays"]
     displays = {display["Name"]: display for display in layout["Visualization Manager"]["Displays"]}
     everything = MarkersConfig(covariances=True)
     shown = {marker.ns for marker in MarkerBuilder().build(people("abcde"), everything).markers} | {"velocity"}
     assert shown | {"covariance"} == set(displays["People"]["Namespaces"])
     assert displays["Depth image"]["Class"] == "rviz_default_plugins/DepthCloud"
+
+
+def test_foxglove_shows_topics_and_fields_that_there_are() -> None:
+    layout = json.loads((ROOT / "config" / "foxglove_layout.json").read_text())
+    panels = layout["configById"]
+
+    def placed(part: str | dict[str, Any]) -> list[str]:
+        return [part] if isinstance(part, str) else placed(part["first"]) + placed(part["second"])
+
+    assert sorted(placed(layout["layout"])) == sorted(panels)
+    source = (ROOT / "unipose_ros" / "ros" / "publishers.py").read_text()
+    published = {f"/unipose/{topic}" for topic in re.findall(r'advertise\(\w+, "([\w/]+)"', source)}
+    camera = yaml.safe_load((ROOT / "config" / "cameras" / "realsense.yaml").read_text())
+    shown = {*panels["3D!scene"]["topics"], panels["Image!debug"]["imageMode"]["imageTopic"]}
+    # The driver's cloud, in the namespace in which the preset has its images.
+    cloud = camera["color_topic"].rpartition("/color/")[0] + "/depth/color/points"
+    assert shown - {cloud} <= published
+    assert cloud in shown
+    assert "/unipose/markers" in shown
+    for path in panels["Plot!confidence"]["paths"]:
+        topic, first, second = path["value"].split(".")
+        assert topic == "/unipose/skeletons"
+        assert first.partition("[")[0] in SkeletonArray.get_fields_and_field_types()
+        field, _, index = second.partition("[")
+        assert field in Skeleton.get_fields_and_field_types()
+        if index:
+            assert ITOP15.joints[int(index.rstrip("]"))] == path["label"]
