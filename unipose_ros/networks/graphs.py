@@ -30,7 +30,7 @@ COUNTERS = "num_batches_tracked"
 MOVENET, MOVENET_SOURCE = "movenet_multipose", "unipose_ros.networks.movenet.network"
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: What networks are built of beside their own modules.
-_SHARED = ("networks/layers.py", "networks/layers.py", "networks/registry.py", "geometry/covariance.py")
+_SHARED = ("networks/layers.py", "networks/registry.py", "geometry/covariance.py")
 #: TensorProto.DataType and the fields' numbers. Source: github.com/onnx/onnx, onnx/onnx.proto.
 _FLOAT = 1
 _MODEL_GRAPH, _GRAPH_INITIALIZER = 7, 5
