@@ -82,6 +82,8 @@ def read_durations(bag: Path) -> tuple[dict[str, float], dict[str, dict[str, flo
 
 
 _COMMAND = "unipose demo"
+#: Less of the frames than this is worth a word.
+_FEW = 0.5
 _FILES = ("summary.json", "demo.png", "demo.mp4")
 
 
@@ -97,6 +99,10 @@ def main(argv: Sequence[str]) -> int:
     except (EstimatorError, OSError, ProcessError, RecordingError, WeightsError) as error:
         return refuse("unipose demo", error)
     print(json.dumps(summary, indent=2))
+    for name, run in summary["modalities"].items():
+        if run["delivered_fraction"] < _FEW:
+            share = f"{run['delivered_fraction']:.0%}"
+            print(f"{name}: {share} of the frames were processed: this machine is slow, or busy", file=sys.stderr)
     print(f"images, recordings and logs are in {options.output}")
     return 0
 

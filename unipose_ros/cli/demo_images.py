@@ -46,7 +46,7 @@ def write_images(
     """
     everything = [message.skeletons for messages in received.values() for message in messages.values()]
     target, distance = point_of_view(everything)
-    best = _best_stamp(next(iter(received.values()), {}))
+    best = best_stamp(list(received.values()))
     turns = max(1, *(len(messages) for messages in received.values()))
     still: list[Image] = []
     newest: dict[str, Received | None] = {}
@@ -114,11 +114,19 @@ def _header(width: int, modality: str, message: Received | None, stamp_ns: int) 
     return bar
 
 
-def _best_stamp(received: Mapping[int, Received]) -> int | None:
-    """The frame with most measured joints; of equals the middle one, where people have settled."""
-    if not received:
+def best_stamp(received: Sequence[Mapping[int, Received]]) -> int | None:
+    """The frame with most measured joints; of equals the middle one, where people have settled.
+
+    Args:
+        received: of all modalities; a frame that all have processed is preferred, and the first one's joints count.
+    """
+    shown = set.intersection(*(set(by_stamp) for by_stamp in received)) if received else set()
+    first = {
+        stamp: message for stamp, message in (received[0] if received else {}).items() if stamp in shown or not shown
+    }
+    if not first:
         return None
-    counts = {stamp: int((message.skeletons.status == 2).sum()) for stamp, message in received.items()}
+    counts = {stamp: int((message.skeletons.status == 2).sum()) for stamp, message in first.items()}
     equals = [stamp for stamp, count in sorted(counts.items()) if count == max(counts.values())]
     return equals[len(equals) // 2]
 

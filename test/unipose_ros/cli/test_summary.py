@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unipose_ros.cli.demo_images import Received, percentiles, score, summarize
+from unipose_ros.cli.demo_images import Received, best_stamp, percentiles, score, summarize
 from unipose_ros.frame import Skeletons, TrackState
 
 
@@ -83,3 +83,12 @@ def test_a_far_person_is_not_a_match() -> None:
 def test_percentiles() -> None:
     assert percentiles([]) == {}
     assert percentiles(list(range(101))) == {"p50": 50.0, "p95": 95.0}
+
+
+def test_the_image_is_of_a_frame_that_all_modalities_have_processed() -> None:
+    both = {stamp: Received(stamp, 1.0, people(stamp, (0, 0, 2))) for stamp in (100, 200, 300)}
+    more = {**both, 400: Received(400, 1.0, people(400, (0, 0, 2), (1, 0, 2)))}
+    assert best_stamp([more]) == 400
+    assert best_stamp([more, both]) == 200
+    assert best_stamp([more, {}]) == 400
+    assert best_stamp([{}, both]) is best_stamp([]) is None
