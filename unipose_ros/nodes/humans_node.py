@@ -37,6 +37,7 @@ from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
 from unipose_ros.ros.parameters import Parameters, parameter
 from unipose_ros.ros.synchronizer import OVERRIDABLE_QOS, sensor_qos, stamp_to_ns
 from unipose_ros.ros.transforms import tf_qos
+from unipose_ros.termination import leave
 
 # Skeletons -> what REP-155 (ROS4HRI) says of bodies: regions and keypoints in the image, places, links and angles.
 
@@ -358,7 +359,7 @@ def _near(before: Mapping[str, float], now: Mapping[str, float]) -> bool:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the bridge until it is told to stop; returns the exit code."""
+    """Run the bridge until it is told to stop; returns the exit code, as the process's own ``main`` by leaving."""
     with ros_session(sys.argv[1:] if args is None else args) as stop:
         try:
             node = HumansNode()
@@ -369,6 +370,8 @@ def main(args: Sequence[str] | None = None) -> int:
             spin(node, stop)
         finally:
             node.destroy_node()
+        if args is None:
+            leave(0)  # taking the libraries down takes longer than launch waits
     return 0
 
 
