@@ -44,6 +44,7 @@ from unipose_ros.camera import Camera
 from unipose_ros.images import to_millimeters
 from unipose_ros.msg import SkeletonArray
 from unipose_ros.recordings import BagReader, RgbdRecording
+from unipose_ros.termination import signal_on_parent_end
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "test" / "helpers"))
@@ -338,7 +339,14 @@ def start_node(log: Path) -> subprocess.Popen[bytes]:
     """A pose node with its parameters as they are by default."""
     with log.open("ab") as stream:
         program = [sys.executable, "-m", "unipose_ros.nodes.pose_node"]
-        return subprocess.Popen(program, stdout=stream, stderr=subprocess.STDOUT, cwd=ROOT)
+        # One that outlived a run would answer in the next one.
+        return subprocess.Popen(
+            program,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            preexec_fn=lambda: signal_on_parent_end(signal.SIGKILL),
+        )
 
 
 def end_node(node: subprocess.Popen[bytes], phase: str) -> End:
@@ -436,6 +444,9 @@ def main() -> int:
     record, log = Record(), options.output / "node.log"
     log.unlink(missing_ok=True)
     rig = CameraRig(Record())
+    time.sleep(2)  # for discovery
+    if rig.depth.get_subscription_count():
+        raise SystemExit(f"another node listens in domain {os.environ['ROS_DOMAIN_ID']}")
     ends = end_in_each(rig, options, log)
     rig.record = record
     ends.append(soak(rig, options, log, ends))
