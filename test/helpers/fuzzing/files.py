@@ -173,7 +173,7 @@ def spoil_hdf5(rng: random.Random, data: bytes) -> bytes:
 
 def spoil_mat(rng: random.Random, data: bytes) -> bytes:
     """MATLAB 5: other bytes, or tags, flags and dimensions of arrays in parts compressed; 7.3 as HDF5."""
-    if data[126:128] != b"IM":
+    if b"\x89HDF" in data[:1024]:  # 7.3, whose head ends in IM, too
         return spoil_hdf5(rng, data)
     if rng.random() < 0.3:
         return mutate_bytes(rng, data)
