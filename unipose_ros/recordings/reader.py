@@ -17,9 +17,11 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection, QosDurability
 from rosbags.typesys.store import Typestore
 
+from unipose_ros.recordings.bounds import BoundedPath, BoundedReader, bound_decompression
 from unipose_ros.recordings.types import RecordingError, message_types
 
 _log = logging.getLogger(__name__)
+bound_decompression()
 #: What rosbag2 stores recordings in.
 STORAGE_SUFFIXES = (".mcap", ".db3")
 #: ... and what it makes of them in compression mode FILE.
@@ -313,31 +315,6 @@ _RECORD = struct.Struct("<BQ")
 _FOOTER, _DATA_END, _LAST_KNOWN_OPCODE = 0x02, 0x0F, 0x0F
 #: Data end (checksum not given), footer (no index, checksum not given), magic.
 _ENDING = _RECORD.pack(_DATA_END, 4) + bytes(4) + _RECORD.pack(_FOOTER, 20) + bytes(20) + MAGIC
-#: Bytes that may be asked for without a look at how many there are.
-_LITTLE = 1 << 20
-
-
-class BoundedPath(type(Path())):  # type: ignore[misc]  # the kind of path of this system
-    """A path, and those below it, whose files make no room for more than they hold.
-
-    A record may claim any length, and a read of so many bytes begins with room for them.
-    """
-
-    def open(self, mode: str = "r", *arguments: Any, **named: Any) -> Any:
-        """As ``Path.open``."""
-        return BoundedReader(io.FileIO(self)) if mode == "rb" else super().open(mode, *arguments, **named)
-
-
-class BoundedReader(io.BufferedReader):
-    """A file of bytes that is asked for more than it holds."""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """As ``BufferedReader.read``."""
-        if size is not None and size > _LITTLE:
-            here = self.tell()
-            size = min(size, max(self.seek(0, io.SEEK_END) - here, 0))
-            self.seek(here)
-        return super().read(size)
 
 
 class MendedMcap:

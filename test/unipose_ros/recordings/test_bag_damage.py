@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from unipose_ros.recordings import BagReader, RecordingError, RgbdRecording
+from unipose_ros.recordings import BagReader, RecordingError, RgbdRecording, bounds
 from unipose_ros.recordings.reader import MAGIC, MendedMcap
+from unipose_ros.recordings.types import IMAGE, message_types
 
 FRAMES = [float(n) for n in range(300)]
 
@@ -204,6 +206,36 @@ def test_a_file_that_is_compressed_as_a_whole_is_named_with_the_remedy(tmp_path:
         BagReader(tmp_path if whole_folder else file),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("mode", "storage"),
+    [("FILE", "SQLITE3"), ("FILE", "MCAP"), ("MESSAGE", "SQLITE3"), ("MESSAGE", "MCAP"), ("STORAGE", "MCAP")],
+)
+def test_what_grows_beyond_measure_when_unpacked_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, storage: str
+) -> None:
+    bag = tmp_path / "bag"
+    writer = Writer(bag, version=9, storage_plugin=StoragePlugin[storage])
+    writer.set_compression(CompressionMode[mode], CompressionFormat.ZSTD)
+    with writer:
+        connection = writer.add_connection("/image", IMAGE, typestore=message_types())
+        writer.write(connection, 1, bytes(4_000_000))
+    assert sum(file.stat().st_size for file in bag.iterdir()) < 100_000
+
+    def read() -> str:
+        try:
+            with BagReader(bag) as reader:
+                assert [len(raw.data) for raw in reader.raw()] in ([4_000_000], [])
+                return str(reader.problem)
+        except RecordingError as error:
+            return str(error)
+
+    assert read() == "None"
+    monkeypatch.setattr(bounds, "MOST_UNPACKED", 1_000_000)
+    monkeypatch.setattr(bounds, "_MOST_FILE", 1_000_000)
+    monkeypatch.setattr(bounds, "_MOST_RATIO", 2)
+    assert "when unpacked" in read()
 
 
 def test_a_loop_of_links_is_refused(tmp_path: Path) -> None:
