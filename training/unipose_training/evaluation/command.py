@@ -59,7 +59,7 @@ from unipose_training.evaluation.real_run import evaluate_real_frames, output_fi
 from unipose_training.evaluation.replay import ReplayedFrame
 from unipose_training.evaluation.report.images import draw, gallery_frames
 from unipose_training.evaluation.report.page import report_page
-from unipose_training.evaluation.results import Results
+from unipose_training.evaluation.results import Results, summary
 from unipose_training.evaluation.run import evaluate_clips, replay_in_processes, score_frames
 from unipose_training.evaluation.units import require_units
 
@@ -330,7 +330,7 @@ def _evaluate(options: argparse.Namespace, estimator: PoseEstimator | None, comm
         write_atomic(options.output / "metrics.json", results.to_json())
         owned.remove_earlier(_VIDEO)  # one of an earlier evaluation would not fit these figures
         _write_report(options.output, clips, results, frames, not options.no_video, command)
-        print(_summary(results))
+        print(summary(results))
         if options.dataset == "itop":
             print(evaluate_itop_frames(options, frames, results.modality))
     print(f"report, metrics and video are in {options.output}")
@@ -438,16 +438,3 @@ def _write_report(
         chosen = gallery_frames(results, frames)
         images = draw(clips, frames, chosen, video if film else None, min(rate, 30.0), bar.update)
     write_atomic(folder / "report.html", report_page(results, images, command))
-
-
-def _summary(results: Results) -> str:
-    if results.accuracy is None:
-        return f"{results.frames} frames without ground truth, {results.label_free.people} people"
-    if not results.accuracy.overall.joints:
-        return f"{results.frames} frames without visible people, {results.accuracy.people.extra} false people"
-    overall, people = results.accuracy.overall, results.accuracy.people
-    return (
-        f"{results.frames} frames: MPJPE {overall.mpjpe_mm:.1f} mm (median {overall.median_mm:.1f}), "
-        f"root-aligned {overall.root_aligned_mm:.1f} mm, PA {overall.procrustes_mm:.1f} mm, "
-        f"within 10 cm {100 * overall.pck_10cm:.1f} %, people found {100 * people.recall:.1f} %"
-    )

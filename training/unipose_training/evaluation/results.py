@@ -313,3 +313,17 @@ def _interval(parts: NDArray[np.float64], wholes: NDArray[np.float64]) -> tuple[
         return (float("nan"), float("nan"))
     low, high = np.quantile(parts[usable] / wholes[usable], [0.025, 0.975])
     return (float(low), float(high))
+
+
+def summary(results: Results) -> str:
+    """The main figures in a line."""
+    if results.accuracy is None:
+        return f"{results.frames} frames without ground truth, {results.label_free.people} people"
+    if not results.accuracy.overall.joints:
+        return f"{results.frames} frames without visible people, {results.accuracy.people.extra} false people"
+    overall, people = results.accuracy.overall, results.accuracy.people
+    return (
+        f"{results.frames} frames: MPJPE {overall.mpjpe_mm:.1f} mm (median {overall.median_mm:.1f}), "
+        f"root-aligned {overall.root_aligned_mm:.1f} mm, PA {overall.procrustes_mm:.1f} mm, "
+        f"within 10 cm {100 * overall.pck_10cm:.1f} %, people found {100 * people.recall:.1f} %"
+    )
