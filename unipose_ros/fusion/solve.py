@@ -15,8 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.fusion.bones import BONES
-from unipose_ros.fusion.evidence import FREEDOM, Evidence, annealed_width, student_cost, student_weight, whitening
+from unipose_ros.fusion.evidence import (
+    BONES,
+    FREEDOM,
+    Evidence,
+    annealed_width,
+    student_cost,
+    student_weight,
+    whitening,
+)
 from unipose_ros.joint_sets import ITOP15
 
 FloatArray = NDArray[np.float64]

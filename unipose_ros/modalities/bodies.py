@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.frame import Skeletons
-from unipose_ros.fusion.bones import BONES, LENGTH_STDS, MEAN_LENGTHS, MIRRORED, Body
-from unipose_ros.fusion.evidence import student_weight
+from unipose_ros.fusion.evidence import BONES, LENGTH_STDS, MEAN_LENGTHS, MIRRORED, Body, student_weight
 
 FloatArray = NDArray[np.float64]
 

@@ -13,8 +13,7 @@ from unipose_ros.camera import Camera, project, rays, unproject
 from unipose_ros.config import DetectionConfig
 from unipose_ros.detection import Proposals, visible_keypoints
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons, seen_in_depth
-from unipose_ros.fusion.bones import BONES
-from unipose_ros.fusion.evidence import Evidence, Surfaces, along_rays, student_cost
+from unipose_ros.fusion.evidence import BONES, Evidence, Surfaces, along_rays, student_cost
 from unipose_ros.fusion.solve import Fused, fuse
 from unipose_ros.geometry import body_model as body
 from unipose_ros.geometry.covariance import VARIANCES, expand, lateral_std, pack

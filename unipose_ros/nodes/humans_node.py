@@ -36,7 +36,7 @@ from unipose_ros.ros.messages import from_message, point, quaternion, ros_messag
 from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
 from unipose_ros.ros.parameters import Parameters, parameter
 from unipose_ros.ros.synchronizer import OVERRIDABLE_QOS, sensor_qos, stamp_to_ns
-from unipose_ros.ros.transforms import tf_qos
+from unipose_ros.ros.upright import tf_qos
 from unipose_ros.termination import leave
 
 # Skeletons -> what REP-155 (ROS4HRI) says of bodies: regions and keypoints in the image, places, links and angles.

@@ -32,7 +32,7 @@ from unipose_ros.ros.parameters import InputConfig
 from unipose_ros.ros.session import Worker
 from unipose_ros.ros.subscriptions import FrameDecoder, Subscriptions
 from unipose_ros.ros.synchronizer import Pair
-from unipose_ros.ros.transforms import Transforms
+from unipose_ros.ros.upright import Transforms
 from unipose_ros.tracking import NearestTracker
 from unipose_ros.transforms import TransformError
 from unipose_ros.visualization.rerun_log import RerunLog

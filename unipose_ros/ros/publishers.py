@@ -27,7 +27,7 @@ from unipose_ros.ros.markers import MarkerBuilder
 from unipose_ros.ros.messages import MessagePool, header, info_message, time_message, to_message
 from unipose_ros.ros.parameters import NodeConfig
 from unipose_ros.ros.synchronizer import OVERRIDABLE_QOS
-from unipose_ros.ros.transforms import tf_qos
+from unipose_ros.ros.upright import tf_qos
 from unipose_ros.visualization.overlay import background, draw_keypoints, draw_skeletons
 
 # Skeletons -> TF: ``body_<id>`` in the camera frame and ``<joint>_<id>`` in the body (REP-155).

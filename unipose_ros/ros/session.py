@@ -20,8 +20,7 @@ from unipose_ros.ros.pipeline import Pipeline
 from unipose_ros.ros.publishers import Publishers
 from unipose_ros.ros.subscriptions import FrameDecoder, Subscriptions
 from unipose_ros.ros.synchronizer import Pair
-from unipose_ros.ros.transforms import Transforms
-from unipose_ros.ros.upright import ByGravity, GravityWatch, Mounting
+from unipose_ros.ros.upright import ByGravity, GravityWatch, Mounting, Transforms
 from unipose_ros.tracking import Tracker
 
 #: Seconds for which the frame in work is waited for when the node ends; a process has to end within five.

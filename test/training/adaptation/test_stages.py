@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from unipose_training.adaptation.stages import MANIFEST, read_stage, run_stage
+from unipose_training.adaptation.settings import MANIFEST, read_stage, run_stage
 from unipose_training.errors import AdaptationError
 
 

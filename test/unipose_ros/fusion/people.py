@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from unipose_ros.fusion.bones import BONES, Body, bone_lengths
-from unipose_ros.fusion.evidence import Evidence, Surfaces
+from unipose_ros.fusion.evidence import BONES, Body, Evidence, Surfaces, bone_lengths
 from unipose_ros.geometry import body_model as body
 from unipose_ros.joint_sets import ITOP15
 

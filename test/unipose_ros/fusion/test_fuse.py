@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from people import JOINTS, LIMBS, boneless, evidence, own_body, person
 
-from unipose_ros.fusion.bones import BONES, Body, bone_lengths
-from unipose_ros.fusion.evidence import Evidence
+from unipose_ros.fusion.evidence import BONES, Body, Evidence, bone_lengths
 from unipose_ros.fusion.solve import fuse
 from unipose_ros.joint_sets import ITOP15
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unipose_ros.frame import Skeletons, TrackState
-from unipose_ros.fusion.bones import BONES, LENGTH_STDS, MEAN_LENGTHS, MIRRORED
+from unipose_ros.fusion.evidence import BONES, LENGTH_STDS, MEAN_LENGTHS, MIRRORED
 from unipose_ros.modalities.bodies import Bodies
 
 FRAME_NS = 33_000_000

@@ -15,7 +15,7 @@ from unipose_ros.frame import TrackState
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.ros.parameters import ParameterError
 from unipose_ros.ros.publishers import build_transforms
-from unipose_ros.ros.transforms import tf_qos
+from unipose_ros.ros.upright import tf_qos
 
 pytestmark = pytest.mark.ros
 

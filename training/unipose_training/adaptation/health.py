@@ -27,8 +27,7 @@ from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.modalities.base import StageClock
 from unipose_ros.modalities.registry import MODALITIES
 from unipose_ros.tracking.assignment import match, mean_distances
-from unipose_training.adaptation.settings import GateSettings
-from unipose_training.adaptation.stages import without_nan
+from unipose_training.adaptation.settings import GateSettings, without_nan
 from unipose_training.datasets.base import Clip
 from unipose_training.datasets.keypoint_files import KeypointLabels
 from unipose_training.evaluation.keypoint_checks import keypoint_swaps, pair_with_keypoints

@@ -44,8 +44,7 @@ from unipose_training.adaptation.parts import (
     write_predictions,
 )
 from unipose_training.adaptation.report import Comparison, write_report
-from unipose_training.adaptation.settings import AdaptSettings, as_json
-from unipose_training.adaptation.stages import Stage, run_stage
+from unipose_training.adaptation.settings import AdaptSettings, Stage, as_json, run_stage
 from unipose_training.datasets.base import Clip
 from unipose_training.datasets.io import read_npz
 from unipose_training.datasets.keypoint_files import KeypointLabels, keypoint_path, read_keypoints
