@@ -125,21 +125,25 @@ def _start(context) -> list:
         on_exit=None if respawn else _died,
         output="screen",
     )
-    humans = Node(
-        package="unipose_ros",
-        executable="humans_node",
-        name="humans",
-        parameters=[{"use_sim_time": given["use_sim_time"] in YES}],
-        remappings=[("skeletons", "unipose/skeletons"), *remappings],
-        output="screen",
-    )
-    bridge = [humans] if given["humans"] in YES else []
+    bridge = [_humans(remappings, given["use_sim_time"] in YES)] if given["humans"] in YES else []
     frame = given["rviz_frame"] or preset.get("frame", "camera_color_optical_frame")
     rviz = _rviz(frame, remappings, given["use_sim_time"] in YES) if given["rviz"] in YES else []
     return [
         *_misspelled(context, given),
         GroupAction([PushRosNamespace(LaunchConfiguration("namespace")), node, *bridge, *rviz]),
     ]
+
+
+def _humans(remappings: list, use_sim_time: bool) -> Node:
+    """The bridge to REP-155."""
+    return Node(
+        package="unipose_ros",
+        executable="humans_node",
+        name="humans",
+        parameters=[{"use_sim_time": use_sim_time}],
+        remappings=[("skeletons", "unipose/skeletons"), *remappings],
+        output="screen",
+    )
 
 
 def _params_file(path: str) -> str:
