@@ -64,7 +64,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _open(stream: Any, options: argparse.Namespace) -> RerunLog:
-    """Begin to show; only when there is something, for it may open a window."""
+    """Begin to show; only when there is something, for it may open a window.
+
+    Raises:
+        OSError: the file cannot be written, or a port is in use.
+    """
     import rerun as rr
 
     from unipose_ros.visualization.rerun_log import RerunLog
@@ -73,8 +77,11 @@ def _open(stream: Any, options: argparse.Namespace) -> RerunLog:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         stream.save(str(options.output))
     elif options.web:
-        address = stream.serve_grpc()
-        rr.serve_web_viewer(connect_to=address, open_browser=_has_display())
+        try:
+            address = stream.serve_grpc()
+            rr.serve_web_viewer(web_port=_WEB_PORT, connect_to=address, open_browser=_has_display())
+        except RuntimeError as error:
+            raise OSError(f"the page cannot be served: {error}; end another viewer that uses the port") from error
         # As the browser of another machine needs it.
         shown = urlencode({"url": address.replace("127.0.0.1", socket.gethostname())})
         print(f"open http://{socket.gethostname()}:{_WEB_PORT}/?{shown}", flush=True)

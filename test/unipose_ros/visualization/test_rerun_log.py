@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -63,3 +64,15 @@ def test_a_recording_or_what_is_live_but_not_both(capsys: pytest.CaptureFixture[
         with pytest.raises(SystemExit):
             main(words)
     assert "--live" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_port_that_is_in_use_is_reported(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("rerun")
+    monkeypatch.setenv("DISPLAY", "")
+    with socket.socket() as other:
+        other.bind(("", 0))
+        other.listen()
+        monkeypatch.setattr("unipose_ros.cli.view._WEB_PORT", other.getsockname()[1])
+        assert main([str(ROOT / "demo" / "walk"), "--modality", "depth", "--limit", "1", "--web"]) == 1
+    assert "cannot be served" in capsys.readouterr().err
