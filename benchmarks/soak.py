@@ -420,7 +420,7 @@ def end_in_each(rig: CameraRig, options: argparse.Namespace, log: Path) -> list[
         time.sleep(0.2)
         ends.append(end_node(node, name))
         print(f"ended in {name}: {ends[-1].seconds} s, status {ends[-1].code}", flush=True)
-        rig.patience_s = 0.0  # nobody is there to answer the rest
+        rig.patience_s = 0.0  # no process is left to reply
         sending.join()
         rig.patience_s = PATIENCE_S
     return ends

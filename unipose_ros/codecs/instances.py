@@ -38,7 +38,7 @@ _NEARER, _SKIN = 0.03, 0.03
 _OUTSIDE, _REACH = 0.06, 0.25
 #: Pixels from one that is looked at to the next, and meters between what is and what is not of the same surface.
 _STEP, _EDGE = 2, 0.1
-#: One byte, in which 0 is nobody.
+#: One byte, in which 0 is no person.
 _MOST_PEOPLE = 255
 #: Meters: points of one cell are one person's.
 _CELL = 0.04

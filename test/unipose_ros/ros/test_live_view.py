@@ -72,7 +72,7 @@ def test_the_running_nodes_topics_are_taken_and_those_named_win(node: Node) -> N
         chosen = wait(node, lambda: find_sources(node, "/front/unipose", named))
         assert chosen.camera.color == "/other/color/image"
         assert find_sources(node, "/front/unipose", RgbdTopics(color="/nowhere")) is None
-        assert find_sources(node, "/nobody", RgbdTopics()) is None
+        assert find_sources(node, "/absent", RgbdTopics()) is None
         alone = find_sources(node, None, RgbdTopics())
         assert alone is not None
         assert alone.skeletons is None
@@ -136,7 +136,7 @@ def test_without_images_people_are_shown_alone(view: SimpleNamespace) -> None:
     assert view.shown == [(None, STAMP, FRAME)]
 
 
-def test_what_cannot_be_shown_is_said_and_the_next_is_shown(
+def test_what_cannot_be_shown_is_reported_and_the_next_is_shown(
     view: SimpleNamespace, capfd: pytest.CaptureFixture[str]
 ) -> None:
     broken = depth_pair(STAMP)
@@ -144,8 +144,8 @@ def test_what_cannot_be_shown_is_said_and_the_next_is_shown(
     view.view._show((broken, people("abcde")))
     view.view._show((depth_pair(STAMP), people("abcde", frame_id="base_link")))  # no transform leads there
     assert view.shown == []
-    said = capfd.readouterr().err
-    assert "rgb8" in said
-    assert "/tf" in said
+    printed = capfd.readouterr().err
+    assert "rgb8" in printed
+    assert "/tf" in printed
     view.view._show((depth_pair(STAMP), people("abcde")))
     assert view.shown == [(STAMP, STAMP, FRAME)]
