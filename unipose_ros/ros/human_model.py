@@ -165,17 +165,26 @@ def link_frames(angles: Mapping[str, float], places: Mapping[str, FloatArray]) -
         angles: as from :func:`joint_angles`.
         places: landmark -> (3,) meters in the body's axes; what is not known is left out.
     """
-    links = {"body": Link(np.zeros(3), Rotation.identity().as_quat())}
+    links = {"body": Link(np.zeros(3), np.array([0.0, 0.0, 0.0, 1.0]))}
     for joint in MODEL:
         parent, place = links.get(joint.parent), places.get(joint.landmark)
         if parent is None or (joint.landmark and place is None):
             continue
-        turn = Rotation.from_quat(parent.turn)
+        turn = parent.turn
         if joint.axis is not None and joint.name in angles:
-            turn = turn * Rotation.from_rotvec(angles[joint.name] * np.array(joint.axis))
-        links[joint.child] = Link(parent.place if place is None else place, turn.as_quat())
+            turn = _turned(turn, joint.axis, angles[joint.name])
+        links[joint.child] = Link(parent.place if place is None else place, turn)
     del links["body"]
     return links
+
+
+def _turned(turn: FloatArray, axis: tuple[float, float, float], angle: float) -> FloatArray:
+    """A quaternion times that of an angle about an axis; by hand, for SciPy takes twenty times as long for one."""
+    x, y, z, w = turn.tolist()
+    sine, d = np.sin(angle / 2), np.cos(angle / 2)
+    a, b, c = (sine * part for part in axis)
+    product = (w * a + x * d + y * c - z * b, w * b - x * c + y * d + z * a, w * c + x * b - y * a + z * d)
+    return np.array([*product, w * d - x * a - y * b - z * c])
 
 
 def body_lengths(places: Mapping[str, FloatArray]) -> dict[str, float]:
