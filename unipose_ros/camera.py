@@ -21,6 +21,8 @@ _LEAST_VIEW, _GREATEST_VIEW = 0.05, 8.0
 _LEAST_ASPECT, _GREATEST_ASPECT = 0.2, 5.0
 #: The principal point in sides of the image: within it, or beside it where the image is a region of the sensor.
 _CENTER_RANGE = (-5.0, 6.0)
+#: Parts of the image's sides; with a principal point farther from its middle, the calibration may be of another image.
+_OFF_CENTER = 0.2
 #: Of a distortion: the rational model's reach some hundreds where upper and lower polynomial nearly cancel out.
 _GREATEST_COEFFICIENT = 1e6
 #: Pixels of an image; 8K UHD has 33 million.
@@ -127,19 +129,50 @@ class Camera:
             CameraError: the intrinsics are none that a calibrated camera has, the model is unknown, or the region of
                 interest is not within the sensor.
         """
-        distortion = tuple(float(c) for c in info.d)
-        if rectified and (any(info.p) or any(distortion)):
-            matrix, distortion = np.asarray(info.p, np.float64).reshape(3, 4), ()
-        else:
-            # Drivers of cameras without distortion leave P at zero: then it is K.
-            matrix = np.asarray(info.k, np.float64).reshape(3, 3)
+        matrix, distortion = _matrix_of(info, rectified)
+        if matrix[2, 0] or matrix[2, 1]:
+            raise CameraError(
+                f"the last row of {'P' if matrix.shape[1] == 4 else 'K'} is {matrix[2].tolist()}, not 0 0 1: it is "
+                "transposed; they are stored row by row"
+            )
         camera = cls(
             **_of_image(info, matrix),
             distortion=distortion if any(distortion) else (),
             model=str(info.distortion_model) if any(distortion) else "plumb_bob",
         )
         require_plausible(camera)
+        if not matrix[0, 2] and not matrix[1, 2]:
+            raise CameraError(f"principal point (0, 0): no camera has it in the image's corner; {_CALIBRATE}")
         return camera
+
+
+def _matrix_of(info: Any, rectified: bool) -> tuple[NDArray[np.float64], tuple[float, ...]]:
+    """(3, 3) K and the distortion, or (3, 4) P for a rectified image, which has none."""
+    distortion = tuple(float(c) for c in info.d)
+    if rectified and (any(info.p) or any(distortion)):
+        return np.asarray(info.p, np.float64).reshape(3, 4), ()
+    # Drivers of cameras without distortion leave P at zero: then it is K.
+    return np.asarray(info.k, np.float64).reshape(3, 3), distortion
+
+
+def resolution_of(info: Any, rectified: bool = False) -> tuple[int, int] | None:
+    """Size of the image that a calibration is probably of, where that is not the size it names; else ``None``.
+
+    The principal point of a whole sensor lies near its middle, within a tenth of its width with nearly all cameras.
+    One that is in the middle of an image of other sides in the same proportion, or of exchanged sides, is a hint that
+    a driver scales images but not their calibration.
+
+    Args:
+        info, rectified: as for :meth:`Camera.from_camera_info`.
+    """
+    matrix, _ = _matrix_of(info, rectified)
+    size = np.array([info.width, info.height], np.float64)
+    middle = 2 * matrix[:2, 2] + 1
+    across, down = middle / size
+    if abs(across - 1) > _OFF_CENTER and abs(down - 1) > _OFF_CENTER and abs(across / down - 1) < _OFF_CENTER / 2:
+        return round(middle[0]), round(middle[1])
+    exchanged = np.abs(middle / size[::-1] - 1).max() < _OFF_CENTER / 2
+    return (int(info.height), int(info.width)) if exchanged and abs(across - 1) > _OFF_CENTER else None
 
 
 def _of_image(info: Any, matrix: NDArray[np.float64]) -> dict[str, Any]:

@@ -29,6 +29,8 @@ _ON_GRID = 0.5
 _STEPS = (1, 2, 3, 4, 5, 6, 8)
 #: A cloud fills an image whose blocks of four pixels have this many on average, as a part of four.
 _FILLED = 0.7
+#: Width over height from which pixels are too wide to find people in.
+_WIDE_PIXEL = 3
 #: Fewer points than this are not thin, but few.
 _LEAST_POINTS = 1000
 
@@ -107,7 +109,7 @@ def cloud_image(
     step = sampling_step(depth > 0)
     if step == 1:
         return camera, depth
-    coarse = coarser_camera(camera, step)
+    coarse = coarser_camera(camera, step, step)
     return coarse, points_to_depth(coarse, points)
 
 
@@ -235,32 +237,42 @@ def _occupied(valid: NDArray[np.bool_], step: int) -> NDArray[np.bool_]:
     return found
 
 
-def coarser(camera: Camera, depth: NDArray[np.float32], step: int) -> tuple[Camera, NDArray[np.float32]]:
+def coarser(camera: Camera, depth: NDArray[np.float32], rows: int, columns: int) -> tuple[Camera, NDArray[np.float32]]:
     """A depth image of blocks of pixels, with the nearest reading of each.
 
     Args:
         depth: (H, W) meters; 0 is no reading.
-        step: width of the blocks.
+        rows, columns: of a block.
     """
-    small = coarser_camera(camera, step)
-    padded = np.zeros((small.height * step, small.width * step), np.float32)
+    small = coarser_camera(camera, rows, columns)
+    padded = np.zeros((small.height * rows, small.width * columns), np.float32)
     padded[: camera.height, : camera.width] = depth
-    blocks = np.where(padded > 0, padded, np.inf).reshape(small.height, step, small.width, step)
+    blocks = np.where(padded > 0, padded, np.inf).reshape(small.height, rows, small.width, columns)
     nearest = blocks.min(axis=(1, 3))
     return small, np.where(np.isfinite(nearest), nearest, 0).astype(np.float32)
 
 
-def coarser_camera(camera: Camera, step: int) -> Camera:
+def coarser_camera(camera: Camera, rows: int, columns: int) -> Camera:
     """The camera of an image of blocks of pixels; those at the right and lower edge may reach beyond the image."""
     return replace(
         camera,
-        fx=camera.fx / step,
-        fy=camera.fy / step,
-        cx=(camera.cx + 0.5) / step - 0.5,
-        cy=(camera.cy + 0.5) / step - 0.5,
-        width=-(-camera.width // step),
-        height=-(-camera.height // step),
+        fx=camera.fx / columns,
+        fy=camera.fy / rows,
+        cx=(camera.cx + 0.5) / columns - 0.5,
+        cy=(camera.cy + 0.5) / rows - 0.5,
+        width=-(-camera.width // columns),
+        height=-(-camera.height // rows),
     )
+
+
+def without_wide_pixels(camera: Camera, depth: NDArray[np.float32]) -> tuple[Camera, NDArray[np.float32]]:
+    """A depth image whose pixels are three times as wide as high, or more, with as few rows as columns.
+
+    People are upright: with every fourth column alone the networks find two in three of those that they find with
+    every fourth row and column, or with every fourth row alone.
+    """
+    rows = round(camera.fy / camera.fx)
+    return coarser(camera, depth, rows, 1) if rows >= _WIDE_PIXEL else (camera, depth)
 
 
 def as_seen_by(camera: Camera, source: Camera, depth: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -14,8 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros import images
-from unipose_ros.camera import Camera, CameraError, pixels_with_rays
-from unipose_ros.clouds import as_seen_by, cloud_image, coarser, read_cloud, registered_points, sampling_step
+from unipose_ros.camera import Camera, CameraError, pixels_with_rays, resolution_of
+from unipose_ros.clouds import (
+    as_seen_by,
+    cloud_image,
+    coarser,
+    read_cloud,
+    registered_points,
+    sampling_step,
+    without_wide_pixels,
+)
 from unipose_ros.frame import FrameError, RgbdFrame
 from unipose_ros.transforms import TransformError
 
@@ -23,8 +31,9 @@ from unipose_ros.transforms import TransformError
 _FOCAL_TOLERANCE = 0.02
 #: Meters beyond which no depth camera reads anything.
 FARTHEST = 100.0
-#: Meters; where half of the readings lie nearer or most farther than this, they are in another unit.
-_NEAREST_MEDIAN = 0.05
+#: Meters; where half of the readings lie nearer or farther than this, they are probably in another unit: a room in
+#: centimeters, decimeters, feet or the quarter millimeters of some drivers.
+_NEAREST_MEDIAN, _FARTHEST_MEDIAN = 0.3, 15.0
 #: Parts of a cloud's points: with fewer in the image, the cloud lies elsewhere.
 _FEW_IN_IMAGE = 0.02
 #: An 8-bit image with 99 % of its pixels below this is black for a network.
@@ -65,7 +74,7 @@ class FrameDecoder:
         self._rectified = frozenset(rectified)
         self._transforms = transforms
         self._infos: dict[str, Any] = {}
-        self._parsed: dict[str, tuple[Any, Camera]] = {}
+        self._parsed: dict[str, tuple[Any, Camera, tuple[int, int] | None]] = {}
         self._grid: Camera | None = None
         self._step = 1
         self.remarks: dict[str, str] = {}
@@ -98,7 +107,7 @@ class FrameDecoder:
         if meters is not None:
             meters = self._within_lens(own, self._in_meters(meters))
             if pixels is None:
-                camera = own
+                camera, meters = without_wide_pixels(own, meters)
             else:
                 meters = as_seen_by(camera, own, meters)
             self.figures["depth valid (%)"] = 100 * float(np.count_nonzero(meters) / meters.size)
@@ -163,12 +172,18 @@ class FrameDecoder:
     def _parse(self, name: str, info: Any) -> Camera:
         """Read a calibration once, not for every frame."""
         cached = self._parsed.get(name)
-        if cached is not None and _same_calibration(cached[0], info):
-            return cached[1]
-        with blame("intrinsics", f"{name}/camera_info"):
-            camera = Camera.from_camera_info(info, rectified=name in self._rectified)
-        self._parsed[name] = (info, camera)
-        return camera
+        if cached is None or not _same_calibration(cached[0], info):
+            with blame("intrinsics", f"{name}/camera_info"):
+                rectified = name in self._rectified
+                camera = Camera.from_camera_info(info, rectified)
+                cached = self._parsed[name] = (info, camera, resolution_of(info, rectified))
+        if cached[2] is not None:
+            self.remarks["principal_point"] = (
+                f"{name}/camera_info: the principal point is the middle of an image of {cached[2][0]}x{cached[2][1]}, "
+                f"not of {info.width}x{info.height}: is K that of another resolution? Then people are looked for in "
+                "the wrong place and size; use the calibration of this one (of a part of the sensor, with its roi)"
+            )
+        return cached[1]
 
     def _color(self, message: Any, camera: Camera) -> NDArray[np.uint8]:
         with blame("color_image"):
@@ -253,7 +268,7 @@ class FrameDecoder:
             f"depth: only about every {self._step}. pixel of every {self._step}. row has a reading, so the image is "
             "used with so many fewer pixels; the driver's own depth resolution costs less"
         )
-        return coarser(camera, depth, self._step)
+        return coarser(camera, depth, self._step, self._step)
 
     def _in_meters(self, depth: NDArray[np.float32]) -> NDArray[np.float32]:
         """Without what no camera reads; says it when the unit looks wrong."""
@@ -261,10 +276,11 @@ class FrameDecoder:
         readings = sample[sample > 0]
         if readings.size:
             median = float(np.median(readings))
-            if not _NEAREST_MEDIAN < median < FARTHEST:
+            if not _NEAREST_MEDIAN < median < _FARTHEST_MEDIAN:
                 self.remarks["depth_unit"] = (
-                    f"depth: the median of the readings is {median:.4g} m: is it in another unit? 32FC1 and clouds are "
-                    "meters, 16UC1 is millimeters"
+                    f"depth: the median of the readings is {median:.4g} m, where nobody stands whole in an image: is "
+                    "it in another unit? 32FC1 and clouds are meters, 16UC1 is millimeters (what a driver calls depth "
+                    "scale or depth units must be 0.001)"
                 )
         far = depth > FARTHEST
         return np.where(far, np.float32(0), depth) if far.any() else depth

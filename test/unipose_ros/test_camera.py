@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -46,6 +47,21 @@ def test_project_undoes_unproject(u: float, v: float, z: float) -> None:
 @given(u=u, v=v, z=z)
 def test_project_undoes_unproject_through_a_lens(camera: Camera, u: float, v: float, z: float) -> None:
     np.testing.assert_allclose(project(camera, unproject(camera, [u, v], z)), [u, v], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("k", "text"),
+    [
+        ((525, 0, 0, 0, 525, 0, 320, 240, 1), "transposed"),
+        ((525, 0, 0, 0, 525, 0, 0, 0, 1), r"principal point \(0, 0\)"),
+    ],
+)
+@pytest.mark.parametrize("rectified", [False, True])
+def test_a_matrix_that_is_no_calibration_is_refused(k: tuple[float, ...], text: str, rectified: bool) -> None:
+    p = tuple(value for row in np.reshape(k, (3, 3)) for value in (*row, 0.0))
+    info = SimpleNamespace(width=640, height=480, k=k, p=p, d=(), distortion_model="")
+    with pytest.raises(CameraError, match=text):
+        Camera.from_camera_info(info, rectified)
 
 
 def test_projection_by_hand() -> None:

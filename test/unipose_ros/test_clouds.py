@@ -202,7 +202,7 @@ def test_holes_are_no_pattern() -> None:
 
 def test_blocks_take_the_nearest_reading() -> None:
     depth = np.array([[0, 3, 0, 0], [2, 0, 0, 0], [0, 0, 0, 5]], np.float32)
-    small, image = coarser(Camera(40, 40, 1.5, 1.0, 4, 3), depth, 2)
+    small, image = coarser(Camera(40, 40, 1.5, 1.0, 4, 3), depth, 2, 2)
     np.testing.assert_array_equal(image, [[2, 0], [0, 5]])
     # The first block's center lies between pixels 0 and 1.
     assert (small.fx, small.cx, small.cy) == (20, 0.5, 0.25)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,7 @@ def test_a_cloud_with_x_forward_is_reported_to_lie_elsewhere() -> None:
     assert "optical frame" in made.remarks["cloud_outside"]
 
 
-@pytest.mark.parametrize("factor", [1000.0, 0.001])
+@pytest.mark.parametrize("factor", [1000.0, 0.001, 10.0, 0.1])
 @pytest.mark.parametrize("kind", ["cloud", "image"])
 def test_another_unit_is_reported(kind: str, factor: float) -> None:
     made = decoder()
@@ -101,6 +102,41 @@ def test_another_unit_is_reported(kind: str, factor: float) -> None:
     assert "millimeters" in made.remarks["depth_unit"]
     assert frame.depth is not None
     assert frame.depth.max() < 100
+
+
+@pytest.mark.parametrize(
+    ("change", "meant"),
+    [
+        ({"cx": 239.5, "cy": 179.5}, "480x360"),
+        ({"cx": 39.5, "cy": 29.5}, "80x60"),
+        ({"cx": 59.5, "cy": 79.5}, "120x160"),
+        ({"cx": 95.0, "cy": 50.0}, None),
+        ({"cx": 60.0}, None),
+    ],
+)
+def test_a_calibration_of_another_resolution_is_reported(change: dict[str, float], meant: str | None) -> None:
+    made = decoder(replace(CAMERA, **change))
+    made.decode(None, meters(), STAMP)
+    assert made.decode(None, meters(), STAMP).camera.cx == change["cx"]
+    assert (meant or "middle of an image") in made.remarks.get("principal_point", "middle of an image")
+    assert (meant is not None) == ("principal_point" in made.remarks)
+
+
+def test_a_part_of_the_sensor_is_no_other_resolution() -> None:
+    info = make.camera_info(1, FRAME, replace(CAMERA, width=320, height=240, cx=159.5, cy=119.5))
+    info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = 160, 120, 160, 120
+    made = decoder(color=info)
+    assert made.decode(None, meters(), STAMP).camera.cx == -0.5
+    assert made.remarks == {}
+
+
+def test_pixels_that_are_wide_are_made_square_for_depth_alone() -> None:
+    wide = replace(CAMERA, fx=CAMERA.fx / 4, cx=19.5, width=40)
+    made = decoder(wide)
+    frame = made.decode(None, meters(DEPTH[:, ::4]), STAMP)
+    assert (frame.camera.fx, frame.camera.fy, frame.camera.height) == (37.5, 37.5, 30)
+    assert frame.depth is not None
+    np.testing.assert_array_equal(frame.depth, DEPTH[:, ::4].reshape(30, 4, 40).min(axis=1))
 
 
 def test_single_absurd_readings_are_left_out() -> None:

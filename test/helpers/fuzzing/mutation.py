@@ -17,7 +17,7 @@ SCALARS: tuple[Any, ...] = (
     None, True, False, *INTEGERS, -1, -(2**31), 10**40, *FLOATS, *TEXTS, [], {}, [[]], [None], {"": None},
 )  # fmt: skip
 #: Levels of nesting beyond what parsers of texts follow.
-DEEP = 20_000
+DEEP = 5_000
 
 
 def mutate_bytes(rng: random.Random, data: bytes, times: int = 0) -> bytes:
