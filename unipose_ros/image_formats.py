@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ class ImageHeader:
         width, height: in pixels, as the sensor has them.
         channels: per pixel, as stored; a palette counts as its colors.
         bits: per channel, as stored.
+        scans: how often a decoder goes through all pixels, at most: a JPEG may have any number of scans.
+        packed: bytes that hold the pixels of a PNG; 0 for a JPEG. They may unpack to a thousand times as many.
     """
 
     kind: str
@@ -36,6 +38,13 @@ class ImageHeader:
     height: int
     channels: int
     bits: int
+    scans: int = 1
+    packed: int = 0
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Of all pixels, not compressed."""
+        return self.width * self.height * self.channels * self.bits // 8
 
 
 def read_header(data: NDArray[np.uint8]) -> ImageHeader | None:
@@ -48,7 +57,7 @@ def read_header(data: NDArray[np.uint8]) -> ImageHeader | None:
 
 def _png(raw: bytes) -> ImageHeader | None:
     """Chunks of length, type, content and checksum; the first is IHDR, and IEND has to be reached."""
-    header, at = None, len(_PNG)
+    header, at, packed = None, len(_PNG), 0
     while at + 12 <= len(raw):
         length, kind = struct.unpack_from(">I4s", raw, at)
         if at + 12 + length > len(raw):
@@ -56,10 +65,13 @@ def _png(raw: bytes) -> ImageHeader | None:
         if kind == b"IHDR" and length == 13:
             width, height, bits, colors = struct.unpack_from(">IIBB", raw, at + 8)
             header = ImageHeader("PNG", width, height, _PNG_CHANNELS.get(colors, 0), bits)
-        if header is None:
+        if header is None or kind == b"acTL":  # what an animation shows first need not be the image
             return None
+        if kind == b"IDAT":
+            packed += length
         if kind == b"IEND":
-            return header if min(header.width, header.height, header.channels) > 0 else None
+            whole = min(header.width, header.height, header.channels) > 0
+            return replace(header, packed=packed) if whole else None
         at += 12 + length
     return None
 
@@ -82,8 +94,10 @@ def _jpeg(raw: bytes) -> ImageHeader | None:
             bits, height, width, channels = struct.unpack_from(">BHHB", raw, at + 4)
             header = ImageHeader("JPEG", width, height, channels, bits)
         if marker == _SCAN:
-            complete = raw.rfind(_END_OF_JPEG) > at
-            return header if complete and header and min(header.width, header.height, header.channels) > 0 else None
+            if raw.rfind(_END_OF_JPEG) < at or not header or min(header.width, header.height, header.channels) == 0:
+                return None
+            # In the coded data FF stands before 00 and markers alone; tables between scans hardly ever hold FF DA.
+            return replace(header, scans=raw.count(bytes((0xFF, _SCAN)), at))
         at += 2 + length
     return None
 

@@ -51,6 +51,10 @@ _COLOR_TO_RGB: dict[str, tuple[int, type, int | None]] = {
 _TWO_PLANES = {"nv12": cv2.COLOR_YUV2RGB_NV12, "nv21": cv2.COLOR_YUV2RGB_NV21}
 #: What :func:`decode_color` reads.
 COLOR_ENCODINGS = (*_COLOR_TO_RGB, *_TWO_PLANES)
+#: Scans of a JPEG: each goes through the whole image, however few bytes it has.
+_MOST_SCANS = 100
+#: Bytes by which the pixels of a small PNG may be larger than they are.
+_SLACK = 1 << 16
 _MILLIMETER = np.float32(0.001)
 #: 16-bit images of which one pixel in two hundred at most is brighter than this use a part of their range only, as
 #: infrared cameras and 12-bit sensors do: they are stretched, for dark images show no person.
@@ -184,8 +188,8 @@ def decode_compressed_color(data: bytes | NDArray[np.uint8]) -> NDArray[np.uint8
     """
     buffer = np.frombuffer(data, np.uint8)
     _header(buffer)
-    image = _imdecode(buffer, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    image = _imdecode(buffer, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
+    return _eight_bits(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
 
 def compressed_depth_size(image_format: str, data: bytes | NDArray[np.uint8]) -> tuple[int, int]:
@@ -274,12 +278,17 @@ def _header(buffer: NDArray[np.uint8]) -> ImageHeader:
     """What a JPEG or PNG says of itself.
 
     Raises:
-        ImageError: it is neither, or not complete, or claims more pixels than any camera has.
+        ImageError: it is neither, or not complete, or claims more pixels than any camera has, or would take many times
+            as long as its size needs.
     """
     header = read_header(buffer)
     if header is None:
         raise ImageError(f"{buffer.size} bytes are not a complete JPEG or PNG image")
     _check_size(header.kind, header.width, header.height)
+    if header.scans > _MOST_SCANS:
+        raise ImageError(f"JPEG of {header.scans} scans; cameras send one, progressive ones some ten")
+    if header.packed > 2 * header.pixel_bytes + _SLACK:
+        raise ImageError(f"PNG of {header.width}x{header.height} whose pixels take {header.packed} bytes")
     return header
 
 

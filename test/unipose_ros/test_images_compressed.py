@@ -17,6 +17,7 @@ from unipose_ros.image_formats import encode_rvl
 from unipose_ros.images import (
     ImageError,
     compressed_size,
+    decode_color,
     decode_compressed_color,
     decode_compressed_depth,
     encode_compressed_color,
@@ -251,6 +252,38 @@ def test_other_formats_of_opencv_are_refused(kind: str) -> None:
     assert good
     with pytest.raises(ImageError, match="not a complete JPEG or PNG"):
         decode_compressed_color(bytes(data))
+
+
+def test_an_image_that_takes_a_decoder_many_times_as_long_as_its_size_is_refused() -> None:
+    good, buffer = cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
+    assert good
+    data = bytes(buffer)
+    assert decode_compressed_color(data).shape == (64, 64, 3)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    assert len(last) < 100
+    with pytest.raises(ImageError, match="scans"):
+        decode_compressed_color(data[:-2] + 200 * last + data[-2:])
+    plain = bytes(cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1])
+    at = plain.index(b"IDAT") - 4
+    pixels = zlib.compress(bytes(100_000_000), 9)
+    chunk = struct.pack(">I", len(pixels)) + b"IDAT" + pixels + struct.pack(">I", zlib.crc32(b"IDAT" + pixels))
+    with pytest.raises(ImageError, match="pixels take"):
+        decode_compressed_color(plain[:at] + chunk + plain[-12:])
+
+
+def test_an_animation_is_refused() -> None:
+    plain = bytes(cv2.imencode(".png", np.full((8, 8, 3), 200, np.uint8))[1])
+    content = b"acTL" + struct.pack(">II", 2, 0)
+    chunk = struct.pack(">I", 8) + content + struct.pack(">I", zlib.crc32(content))
+    with pytest.raises(ImageError, match="not a complete"):
+        decode_compressed_color(plain[:33] + chunk + plain[33:])
+
+
+def test_dim_images_of_sixteen_bits_are_stretched_as_raw_ones_are() -> None:
+    shades = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) // 4
+    seen = decode_compressed_color(bytes(cv2.imencode(".png", shades)[1]))
+    np.testing.assert_array_equal(seen, decode_color("mono16", 64, 64, 128, False, shades.tobytes()))
+    assert seen.max() == 255
 
 
 def test_depth_of_several_channels_is_refused() -> None:

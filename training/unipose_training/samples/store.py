@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from operator import index
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -291,14 +292,14 @@ def _clips(folder: Path, about: Mapping[str, Any]) -> list[StoredClip]:
     with reading(folder / _INDEX, "build the store again"):
         clips = [StoredClip(**clip) for clip in about["clips"]]
         for clip in clips:
-            if not isinstance(clip.name, str) or min(clip.rows, clip.frames, clip.dropped) < 0:
+            if not isinstance(clip.name, str) or min(map(index, (clip.rows, clip.frames, clip.dropped))) < 0:
                 raise ValueError(f"clip {clip.name!r} has {clip.rows} rows")
             clip.checksums.items(), clip.losses.items()
         for name, kind in about["arrays"].items():
             if (
                 Path(name).name != name
                 or np.dtype(kind["dtype"]).kind not in "biuf"
-                or min(kind["shape"], default=1) < 0
+                or min(map(index, kind["shape"]), default=1) < 0  # no 3.0, which JSON may hold
             ):
                 raise ValueError(f"array {name!r} of type {kind}")
         return clips
