@@ -60,9 +60,12 @@ class CropCodec(Protocol[Sample]):
     Attributes:
         square_first_pass: whether the first pass uses squares around the detector's boxes, which are often upright
             where a person sits or lies on the floor. Codecs whose crops are squares have no use for it.
+        fits_bones: whether joints are moved, within their covariances, until limbs are as long as people's. It pays
+            for covariances that tell uncertain joints from certain ones.
     """
 
     square_first_pass: ClassVar[bool]
+    fits_bones: ClassVar[bool]
 
     def encode(self, frame: RgbdFrame, people: Proposals, person: int, own: OwnPoints | None = None) -> Sample | None:
         """One person of the frame, cropped; ``None`` where there is too little to be a person.

@@ -212,6 +212,7 @@ class PointsCodec:
     """
 
     square_first_pass: ClassVar[bool] = True
+    fits_bones: ClassVar[bool] = True
 
     def __init__(self, record: ModelCard, context: CodecContext) -> None:
         del context

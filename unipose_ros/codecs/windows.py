@@ -220,6 +220,7 @@ class DepthCodec:
     """
 
     square_first_pass: ClassVar[bool] = False
+    fits_bones: ClassVar[bool] = False
 
     def __init__(self, record: ModelCard, context: CodecContext) -> None:
         del context
@@ -270,6 +271,7 @@ class ColorCodec:
     """
 
     square_first_pass: ClassVar[bool] = False
+    fits_bones: ClassVar[bool] = False
 
     def __init__(self, record: ModelCard, context: CodecContext) -> None:
         _refuse_keypoints(record)

@@ -205,6 +205,8 @@ MIRRORED = np.array(
 )
 #: Standard deviation of the log size of people: statures of women and men together.
 SIZE_STD = 0.07
+#: Standard deviation in meters of ITOP's identities: the neck between the shoulders, the torso between neck and hips.
+_IDENTITY_STD = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,3 +269,46 @@ def bone_lengths(positions: NDArray[np.floating]) -> FloatArray:
     """(..., 15, 3) ITOP joints in meters -> (..., B) lengths; NaN where an end is missing."""
     ends = np.asarray(positions, np.float64)[..., BONES, :]
     return np.asarray(np.linalg.norm(ends[..., 0, :] - ends[..., 1, :], axis=-1))
+
+
+def _identity_equations() -> FloatArray:
+    """(6, 45) rows of ``A x = 0`` of ITOP's identities."""
+    neck, torso = ITOP15.index("neck"), ITOP15.index("torso")
+    shoulders = [ITOP15.index(f"{side}_shoulder") for side in ("left", "right")]
+    hips = [ITOP15.index(f"{side}_hip") for side in ("left", "right")]
+    rows = np.zeros((6, len(ITOP15) * 3))
+    for number, (joint, parts) in enumerate(((neck, shoulders), (torso, [neck, neck, *hips]))):
+        for axis in range(3):
+            rows[3 * number + axis, 3 * joint + axis] += 1
+            for part in parts:
+                rows[3 * number + axis, 3 * part + axis] -= 1 / len(parts)
+    return rows / _IDENTITY_STD
+
+
+#: (6, 45) whitened equations ``A x = 0`` of the identities, of coordinates joint by joint.
+IDENTITY_EQUATIONS = _identity_equations()
+
+
+def bone_equations(joints: FloatArray, sizes: FloatArray, body: Body) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """``|x_a - x_b| = length exp(size)``, to first order about the present joints and sizes.
+
+    Args:
+        joints: (N, 15, 3) meters.
+        sizes: (N,) log sizes.
+
+    Returns:
+        (N, B, 45) factors of the coordinates, (N, B) factors of the log size, and (N, B) right sides, whitened.
+    """
+    ends = joints[:, BONES]
+    along = ends[:, :, 0] - ends[:, :, 1]
+    direction = along / np.maximum(np.linalg.norm(along, axis=-1), 1e-6)[..., None]
+    lengths = body.lengths * np.exp(body.follows * sizes)[:, None]
+    scale = 1 / (body.stds * lengths)
+    rows = np.zeros((len(joints), len(BONES), joints.shape[1] * 3))
+    bone = np.arange(len(BONES))
+    for axis in range(3):
+        rows[:, bone, 3 * BONES[:, 0] + axis] = scale * direction[..., axis]
+        rows[:, bone, 3 * BONES[:, 1] + axis] = -scale * direction[..., axis]
+    # The length is exp(size) too; the derivative of a linear function of the joints is that function itself.
+    follows = (body.follows[:, None] * lengths) * scale
+    return rows, -follows, scale * lengths - follows * sizes[:, None]

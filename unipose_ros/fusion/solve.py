@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from unipose_ros.fusion.evidence import (
     BONES,
     FREEDOM,
+    IDENTITY_EQUATIONS,
     Evidence,
     annealed_width,
+    bone_equations,
     student_cost,
     student_weight,
     whitening,
@@ -40,9 +42,9 @@ _BONES = slice(_LIFTER.stop, _LIFTER.stop + len(BONES))
 _IDENTITIES = slice(_BONES.stop, _BONES.stop + 6)
 _PRIORS = slice(_IDENTITIES.stop, _IDENTITIES.stop + 4)
 _ROWS = _PRIORS.stop
-#: Standard deviation in meters of ITOP's identities, of a place of which nothing is known, and of a joint of which
-#: nothing is known but where the person is.
-_IDENTITY_STD, _ANYWHERE, _SOMEWHERE = 0.01, 100.0, 1.5
+#: Standard deviation in meters of a place of which nothing is known, and of a joint of which nothing is known but where
+#: the person is.
+_ANYWHERE, _SOMEWHERE = 100.0, 1.5
 #: An occluded joint may be anywhere within this many meters behind what hides it, and this little in front, for depths
 #: are not exact. A joint in front of the surface at its pixel costs this much: its keypoint missed the limb.
 _REACH, _TOLERANCE, _IN_FRONT = 0.65, 0.03, 5.0
@@ -137,15 +139,7 @@ class _Problem:
 
     def _fixed_rows(self) -> None:
         """Identities of the joints, and priors of place and size."""
-        neck, torso = ITOP15.index("neck"), ITOP15.index("torso")
-        shoulders = [ITOP15.index(f"{side}_shoulder") for side in ("left", "right")]
-        hips = [ITOP15.index(f"{side}_hip") for side in ("left", "right")]
-        for number, (joint, parts) in enumerate(((neck, shoulders), (torso, [neck, neck, *hips]))):
-            for axis in range(3):
-                row = _IDENTITIES.start + 3 * number + axis
-                self._a[:, row, 3 * joint + axis] = 1 / _IDENTITY_STD
-                for part in parts:
-                    self._a[:, row, 3 * part + axis] -= 1 / len(parts) / _IDENTITY_STD
+        self._a[:, _IDENTITIES, :_PLACE] = IDENTITY_EQUATIONS
         for axis in range(3):
             self._a[:, _PRIORS.start + axis, _PLACE + axis] = 1 / _ANYWHERE
         body = self._evidence.body
@@ -256,23 +250,10 @@ class _Problem:
 
     def _bone_rows(self, joints: FloatArray, sizes: FloatArray) -> None:
         """``|x_a - x_b| = length``, to first order about the present joints."""
-        body = self._evidence.body
-        ends = joints[:, BONES]
-        along = ends[:, :, 0] - ends[:, :, 1]
-        now = np.linalg.norm(along, axis=-1)
-        direction = along / np.maximum(now, 1e-6)[..., None]
-        factor = np.exp(body.follows * sizes)[:, None]
-        lengths = body.lengths * factor
-        scale = 1 / (body.stds * lengths)
-        rows = _BONES.start + np.arange(len(BONES))
-        self._a[:, _BONES, :_PLACE] = 0.0
-        for axis in range(3):
-            self._a[:, rows, 3 * BONES[:, 0] + axis] = scale * direction[..., axis]
-            self._a[:, rows, 3 * BONES[:, 1] + axis] = -scale * direction[..., axis]
-        # The length is exp(size) too; the derivative of a linear function of the joints is that function itself.
-        follows = (body.follows[:, None] * lengths) * scale
-        self._a[:, _BONES, _SIZE] = -follows
-        self._b[:, _BONES] = scale * lengths - follows * sizes[:, None]
+        along, follows, target = bone_equations(joints, sizes, self._evidence.body)
+        self._a[:, _BONES, :_PLACE] = along
+        self._a[:, _BONES, _SIZE] = follows
+        self._b[:, _BONES] = target
 
     def _lengths(self, x: FloatArray, covariance: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Each bone's length, and its standard deviation, as they are without the equation of that bone.

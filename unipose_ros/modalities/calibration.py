@@ -50,7 +50,7 @@ class StatusCalibration:
             data sets mean by a joint.
         dof: degrees of freedom of the distribution; few give it heavy tails.
         inflation: factor on S that gives the covariance which is published, so that its 95 % ellipsoid
-            (chi-square, three degrees of freedom) holds 95 % also of people who are harder than most.
+            (chi-square, three degrees of freedom) holds 95 %, and 90 % of people who are harder than most.
 
     Raises:
         ValueError: a number is not finite or not positive; ``floor`` may be 0.

@@ -22,7 +22,9 @@ from unipose_ros.detection.occluded import OccludedPersonDetector
 from unipose_ros.detection.temporal import ProposalCache, boxes_around_joints, is_usable, squares_around
 from unipose_ros.detection.verification import Verifier
 from unipose_ros.errors import Closable
-from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
+from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons, seen_in_depth
+from unipose_ros.fusion.bone_fit import fit_bones
+from unipose_ros.geometry.covariance import expand, pack
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.modalities.base import RequiredInputs, StageClock
@@ -168,7 +170,24 @@ class TopDownEstimator(Generic[Sample]):
         outputs = self._forward(crops, clock)
         poses = self._decode(frame, crops, outputs, clock)
         self._count("joints not finite", int((poses.status == JointStatus.MISSING).sum()))
-        return self._verify(frame, poses, crops, self._config.min_person_probability)
+        # Before the bones are set right: wrong ones tell what is no person.
+        people, probabilities = self._verify(frame, poses, crops, self._config.min_person_probability)
+        with clock.stage("lift"):
+            return self._with_bones(frame, people), probabilities
+
+    def _with_bones(self, frame: RgbdFrame, people: Skeletons) -> Skeletons:
+        """People with limbs as long as people's are."""
+        if not (self._codec.fits_bones and people.joint_set == ITOP15 and len(people)) or people.covariances is None:
+            return people
+        joints, covariances = fit_bones(people.positions.astype(np.float64), expand(people.covariances))
+        people = replace(people, positions=joints.astype(np.float32), covariances=pack(covariances).astype(np.float32))
+        if frame.depth is None:
+            return people
+        seen = seen_in_depth(frame.camera, frame.depth, people.positions)
+        status = np.where(seen, JointStatus.MEASURED, JointStatus.INFERRED)
+        return replace(
+            people, status=np.where(people.status == JointStatus.MISSING, people.status, status).astype(np.uint8)
+        )
 
     def reset(self) -> None:
         """Forget where people were."""

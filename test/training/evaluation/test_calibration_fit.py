@@ -74,6 +74,16 @@ def test_each_set_is_reference_the_others_alone() -> None:
     assert "| hard | measured |" in report_table(list(reports.values()))
 
 
+def test_ellipsoids_hold_95_percent_together_and_90_of_the_hardest_set() -> None:
+    sets = [simulated(name, 1.0, 600, seed) for seed, name in enumerate("abcdef")]
+    hard = simulated("hard", 4.0, 600, seed=9)
+    measured = fit(Residuals.together([*sets, hard])).measured
+    assert coverage(hard.select(hard.measured), measured) == pytest.approx(0.90, abs=0.005)
+    even = fit(Residuals.together([*sets, simulated("g", 1.1, 600, seed=9)]))
+    whole = Residuals.together(sets)
+    assert coverage(whole.select(whole.measured), even.measured) == pytest.approx(0.95, abs=0.02)
+
+
 def test_folders_and_their_instants_are_left_out() -> None:
     parts = [simulated(name, 1.5, 60, seed) for seed, name in enumerate(("human4d/1", "human4d/2", "renders"))]
     names = [each.name for each in evaluate_sets(Residuals.together(parts)) if each.status == "all"]

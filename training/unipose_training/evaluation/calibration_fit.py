@@ -32,8 +32,8 @@ _MOST = 150
 _LEAST = 20
 #: Joints farther off than this belong to another person, meters.
 _GROSS = 1.0
-#: What the published ellipsoid is to hold.
-LEVEL = 0.95
+#: What the published ellipsoid is to hold of all sets together, and what at least of the hardest one.
+LEVEL, _HARDEST = 0.95, 0.90
 #: Pulls towards no change and moderate tails where joints are few.
 _PRIOR = 0.02
 
@@ -48,8 +48,8 @@ def fit_status(residuals: Residuals) -> StatusCalibration:
     """Scale, floor and tails of the greatest likelihood, every set counting alike; then the inflation.
 
     How much too sure a network is differs between scenes more than within, and a robot's are not among them. So the
-    inflation is what the hardest set needs for its 95 % ellipsoids to hold. With fewer than 20 joints everything
-    stays as it is, but for the floor.
+    inflation is such that the 95 % ellipsoids hold 95 % of all sets together, and 90 % of the hardest: more would make
+    them far too large on all others. With fewer than 20 joints everything stays as it is, but for the floor.
     """
     if len(residuals) < _LEAST:
         return StatusCalibration(floor=_MIN_FLOOR)
@@ -68,7 +68,7 @@ def fit_status(residuals: Residuals) -> StatusCalibration:
     found = minimize(cost, np.zeros(3), method="Nelder-Mead", options=options)
     numbers = _numbers(found.x)
     sets = [residuals.select(residuals.sets == name) for name in np.unique(residuals.sets)]
-    needed = [needed_inflation(each, numbers) for each in sets if len(each) >= _LEAST]
+    needed = [needed_inflation(each, numbers, level=_HARDEST) for each in sets if len(each) >= _LEAST]
     together = needed_inflation(residuals, numbers, weights)
     return replace(numbers, inflation=max([together, *needed]))
 
@@ -123,12 +123,14 @@ def coverage(
     return float(np.average(held, weights=weights))
 
 
-def needed_inflation(residuals: Residuals, numbers: StatusCalibration, weights: FloatArray | None = None) -> float:
-    """The least factor at which the 95 % ellipsoids hold 95 % of the joints, between 0.1 and 100."""
+def needed_inflation(
+    residuals: Residuals, numbers: StatusCalibration, weights: FloatArray | None = None, level: float = LEVEL
+) -> float:
+    """The least factor at which the 95 % ellipsoids hold this fraction of the joints, between 0.1 and 100."""
     low, high = np.log(0.1), np.log(100.0)
     for _ in range(24):
         middle = (low + high) / 2
-        if coverage(residuals, numbers, float(np.exp(middle)), weights) >= LEVEL:
+        if coverage(residuals, numbers, float(np.exp(middle)), weights) >= level:
             high = middle
         else:
             low = middle
