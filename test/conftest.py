@@ -6,6 +6,7 @@ import fcntl
 import os
 import random
 import re
+import signal
 import socket
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -18,6 +19,9 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # What the user has deployed must not change what is tested.
 os.environ["UNIPOSE_WEIGHTS"] = ""
+# A shell that runs us in the background has SIGINT ignored, by us and by the child processes that tests interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_MEMORY = Path("/dev/shm")

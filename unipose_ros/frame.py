@@ -26,6 +26,15 @@ FloatArray = NDArray[np.float32]
 _OPTIONAL = ("covariances", "velocities")
 
 
+#: In how many colors people are drawn.
+PEOPLE_COLOR_COUNT = 6
+
+
+def color_index(person_id: str) -> int:
+    """Which color a person has in every image and viewer; trackers draw ids by it, see ``IdGenerator``."""
+    return sum(person_id.encode()) % PEOPLE_COLOR_COUNT
+
+
 class FrameError(ValueError):
     """The parts of a camera frame do not fit together."""
 

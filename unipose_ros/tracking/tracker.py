@@ -6,7 +6,7 @@ import random
 import string
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.config import TrackerConfig
-from unipose_ros.frame import JointStatus, Skeletons, TrackState
+from unipose_ros.frame import PEOPLE_COLOR_COUNT, JointStatus, Skeletons, TrackState, color_index
 from unipose_ros.geometry.covariance import pack
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.tracking.assignment import match_likeliest, skeleton_distances, without_duplicates
@@ -25,6 +25,8 @@ from unipose_ros.tracking.tracks import NANOSECONDS, Tracks, as_camera_moved, co
 
 _LENGTH = 5
 _AVAILABLE = len(string.ascii_lowercase) ** _LENGTH
+#: Draws after which an id of any color will do; of one color in six, all miss with a probability of 1e-8.
+_DRAWS = 100
 
 
 class IdGenerator:
@@ -42,18 +44,26 @@ class IdGenerator:
         self._issued: set[str] = set()
         self._lock = threading.Lock()
 
-    def __call__(self) -> str:
-        """A new id.
+    def __call__(self, present: Iterable[str] = ()) -> str:
+        """A new id, whose color is among those that the fewest people have.
+
+        Args:
+            present: ids of the people who are there.
 
         Raises:
             RuntimeError: all 11 881 376 are used.
         """
+        worn = Counter(map(color_index, present))
+        fewest = min(worn[color] for color in range(PEOPLE_COLOR_COUNT))
         if len(self._issued) >= _AVAILABLE:
             raise RuntimeError(f"all {_AVAILABLE} ids are used; restart the node")
         with self._lock:
+            draws = 0
             while True:
+                draws += 1
                 candidate = "".join(self._random.choices(string.ascii_lowercase, k=_LENGTH))
-                if candidate not in self._issued:
+                fits = worn[color_index(candidate)] == fewest or draws > _DRAWS
+                if fits and candidate not in self._issued:
                     self._issued.add(candidate)
                     return candidate
 
@@ -207,10 +217,13 @@ class NearestTracker:
         strangers = np.ones(len(people), np.bool_)
         strangers[columns] = False
         kept = _coasting(tracks.updated(rows, seen), now_ns, dt_ns, config)
-        return kept.joined(self._named(people.select(strangers)))
+        return kept.joined(self._named(people.select(strangers), kept.ids.tolist()))
 
-    def _named(self, people: Tracks) -> Tracks:
-        return people.named([self._new_id() for _ in range(len(people))])
+    def _named(self, people: Tracks, present: Sequence[str] = ()) -> Tracks:
+        ids = list(present)
+        for _ in range(len(people)):
+            ids.append(self._new_id(ids))
+        return people.named(ids[len(present) :])
 
 
 def _coasting(tracks: Tracks, now_ns: int, dt_ns: int, config: TrackerConfig) -> Tracks:

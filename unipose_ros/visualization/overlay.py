@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, project
-from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
+from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons, color_index
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.visualization.labels import Box, place_boxes
@@ -57,8 +57,8 @@ class Figure:
 
 
 def person_color(person_id: str) -> Color:
-    """The same color for the same id in every frame and every image."""
-    return PEOPLE_COLORS[sum(person_id.encode()) % len(PEOPLE_COLORS)]
+    """The same color for the same id in every frame and every image; up to six tracked people differ."""
+    return PEOPLE_COLORS[color_index(person_id)]
 
 
 def draw_figures(image: Image, figures: Sequence[Figure], joint_set: JointSet, thickness: int = 3) -> None:

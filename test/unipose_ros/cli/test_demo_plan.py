@@ -124,7 +124,7 @@ def without_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(demo_module, "_run_with_bar", run)
     monkeypatch.setattr(demo_module, "read_skeleton_messages", lambda *_: [])
-    monkeypatch.setattr(demo_module, "_summary", lambda *_: {})
+    monkeypatch.setattr(demo_module, "_summary", lambda *_: {"delivered_fraction": 1.0})
     monkeypatch.setattr(demo_module, "_images", lambda *_: {})
 
 

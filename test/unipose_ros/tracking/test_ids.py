@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from unipose_ros.frame import PEOPLE_COLOR_COUNT, color_index
 from unipose_ros.tracking import IdGenerator
 from unipose_ros.tracking import tracker as ids
 
@@ -37,3 +38,15 @@ def test_two_owners_of_one_seed_draw_different_ids() -> None:
     front, rear = IdGenerator(3, "/front/unipose"), IdGenerator(3, "/rear/unipose")
     assert {front() for _ in range(100)}.isdisjoint(rear() for _ in range(100))
     assert IdGenerator(3, "/front/unipose")() == IdGenerator(3, "/front/unipose")()
+
+
+def test_ids_of_people_who_are_there_together_differ_in_color() -> None:
+    new_id = IdGenerator(1)
+    for _ in range(20):
+        present: list[str] = []
+        for _ in range(2 * PEOPLE_COLOR_COUNT):
+            present.append(new_id(present))
+        colors = list(map(color_index, present))
+        # Who comes when all colors are worn shares one with one other.
+        for worn in (colors[:PEOPLE_COLOR_COUNT], colors[PEOPLE_COLOR_COUNT:]):
+            assert sorted(worn) == list(range(PEOPLE_COLOR_COUNT))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unipose_ros.frame import JointStatus, Skeletons, TrackState
+from unipose_ros.frame import JointStatus, Skeletons, TrackState, color_index
 from unipose_ros.joint_sets import COCO17
 
 NAN = np.nan
@@ -23,6 +23,19 @@ def ids_by_ground_truth(answer: Skeletons, ground_truth: dict[str, np.ndarray]) 
         name: answer.ids[int(np.argmin(np.linalg.norm(answer.positions[:, 8] - person[8], axis=-1)))]
         for name, person in ground_truth.items()
     }
+
+
+def test_people_in_view_have_colors_of_their_own_also_while_some_come_and_go(world: Any) -> None:
+    follower = world.tracker(confirm_hits=1, max_age=0.2)
+    places = [world.at(1.5 * place) for place in range(6)]
+    seen = set()
+    for k in range(120):
+        # Each leaves for 6 of 30 frames, in turn: longer than tracks are kept.
+        people = [person for n, person in enumerate(places) if (k + 5 * n) % 30 >= 6]
+        ids = follower.update(world.seen(k, *people)).ids
+        assert len(set(map(color_index, ids))) == len(ids)
+        seen.update(ids)
+    assert len(seen) > 20
 
 
 @pytest.mark.parametrize("separation", [0.0, 0.3, 0.8])

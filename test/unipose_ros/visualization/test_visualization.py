@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from unipose_ros.camera import Camera, depth_to_points, project
-from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
+from unipose_ros.frame import PEOPLE_COLOR_COUNT, JointStatus, RgbdFrame, Skeletons
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.visualization.overlay import (
     PEOPLE_COLORS,
@@ -85,6 +85,7 @@ def test_joints_outside_or_missing_draw_nothing(pixel: tuple[float, float]) -> N
 def test_colors_belong_to_ids() -> None:
     assert person_color("abcde") == person_color("abcde")
     assert {person_color(a + "aaaa") for a in "abcdef"} == set(PEOPLE_COLORS)
+    assert len(PEOPLE_COLORS) == PEOPLE_COLOR_COUNT
 
 
 def test_the_background_is_a_copy_or_false_color() -> None:
