@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-import yaml
+import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from ros_samples import Hand
 
@@ -139,10 +140,44 @@ def test_resting_without_subscribers_is_no_fault() -> None:
     assert array.status[1].message == "no subscriber"
 
 
-def test_the_shipped_aggregator_file_takes_our_names() -> None:
-    file = yaml.safe_load((Path(__file__).resolve().parents[3] / "config" / "diagnostic_aggregator.yaml").read_text())
-    groups = file["analyzers"]["ros__parameters"]
-    starts = [start for group in groups.values() if isinstance(group, dict) for start in group["startswith"]]
+#: Parameters of diagnostic_aggregator 4.0 (aggregator.cpp, generic_analyzer.cpp). It reads each as exactly this type,
+#: and dies of another one.
+AGGREGATOR = {"path": str, "pub_rate": float, "other_as_errors": bool, "history_depth": int, "critical": bool}
+MATCHERS = ("startswith", "contains", "expected", "regex", "find_and_remove_prefix")
+ANALYZER = {"type": str, "path": str, "timeout": float, "num_items": int, "discard_stale": bool} | dict.fromkeys(
+    (*MATCHERS, "remove_prefix"), list
+)
+
+
+def test_the_shipped_aggregator_file_is_what_the_aggregator_reads_and_takes_our_names() -> None:
+    file = Path(__file__).resolve().parents[3] / "config" / "diagnostic_aggregator.yaml"
+    analyzers: dict[str, dict[str, Any]] = {}
+    for name, value in aggregators_parameters(file).items():
+        analyzer, _, key = name.rpartition(".")
+        assert type(value) is (ANALYZER if analyzer else AGGREGATOR)[key], name
+        if analyzer:
+            analyzers.setdefault(analyzer, {})[key] = value
+    (ours,) = analyzers.values()
+    assert ours["type"] == "diagnostic_aggregator/GenericAnalyzer"
     for name in ("/unipose", "/front/unipose", "/rear/unipose"):
-        (status, _) = build_diagnostics(0, Condition(name, "active"), Statistics(), NodeConfig()).status
-        assert sum(status.name.startswith(start) for start in starts) == 1
+        for status in build_diagnostics(0, Condition(name, "active"), Statistics(), NodeConfig()).status:
+            assert any(part in status.name for part in ours["contains"])
+    # A status that is discarded when it is stale hides that its node is dead.
+    assert not ours.get("discard_stale", False)
+    assert ours["timeout"] > 2 * NodeConfig().diagnostics.period
+
+
+def aggregators_parameters(file: Path) -> dict[str, Any]:
+    """As it gets them: through rcl, by its node's name. Those that every node has are left out."""
+    context = rclpy.Context()
+    rclpy.init(context=context, args=["--ros-args", "--params-file", str(file)])
+    try:
+        node = rclpy.create_node("analyzers", context=context, automatically_declare_parameters_from_overrides=True)
+        given = node.get_parameters_by_prefix("")
+        node.destroy_node()
+    finally:
+        rclpy.shutdown(context=context)
+    own = ("use_sim_time", "start_type_description_service")
+    found = {name: parameter.value for name, parameter in given.items() if name not in own}
+    assert found
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
