@@ -48,9 +48,9 @@ def main(argv: Sequence[str]) -> int:
     where.add_argument("--output", type=Path, metavar="RRD", help="into a file, for `rerun RRD`")
     add_topic_options(parser)
     options = parser.parse_args(argv)
-    import rerun as rr
+    from unipose_ros.visualization.rerun_log import frame_stream
 
-    stream = rr.RecordingStream("unipose")
+    stream = frame_stream()
     try:
         frames = _live(stream, options) if options.live else _show(stream, options)
         stream.flush()

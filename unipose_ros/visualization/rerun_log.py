@@ -24,13 +24,25 @@ _CONFIDENCE_COLORS = ((213, 94, 0), (240, 228, 66), (0, 158, 115))
 _LABEL_GAP = 0.2
 #: Where the eye is at first, in the camera's optical frame, meters: behind and above it, to its left.
 _EYE, _TARGET = (-1.5, -1.5, -1.5), (0.0, 0.0, 3.0)
+#: Seconds and bytes that are never reached before a frame's end.
+_LONG, _MANY = 3600.0, 1 << 30
+
+
+def frame_stream() -> Any:
+    """A ``rerun.RecordingStream`` that sends at the end of each frame, where others send every few milliseconds.
+
+    A slow viewer would show the newest cloud with the people and the image of an earlier frame, or without any.
+    """
+    import rerun as rr
+
+    return rr.RecordingStream("unipose", batcher_config=rr.ChunkBatcherConfig(flush_tick=_LONG, flush_num_bytes=_MANY))
 
 
 class RerunLog:
     """Writes one frame after the other.
 
     Args:
-        recording: a ``rerun.RecordingStream``.
+        recording: a :func:`frame_stream`.
     """
 
     def __init__(self, recording: Any) -> None:
@@ -61,6 +73,7 @@ class RerunLog:
         for gone in self._shown - set(people.ids):
             rr.log(f"scene/people/{gone}", rr.Clear(recursive=True), recording=recording)
         self._shown = set(people.ids)
+        recording.flush(timeout_sec=0)  # begins to send; does not wait for it
 
     def _add_person(self, people: Skeletons, index: int) -> None:
         rr, recording = self._rr, self._recording

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 
 from unipose_ros.camera import Camera
 from unipose_ros.cli.view import main
-from unipose_ros.frame import RgbdFrame
+from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.visualization import rerun_log
+from unipose_ros.visualization.overlay import background
 from unipose_ros.visualization.rerun_log import confidence_colors, scene_points, with_opacity
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -43,6 +46,29 @@ def test_confidence_is_red_yellow_green() -> None:
     assert min(yellow[:2]) > 2 * yellow[2]
     assert green[1] > 1.3 * max(green[0], green[2])
     assert none == red
+
+
+def test_a_frame_is_sent_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the cloud and the image of a slow frame nothing leaves; at its end everything does, unasked."""
+    pytest.importorskip("rerun")
+    file = tmp_path / "live.rrd"
+    stream = rerun_log.frame_stream()
+    stream.save(str(file))
+    log = rerun_log.RerunLog(stream)
+    stream.flush()
+    sizes = [file.stat().st_size]
+
+    def slow(frame: RgbdFrame) -> np.ndarray:
+        time.sleep(0.5)  # Rerun sends what waits every 0.2 s, and every 0.008 s to a viewer
+        sizes.append(file.stat().st_size)
+        return background(frame)
+
+    monkeypatch.setattr(rerun_log, "background", slow)
+    frame = RgbdFrame(0, "camera", CAMERA, np.full((8, 12), 2.0, np.float32), np.zeros((8, 12, 3), np.uint8))
+    log.add(frame, Skeletons.empty(0, "camera", "lookup"))
+    assert sizes[1] == sizes[0]
+    while file.stat().st_size == sizes[0]:
+        time.sleep(0.01)
 
 
 @pytest.mark.slow
