@@ -31,7 +31,8 @@ _LONG, _MANY = 3600.0, 1 << 30
 def frame_stream() -> Any:
     """A ``rerun.RecordingStream`` that sends at the end of each frame, where others send every few milliseconds.
 
-    A slow viewer would show the newest cloud with the people and the image of an earlier frame, or without any.
+    So the newest cloud is not long without its people and image. A viewer in a browser that draws slower than it
+    receives may still draw in the middle of a frame.
     """
     import rerun as rr
 
