@@ -90,6 +90,7 @@ class Lens:
         self._images = self._radial(self._radii)
         self.limit = float(self._radii[-1])
 
+    @np.errstate(all="ignore")  # beyond its range a model may have any value; what comes of it is compared
     def distort(self, points: FloatArray) -> FloatArray:
         """(..., 2) directions on the plane z = 1 -> where the lens shows them; NaN beyond :attr:`limit`."""
         x, y = points[..., 0], points[..., 1]
@@ -104,6 +105,7 @@ class Lens:
         shown[~(squared <= self.limit**2)] = np.nan
         return shown
 
+    @np.errstate(all="ignore")
     def undistort(self, shown: FloatArray, tolerance: float) -> FloatArray:
         """Where the lens shows directions -> (..., 2) directions on the plane z = 1.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import cv2
 import numpy as np
 import pytest
@@ -162,3 +164,17 @@ def test_a_coefficient_next_to_nothing_changes_nothing(last: float) -> None:
 def test_coefficients_that_no_lens_has_are_refused(value: float) -> None:
     with pytest.raises(CameraError, match="no lens has coefficients"):
         Camera(525.0, 525.0, 319.5, 239.5, 640, 480, (value, 0.0, 0.0, 0.0, 0.0))
+
+
+def test_the_wildest_lens_is_undone_without_a_warning() -> None:
+    # Both polynomials have roots within the image.
+    coefficients = (-1.0, 1.3, 0.002, 0.0003, 0.2, -4.2, 1.5, -0.29, -0.007, 0.001, 0.003, -0.002, -0.03, 0.0008)
+    camera = Camera(150.0, 150.0, 255.5, 255.5, 512, 512, coefficients, "rational_polynomial")
+    v, u = np.mgrid[0:512:8, 0:512:8]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        back = project(camera, rays(camera, np.stack([u, v], axis=-1)))
+    known = np.isfinite(back).all(axis=-1)
+    assert known.any()
+    assert not known.all()
+    np.testing.assert_allclose(back[known], np.stack([u, v], axis=-1)[known], atol=0.1)
