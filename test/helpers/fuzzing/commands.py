@@ -89,6 +89,9 @@ class CommandLines(Surface):
         for suffix in ("mcap", "db3", "npz", "json", "pkl", "safetensors", "yaml", "npy"):
             (self.place / f"bad.{suffix}").write_bytes(b"\x89MCAP0\r\n" + bytes(range(256)))
         write_bag(self.place / "bag", "mcap")
+        # Imports every library, which take more than a gigabyte of addresses: the bound is one for inputs.
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            main(["doctor"])
 
     def generate(self, rng: random.Random) -> bytes:
         # Commands that record, adapt on a robot or put weights in place are left out: they act on what is outside.
