@@ -18,7 +18,7 @@ from rosbags.interfaces import Connection, QosDurability
 from rosbags.typesys.store import Typestore
 
 from unipose_ros.recordings.bounds import BoundedPath, BoundedReader, bound_decompression
-from unipose_ros.recordings.types import RecordingError, message_types
+from unipose_ros.recordings.types import RecordingError, differing_field, message_types
 
 _log = logging.getLogger(__name__)
 bound_decompression()
@@ -84,6 +84,7 @@ class BagReader:
         self.lost_bytes = 0
         self.problem: str | None = None
         self._bag: AnyReader | None = None
+        self._differing: dict[str, str] = {}
 
     def __enter__(self) -> BagReader:
         self._bag = self._open()
@@ -157,8 +158,15 @@ class BagReader:
         """The message in a :class:`RawMessage`.
 
         Raises:
-            RecordingError: the bytes do not fit the type.
+            RecordingError: the bytes do not fit the type, or the recording defines it otherwise than ROS 2 does.
         """
+        if raw.type not in self._differing:
+            self._differing[raw.type] = differing_field(self.types, raw.type)
+        if differing := self._differing[raw.type]:
+            raise RecordingError(
+                f"{self.path}: the recording defines '{differing}' otherwise than ROS 2 does, or not at all; leave "
+                f"'{raw.topic}' out, or record it again"
+            )
         try:
             return self._opened.deserialize(raw.data, raw.type)
         # A wrong length makes rosbags raise numpy's, struct's and its own errors alike.

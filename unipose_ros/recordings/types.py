@@ -107,6 +107,7 @@ COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 POINT_CLOUD = "sensor_msgs/msg/PointCloud2"
 TF_MESSAGE = "tf2_msgs/msg/TFMessage"
+_OWN = "unipose_ros/msg/"
 SKELETON = "unipose_ros/msg/Skeleton"
 SKELETON_ARRAY = "unipose_ros/msg/SkeletonArray"
 SKELETON_INFO = "unipose_ros/msg/SkeletonInfo"
@@ -120,6 +121,35 @@ def message_types() -> Typestore:
         text = resource_path("msg", f"{name.rpartition('/')[2]}.msg").read_text(encoding="utf-8")
         store.register(get_types_from_msg(text, name))
     return store
+
+
+def differing_field(types: Typestore, kind: str) -> str:
+    """A field of a standard message type that a recording defines otherwise; empty where it has all as we know them.
+
+    A recording brings the definitions of its types. Our own types have grown, so that older recordings lack fields;
+    types that we do not know are not compared.
+
+    Args:
+        types: as the recording defines them.
+        kind: name of a message type.
+
+    Returns:
+        ``type.field``.
+    """
+    ours = message_types().fielddefs
+    if kind not in ours:
+        return ""
+    theirs = dict(types.fielddefs[kind][1]) if kind in types.fielddefs else {}
+    for name, wanted in ours[kind][1]:
+        if kind.startswith(_OWN) and name not in theirs:
+            continue
+        if theirs.get(name) != wanted:
+            return f"{kind}.{name}"
+        node, detail = wanted[1][0] if wanted[0] in (Nodetype.ARRAY, Nodetype.SEQUENCE) else wanted
+        inner = differing_field(types, detail) if node == Nodetype.NAME else ""
+        if inner:
+            return inner
+    return ""
 
 
 def message_class(name: str) -> Any:

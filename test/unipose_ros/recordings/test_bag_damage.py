@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from unipose_ros.recordings import BagReader, RecordingError, RgbdRecording, bounds
 from unipose_ros.recordings.reader import MAGIC, MendedMcap
-from unipose_ros.recordings.types import IMAGE, message_types
+from unipose_ros.recordings.types import CAMERA_INFO, IMAGE, differing_field, message_types
 
 FRAMES = [float(n) for n in range(300)]
 
@@ -256,3 +257,20 @@ def test_a_count_that_is_no_number_is_no_count(sound: Path) -> None:
     with BagReader(sound) as reader:
         assert set(reader.topics) == {"/color/camera_info", "/color/image", "/depth/camera_info", "/depth/image"}
         assert len(list(reader.raw())) == 4 * len(FRAMES)
+
+
+@pytest.mark.parametrize(
+    ("change", "differing"),
+    [
+        (("string distortion_model", "string distortion_mode1"), f"{CAMERA_INFO}.distortion_model"),
+        (("float64[9] k", "float32[9] k"), f"{CAMERA_INFO}.k"),
+        (("string frame_id", "string frame"), "std_msgs/msg/Header.frame_id"),
+        (("float64[9] k", "float64[9] k\nuint8 more"), ""),
+    ],
+)
+def test_a_type_that_a_recording_defines_otherwise_is_named(change: tuple[str, str], differing: str) -> None:
+    text, _ = message_types().generate_msgdef(CAMERA_INFO, ros_version=2)
+    assert change[0] in text
+    store = get_typestore(Stores.EMPTY)
+    store.register(get_types_from_msg(text.replace(*change), CAMERA_INFO))
+    assert differing_field(store, CAMERA_INFO) == differing
