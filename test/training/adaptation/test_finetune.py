@@ -15,15 +15,7 @@ from unipose_ros.files import file_sha256
 from unipose_ros.networks.points import PointNetwork
 from unipose_ros.networks.registry import load_network, save_network
 from unipose_training.adaptation import finetune as module
-from unipose_training.adaptation.finetune import (
-    SHARES,
-    Provenance,
-    choose_share,
-    finetune,
-    interpolate,
-    run_settings,
-    target_of,
-)
+from unipose_training.adaptation.finetune import Provenance, finetune, run_settings, target_of
 from unipose_training.adaptation.lift import MixedPeople, PseudoLabels, mixed_loader
 from unipose_training.adaptation.settings import AdaptSettings, GateSettings
 from unipose_training.engine.config import RunSettings
@@ -139,29 +131,3 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
     assert full.steps > 3
     assert not (tmp_path / "parts" / "points.safetensors").exists()
     assert file_sha256(adapt(tmp_path / "parts", parent, store)) == file_sha256(whole)
-
-
-def test_weights_between_two_networks() -> None:
-    torch.manual_seed(0)
-    parent, network = PointNetwork(TINY["points"]), PointNetwork(TINY["points"])
-    with torch.no_grad():
-        for value in network.parameters():
-            value.add_(1.0)
-    adapted = {name: value.clone() for name, value in network.state_dict().items()}
-    interpolate(network, parent, 0.25)
-    for name, value in network.state_dict().items():
-        if value.is_floating_point():
-            before = parent.state_dict()[name]
-            assert torch.allclose(value, before + 0.25 * (adapted[name] - before), atol=1e-6)
-
-
-def test_as_much_is_taken_over_as_source_people_allow(monkeypatch: pytest.MonkeyPatch) -> None:
-    parent, network = PointNetwork(TINY["points"]), PointNetwork(TINY["points"])
-    errors = iter([100.0, 108.0, 103.0, 101.7])
-    monkeypatch.setattr(module, "_error", lambda *_: next(errors))
-    share, tried = choose_share(parent, network, "points", STREAM, SETTINGS)
-    assert share == SHARES[2]
-    assert list(tried.values()) == [108.0, 103.0, 101.7]
-    monkeypatch.setattr(module, "_error", lambda *_: next(hopeless))
-    hopeless = iter([100.0, *[200.0] * len(SHARES)])
-    assert choose_share(parent, network, "points", STREAM, SETTINGS)[0] == SHARES[-1]

@@ -55,6 +55,14 @@ def test_a_killed_stage_goes_on_in_its_folder(tmp_path: Path) -> None:
     assert read_stage(tmp_path / "a") is not None
 
 
+def test_a_stage_that_was_killed_while_it_began_is_made(tmp_path: Path) -> None:
+    began = tmp_path / ".a.partial"
+    began.mkdir()
+    (began / f".inputs.json.{2**22 + 1}.partial").write_text("{")  # no such process
+    assert run_stage(tmp_path, "a", {"x": 1}, Work()).result == {"value": 7}
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["half", "inputs.json", "stage.json", "whole"]
+
+
 def test_a_killed_stage_of_other_inputs_begins_anew(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_stage(tmp_path, "a", {"x": 1}, Work(killed=True))

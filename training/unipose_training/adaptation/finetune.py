@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from unipose_ros.networks.points import PointNetwork
 from unipose_ros.networks.registry import load_network, save_network
 from unipose_ros.networks.weights import ModelCard
 from unipose_training.adaptation.lift import MixedPeople, PseudoLabels, mixed_loader
+from unipose_training.adaptation.mixing import choose_shares, interpolate
 from unipose_training.adaptation.settings import AdaptSettings
 from unipose_training.engine.config import RunSettings
 from unipose_training.engine.data_loading import seed_everything, seed_of, validation_loader
@@ -30,7 +32,7 @@ from unipose_training.synthetic.bank import load_bank
 from unipose_training.synthetic.batch.draw import DrawSettings
 from unipose_training.synthetic.batch.placing import Mounting
 from unipose_training.synthetic.stream.dataset import ValidationPeople
-from unipose_training.synthetic.stream.people import PeopleMaker, divided, select
+from unipose_training.synthetic.stream.people import PeopleMaker, divided
 from unipose_training.synthetic.stream.settings import StreamSettings
 from unipose_training.tasks.networks import TRAINED, Augmentations
 from unipose_training.tasks.points import predict
@@ -48,9 +50,7 @@ KINDS = {"points": "points", "rgbd": "points", "depth": "depth"}
 _LOSS = SupervisedWeights(joints=1.0, likelihood=0.01, bones=0.5, lengths=0.5, scale=0.02)
 _AUGMENTATION = PointAugmentation(yaw=20.0, tilt=8.0, scale=0.06)
 _EMA = 0.99
-#: Shares of the adapted weights that are tried, see :func:`choose_share`, and by how many times
-#: as many source people as the gate has.
-SHARES = (1.0, 0.85, 0.7, 0.6, 0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2)
+#: Part of seeds: source people by whom weights are mixed, and by how many times as many as the gate has.
 _SELECTION, _SELECTING = 31, 2
 #: Fraction of the gate's margin that may be used up on these people.
 _OF_MARGIN = 0.9
@@ -128,6 +128,7 @@ def finetune(
     run = run_settings(settings, modality)
     seed_everything(run.seed)
     network, card = load_network(weights, KINDS[modality])
+    parent = copy.deepcopy(network)
     network.train()
     training = TRAINED[KINDS[modality]]
     replayed = round(settings.replay * settings.batch)
@@ -139,10 +140,13 @@ def finetune(
     outcome = train(task, mixed_loader(people, run), None, run, folder)
     if outcome.signal:
         raise KeyboardInterrupt(outcome.signal)
-    parent, _ = load_network(weights, KINDS[modality])
     trained = task.trained()
-    share, errors = choose_share(parent, trained, modality, stream, settings)
-    interpolate(trained, parent, share)
+    mixture = choose_shares(
+        parent, trained, partial(_task, modality=modality, centers=store.centers),
+        source_people(modality, parent, stream, settings),
+        people.labeled(_SELECTING * settings.gate.source_people), _OF_MARGIN * settings.gate.source_margin,
+    )  # fmt: skip
+    interpolate(trained, parent, mixture.shares)
     save_network(
         folder / f"{modality}.safetensors", trained, network.config,
         _card(card, modality, provenance, outcome, len(store), int(labels.good.sum())),
@@ -152,56 +156,19 @@ def finetune(
         "planned": run.steps,
         "ended_by": outcome.ended_by,
         "people": int(labels.good.sum()),
-        "share_of_adapted_weights": share,
-        "source_error_mm_by_share": errors,
+        "mixture": asdict(mixture),
     }
 
 
-@torch.no_grad()
-def interpolate(network: nn.Module, parent: nn.Module, share: float) -> None:
-    """``network <- parent + share (network - parent)``, in place; what is no floating-point number is kept."""
-    before = parent.state_dict()
-    for name, value in network.state_dict().items():
-        if value.is_floating_point():
-            value.copy_(before[name] + share * (value - before[name]))
+def source_people(modality: str, network: nn.Module, stream: StreamSettings, settings: AdaptSettings) -> PersonBatch:
+    """Source people by whom weights are mixed: other scenes than the gate's, with the bodies that were kept back.
 
-
-def choose_share(
-    parent: nn.Module, trained: nn.Module, modality: str, stream: StreamSettings, settings: AdaptSettings
-) -> tuple[float, dict[str, float]]:
-    """How far to go from the parent's weights to the adapted ones: as far as source people allow.
-
-    Between weights before and after fine-tuning lie networks that keep what was known and have most of what was
-    learned (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022). Chosen in other scenes than the
-    gate's, with the bodies that were kept back: on those that trained the parent it is better than it is.
-
-    Returns:
-        The largest of :data:`SHARES` whose error is within nine tenths of the gate's margin, or the smallest; and
-        the MPJPE in millimeters of those that were tried, by share.
+    On bodies that trained the parent, the parent is better than it is.
     """
     plain = replace(stream, draw=replace(stream.draw, mounting=Mounting()), views=1, replays=1)
     bank = divided(load_bank(plain.bank_file), plain.validation_bodies, validation=True)
-    maker = PeopleMaker(bank, plain, TRAINED[KINDS[modality]].stream_inputs(parent), torch.device("cpu"))
-    people = maker.make(seed_of(settings.seed, _SELECTION), _SELECTING * settings.gate.source_people)
-    limit = (1 + _OF_MARGIN * settings.gate.source_margin) * _error(parent, modality, people)
-    errors: dict[str, float] = {}
-    for share in SHARES:
-        between = copy.deepcopy(trained)
-        interpolate(between, parent, share)
-        error = _error(between, modality, people)
-        errors[f"{share:g}"] = round(error, 2)
-        if error <= limit:
-            return share, errors
-    return SHARES[-1], errors
-
-
-@torch.inference_mode()
-def _error(network: nn.Module, modality: str, people: PersonBatch) -> float:
-    """MPJPE in millimeters."""
-    task = _task(copy.deepcopy(network), modality, TRAINED[KINDS[modality]].centers(network)).eval()
-    count = len(people.rows)
-    parts = [select(people, torch.arange(first, min(first + 64, count))) for first in range(0, count, 64)]
-    return float(torch.cat([task.validation_metrics(part)["mpjpe_mm"].double() for part in parts]).nanmean())
+    maker = PeopleMaker(bank, plain, TRAINED[KINDS[modality]].stream_inputs(network), torch.device("cpu"))
+    return maker.make(seed_of(settings.seed, _SELECTION), _SELECTING * settings.gate.source_people)
 
 
 def _task(network: nn.Module, modality: str, centers: int) -> Task:

@@ -30,6 +30,7 @@ from unipose_ros.tracking.assignment import match, mean_distances
 from unipose_training.adaptation.settings import GateSettings, without_nan
 from unipose_training.datasets.base import Clip
 from unipose_training.datasets.keypoint_files import KeypointLabels
+from unipose_training.evaluation.compare import figures_of
 from unipose_training.evaluation.keypoint_checks import keypoint_swaps, pair_with_keypoints
 from unipose_training.evaluation.replay import ReplayedFrame
 from unipose_training.evaluation.results import Results
@@ -154,22 +155,20 @@ def measure_health(
 
 
 def _health(results: Results, frames: Sequence[ReplayedFrame], seen: ShownEstimator, reference: Reference) -> Health:
-    nan = float("nan")
-    stds = [bone.std_mm for bone in results.bones if math.isfinite(bone.std_mm)]
-    free = results.label_free
-    sides = [value for value in (free.leg_asymmetry_mm, free.arm_asymmetry_mm) if math.isfinite(value)]
+    known, nan = figures_of(results), float("nan")
+    sides = [known[name] for name in ("leg_asymmetry_mm", "arm_asymmetry_mm") if name in known]
     figures = {
         "reference_mm": reference_distance(frames, reference),
-        "reprojection_percent": free.reprojection_percent,
-        "in_front": free.in_front,
-        "bone_std_mm": float(np.mean(stds)) if stds else nan,
-        "asymmetry_mm": float(np.mean(sides)) if sides else nan,
-        "jitter_mm": results.jitter.median_mm,
+        "reprojection_percent": known.get("reprojection_percent", nan),
+        "in_front": known.get("in_front_percent", nan) / 100,
+        "bone_std_mm": known.get("bone_std_mm", nan),
+        "asymmetry_mm": sum(sides) / len(sides) if sides else nan,
+        "jitter_mm": known.get("jitter_mm", nan),
         "swaps": seen.swapped / seen.compared if seen.compared else nan,
         "missed": 1 - seen.found / seen.sure if seen.sure else nan,
         "false_people": seen.false_people / seen.empty_frames if seen.empty_frames else nan,
     }
-    return Health(figures, free.people, len(frames))
+    return Health(figures, results.label_free.people, len(frames))
 
 
 def reference_distance(frames: Sequence[ReplayedFrame], reference: Reference) -> float:

@@ -229,6 +229,12 @@ class MixedPeople(Dataset[PersonBatch]):
             parts.append(_source(self._stream.__getitems__(range(step * self._replayed, (step + 1) * self._replayed))))
         return joined(parts)
 
+    def labeled(self, most: int) -> PersonBatch:
+        """At most so many people with a pseudo-label, evenly over the recording."""
+        known = np.flatnonzero(self._joints[self._rows].isfinite().any(dim=(1, 2)).numpy())
+        chosen = known[np.linspace(0, len(known) - 1, min(most, len(known))).round().astype(np.int64)]
+        return self._labeled(self._people.__getitems__(chosen.tolist()))
+
     def _labeled(self, batch: PersonBatch) -> PersonBatch:
         rows = batch.rows
         return batch._replace(

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unipose_ros.files import file_sha256, remove_made_folder, write_atomic
+from unipose_ros.files import file_sha256, remove_made_folder, remove_partial_files, write_atomic
 from unipose_training.errors import AdaptationError
 
 #: Networks that are adapted, by modality.
@@ -165,6 +165,8 @@ def run_stage(root: Path, name: str, inputs: Mapping[str, Any], work: Callable[[
         return finished
     if done.exists():
         _remove(done, MANIFEST)
+    if partial.exists():
+        remove_partial_files(partial)  # of a run that was killed, maybe before the stage had its mark
     if partial.exists() and _key_of(partial) != key:
         _remove(partial, _KEY)
     partial.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from unipose_ros.codecs.points import PointCloudConfig
 from unipose_ros.joint_sets import COCO17
 from unipose_ros.networks.points import SIZES, PointNetwork, PointNetworkConfig
 from unipose_ros.networks.registry import save_network
+from unipose_training.losses.robust import split_valid
 from unipose_training.samples.augment_points import (
     NO_AUGMENTATION,
     PointAugmentation,
@@ -98,7 +99,8 @@ def ground_truth_metrics(prediction: Prediction, batch: PersonBatch) -> dict[str
     ``mpjpe_mm``, that of visible joints and of those that are not, ``pck_10cm``, and
     ``lookup_mpjpe_mm``: the error of modality ``lookup`` on the joints that it has.
     """
-    error = 1000 * (prediction.joints[:, -1] - batch.ground_truth[:, -1]).norm(dim=-1)
+    true, known = split_valid(batch.ground_truth[:, -1])  # gradients of what is not known would be NaN
+    error = torch.where(known.all(-1), 1000 * (prediction.joints[:, -1] - true).norm(dim=-1), torch.nan)
     lifted = 1000 * (batch.lifted[:, -1] - batch.ground_truth[:, -1]).norm(dim=-1)
     seen = batch.visible[:, -1]
     close = torch.where(error.isfinite(), 100 * (error < 100).float(), torch.nan)

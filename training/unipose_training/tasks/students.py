@@ -186,9 +186,8 @@ class WindowStudent(Student):
             "scale": self._scale(prediction, target),
         }
 
-    @torch.no_grad()
     def predict_ema(self, batch: PersonBatch) -> Prediction:
-        """See :class:`Student`."""
+        """See :class:`Student`; nothing that the average is made of requires a gradient, unless someone asks for it."""
         windows = self._windows(batch)
         warp = no_warp(windows)
         return self._prediction(self._forward(self.averaged, batch, windows, warp, NO_NOISE), windows, warp)

@@ -165,7 +165,7 @@ def usable(scenes: Scenes, min_pixels: int, min_joints: int) -> Tensor:
 
 def select(batch: PersonBatch, rows: Tensor) -> PersonBatch:
     """Some people of a batch."""
-    return PersonBatch(*(values[rows] for values in batch))
+    return PersonBatch(*(values[rows] if len(values) else values for values in batch))
 
 
 def divided(bank: BodyBank, every: int, validation: bool) -> BodyBank:
