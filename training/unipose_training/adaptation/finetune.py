@@ -144,7 +144,7 @@ def finetune(
     mixture = choose_shares(
         parent, trained, partial(_task, modality=modality, centers=store.centers),
         source_people(modality, parent, stream, settings),
-        people.labeled(_SELECTING * settings.gate.source_people), _OF_MARGIN * settings.gate.source_margin,
+        people.labeled(settings.gate.source_people), _OF_MARGIN * settings.gate.source_margin,
     )  # fmt: skip
     interpolate(trained, parent, mixture.shares)
     save_network(
