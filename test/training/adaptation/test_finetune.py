@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from tiny_networks import TINY
 
 from unipose_ros.files import file_sha256
 from unipose_ros.networks.points import PointNetwork
-from unipose_ros.networks.registry import load_network, save_network
+from unipose_ros.networks.registry import build_network, load_network, save_network
 from unipose_training.adaptation import finetune as module
 from unipose_training.adaptation.finetune import Provenance, finetune, run_settings, target_of
 from unipose_training.adaptation.lift import MixedPeople, PseudoLabels, mixed_loader
@@ -131,3 +131,17 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
     assert full.steps > 3
     assert not (tmp_path / "parts" / "points.safetensors").exists()
     assert file_sha256(adapt(tmp_path / "parts", parent, store)) == file_sha256(whole)
+
+
+def test_a_network_of_depth_images_is_adapted_too(tmp_path: Path, store: SampleStore) -> None:
+    torch.manual_seed(0)
+    config = replace(TINY["depth"], size=48)  # as the store's windows
+    network = build_network("depth", asdict(config))
+    parent = tmp_path / "depth.safetensors"
+    save_network(parent, network, config, model_card("depth", "x", "parents", {}))
+    provenance = Provenance("a recording", "parent")
+    facts = finetune(tmp_path / "out", "depth", parent, store, labels_of(store), STREAM, SETTINGS, provenance)
+    assert load_network(tmp_path / "out" / "depth.safetensors", "depth")
+    mixture = facts["mixture"]
+    assert mixture["recording_before"] > 0
+    assert all(0 <= share <= 1 for share in mixture["shares"].values())

@@ -106,12 +106,12 @@ def choose_shares(
     rising, falling = ends.slopes(shares, source), ends.slopes(shares, recording)
     for _ in range(_ROUNDS):
         room = limit - on_source
-        for _ in range(3):
+        for _ in range(2):
             tried = shares + _linear_step(falling, rising, room, shares, radius)
             new_source = ends.error(tried, source)
             if new_source <= limit:
                 break
-            room -= 1.5 * (new_source - limit)  # the error on source people curves upwards
+            room -= 1.1 * (new_source - limit)  # the error on source people curves upwards
         new_recording = ends.error(tried, recording)
         if new_source < on_source if on_source > limit else (new_source <= limit and new_recording < on_recording):
             shares, on_source, on_recording = tried, new_source, new_recording
