@@ -161,7 +161,7 @@ class _Ends:
         network = task.trained().requires_grad_(True)
         count = min(_SLOPES, len(people.rows))
         for part in _parts(select(people, torch.linspace(0, len(people.rows) - 1, count).long())):
-            (task.validation_metrics(part)[_ERROR].nansum() / count).backward()
+            torch.autograd.backward(task.validation_metrics(part)[_ERROR].nansum() / count)
         before, after = dict(self._parent.named_parameters()), dict(self._trained.named_parameters())
         found = dict.fromkeys(self.layers, 0.0)
         for name, value in network.named_parameters():
