@@ -146,7 +146,7 @@ def differing_field(types: Typestore, kind: str) -> str:
         if theirs.get(name) != wanted:
             return f"{kind}.{name}"
         node, detail = wanted[1][0] if wanted[0] in (Nodetype.ARRAY, Nodetype.SEQUENCE) else wanted
-        inner = differing_field(types, detail) if node == Nodetype.NAME else ""
+        inner = differing_field(types, detail) if node == Nodetype.NAME and isinstance(detail, str) else ""
         if inner:
             return inner
     return ""
