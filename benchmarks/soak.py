@@ -25,7 +25,7 @@ import threading
 import time
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -396,6 +396,7 @@ def soak(rig: CameraRig, options: argparse.Namespace, log: Path, ends: list[End]
 
 def write(record: Record, ends: list[End], folder: Path) -> dict[str, Any]:
     """The plot, the samples and the summary, which is returned."""
+    record = replace(record, samples=list(record.samples))  # another thread adds to them
     summary = summarize(record, ends)
     (folder / "summary.json").write_text(json.dumps(summary, indent=2))
     with (folder / "soak.csv").open("w", newline="") as file:
