@@ -295,6 +295,8 @@ def _any_reader(sources: list[Any]) -> AnyReader:
         numbers = (bag.message_count, bag.start_time, bag.end_time, *(c.msgcount for c in bag.connections))
         if any(type(number) is not int for number in numbers):
             raise RecordingError("counts and times in metadata.yaml are no whole numbers")
+        if any(type(text) is not str for c in bag.connections for text in (c.topic, c.msgtype)):
+            raise RecordingError("topics and types in metadata.yaml are no texts")
     except BaseException:
         with suppress(Exception):
             bag.close()

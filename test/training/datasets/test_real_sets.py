@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ import pytest
 
 from unipose_ros.camera import Camera
 from unipose_ros.frame import JointStatus
+from unipose_training.datasets.real_frames import read_pcd
 from unipose_training.datasets.real_sets import FOLDERS, depth_on_color, open_real_frames, read_mask
 from unipose_training.errors import DataError
 
@@ -180,3 +182,21 @@ def test_the_real_folders(shared_data: Path) -> None:
         if real.ground_truth is not None:
             assert (real.ground_truth.positions[..., 2] > 0.3).all()
             assert len(real.ground_truth) == real.people
+
+
+@pytest.mark.parametrize(
+    "change",
+    [("POINTS 307200", "POINTS 4000000000"), ("COUNT 1 1 1", "COUNT 200000000 1 1"), ("SIZE 4 4 4", "SIZE 4 -4 8")],
+)
+def test_a_cloud_that_claims_more_than_there_is_takes_no_memory(
+    files: ModuleType, tmp_path: Path, change: tuple[str, str]
+) -> None:
+    files.write(tmp_path)
+    file = tmp_path / "pcl" / "person.pcd"
+    text = file.read_text()
+    assert change[0] in text
+    file.write_text(text.replace(*change))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match=r"person\.pcd"):
+        next(read_pcd(file, 1.0, 1))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kilobytes; open3d takes some

@@ -12,6 +12,7 @@ import csv
 import json
 import math
 import re
+import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -243,12 +244,40 @@ def read_pcd(source: Path, rate_hz: float, count: int) -> Iterator[RgbdFrame]:
     # Imported here: it takes seconds, and the other formats do not need it.
     import open3d
 
-    points = np.asarray(open3d.io.read_point_cloud(str(source), remove_nan_points=False).points)
-    if len(points) != KINECT1_CAMERA.width * KINECT1_CAMERA.height:
-        raise DataError(f"{source}: {len(points)} points, an organized cloud of 640x480 has 307200")
+    wanted = KINECT1_CAMERA.width * KINECT1_CAMERA.height
+    claimed = _points_of_pcd(source)
+    if claimed == wanted:
+        points = np.asarray(open3d.io.read_point_cloud(str(source), remove_nan_points=False).points)
+        claimed = len(points)
+    if claimed != wanted:
+        raise DataError(f"{source}: {claimed} points, an organized cloud of 640x480 has {wanted}")
     depth = to_meters(points[:, 2].astype(np.float32).reshape(KINECT1_CAMERA.height, KINECT1_CAMERA.width))
     for stamp in _stamps(rate_hz, count or 1):
         yield RgbdFrame(stamp, FRAME_ID, KINECT1_CAMERA, depth)
+
+
+def _points_of_pcd(source: Path) -> int:
+    """Points that the header of a ``.pcd`` claims; open3d makes room for them, and for what is compressed, at once.
+
+    Raises:
+        DataError: there is no such header, or its points or compressed bytes are larger than any.
+    """
+    with reading(source, "give a .pcd"):
+        with source.open("rb") as file:
+            begin = file.read(_PCD_HEADER)
+        head, _, rest = begin.partition(b"\nDATA ")
+        words = [line.split() for line in head.decode("ascii", "replace").splitlines()]
+        fields = {line[0]: [int(word) for word in line[1:]] for line in words if line[:1] in _PCD_NUMBERS}
+        sizes, points = fields["SIZE"], fields["POINTS"][0]
+        counts = fields.get("COUNT", [1] * len(sizes))
+        size = sum(a * b for a, b in zip(sizes, counts, strict=True))
+        if min(*sizes, *counts) < 1 or size > _PCD_MOST:
+            raise ValueError(f"SIZE {sizes} and COUNT {counts}")
+        if rest.startswith(b"binary_compressed\n"):
+            packed, unpacked = struct.unpack_from("<II", rest, len(b"binary_compressed\n"))
+            if unpacked != size * points or packed > source.stat().st_size:
+                raise ValueError(f"it claims {packed} bytes that become {unpacked}")
+    return points
 
 
 def _stamps(rate_hz: float, count: int) -> Iterator[int]:
@@ -257,6 +286,10 @@ def _stamps(rate_hz: float, count: int) -> Iterator[int]:
     for number in range(count):
         yield FIRST_STAMP_NS + round(number * 1e9 / rate_hz)
 
+
+#: Bytes in which the header of a .pcd lies, and of a point at most; lines of numbers that are looked at.
+_PCD_HEADER, _PCD_MOST = 4096, 256
+_PCD_NUMBERS = (["SIZE"], ["COUNT"], ["POINTS"])
 
 #: By the name that the command line knows: source, frames per second, number of frames (0: all there are).
 Reader = Callable[[Path, float, int], Iterator[RgbdFrame]]
