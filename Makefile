@@ -3,6 +3,8 @@ PYTHON ?= python3
 OUTPUT ?= demo_output
 # Processes that share the tests; what they do is bound by the processor.
 PROCESSES ?= 2
+# What test-fast runs.
+FAST ?= test/unipose_ros
 VENV := .venv/bin
 
 # What a sourced ROS or another environment sets would mix its libraries with those in .venv.
@@ -17,7 +19,7 @@ help:
 	@echo "make demo [BAG=path]  run the node on a recording; images and summary in $(OUTPUT)/"
 	@echo "make benchmark        how fast everything is on this machine, in less than ten minutes; writes docs/results/benchmark.md"
 	@echo "make test [ARGS=...]  all tests, in two processes (PROCESSES=0 for one); ARGS go to pytest"
-	@echo "make test-fast        those that are not slow and start no processes over DDS"
+	@echo "make test-fast        the package's that are not slow and start no processes over DDS; FAST=test/training/losses: others"
 	@echo "make test-matrix      the wheel and its tests with the versions of Ubuntu 22.04, 24.04 and the newest (MATRIX=jammy)"
 	@echo "make graphs           weights/graphs, after a change of a network's code"
 	@echo "make fuzz             10,000 wrong inputs for everything that is read (FUZZ_INPUTS=100 for few), into fuzz_output/"
@@ -44,7 +46,7 @@ test: setup
 	$(VENV)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 test-fast: setup
-	$(VENV)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder -m "not slow and not e2e" $(ARGS)
+	$(VENV)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder -m "not slow and not e2e" $(FAST) $(ARGS)
 
 test-matrix:
 	$(PYTHON) tools/test_matrix.py $(MATRIX) $(if $(ARGS),-- $(ARGS))
