@@ -140,10 +140,10 @@ class Verifier(Protocol):
 
 @dataclass(frozen=True)
 class PoseVerifier:
-    """A logistic regression on :class:`~unipose_ros.modalities.pose_features.Evidence`.
+    """A logistic regression on :class:`PoseFeatures`.
 
     Attributes:
-        weights: one for each of :data:`~unipose_ros.modalities.pose_features.POSE_FEATURES`.
+        weights: one for each of :data:`POSE_FEATURES`.
         bias: what is added.
 
     Raises:

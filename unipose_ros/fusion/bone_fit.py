@@ -19,7 +19,7 @@ from unipose_ros.fusion.evidence import (
     bone_equations,
     student_weight,
     whitening,
-)  # fmt: skip
+)
 from unipose_ros.joint_sets import ITOP15
 
 FloatArray = NDArray[np.float64]
@@ -32,6 +32,8 @@ _SIZE_STD = 0.2
 _DEFINITION = 0.02
 #: Iterations; more move 95 % of the joints by less than 2 mm.
 _ITERATIONS = 5
+#: (45, 45) what ITOP's identities add to the normal equations.
+_IDENTITIES = IDENTITY_EQUATIONS.T @ IDENTITY_EQUATIONS
 #: Standard deviation in meters about the start of a joint of which the network says nothing.
 _SOMEWHERE = 1.5
 
@@ -56,18 +58,17 @@ def fit_bones(joints: FloatArray, covariances: FloatArray) -> tuple[FloatArray, 
     middle = np.where(there[..., None], joints, 0.0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)[:, None]
     means = np.where(there[..., None], joints, middle[:, None])
     body = Body.of_population(people, size_std=_SIZE_STD)
-    identities = IDENTITY_EQUATIONS.T @ IDENTITY_EQUATIONS
     x, sizes = means.copy(), body.sizes.copy()
     for iteration in range(_ITERATIONS):
         width = annealed_width(iteration / (_ITERATIONS - 1))
         weights = _weights(x - means, white, known) / width**2
-        hessian, right = _normal_equations(x, sizes, means, weights[..., None, None] * precision, body, identities)
+        hessian, right = _normal_equations(x, sizes, means, weights[..., None, None] * precision, body)
         found = np.linalg.solve(hessian, right[..., None])[..., 0]
         x = np.asarray(found[:, :_SIZE].reshape(people, _J, 3), np.float64)
         sizes = np.asarray(found[:, _SIZE], np.float64)
     # At its mode Student's t is narrower than the Gaussian of the same scale, see the fusion.
     weights = _weights(x - means, white, known) * (FREEDOM / (FREEDOM + 3))
-    hessian, _ = _normal_equations(x, sizes, means, weights[..., None, None] * precision, body, identities)
+    hessian, _ = _normal_equations(x, sizes, means, weights[..., None, None] * precision, body)
     index = 3 * np.arange(_J)[:, None] + np.arange(3)
     blocks = np.linalg.inv(hessian)[:, index[:, :, None], index[:, None, :]]
     return np.where(there[..., None], x, np.nan), np.where(known[..., None, None], blocks, np.nan)
@@ -79,7 +80,7 @@ def _weights(off: FloatArray, white: FloatArray, known: NDArray[np.bool_]) -> Fl
 
 
 def _normal_equations(
-    x: FloatArray, sizes: FloatArray, means: FloatArray, precision: FloatArray, body: Body, identities: FloatArray
+    x: FloatArray, sizes: FloatArray, means: FloatArray, precision: FloatArray, body: Body
 ) -> tuple[FloatArray, FloatArray]:
     people = len(x)
     along, follows, target = bone_equations(x, sizes, body)
@@ -87,7 +88,7 @@ def _normal_equations(
     transposed = rows.transpose(0, 2, 1)
     hessian = transposed @ rows
     right = (transposed @ target[..., None])[..., 0]
-    hessian[:, :_SIZE, :_SIZE] += identities
+    hessian[:, :_SIZE, :_SIZE] += _IDENTITIES
     hessian[:, _SIZE, _SIZE] += body.size_stds**-2
     right[:, _SIZE] += body.sizes * body.size_stds**-2
     blocks = hessian[:, :_SIZE, :_SIZE].reshape(people, _J, 3, _J, 3)

@@ -181,8 +181,7 @@ class TopDownEstimator(Generic[Sample]):
             return people
         joints, covariances = fit_bones(people.positions.astype(np.float64), expand(people.covariances))
         people = replace(people, positions=joints.astype(np.float32), covariances=pack(covariances).astype(np.float32))
-        if frame.depth is None:
-            return people
+        assert frame.depth is not None  # crops of such a codec are cut out of it
         seen = seen_in_depth(frame.camera, frame.depth, people.positions)
         status = np.where(seen, JointStatus.MEASURED, JointStatus.INFERRED)
         return replace(
