@@ -70,12 +70,7 @@ def benchmark_plans() -> tuple[ClipPlan, ...]:
     Raises:
         SyntheticError: the samplers no longer draw what version 1 is.
     """
-    plans = draw_benchmark()
-    if digest(plans) != PLANS_SHA256:
-        raise SyntheticError(
-            f"the samplers have changed: these clips are not {NAME}; undo that, or give the benchmark a new version"
-        )
-    return plans
+    return _unchanged(draw_benchmark(), PLANS_SHA256, NAME)
 
 
 def benchmark_v2_plans() -> tuple[ClipPlan, ...]:
@@ -84,10 +79,14 @@ def benchmark_v2_plans() -> tuple[ClipPlan, ...]:
     Raises:
         SyntheticError: the samplers no longer draw what version 2 is.
     """
-    plans = draw_benchmark_v2()
-    if digest(plans) != PLANS_V2_SHA256:
+    return _unchanged(draw_benchmark_v2(), PLANS_V2_SHA256, NAME_V2)
+
+
+def _unchanged(plans: tuple[ClipPlan, ...], sha256: str, name: str) -> tuple[ClipPlan, ...]:
+    """The plans of a benchmark, if they are those that it is frozen with."""
+    if digest(plans) != sha256:
         raise SyntheticError(
-            f"the samplers have changed: these clips are not {NAME_V2}; undo that, or give it a new version"
+            f"the samplers have changed: these clips are not {name}; undo that, or give the benchmark a new version"
         )
     return plans
 
