@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.estimator import EstimatorConfig, PoseEstimator, build_estimator
 from unipose_ros.geometry.covariance import variances
-from unipose_ros.joint_sets import ITOP15, JointSet
+from unipose_ros.joint_sets import JointSet
 from unipose_ros.resources import __version__
 from unipose_ros.termination import WorkerPool
 from unipose_ros.tracking import NearestTracker, Tracker, TrackerConfig
@@ -104,27 +104,6 @@ def replay_clip(
     return list(replay(clip, number, estimator, _tracker() if tracking else None, joint_set, limit, advance))
 
 
-def score_frames(
-    clips: Sequence[Clip],
-    frames: Sequence[ReplayedFrame],
-    modality: str,
-    tracking: bool,
-    poses: Mapping[str, NDArray[np.float64]] | None = None,
-) -> Results:
-    """Figures of the replayed frames of all clips.
-
-    Raises:
-        EvaluationError: there is no frame at all.
-    """
-    if not frames:
-        lost = {clip.name: dict(clip.losses()) for clip in clips}
-        remedy = (
-            "the first of each kind is explained above" if any(lost.values()) else "record color, depth, camera_info"
-        )
-        raise EvaluationError(f"there is no usable frame in {lost}; {remedy}")
-    return score(clips, frames, modality, tracking, poses)
-
-
 def _tracker() -> Tracker:
     # Seeded, so that a second run gives the same ids.
     return NearestTracker(TrackerConfig(seed=0))
@@ -133,7 +112,7 @@ def _tracker() -> Tracker:
 # Replayed frames -> results: every metric is called here, and only here.
 
 
-def score(
+def score_frames(
     clips: Sequence[Clip],
     frames: Sequence[ReplayedFrame],
     modality: str,
@@ -146,8 +125,17 @@ def score(
         frames: of the recordings in their order.
         tracking: whether people were followed, so that they have ids.
         poses: of calibrated cameras, by recording.
+
+    Raises:
+        EvaluationError: there is no frame at all.
     """
-    joint_set = frames[0].predicted.joint_set if frames else ITOP15
+    if not frames:
+        lost = {clip.name: dict(clip.losses()) for clip in clips}
+        remedy = (
+            "the first of each kind is explained above" if any(lost.values()) else "record color, depth, camera_info"
+        )
+        raise EvaluationError(f"there is no usable frame in {lost}; {remedy}")
+    joint_set = frames[0].predicted.joint_set
     scored = [
         ScoredFrame(f.clip, f.predicted, f.ground_truth, match_people(f.predicted, f.ground_truth))
         for f in frames
