@@ -33,7 +33,18 @@ from unipose_ros.networks.export import export_onnx
 from unipose_ros.networks.points import SIZES, PointNetwork, PointNetworkConfig
 
 WARM_UP = 5
-SPIKE = PointNetworkConfig(points=4096, edge=(), width=1024, layers=5, heads=8, head_width=256, hidden=2048)
+SPIKE = PointNetworkConfig(
+    points=4096,
+    centers=128,
+    neighbors=32,
+    radius=0.2,
+    edge=(),
+    width=1024,
+    layers=5,
+    heads=8,
+    head_width=256,
+    hidden=2048,
+)
 POINT_NETWORKS = {
     "points s, 1 frame": SIZES["s"],
     "points s, 3 frames": replace(SIZES["s"], frames=3),

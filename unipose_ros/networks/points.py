@@ -44,13 +44,13 @@ class PointNetworkConfig:
     """
 
     joints: int = 15
-    points: int = 2048
+    points: int = 1024
     paint: int = 0
     frames: int = 1
-    centers: int = 128
-    neighbors: int = 32
-    radius: float = 0.2
-    edge: tuple[int, ...] = (128,)
+    centers: int = 64
+    neighbors: int = 24
+    radius: float = 0.22
+    edge: tuple[int, ...] = (64,)
     width: int = 256
     layers: int = 4
     heads: int = 4
@@ -73,11 +73,20 @@ SIZES = {
     "nano": PointNetworkConfig(
         points=512, centers=32, neighbors=16, radius=0.3, edge=(32,), width=128, layers=2, heads=2, hidden=256
     ),
-    "xs": PointNetworkConfig(
-        points=1024, centers=64, neighbors=24, radius=0.22, edge=(64,), width=192, layers=3, heads=3, hidden=384
-    ),
+    "xs": PointNetworkConfig(width=192, layers=3, heads=3, hidden=384),
     "s": PointNetworkConfig(),
-    "l": PointNetworkConfig(points=4096, frames=3, edge=(256,), width=512, layers=5, heads=8, hidden=1024),
+    "l": PointNetworkConfig(
+        points=4096,
+        frames=3,
+        centers=128,
+        neighbors=32,
+        radius=0.2,
+        edge=(256,),
+        width=512,
+        layers=5,
+        heads=8,
+        hidden=1024,
+    ),
 }
 
 

@@ -10,11 +10,12 @@ from torch import nn
 
 from unipose_ros.joint_sets import COCO17, ITOP15
 from unipose_ros.networks.anchors import AnchorNetwork
-from unipose_ros.networks.points import PointNetwork
+from unipose_ros.networks.points import PointNetwork, PointNetworkConfig
 from unipose_ros.networks.registry import get_network
 from unipose_ros.networks.weights import ModelCard, fill_module, load_weights
 from unipose_training.engine.config import RunSettings
 from unipose_training.engine.loop import Outcome
+from unipose_training.tasks.widening import widen_point_network
 
 
 def init_network(name: str, size: str, init_weights: str = "", **changes: int) -> nn.Module:
@@ -24,7 +25,8 @@ def init_network(name: str, size: str, init_weights: str = "", **changes: int) -
         name: of :data:`unipose_ros.networks.registry.NETWORKS`.
         size: one of its sizes.
         init_weights: weights file to start from; "" starts at random. Weights without paint channels serve a network
-            that has them: the new columns are 0, so that paint means nothing at first.
+            that has them: the new columns are 0, so that paint means nothing at first. Those of a smaller point
+            network serve a larger one (see :func:`unipose_training.tasks.widening.widen_point_network`).
         changes: fields of the size's configuration.
 
     Raises:
@@ -38,6 +40,9 @@ def init_network(name: str, size: str, init_weights: str = "", **changes: int) -
         paint = getattr(config, "paint", 0)
         if paint and not record.config.get("paint"):
             tensors["edge.0.weight"] = np.pad(tensors["edge.0.weight"], [(0, 0), (0, paint)])
+        if isinstance(config, PointNetworkConfig):
+            before = PointNetworkConfig(**{**record.config, "paint": paint, "frames": config.frames})
+            return widen_point_network(before, tensors, config)
         fill_module(network, tensors)
     return network
 

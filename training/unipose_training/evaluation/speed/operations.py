@@ -145,7 +145,18 @@ def timed(call: Callable[[], object]) -> dict[str, float]:
 
 #: SPiKE (Ballester et al., ICPR 2024): one frame of 4096 points, 128 tokens of 1024 channels, 5 layers of 8 heads
 #: with 256 channels. Its own head is a little smaller.
-SPIKE = PointNetworkConfig(points=4096, edge=(), width=1024, layers=5, heads=8, head_width=256, hidden=2048)
+SPIKE = PointNetworkConfig(
+    points=4096,
+    centers=128,
+    neighbors=32,
+    radius=0.2,
+    edge=(),
+    width=1024,
+    layers=5,
+    heads=8,
+    head_width=256,
+    hidden=2048,
+)
 #: A2J (Xiong et al., ICCV 2019): sides of its input, joints of ITOP, anchors of a cell.
 _A2J_SIDE, _JOINTS, _ANCHORS = 288, 15, 16
 
