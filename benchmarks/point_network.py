@@ -31,20 +31,9 @@ from unipose_ros.frame import RgbdFrame
 from unipose_ros.networks.anchors import DEPTH_SIZES, RGB_SIZES, AnchorNetwork, AnchorNetworkConfig
 from unipose_ros.networks.export import export_onnx
 from unipose_ros.networks.points import SIZES, PointNetwork, PointNetworkConfig
+from unipose_training.evaluation.speed.operations import SPIKE
 
 WARM_UP = 5
-SPIKE = PointNetworkConfig(
-    points=4096,
-    centers=128,
-    neighbors=32,
-    radius=0.2,
-    edge=(),
-    width=1024,
-    layers=5,
-    heads=8,
-    head_width=256,
-    hidden=2048,
-)
 POINT_NETWORKS = {
     "points s, 1 frame": SIZES["s"],
     "points s, 3 frames": replace(SIZES["s"], frames=3),
