@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import h5py
 import numpy as np
 import pytest
+from standing_body import STANDING
 
 from unipose_ros.camera import project
+from unipose_ros.joint_sets import COCO17, ITOP15
 from unipose_training.datasets.coco import CocoImages
 from unipose_training.datasets.itop import AXES, CAMERA
 from unipose_training.evaluation.command import main
@@ -49,6 +52,19 @@ def test_what_is_right_needs_the_labels_alone(
     [
         (lambda p: 1000 * p, "itop", ("'itop' in millimeters", "multiply by 0.001")),
         (lambda p: 100 * p, "itop", ("'itop' in centimeters", "multiply by 0.01")),
+        (lambda p: p / 0.3048, "itop", ("'itop' in feet", "multiply by 0.3048")),
+        (lambda p: p / 0.0254 * AXES, "optical", ("'optical' in inches", "multiply by 0.0254")),
+        (lambda p: 10 * p, "itop", ("'itop' in decimeters", "multiply by 0.1")),
+        (lambda p: pixels(p) / [1, 1, 0.3048], "pixels", ("'pixels' in feet", "multiply by 0.3048")),
+        (lambda p: p * [-1, 1, 1], "itop", ("(-x, y, z) of what is stored", "store (-x, y, z)")),
+        (lambda p: p * [1, 1, -1], "itop", ("store (x, y, -z)",)),
+        (lambda p: p[..., [1, 0, 2]], "itop", ("store (y, x, z)",)),
+        (lambda p: p[..., [2, 0, 1]], "optical", ("store (y, -z, x)",)),
+        (lambda p: p[..., [0, 2, 1]] / 0.3048, "itop", ("store (x, z, y)", "multiply by 0.3048")),
+        (lambda p: [319, 0, 0] + pixels(p) * [-1, 1, 1], "pixels", ("store (319-u, v, z)",)),
+        (lambda p: [0, 239, 0] + pixels(p) * [1, -1, 1], "pixels", ("store (u, 239-v, z)",)),
+        (lambda p: pixels(p)[..., [1, 0, 2]], "pixels", ("store (v, u, z)",)),
+        (lambda p: p[:, list(ITOP15.mirror)], "itop", ("left and right exchanged",)),
         (lambda p: p * AXES, "itop", ("'optical' in meters", "--coordinates optical")),
         (lambda p: p, "optical", ("'itop' in meters", "--coordinates itop")),
         (lambda p: 1000 * p * AXES, "itop", ("'optical' in millimeters", "--coordinates optical", "0.001")),
@@ -70,6 +86,29 @@ def test_what_cannot_be_right_is_refused(
     assert not (tmp_path / "out" / "itop.md").exists()
 
 
+@pytest.mark.parametrize("noise", [0.02, 0.1])
+@pytest.mark.parametrize(
+    ("change", "fits"),
+    [(lambda p: p * [-1, 1, 1], "store (-x, y, z)"), (lambda p: p[:, list(ITOP15.mirror)], "left and right exchanged")],
+)
+def test_people_who_face_the_camera_are_not_mirrored_in_silence(
+    noise: float, change: Callable[[np.ndarray], np.ndarray], fits: str, layout: Callable[[str], ModuleType],
+    tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Their median error is that of a poor method: most joints are near the middle."""
+    files = layout("itop")
+    files.write(tmp_path / "itop")
+    rng = np.random.default_rng(0)
+    body = np.array([STANDING[joint] for joint in ITOP15.joints]) * AXES
+    truth = body + [0.1, 0, 2.5] + rng.normal(0, 0.02, (6, 15, 3))
+    with h5py.File(tmp_path / "itop" / "ITOP_side_test_labels.h5", "r+") as file:
+        file["real_world_coordinates"][...] = truth
+    found = truth + rng.normal(0, noise / np.sqrt(3), truth.shape)
+    assert score(tmp_path, change(found), "itop") == 1
+    assert fits in capsys.readouterr().err
+    assert score(tmp_path, found, "itop") == 0
+
+
 def test_bad_predictions_are_scored(itop: np.ndarray, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert score(tmp_path, itop + [0, 0, 0.3], "itop") == 0
     assert not caplog.records
@@ -83,6 +122,12 @@ def test_bad_predictions_are_scored(itop: np.ndarray, tmp_path: Path, caplog: py
     [
         (lambda p, size: p / size, "fractions of the image"),
         (lambda p, size: p[:, ::-1], "v before u"),
+        (lambda p, size: size * [1, 0] - [1, 0] + p * [-1, 1], "mirrored; use width - 1 - u"),
+        (lambda p, size: size * [0, 1] - [0, 1] + p * [1, -1], "upside down; use height - 1 - v"),
+        (lambda p, size: p / size * 256, "stretched to 256x256"),
+        (lambda p, size: p / size * 100, "stretched to 100x100"),
+        (lambda p, size: p / size.max() * 640, "a longer side of 640"),
+        (lambda p, size: p[list(COCO17.mirror)], "left and right exchanged"),
         (lambda p, size: p, ""),
         (lambda p, size: p[::-1] + 1000, ""),
     ],

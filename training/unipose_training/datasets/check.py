@@ -17,6 +17,7 @@ from unipose_ros.cli.options import describe, description, positive, refuse
 from unipose_ros.images import write_image
 from unipose_ros.visualization.overlay import drawn_text
 from unipose_training.datasets.data_set import PANEL_WIDTH, Image, Inventory, Panel
+from unipose_training.datasets.ground_truth import require_plausible
 from unipose_training.datasets.registry import DATA_SETS
 from unipose_training.errors import DataError, reading
 
@@ -62,6 +63,10 @@ def main(argv: Sequence[str]) -> int:
         with reading(options.root, f"check that it is a complete copy of {options.dataset}"):
             found = INVENTORIES[options.dataset](options.root, options.samples)
         _write(options.output, found)
+        # Which views look down is not known here.
+        require_plausible(
+            [p.ground_truth for p in found.panels if p.ground_truth is not None], str(options.root), False
+        )
     except (DataError, OSError) as error:
         return refuse("unipose data check", error)
     print(_text(found))

@@ -43,11 +43,16 @@ class Count:
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One sample, drawn, with what it measures."""
+    """One sample, drawn, with what it measures.
+
+    Attributes:
+        ground_truth: of its frame; ``None`` where there is none.
+    """
 
     caption: str
     image: Image
     remark: str = ""
+    ground_truth: Skeletons | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +98,7 @@ def clip_panel(clip: IndexedClip, index: int) -> Panel:
         draw_skeletons(image, ground_truth, frame.camera, _thickness(image))
         remarks += _depth_remark(frame, ground_truth)
         remarks += _label_remark(frame, ground_truth, labels)
-    return Panel(f"{clip.name} #{index}", image, ", ".join(remarks))
+    return Panel(f"{clip.name} #{index}", image, ", ".join(remarks), ground_truth)
 
 
 def labels_panel(caption: str, image: Image, labels: Labels2D) -> Panel:

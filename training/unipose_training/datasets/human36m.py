@@ -24,6 +24,7 @@ from unipose_ros.camera import Camera
 from unipose_ros.joint_sets import H36M17
 from unipose_training.datasets.cameras import PoseSequence
 from unipose_training.datasets.data_set import Count, DataSet, Inventory, Panel, evenly_spaced, pose_panel
+from unipose_training.datasets.ground_truth import require_sizes
 from unipose_training.datasets.safe_pickle import load_npz
 from unipose_training.errors import DataError, reading
 
@@ -88,6 +89,8 @@ def _opened(root: Path, split: str, keypoints: str) -> Iterator[PoseSequence]:
     flat = exact if keypoints == "gt" else _subjects(_flat_path(root, keypoints), "positions_2d")
     for subject in SPLITS[split]:
         actions = {name: _kept(solid, subject, name, raw) for name, raw in _of(solid, poses, subject).items()}
+        for positions in list(actions.values())[:1]:
+            require_sizes(positions[:: max(1, len(positions) // _FIT_POSES)], H36M17, f"{solid}: {subject}")
         projections = _of(_flat_path(root, "gt"), exact, subject)
         cameras = [find_camera(subject, number, actions, projections) for number in range(len(CAMERAS))]
         for action, positions in sorted(actions.items()):

@@ -10,6 +10,7 @@ from unipose_ros.cli.options import add_mounting_option, chosen_topics
 from unipose_training.datasets import coco, human36m, itop, mpi_inf_3dhp, ntu, panoptic, real_sets, threedpw
 from unipose_training.datasets.base import Clip, IndexedClip, open_clips
 from unipose_training.datasets.data_set import DataSet
+from unipose_training.datasets.ground_truth import require_people
 from unipose_training.errors import DataError, reading
 
 
@@ -23,13 +24,16 @@ def open_data_set(name: str, root: Path, subset: str = "") -> Sequence[IndexedCl
             results are published for, or all.
 
     Raises:
-        DataError: the name is unknown, or the files are missing, damaged or of another version.
+        DataError: the name is unknown, the files are missing, damaged or of another version, or the ground truth
+            is in a unit that people are not.
     """
     opened = DATA_SETS[name].open if name in DATA_SETS else None
     if opened is None:
         raise DataError(f"data set '{name}' is unknown; clips can be had of {', '.join(WITH_CLIPS)}")
     with reading(root, f"check that it is a complete copy of {name}"):
-        return opened(root, subset)
+        clips = opened(root, subset)
+    require_people(clips, str(root), upright=(name, subset.partition("/")[0]) != ("itop", "top"))
+    return clips
 
 
 def clips_for(name: str, root: Path, split: str) -> Sequence[IndexedClip]:

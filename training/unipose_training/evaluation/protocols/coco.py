@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from tqdm import tqdm
 
 from unipose_ros.detection.movenet import load_movenet
 from unipose_ros.files import write_atomic
+from unipose_ros.joint_sets import COCO17
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D, keypoint_similarity
 from unipose_training.datasets.coco import CocoImage, CocoImages, read_results, write_results
 from unipose_training.errors import DataError
@@ -247,6 +249,10 @@ RESULTS = "coco_results.json"
 _FRACTION = 1.5
 #: Object keypoint similarity of the best prediction of an image, on average: nothing fits, another order fits.
 _NOTHING_FITS, _FITS = 0.05, 0.3
+#: So many times as similar another reading must be.
+_BETTER = 1.5
+#: Sides of images that networks take; 100 is percent.
+_SIDES = (100, 192, 256, 320, 384, 416, 512, 640, 1000)
 _log = logging.getLogger(__name__)
 
 
@@ -281,7 +287,7 @@ def evaluate_coco(options: argparse.Namespace, detector: KeypointDetector | None
 
 
 def require_pixels(images: Sequence[CocoImage], predictions: Mapping[int, Keypoints2D]) -> None:
-    """Refuse keypoints of COCO that are no pixels (u, v): fractions of the image, or with v first.
+    """Refuse keypoints of COCO that are no pixels (u, v) of the image, or name the other side of the body.
 
     Raises:
         DataError: they are.
@@ -298,12 +304,54 @@ def require_pixels(images: Sequence[CocoImage], predictions: Mapping[int, Keypoi
             "and v by its height"
         )
     labeled = [(image, people) for image, people in pairs if (image.people.status > 0).any()]
-    if not labeled or _similarity(labeled) > _NOTHING_FITS:
+    if not labeled:
         return
-    swapped = [(image, replace(people, pixels=people.pixels[..., ::-1])) for image, people in labeled]
-    if _similarity(swapped) > _FITS:
-        raise DataError("the predictions' keypoints have v before u; exchange them: COCO has (u, v, confidence)")
-    _log.warning("no prediction agrees with any labeled person; check image ids, units and the order of keypoints")
+    given = _similarity(labeled)
+    fits = {
+        remedy: _similarity([(image, replace(people, pixels=read(image, people.pixels))) for image, people in labeled])
+        for remedy, read in _readings()
+    }
+    remedy, best = max(fits.items(), key=lambda pair: pair[1])
+    if best > max(_FITS, _BETTER * given):
+        raise DataError(
+            f"the predictions' keypoints {remedy} (object keypoint similarity {best:.2f} then, {given:.2f} as they are)"
+        )
+    if given < _NOTHING_FITS:
+        _log.warning("no prediction agrees with any labeled person; check image ids, units and the order of keypoints")
+
+
+def _readings() -> Iterator[tuple[str, Callable[[CocoImage, NDArray[np.float32]], NDArray[np.float32]]]]:
+    """What keypoints might be instead of pixels (u, v), and how pixels are made of them."""
+    yield "have v before u; exchange them: COCO has (u, v, confidence)", lambda image, at: at[..., ::-1]
+    yield (
+        "have left and right exchanged; COCO means the person's own left",
+        lambda image, at: at[:, list(COCO17.mirror)],
+    )
+    yield (
+        "are mirrored; use width - 1 - u",
+        lambda image, at: np.stack([image.width - 1 - at[..., 0], at[..., 1]], axis=-1),
+    )
+    yield (
+        "are upside down; use height - 1 - v",
+        lambda image, at: np.stack([at[..., 0], image.height - 1 - at[..., 1]], axis=-1),
+    )
+    for side in _SIDES:
+        yield (
+            f"are of an image stretched to {side}x{side}; multiply u by width/{side} and v by height/{side}",
+            partial(_stretched, side=side),
+        )
+        yield (
+            f"are of an image shrunk to a longer side of {side}; multiply by max(width, height)/{side}",
+            partial(_shrunk, side=side),
+        )
+
+
+def _stretched(image: CocoImage, at: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    return np.asarray(at * (np.array([image.width, image.height], np.float32) / side), np.float32)
+
+
+def _shrunk(image: CocoImage, at: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    return np.asarray(at * np.float32(max(image.width, image.height) / side), np.float32)
 
 
 def _similarity(pairs: Sequence[tuple[CocoImage, Keypoints2D]]) -> float:
