@@ -59,6 +59,8 @@ PARAMETERS = {
 #: As YAML, Nav2 and scripts write them.
 YES, NO = ("true", "True", "1"), ("false", "False", "0")
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
+#: Overrides of the pose node that the REP-155 bridge has, too.
+SHARED_WITH_HUMANS = ("input.rectified", "use_sim_time")
 #: Seconds before a node that died is started again.
 RESPAWN_DELAY = 2.0
 
@@ -125,7 +127,8 @@ def _start(context) -> list:
         on_exit=None if respawn else _died,
         output="screen",
     )
-    bridge = [_humans(remappings, given["use_sim_time"] in YES)] if given["humans"] in YES else []
+    same = {name: value for name, value in overrides.items() if name in SHARED_WITH_HUMANS}
+    bridge = [_humans(remappings, [_params_file(given["params_file"]), same])] if given["humans"] in YES else []
     frame = given["rviz_frame"] or preset.get("frame", "camera_color_optical_frame")
     rviz = _rviz(frame, remappings, given["use_sim_time"] in YES) if given["rviz"] in YES else []
     return [
@@ -134,13 +137,13 @@ def _start(context) -> list:
     ]
 
 
-def _humans(remappings: list, use_sim_time: bool) -> Node:
+def _humans(remappings: list, parameters: list) -> Node:
     """The bridge to REP-155."""
     return Node(
         package="unipose_ros",
         executable="humans_node",
         name="humans",
-        parameters=[{"use_sim_time": use_sim_time}],
+        parameters=parameters,
         remappings=[("skeletons", "unipose/skeletons"), *remappings],
         output="screen",
     )

@@ -191,7 +191,7 @@ class FrameDecoder:
                 _require_claimed("color", images.compressed_size(message.data), camera)
                 color = images.decode_compressed_color(message.data)
             else:
-                color = images.decode_color(*_buffer(message))
+                color = decode_color_message(message)
             _require_size("color", color.shape, camera)
         if np.percentile(color[::16, ::16], 99) < _BLACK:
             self.remarks["dark_image"] = (
@@ -309,6 +309,15 @@ def is_compressed(message: Any) -> bool:
 def is_cloud(message: Any) -> bool:
     """Whether it is a ``PointCloud2``."""
     return hasattr(message, "point_step")
+
+
+def decode_color_message(message: Any) -> NDArray[np.uint8]:
+    """``Image`` -> (H, W, 3) uint8 RGB.
+
+    Raises:
+        ImageError: see :func:`unipose_ros.images.decode_color`.
+    """
+    return images.decode_color(*_buffer(message))
 
 
 def _buffer(message: Any) -> tuple[str, int, int, int, bool, Any]:

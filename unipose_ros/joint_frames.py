@@ -260,6 +260,8 @@ def _first(*candidates: NDArray[np.float64]) -> NDArray[np.float64]:
 
 SECOND = 1_000_000_000
 _UNKNOWN = (float("nan"),) * 3
+#: Meters.
+_FARTHEST = 1e5
 
 
 @dataclass(frozen=True, eq=False)
@@ -339,7 +341,7 @@ def skeletons_of(message: Any) -> Skeletons:
         stamp_ns=stamp.sec * SECOND + stamp.nanosec,
         frame_id=message.header.frame_id,
         modality=message.modality,
-        positions=_stacked(people, "positions", (joints, 3), np.float32),
+        positions=_near(_stacked(people, "positions", (joints, 3), np.float32)),
         confidences=_stacked(people, "confidences", (joints,), np.float32),
         status=_stacked(people, "status", (joints,), np.uint8),
         scores=np.array([person.score for person in people], np.float32),
@@ -352,10 +354,16 @@ def skeletons_of(message: Any) -> Skeletons:
     )
 
 
+def _near(positions: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Without what is infinite or farther than any robot sees: such a joint is missing."""
+    return np.asarray(np.where(np.abs(positions) < _FARTHEST, positions, np.float32(np.nan)), np.float32)
+
+
 def _velocities(people: Sequence[Any]) -> NDArray[np.float32] | None:
     given = [getattr(person, "velocity", None) for person in people]
     rows = [_UNKNOWN if v is None else (v.x, v.y, v.z) for v in given]
-    velocities = np.array(rows, np.float32).reshape(len(people), 3)
+    with np.errstate(over="ignore"):  # no body is as fast as that: infinite then
+        velocities = np.array(rows, np.float32).reshape(len(people), 3)
     return velocities if np.isfinite(velocities).any() else None
 
 

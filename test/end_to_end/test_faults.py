@@ -70,6 +70,24 @@ def test_two_nodes_of_one_name_say_so(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(
+    ("module", "arguments", "words"),
+    [
+        ("pose_node", ("-p", "qos_overrides./diagnostics.publisher.reliability:=x"), "reliability"),
+        ("humans_node", ("-p", "reliability:=x"), "reliability"),
+        ("humans_node", ("-p", "crops:=3"), "crops"),
+        ("humans_node", ("-p", "qos_overrides./humans/bodies/tracked.publisher.reliability:=x"), "reliability"),
+        ("humans_node", ("--params-file", "/dev/null/nowhere"), "nowhere"),
+        ("recorder", ("-p", "use_sim_time:=x", "--", "bag", "--topics", "/a"), "use_sim_time"),
+    ],
+)
+def test_no_program_starts_with_a_traceback(module: str, arguments: tuple[str, ...], words: str) -> None:
+    with ros_process("--ros-args", *arguments, module=f"unipose_ros.nodes.{module}") as process:
+        assert process.wait(PATIENCE) == 1
+        assert words in output(process)
+        assert "Traceback" not in output(process)
+
+
+@pytest.mark.parametrize(
     ("arguments", "environment", "words"),
     [
         (("--ros-args", "-p", "autostart:=x"), {}, "autostart"),

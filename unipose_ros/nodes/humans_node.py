@@ -8,7 +8,9 @@ is needed.
 
 from __future__ import annotations
 
+import re
 import sys
+import traceback
 from array import array
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -19,6 +21,7 @@ import numpy as np
 from cv_bridge import CvBridge
 from geometry_msgs.msg import PointStamped, TransformStamped, TwistStamped
 from numpy.typing import NDArray
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image, JointState
@@ -26,15 +29,17 @@ from std_msgs.msg import Header, String
 from tf2_ros import TransformBroadcaster
 
 from unipose_ros.camera import Camera, CameraError, project
+from unipose_ros.decoding import BadInputError, blame, decode_color_message
 from unipose_ros.frame import FrameError, JointStatus, Skeletons, TrackState
 from unipose_ros.joint_frames import person_frames
 from unipose_ros.joint_sets import ITOP15, REP155, JointSetError, convert_joints
 from unipose_ros.msg import SkeletonArray
 from unipose_ros.ros.human_model import Link, body_lengths, joint_angles, link_frames, urdf
-from unipose_ros.ros.lifecycle import ros_session, spin
+from unipose_ros.ros.lifecycle import START_ERRORS, refuse_start, ros_session, signals_end_at_once, spin
 from unipose_ros.ros.messages import from_message, point, quaternion, ros_message_class, vector
 from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
 from unipose_ros.ros.parameters import Parameters, parameter
+from unipose_ros.ros.subscriptions import CalibrationSubscription
 from unipose_ros.ros.synchronizer import OVERRIDABLE_QOS, sensor_qos, stamp_to_ns
 from unipose_ros.ros.upright import tf_qos
 from unipose_ros.termination import leave
@@ -148,10 +153,29 @@ def cropped(image: NDArray[np.uint8], region: tuple[float, float, float, float])
 
 #: Images that wait for their skeletons.
 _IMAGES = 10
+#: Seconds between two looks for a calibration that was published once.
+_LOOK_S = 1.0
+#: What can be a part of a topic's name, and how many bodies have topics: seven publishers each.
+_ID = re.compile("[A-Za-z_][A-Za-z0-9_]{0,63}")
+_MOST_BODIES = 60
 #: Meters by which a link's length has to change for a new URDF, which viewers build anew.
 _LENGTH_CHANGE = 0.05
 #: Weight of the lengths so far against those of one frame.
 _MEMORY = 0.9
+
+
+@dataclass(frozen=True)
+class HumansInput:
+    """What the pose node is told of its images, by the same names: one file of parameters does for both."""
+
+    rectified: bool = parameter(False, "color/image is a rectified one (image_rect): use P of camera_info")
+
+
+@dataclass(frozen=True)
+class HumansTf:
+    """What the pose node calls its frames, by the same name."""
+
+    prefix: str = parameter("", "the frames of bodies, and those of their links, begin with it")
 
 
 @dataclass(frozen=True)
@@ -162,6 +186,8 @@ class HumansConfig:
         True, "broadcast REP-155's links (l_elbow_<id>, ...) in body_<id>, which the pose node broadcasts; false "
         "where a robot_state_publisher does it from joint_states and urdf"
     )  # fmt: skip
+    input: HumansInput = field(default_factory=HumansInput)
+    tf: HumansTf = field(default_factory=HumansTf)
     crops: bool = parameter(True, "publish the part of the image that shows a body, while it has a subscriber")
     reliability: str = parameter(
         "reliable", "of the topics of bodies, which come and go and have no qos_overrides",
@@ -222,7 +248,8 @@ class HumansNode(Node):
         super().__init__("humans", **kwargs)
         self._hri = _Messages()
         self._settings = Parameters(self, HumansConfig())
-        self._reporter = ThrottledLogger(self.get_logger(), Statistics())
+        self._statistics = Statistics()
+        self._reporter = ThrottledLogger(self.get_logger(), self._statistics, counted=False)
         self._bridge = CvBridge()
         options = {"qos_overriding_options": OVERRIDABLE_QOS}
         self._tracked = self.create_publisher(self._hri.ids, "/humans/bodies/tracked", 1, **options)
@@ -231,17 +258,24 @@ class HumansNode(Node):
         self._info: CameraInfo | None = None
         self._images: OrderedDict[int, Image] = OrderedDict()
         self._image_subscription: Any = None
-        self.create_subscription(CameraInfo, "color/camera_info", self._keep_info, sensor_qos(), **options)
+        info = CalibrationSubscription(self, "color/camera_info", self._keep_info, self._reporter, sensor_qos())
+        self.create_timer(_LOOK_S, info.follow_latched, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.create_subscription(SkeletonArray, "skeletons", self.publish, 10, **options)
 
     def publish(self, message: Any) -> None:
-        """Everything about the people of one message."""
+        """Everything about the people of one message. Never raises: what cannot be used is counted and logged once."""
         try:
-            skeletons = from_message(message)
+            self._publish(message)
         except (FrameError, JointSetError) as error:
             self._reporter.drop("skeletons", f"skeletons: {error}")
-            return
-        found = bodies(skeletons, self._camera(message.header.frame_id))
+        except Exception as error:
+            # An exception in a callback would end the node, and with it the bodies of all who come later.
+            trace = traceback.format_exc()
+            self._reporter.drop("internal_error", f"message lost: {type(error).__name__}: {error}\n{trace}")
+
+    def _publish(self, message: Any) -> None:
+        skeletons = from_message(message)
+        found = self._nameable(bodies(skeletons, self._camera(message.header.frame_id)))
         for gone in self._bodies.keys() - {body.id for body in found}:
             for publisher in self._bodies.pop(gone).all:
                 self.destroy_publisher(publisher)
@@ -252,6 +286,25 @@ class HumansNode(Node):
         # Last, so that who hears of a body finds its topics.
         self._tracked.publish(self._hri.ids(header=message.header, ids=[body.id for body in found]))
         self._follow_interest()
+
+    def _nameable(self, found: Sequence[Body]) -> list[Body]:
+        """Those whose id can be a part of a topic's name, each id once, so many at most."""
+        kept: dict[str, Body] = {}
+        for body in found:
+            if not _ID.fullmatch(body.id):
+                self._reporter.drop(
+                    "body_id", f"skeletons: the id {body.id[:80]!r} cannot be a part of a topic's name: letters, "
+                    "digits and underscores, no digit first; the body is left out"
+                )  # fmt: skip
+            elif body.id in kept:
+                self._reporter.drop("body_id", f"skeletons: two people have the id '{body.id}'; the second is left out")
+            elif len(kept) >= _MOST_BODIES:
+                self._reporter.drop(
+                    "too_many_bodies", f"skeletons: {len(found)} people; {_MOST_BODIES} have topics, the others not"
+                )
+            else:
+                kept[body.id] = body
+        return list(kept.values())
 
     def _topics(self, name: str) -> _Topics:
         if name not in self._bodies:
@@ -286,8 +339,18 @@ class HumansNode(Node):
         topics.skeleton2d.publish(self._hri.skeleton(header=header, skeleton=keypoints))
         image = self._images.get(stamp_to_ns(header.stamp))
         if image is not None and topics.cropped.get_subscription_count():
-            pixels = self._bridge.imgmsg_to_cv2(image, "rgb8")
-            topics.cropped.publish(self._bridge.cv2_to_imgmsg(cropped(pixels, body.region).copy(), "rgb8", header))
+            self._publish_crop(header, image, body.region, topics)
+
+    def _publish_crop(
+        self, header: Header, image: Image, region: tuple[float, float, float, float], topics: _Topics
+    ) -> None:
+        try:
+            with blame("color_image", "color/image"):
+                pixels = decode_color_message(image)
+        except BadInputError as error:
+            self._reporter.drop(error.reason, str(error))
+            return
+        topics.cropped.publish(self._bridge.cv2_to_imgmsg(cropped(pixels, region).copy(), "rgb8", header))
 
     def _publish_model(self, header: Header, body: Body, topics: _Topics) -> None:
         if not body.angles:
@@ -299,20 +362,23 @@ class HumansNode(Node):
             topics.urdf.publish(String(data=urdf(body.id, topics.lengths)))
         names = [f"{name}_{body.id}" for name in body.angles]
         states = JointState(name=names, position=array("d", body.angles.values()))
-        states.header.stamp, states.header.frame_id = header.stamp, f"body_{body.id}"
+        states.header.stamp, states.header.frame_id = header.stamp, self._frame(f"body_{body.id}")
         topics.joint_states.publish(states)
 
     def _send_links(self, header: Header, found: Sequence[Body]) -> None:
         transforms = []
         for body in found:
             for link, pose in body.links.items():
-                transform = TransformStamped(child_frame_id=f"{link}_{body.id}")
-                transform.header.stamp, transform.header.frame_id = header.stamp, f"body_{body.id}"
+                transform = TransformStamped(child_frame_id=self._frame(f"{link}_{body.id}"))
+                transform.header.stamp, transform.header.frame_id = header.stamp, self._frame(f"body_{body.id}")
                 transform.transform.translation = vector(pose.place.tolist())
                 transform.transform.rotation = quaternion(pose.turn.tolist())
                 transforms.append(transform)
         if transforms:
             self._transforms.sendTransform(transforms)
+
+    def _frame(self, name: str) -> str:
+        return f"{self._settings.current.tf.prefix}{name}"
 
     def _camera(self, frame_id: str) -> Camera | None:
         """The camera that sees the skeletons; ``None`` while it is not known."""
@@ -326,7 +392,7 @@ class HumansNode(Node):
             )  # fmt: skip
             return None
         try:
-            return Camera.from_camera_info(self._info)
+            return Camera.from_camera_info(self._info, self._settings.current.input.rectified)
         except CameraError as error:
             self._reporter.drop("intrinsics", f"color/camera_info: {error}")
             return None
@@ -360,18 +426,21 @@ def _near(before: Mapping[str, float], now: Mapping[str, float]) -> bool:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the bridge until it is told to stop; returns the exit code, as the process's own ``main`` by leaving."""
-    with ros_session(sys.argv[1:] if args is None else args) as stop:
-        try:
-            node = HumansNode()
-        except ImportError as error:
-            print(f"humans_node: {error}", file=sys.stderr)
-            return 1
-        try:
-            spin(node, stop)
-        finally:
-            node.destroy_node()
-        if args is None:
-            leave(0)  # taking the libraries down takes longer than launch waits
+    try:
+        with ros_session(sys.argv[1:] if args is None else args) as stop:
+            with signals_end_at_once():
+                node = HumansNode()
+            try:
+                spin(node, stop)
+            finally:
+                node.destroy_node()
+    except ImportError as error:
+        print(f"humans_node: {error}", file=sys.stderr)
+        return 1
+    except START_ERRORS as error:
+        return refuse_start("humans_node", error)
+    if args is None:
+        leave(0)  # taking the libraries down takes longer than launch waits
     return 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
@@ -142,7 +143,8 @@ class LiveView:
         self.count = 0
         self._log = log
         self._estimator, self._tracker = estimator, NearestTracker()
-        self._reporter = ThrottledLogger(node.get_logger(), Statistics())
+        self._statistics = Statistics()
+        self._reporter = ThrottledLogger(node.get_logger(), self._statistics, counted=False)
         self._transforms = Transforms(node)
         self._decoder = FrameDecoder(transforms=self._registration)
         self._pairs: OrderedDict[int, Pair] = OrderedDict()
@@ -150,7 +152,7 @@ class LiveView:
         self._last_pair = -_BLIND_S
         self._worker: Worker[tuple[Pair | None, Skeletons | None]] = Worker(self._show)
         self._inputs = Subscriptions(
-            node, sources.config, sources.needs, self._decoder, self.take_pair, self._restart, Statistics(),
+            node, sources.config, sources.needs, self._decoder, self.take_pair, self._restart, self._statistics,
             self._reporter,
         )  # fmt: skip
         if sources.skeletons is not None:
@@ -203,6 +205,10 @@ class LiveView:
                 self.count += 1
         except (BadInputError, EstimatorError, TransformError) as error:
             self._reporter.drop(type(error).__name__, str(error))
+        except Exception as error:
+            # The next frame deserves its chance: a dead thread would look like an empty room.
+            trace = traceback.format_exc()
+            self._reporter.drop("internal_error", f"frame lost: {type(error).__name__}: {error}\n{trace}")
 
     def _in_frame_of(self, frame: RgbdFrame | None, people: Skeletons) -> Skeletons:
         """A node with ``tf.target_frame`` publishes people of another frame than the images'."""

@@ -11,11 +11,10 @@ from dataclasses import asdict
 from typing import Any
 
 import rclpy
-from rclpy._rclpy_pybind11 import RCLError
 from rclpy.node import Node
 
 from unipose_ros.recordings import RecordingError
-from unipose_ros.ros.lifecycle import ros_session
+from unipose_ros.ros.lifecycle import START_ERRORS, refuse_start, ros_session, signals_end_at_once
 
 # Command lines that carry both our options and ROS ones.
 
@@ -58,9 +57,12 @@ def run_tool(parser: argparse.ArgumentParser, job: Job, arguments: Sequence[str]
     options = parser.parse_args(ours)
     try:
         with ros_session(ros) as stop:
-            node = rclpy.create_node(parser.prog)
+            with signals_end_at_once():
+                node = rclpy.create_node(parser.prog)
             print(json.dumps(asdict(job(node, options, stop))), flush=True)
-    except (OSError, RCLError, RecordingError) as error:
+    except (OSError, RecordingError) as error:
         print(f"{parser.prog}: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
+    except START_ERRORS as error:
+        return refuse_start(parser.prog, error)
     return 0

@@ -151,17 +151,15 @@ def run(make_node: Callable[[], ManagedNode], args: Sequence[str] | None = None)
     try:
         with ros_session(sys.argv[1:] if args is None else args) as stop:
             return _run(make_node, stop)
-    except (OSError, RCLError) as error:
-        # A parameter file that cannot be parsed, a home that cannot be written to, security without keys.
-        print(f"unipose: cannot start: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
+    except (OSError, RCLError, RuntimeError) as error:
+        return refuse_start("unipose", error)
 
 
 def _run(make_node: Callable[[], ManagedNode], stop: threading.Event) -> int:
     try:
-        with _signals_end_at_once():
+        with signals_end_at_once():
             node = make_node()
-    except (ParameterError, ParameterException) as error:  # the second is rclpy's, about its own parameters
+    except (ParameterError, ParameterException) as error:
         get_logger("unipose").fatal(str(error))
         return 1
     started: list[bool] = []
@@ -194,8 +192,26 @@ def _run(make_node: Callable[[], ManagedNode], stop: threading.Event) -> int:
         node.destroy_node()
 
 
+#: A parameter file that cannot be parsed, a home that cannot be written to, security without keys, parameters of ours
+#: and of rclpy.
+START_ERRORS = (OSError, RCLError, ParameterError, ParameterException, RuntimeError)
+
+
+def refuse_start(name: str, error: Exception) -> int:
+    """Say in one line why a program does not start; returns its exit status.
+
+    Args:
+        error: one of :data:`START_ERRORS`. RuntimeErrors but those that rclpy raises for an override of the QoS are
+            raised again.
+    """
+    if isinstance(error, RuntimeError) and not isinstance(error, RCLError) and "QoS override" not in str(error):
+        raise error
+    print(f"{name}: cannot start: {' '.join(str(error).split())}", file=sys.stderr)
+    return 1
+
+
 @contextmanager
-def _signals_end_at_once() -> Iterator[None]:
+def signals_end_at_once() -> Iterator[None]:
     """While the node is made, no code waits for the event yet, and DDS may hang, as with too little memory."""
     before = {number: signal.signal(number, signal.SIG_DFL) for number in _ENDS}
     try:

@@ -125,15 +125,21 @@ class Statistics:
 __all__ = ["BadInputError", "ThrottledLogger"]
 
 
+_DIAGNOSTICS = "/diagnostics"
+
+
 class ThrottledLogger:
     """Turns problems into counters and into one log line per kind. Safe to use from any thread.
 
     Args:
         logger: an rclpy logger.
+        counted: whether the statistics are published in /diagnostics.
     """
 
-    def __init__(self, logger: Any, statistics: Statistics) -> None:
+    def __init__(self, logger: Any, statistics: Statistics, counted: bool = True) -> None:
         self._logger = logger
+        self._where = f", in {_DIAGNOSTICS}" if counted else ""
+        self._how_often = f"; see '{{}}' in {_DIAGNOSTICS} for how often" if counted else ""
         self._statistics = statistics
         self._lock = threading.Lock()
         self._noted: set[str] = set()
@@ -152,9 +158,9 @@ class ThrottledLogger:
             kinds.add(kind)
             last = len(kinds) > _MOST_KINDS
         if last:
-            self._logger.error(f"'{reason}' comes in ever new forms; from now on it is only counted, in /diagnostics")
+            self._logger.error(f"'{reason}' comes in ever new forms; from now on it is only counted{self._where}")
         else:
-            self._logger.error(f"{text} (logged once; see '{reason}' in /diagnostics for how often)")
+            self._logger.error(f"{text} (logged once{self._how_often.format(reason)})")
 
     def remark(self, reason: str, text: str) -> None:
         """An input that was used looks wrong."""

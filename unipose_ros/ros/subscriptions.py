@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 import message_filters
@@ -49,6 +50,61 @@ def input_topics(node: Node, config: InputConfig) -> tuple[tuple[str, type], tup
     return color_input, (depth, Image)
 
 
+class CalibrationSubscription:
+    """A ``CameraInfo`` topic, also where its publisher spoke once and keeps it for those who come late.
+
+    Args:
+        name: of the topic, before remapping.
+        store: takes each message.
+        qos: where nothing is overridden.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        name: str,
+        store: Callable[[CameraInfo], object],
+        reporter: ThrottledLogger,
+        qos: QoSProfile,
+    ) -> None:
+        self._node = node
+        self._topic = node.resolve_topic_name(name)
+        self._store = store
+        self._has_come = self._latched = False
+        self._events = qos_events(self._topic, reporter)
+        self._subscription = node.create_subscription(
+            CameraInfo,
+            self._topic,
+            self._take,
+            qos,
+            qos_overriding_options=OVERRIDABLE_QOS,
+            event_callbacks=self._events,
+        )
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self._node.destroy_subscription(self._subscription)
+
+    def follow_latched(self) -> None:
+        """Ask for what was published before, where nothing comes and all publishers keep it for those who come late."""
+        if self._has_come or self._latched:
+            return
+        offers = [info.qos_profile for info in self._node.get_publishers_info_by_topic(self._topic)]
+        if not offers or any(offer.durability != DurabilityPolicy.TRANSIENT_LOCAL for offer in offers):
+            return
+        self._latched = True
+        self.close()
+        # Not to be overridden: that it is volatile by default was declared before.
+        self._subscription = self._node.create_subscription(
+            CameraInfo, self._topic, self._take, LATCHED_QOS, event_callbacks=self._events
+        )
+        self._node.get_logger().info(f"{self._topic} is latched (transient local): subscribing to it as such")
+
+    def _take(self, info: CameraInfo) -> None:
+        self._has_come = True
+        self._store(info)
+
+
 class Subscriptions:
     """Subscribes on construction, unsubscribes on :meth:`close`. Used from the executor's thread.
 
@@ -71,13 +127,11 @@ class Subscriptions:
         reporter: ThrottledLogger,
     ) -> None:
         self._node = node
-        self._decoder = decoder
         self._statistics = statistics
         self._reporter = reporter
         self._deliver = on_pair
         self._last_pair = time.monotonic()
         self._needs = needs
-        self._qos = config.qos
         topics = input_topics(node, config)
         records = TopicMonitor(topics[0][0]), TopicMonitor(topics[1][0])
         self.pairing = Synchronizer(
@@ -85,10 +139,7 @@ class Subscriptions:
             single_image_timeout=_alone_after(needs, config),
         )  # fmt: skip
         self._streams: list[tuple[TopicMonitor, message_filters.Subscriber]] = []
-        self._infos: list[Any] = []
-        #: Of which images a calibration has come, and which are subscribed to as latched.
-        self._with_info: set[str] = set()
-        self._latched: set[str] = set()
+        self._infos: list[CalibrationSubscription] = []
         receivers = self.pairing.add_color, self.pairing.add_depth
         try:
             for i, wanted in enumerate((needs.color, needs.depth)):
@@ -96,7 +147,11 @@ class Subscriptions:
                     receive = self._counted(NAMES[i], receivers[i])
                     stream = subscribe(node, topics[i][1], topics[i][0], receive, reporter, config.qos)
                     self._streams.append((records[i], stream))
-            self._infos = [self._subscribe_info(name) for name in NAMES]
+            for name in NAMES:
+                store = partial(decoder.set_info, name)
+                self._infos.append(
+                    CalibrationSubscription(node, f"{name}/camera_info", store, reporter, sensor_qos(config.qos))
+                )
         except Exception:
             # An override of the QoS that cannot be: leave no half of the subscriptions behind.
             self.close()
@@ -104,15 +159,17 @@ class Subscriptions:
 
     def close(self) -> None:
         """Drop all subscriptions."""
-        for subscription in [*(image.sub for _, image in self._streams), *self._infos]:
-            self._node.destroy_subscription(subscription)
+        for _, image in self._streams:
+            self._node.destroy_subscription(image.sub)
+        for info in self._infos:
+            info.close()
 
     def watch(self, timeout: float) -> float:
         """Look at the graph, and warn once when no frame has come for ``timeout`` seconds; returns the seconds."""
         for record, _ in self._streams:
             self._note_publishers(record)
-        for name in NAMES:
-            self._follow_latched(name)
+        for info in self._infos:
+            info.follow_latched()
         waited = time.monotonic() - self._last_pair
         if waited > timeout:
             self._reporter.note("no_frames", self._diagnosis(waited))
@@ -127,38 +184,6 @@ class Subscriptions:
                 f"{record.topic} has {len(record.publishers)} publishers: {', '.join(record.publishers)}; images of "
                 "two cameras, or of a camera and a replay, must not meet on one topic: remap one of them",
             )
-
-    def _subscribe_info(self, name: str, latched: bool = False) -> Any:
-        def store(info: CameraInfo) -> None:
-            self._with_info.add(name)
-            self._decoder.set_info(name, info)
-
-        topic = self._node.resolve_topic_name(f"{name}/camera_info")
-        events = qos_events(topic, self._reporter)
-        if latched:
-            # Not to be overridden: that it is volatile by default was declared before.
-            return self._node.create_subscription(CameraInfo, topic, store, LATCHED_QOS, event_callbacks=events)
-        return self._node.create_subscription(
-            CameraInfo,
-            topic,
-            store,
-            sensor_qos(self._qos),
-            qos_overriding_options=OVERRIDABLE_QOS,
-            event_callbacks=events,
-        )
-
-    def _follow_latched(self, name: str) -> None:
-        """Ask for what was published before, where nothing comes and all publishers keep it for those who come late."""
-        if name in self._with_info or name in self._latched:
-            return
-        topic = self._node.resolve_topic_name(f"{name}/camera_info")
-        offers = [info.qos_profile for info in self._node.get_publishers_info_by_topic(topic)]
-        if not offers or any(offer.durability != DurabilityPolicy.TRANSIENT_LOCAL for offer in offers):
-            return
-        self._latched.add(name)
-        self._node.destroy_subscription(self._infos[NAMES.index(name)])
-        self._infos[NAMES.index(name)] = self._subscribe_info(name, latched=True)
-        self._node.get_logger().info(f"{topic} is latched (transient local): subscribing to it as such")
 
     def _counted(self, name: str, add: Callable[[Any, int | None], None]) -> Callable[[Any, int | None], None]:
         def receive(message: Any, sequence: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -90,11 +91,11 @@ def test_who_is_new_is_no_body_and_who_is_hidden_has_no_region() -> None:
 class Graph:
     """The bridge and a listener in one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, *arguments: str) -> None:
         from unipose_ros.nodes.humans_node import HumansNode
 
         self.context = rclpy.Context()
-        rclpy.init(context=self.context, args=[])
+        rclpy.init(context=self.context, args=["--ros-args", *arguments])
         self.bridge = HumansNode(context=self.context)
         self.node = rclpy.create_node("listener", context=self.context)
         self.received: dict[str, list[Any]] = {}
@@ -179,6 +180,113 @@ def test_the_bridge_publishes_the_reps_topics(graph: Graph) -> None:
     assert not [
         name for name, _ in graph.bridge.get_publisher_names_and_types_by_node("humans", "/") if "abcde" in name
     ]
+
+
+def info(**fields: Any) -> CameraInfo:
+    made = CameraInfo(width=320, height=240, k=CAMERA.K.ravel().tolist(), d=[0.0] * 5, distortion_model="plumb_bob")
+    made.header.frame_id = FRAME
+    for name, value in fields.items():
+        setattr(made, name, value)
+    return made
+
+
+@pytest.mark.parametrize("name", ["a b", "", "../x", "1ab", "ä", "a" * 300, "a/b", "~", "{x}", "a-b"])
+def test_an_id_that_no_topic_can_have_loses_that_body_alone(graph: Graph, name: str) -> None:
+    message = to_message(people("abcde", "fghij"))
+    message.skeletons[0].id = name
+    graph.bridge.publish(message)
+    assert set(graph.bridge._bodies) == {"fghij"}
+    assert graph.bridge._statistics.drops["body_id"] == 1
+
+
+def test_two_people_of_one_id_and_hundreds_of_people_are_bounded(graph: Graph) -> None:
+    graph.bridge.publish(to_message(people("abcde", "abcde")))
+    assert set(graph.bridge._bodies) == {"abcde"}
+    graph.bridge.publish(to_message(people(*(f"a{n:04d}" for n in range(70)))))
+    assert len(graph.bridge._bodies) == 60
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 3e38, np.nan, 0.0])
+def test_places_that_nobody_is_at_are_survived(graph: Graph, value: float) -> None:
+    graph.bridge._keep_info(info())
+    message = to_message(people("abcde", "fghij"))
+    message.skeletons[0].positions = array("f", [value] * 45)
+    graph.bridge.publish(message)
+    assert set(graph.bridge._bodies) == {"abcde", "fghij"}
+    assert not graph.bridge._statistics.drops
+
+
+@pytest.mark.parametrize(
+    ("fields", "pixel"),
+    [
+        ({"encoding": "mono8", "step": 320, "data": bytes([7]) * 320 * 240}, (7, 7, 7)),
+        ({"encoding": "bgra8", "step": 1280, "data": bytes([3, 2, 1, 255]) * 320 * 240}, (1, 2, 3)),
+        ({"encoding": "rgb8", "step": 1000, "data": (bytes([1, 2, 3]) * 320 + bytes(40)) * 240}, (1, 2, 3)),
+        ({"encoding": "bayer_rggb8", "step": 320, "data": bytes([9]) * 320 * 240}, (9, 9, 9)),
+        ({"encoding": "16UC1", "step": 640, "data": bytes(640 * 240)}, None),
+        ({"encoding": "nope", "step": 320, "data": bytes(320 * 240)}, None),
+        ({"encoding": "", "step": 0, "data": b""}, None),
+        ({"encoding": "rgb8", "data": bytes(10)}, None),
+        ({"encoding": "rgb8", "height": 0, "width": 0, "step": 0, "data": b""}, None),
+        ({"encoding": "bayer_rggb8", "height": 0, "width": 0, "step": 0, "data": b""}, None),
+        ({"encoding": "rgb8", "height": 2**31, "width": 2**31, "step": 2**32 - 1}, None),
+    ],
+)
+def test_crops_are_of_any_image_that_the_pose_node_reads_and_others_are_survived(
+    graph: Graph, fields: dict[str, Any], pixel: tuple[int, int, int] | None
+) -> None:
+    message = to_message(people("abcde"))
+    graph.bridge._keep_info(info())
+    graph.listen(Image, "/humans/bodies/abcde/cropped")
+
+    def heard() -> Any:
+        given = image()
+        for name, value in fields.items():
+            setattr(given, name, array("B", value) if name == "data" else value)
+        graph.bridge._images[STAMP] = given
+        graph.bridge.publish(message)
+        dropped = graph.bridge._statistics.drops
+        return dropped.get("color_image") if pixel is None else graph.received["/humans/bodies/abcde/cropped"]
+
+    graph.wait(heard)
+    assert "internal_error" not in graph.bridge._statistics.drops
+    for crop in graph.received["/humans/bodies/abcde/cropped"]:
+        assert tuple(crop.data[:3]) == pixel
+
+
+def test_the_frames_are_those_of_a_pose_node_with_a_prefix() -> None:
+    pytest.importorskip("hri_msgs.msg", reason="hri_msgs is not installed: run 'make setup'")
+    graph = Graph("-p", "tf.prefix:=rear_")
+    try:
+        graph.listen(TFMessage, "/tf")
+        graph.listen(JointState, "/humans/bodies/abcde/joint_states")
+        graph.wait(lambda: graph.bridge.publish(to_message(people("abcde"))) or all(graph.received.values()))
+        sent = graph.received["/tf"][-1].transforms
+        assert {t.header.frame_id for t in sent} == {"rear_body_abcde"}
+        assert {t.child_frame_id for t in sent} == {f"rear_{link}_abcde" for link in REP_LINKS - {"l_wrist"}}
+        assert graph.received["/humans/bodies/abcde/joint_states"][-1].header.frame_id == "rear_body_abcde"
+    finally:
+        graph.close()
+
+
+@pytest.mark.parametrize(("rectified", "focal"), [("false", 200.0), ("true", 100.0)])
+def test_rectified_images_have_the_calibration_of_p(rectified: str, focal: float) -> None:
+    pytest.importorskip("hri_msgs.msg", reason="hri_msgs is not installed: run 'make setup'")
+    graph = Graph("-p", f"input.rectified:={rectified}")
+    try:
+        graph.bridge._keep_info(info(p=[100.0, 0, 159.5, 0, 0, 100, 119.5, 0, 0, 0, 1, 0]))
+        camera = graph.bridge._camera(FRAME)
+        assert camera is not None
+        assert camera.fx == focal
+    finally:
+        graph.close()
+
+
+def test_a_calibration_that_was_published_before_is_taken(graph: Graph) -> None:
+    publisher = graph.node.create_publisher(CameraInfo, "color/camera_info", LATCHED_QOS)
+    publisher.publish(info())
+    graph.wait(lambda: graph.bridge._info is not None)
+    assert graph.bridge._info.width == 320
 
 
 def image() -> Image:

@@ -129,3 +129,7 @@ def test_the_bridge_to_rep_155_listens_to_the_node(monkeypatch: pytest.MonkeyPat
     humans = next(node for node in made if node["executable"] == "humans_node")
     assert dict(humans["remappings"]) == {"skeletons": "unipose/skeletons", "color/image": "/rgb"}
     assert pose["parameters"][1]["tf.target_frame"] == "base_link"
+    assert humans["parameters"] == [pose["parameters"][0], {}]
+    made, pose = started(monkeypatch, humans="true", camera="zed", use_sim_time="true")
+    humans = next(node for node in made if node["executable"] == "humans_node")
+    assert humans["parameters"] == [pose["parameters"][0], {"input.rectified": True, "use_sim_time": True}]
