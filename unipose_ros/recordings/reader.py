@@ -234,7 +234,14 @@ class BagReader:
                 f"{self.path}: cannot be read as a rosbag2 recording ({_reason(cause)}); record it again, or try "
                 "'ros2 bag reindex' on it"
             ) from error
-        self.lost_bytes = sum(source.lost_bytes for source in sources if isinstance(source, MendedMcap))
+        mended = [source for source in sources if isinstance(source, MendedMcap)]
+        self.lost_bytes = sum(source.lost_bytes for source in mended)
+        if mended == sources and not self.lost_bytes:
+            self._end_early(
+                f"{self.path}: the index at the file's end is damaged ({_reason(cause)}); the messages before it are "
+                "whole, nothing is lost"
+            )
+            return bag
         self._end_early(
             f"{self.path}: the recording is damaged ({_reason(cause)}); it is read as far as it goes, "
             f"the last {self.lost_bytes} bytes are lost"
@@ -261,6 +268,11 @@ def _find_storage_files(path: Path) -> list[Path]:
     packed = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.name.endswith(_PACKED))
     if path.is_file() and path.suffix in STORAGE_SUFFIXES:
         return [path]
+    if path.suffix == ".bag":
+        raise RecordingError(
+            f"{path}: this is a recording of ROS 1; 'rosbags-convert --src {path.name} --dst {path.stem}' makes one of "
+            "ROS 2 of it (pip install rosbags)"
+        )
     if path.is_file() and not path.name.endswith(_PACKED):
         raise RecordingError(
             f"{path}: '{path.suffix}' is no rosbag2 storage; give a .mcap or .db3 file or the bag folder"
@@ -323,8 +335,11 @@ def _is_latched(connection: Connection) -> bool:
 MAGIC = b"\x89MCAP0\r\n"
 _RECORD = struct.Struct("<BQ")
 _FOOTER, _DATA_END, _LAST_KNOWN_OPCODE = 0x02, 0x0F, 0x0F
+_DATA_END_LENGTH = 4
 #: Data end (checksum not given), footer (no index, checksum not given), magic.
-_ENDING = _RECORD.pack(_DATA_END, 4) + bytes(4) + _RECORD.pack(_FOOTER, 20) + bytes(20) + MAGIC
+_ENDING = (
+    _RECORD.pack(_DATA_END, _DATA_END_LENGTH) + bytes(_DATA_END_LENGTH) + _RECORD.pack(_FOOTER, 20) + bytes(20) + MAGIC
+)
 
 
 class MendedMcap:
@@ -332,7 +347,7 @@ class MendedMcap:
 
     Attributes:
         path: the damaged file.
-        kept_bytes, lost_bytes: how much of it holds whole records, and how much does not.
+        kept_bytes, lost_bytes: how much of it holds whole records of data, and how much of the data does not.
 
     Raises:
         RecordingError: the file does not even begin like an MCAP file.
@@ -342,8 +357,9 @@ class MendedMcap:
         self.path = path
         self.suffix = path.suffix
         with path.open("rb") as file:
-            self.kept_bytes = _end_of_whole_records(file, path)
-        self.lost_bytes = path.stat().st_size - self.kept_bytes
+            self.kept_bytes, ended = _end_of_whole_records(file, path)
+        # What follows the end of the data is an index.
+        self.lost_bytes = 0 if ended else path.stat().st_size - self.kept_bytes
 
     def exists(self) -> bool:
         """As ``Path.exists``."""
@@ -363,7 +379,8 @@ class MendedMcap:
         return str(self.path)
 
 
-def _end_of_whole_records(file: BinaryIO, path: Path) -> int:
+def _end_of_whole_records(file: BinaryIO, path: Path) -> tuple[int, bool]:
+    """Bytes up to which records of data are whole, and whether the data end there as their writer ended them."""
     size = path.stat().st_size
     if file.read(len(MAGIC)) != MAGIC:
         raise RecordingError(f"{path}: this is not an MCAP file; nothing can be recovered")
@@ -373,10 +390,10 @@ def _end_of_whole_records(file: BinaryIO, path: Path) -> int:
         after = end + _RECORD.size + length
         # An opcode of 0 is what a power cut leaves: space that was reserved and never written.
         if not 0 < opcode <= _LAST_KNOWN_OPCODE or opcode in (_DATA_END, _FOOTER) or after > size:
-            break
+            return end, opcode == _DATA_END and length == _DATA_END_LENGTH and after <= size
         end = after
         file.seek(end)
-    return end
+    return end, False
 
 
 class _Joined(io.RawIOBase):

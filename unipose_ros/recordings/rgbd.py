@@ -165,11 +165,29 @@ class RgbdRecording:
         alone = len(color) + len(depth) - 2 * len(pairs)
         if alone:
             self.dropped["no_partner"] += alone
+            self._explain_alone(color, depth, bool(pairs))
         partners: dict[str, dict[int, int | None]] = {topic: {} for topic in stamps}
         for depth_stamp, color_stamp in pairs.items():
             partners[str(self._depth_topic)][depth_stamp] = color_stamp
             partners[str(self.topics.color)][color_stamp] = depth_stamp
         return partners
+
+    def _explain_alone(self, color: list[int], depth: list[int], some: bool) -> None:
+        """Say why images have no partner: one of them was lost, or their clocks differ."""
+        if not (color and depth):
+            there, absent = (self.topics.color, self._depth_topic) if color else (self._depth_topic, self.topics.color)
+            why = f"there are images on '{there}' and none on '{absent}'"
+        elif some:
+            why = "the other one was lost while recording, or is stamped at another time"
+        else:
+            others = np.sort(color)
+            right = np.searchsorted(others, depth).clip(max=len(others) - 1)
+            nearest = np.minimum(np.abs(others[right] - depth), np.abs(others[np.maximum(right - 1, 0)] - depth))
+            why = (
+                f"stamps of color and depth are {float(np.median(nearest)) / 1e9:.3g} s apart (median); one clock must "
+                "stamp both with the time at which they were taken: let the driver synchronize them"
+            )
+        _log.warning("%s: %d images have no partner: %s", self._reader.path, self.dropped["no_partner"], why)
 
     def _stamp(self, raw: RawMessage) -> int | None:
         """The stamp of a message; ``None`` for one that is too short to have one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 
@@ -34,7 +35,12 @@ _LOOK_THROUGH = 2000
 _COLOR_WORDS = ("color", "colour", "rgb")
 #: Depth drawn in the color camera's pixels, by the names that RealSense, Azure Kinect and OpenNI drivers give it.
 _REGISTERED_WORDS = ("aligned_depth", "depth_to_rgb", "depth_registered", "depth_to_color")
-_NOT_IMAGES = ("infra", "/ir", "mask", "confidence", "debug", "label", "disparity")
+#: In the last two parts of a name: images that a camera does not take of colors, or that somebody made of them.
+_NOT_IMAGES = re.compile(
+    r"^ir(?![a-z])|infra|mask|confidence|debug|label|disparity|semantic|segment|colori[sz]|colormap|overlay|annotat|heatmap"
+)
+#: What image_transport appends.
+_TRANSPORTS = ("compressed", "compresseddepth")
 _DEPTH_ENCODINGS = ("16UC1", "32FC1")
 #: Depth and infrared images are both sent under it.
 _EITHER = "mono16"
@@ -200,14 +206,28 @@ class _Choice:
 
     def _is_color(self, topic: Topic) -> bool:
         named = "image" in topic.name or any(word in topic.name for word in _COLOR_WORDS)
-        return self._is_image(topic) and named and not self._shows_depth(topic)
+        encoding = self._encoding(topic)
+        colored = encoding in COLOR_ENCODINGS and not encoding.startswith("mono")
+        return self._is_image(topic) and (named or colored) and not self._shows_depth(topic)
 
     def _is_image(self, topic: Topic) -> bool:
-        return topic.type in _IMAGES and not any(word in topic.name for word in _NOT_IMAGES)
+        """By the part that says what is in it, from the end: a camera may be called ``iris`` or ``debug``."""
+        if topic.type not in _IMAGES:
+            return False
+        parts = [part for part in topic.name.lower().split("/") if part not in _TRANSPORTS]
+        for part in reversed(parts[-2:]):
+            if _NOT_IMAGES.search(part):
+                return False
+            if "depth" in part or any(word in part for word in _COLOR_WORDS):
+                return True
+        return True
+
+    def _encoding(self, topic: Topic) -> str:
+        return self._samples[topic.name].encoding if topic.name in self._samples else ""
 
     def _shows_depth(self, topic: Topic) -> bool:
         """By the encoding where it is known, else by the last part of the name that says either."""
-        encoding = self._samples[topic.name].encoding if topic.name in self._samples else ""
+        encoding = self._encoding(topic)
         if encoding.startswith(_DEPTH_ENCODINGS) or "compressedDepth" in encoding:
             return True
         if encoding in COLOR_ENCODINGS and encoding != _EITHER:

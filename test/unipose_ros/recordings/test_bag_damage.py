@@ -180,6 +180,29 @@ def test_a_renamed_file_loses_nothing(sound: Path) -> None:
         assert (reader.lost_bytes, reader.problem) == (0, None)
 
 
+@pytest.mark.parametrize("metadata", [True, False], ids=["with metadata", "alone"])
+@pytest.mark.parametrize("harm", [lambda b: b + bytes(5000), lambda b: b[:-10], lambda b: b[:-8] + b"x" * 8])
+def test_an_index_that_is_damaged_loses_nothing(
+    sound: Path, metadata: bool, harm: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Zeros behind the file, as disks leave them, or an end that was cut: the messages are all there."""
+    file = storage_file(sound)
+    file.write_bytes(harm(file.read_bytes()))
+    if not metadata:
+        (sound / "metadata.yaml").unlink()
+    with BagReader(sound) as reader:
+        assert len(list(reader.raw())) == 4 * len(FRAMES)
+        assert reader.lost_bytes == 0
+        assert "nothing is lost" in str(reader.problem)
+    assert "nothing is lost" in caplog.text
+
+
+def test_a_recording_of_ros_1_is_named_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "x.bag").write_bytes(b"#ROSBAG V2.0\n" + bytes(100))
+    with pytest.raises(RecordingError, match=r"rosbags-convert --src x\.bag"):
+        BagReader(tmp_path / "x.bag").__enter__()
+
+
 def test_a_missing_file_of_several_is_named(sound: Path) -> None:
     metadata = sound / "metadata.yaml"
     name = storage_file(sound).name

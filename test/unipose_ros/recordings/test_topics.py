@@ -132,8 +132,11 @@ def test_of_two_depth_images_the_one_in_the_color_frame_is_taken(tmp_path: Path,
         ("/intel_realsense_r200_depth/image_raw", "/intel_realsense_r200_depth/depth/image_raw",
          "/intel_realsense_r200_depth/camera_info", "/intel_realsense_r200_depth/depth/camera_info"),
         ("/depth_camera/image", "/depth_camera/image_d", "/depth_camera/info", "/depth_camera/info_d"),
+        named("/iris/camera"), named("/ir_cam"), named("/debug"), named("/infrastructure/cam"),
+        named("/labeled/mask_1"),
+        ("/cam/video", "/cam/stereo", "/cam/video_info", "/cam/stereo_info"),
     ],
-    ids=["depth_cam", "waffle", "nothing in the name"],
+    ids=["depth_cam", "waffle", "nothing in the name", "iris", "ir", "debug", "infrastructure", "labeled", "video"],
 )  # fmt: skip
 def test_a_camera_may_be_called_depth(
     tmp_path: Path, view: Any, names: tuple[str, ...], color: np.ndarray, depth: np.ndarray
@@ -143,6 +146,26 @@ def test_a_camera_may_be_called_depth(
     assert len(frames) == COUNT
     np.testing.assert_array_equal(frames[0].color, color)
     np.testing.assert_allclose(frames[0].depth, depth, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "/cam/depth/image_colorized", "/cam/semantic/image_color", "/cam/segmentation/image", "/unipose/debug/image",
+        "/cam/infra1/image_rect_raw", "/cam/ir/image_raw", "/cam/a_confidence/image_raw",
+    ],
+)  # fmt: skip
+def test_what_was_made_of_images_is_not_taken_for_the_color_image(
+    tmp_path: Path, view: Any, color: np.ndarray, other: str
+) -> None:
+    names = named("/cam", "depth")
+
+    def messages(stamp: int) -> Iterable[Message]:
+        return [(other, make.image(stamp, "optical", 255 - color, "rgb8")), *view(stamp, names)]
+
+    frames, recording = read(write(tmp_path / "bag", messages))
+    assert (recording.topics.color, recording.topics.depth) == names[:2]
+    np.testing.assert_array_equal(frames[0].color, color)
 
 
 def test_recordings_read_the_encodings_that_the_node_reads(tmp_path: Path, view: Any, color: np.ndarray) -> None:
@@ -233,3 +256,22 @@ def test_a_rectified_image_without_p_has_the_calibration_of_k(tmp_path: Path, vi
 
     frames, _ = read(write(tmp_path / "bag", messages))
     assert [frame.camera.fx for frame in frames] == [50.0] * COUNT
+
+
+@pytest.mark.parametrize(("late", "words"), [(-(10**18), "1e+09 s apart"), (10 * 10**9, "s apart")])
+def test_color_and_depth_of_two_clocks_are_named(
+    tmp_path: Path, view: Any, depth: np.ndarray, late: int, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = named("/cam", "depth")
+
+    def messages(stamp: int) -> Iterable[Message]:
+        at = stamp + 2 * 10**18
+        return [message for message in view(at, names) if message[0] != names[1]] + [
+            (names[1], make.depth_image(at + late, "optical", depth))
+        ]
+
+    frames, recording = read(write(tmp_path / "bag", messages))
+    assert not frames
+    assert recording.dropped == {"no_partner": 2 * COUNT}
+    assert words in caplog.text
+    assert "one clock must stamp both" in caplog.text
