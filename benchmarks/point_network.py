@@ -22,9 +22,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from unipose_ros.backends import Backend
-from unipose_ros.backends.onnx_backend import OnnxBackend
-from unipose_ros.backends.torch_backend import TorchBackend
+from unipose_ros.backends import Backend, OnnxBackend, TorchBackend
 from unipose_ros.camera import Camera
 from unipose_ros.codecs.points import PointCloudConfig, encode_person
 from unipose_ros.frame import RgbdFrame

@@ -75,7 +75,7 @@ def _help(parser: argparse.ArgumentParser) -> list[str]:
 
 def recipes_page() -> str:
     """Every recipe's configuration: field, default, meaning."""
-    from unipose_training.recipes import RECIPES
+    from unipose_training.recipes.command import RECIPES
 
     parts = ["# Recipe settings", "", "`unipose train RECIPE key=value`; from the configurations' dataclasses.", ""]
     for name, recipe in RECIPES.items():

@@ -106,7 +106,7 @@ def check_unipose(arguments: list[str]) -> None:
         parser.parse_args(arguments[1:])
         return
     from unipose_training.engine.config import load_config
-    from unipose_training.recipes import get_recipe
+    from unipose_training.recipes.command import get_recipe
 
     given = parser.parse_intermixed_args(arguments[1:])
     if given.recipe:

@@ -19,8 +19,7 @@ from unipose_ros.camera import Camera
 from unipose_ros.frame import Skeletons
 from unipose_ros.recordings import BagReader, BagWriter, RgbdRecording
 from unipose_ros.recordings import messages as make
-from unipose_ros.recordings.messages import skeleton_array
-from unipose_ros.recordings.types import read_stamp
+from unipose_ros.recordings.messages import read_stamp, skeleton_array
 from unipose_ros.resources import resource_path
 
 COLOR, DEPTH, INFO, GROUND_TRUTH = "/color/image/compressed", "/depth/image", "/depth/camera_info", "/truth/skeletons"

@@ -17,7 +17,7 @@ CALLS = {
     "write_bytes": (("networks/export.py",), "unipose_ros.files.write_atomic"),
     "np.load": ((), "unipose_training.datasets.io.read_npz"),
     "pickle.load": ((), "unipose_training.datasets.safe_pickle.load_pickle"),
-    "torch.load": (("engine/checkpoint.py",), "weights_only=True there"),
+    "torch.load": (("engine/run_folder.py",), "weights_only=True there"),
     "ProcessPoolExecutor": ((), "unipose_ros.termination.WorkerPool"),
     "eval": ((), "nothing"),
     "exec": ((), "nothing"),

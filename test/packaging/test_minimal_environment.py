@@ -43,7 +43,7 @@ print(estimator.runtime)
 """
 RECORDING = """
 from unipose_ros import BagReader, RgbdRecording
-from unipose_ros.recordings.types import SKELETON_ARRAY
+from unipose_ros.recordings.messages import SKELETON_ARRAY
 with BagReader({bag!r}) as bag:
     frame = next(iter(RgbdRecording(bag).frames()))
     assert SKELETON_ARRAY in {{topic.type for topic in bag.topics.values()}}

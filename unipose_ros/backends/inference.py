@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.backends import Backend, BackendError, choose_backend, device_kind
+from unipose_ros.backends import Backend, BackendError, OnnxBackend, TorchBackend, choose_backend, device_kind
 from unipose_ros.files import atomic_path, describe_os_error, exclusive, file_sha256, write_atomic
 from unipose_ros.networks.graphs import Graph, find_graph, source_sha256
 from unipose_ros.networks.registry import load_network, source_module
@@ -78,16 +78,12 @@ def load_for_inference(
 
 
 def _in_torch(path: Path, name: str, device: str, threads: int) -> LoadedNetwork:
-    from unipose_ros.backends.torch_backend import TorchBackend
-
     module, record = load_network(path, name)
     run = TorchBackend(module, device, threads, half=device_kind(device) == "cuda")
     return _told(LoadedNetwork(run, record, device), path)
 
 
 def _in_onnxruntime(path: Path, name: str, device: str, threads: int) -> LoadedNetwork:
-    from unipose_ros.backends.onnx_backend import OnnxBackend
-
     tensors, record = load_weights(path, name)
     model = _model(tensors, record) or _onnx_file(path, name, record)
     return _told(LoadedNetwork(OnnxBackend(model, device, threads, str(path)), record, device), path)
@@ -226,8 +222,6 @@ def export_to_cache(path: Path, name: str, target: Path) -> ModelCard:
 
 def _compare(module: torch.nn.Module, path: Path, example: torch.Tensor, name: str) -> None:
     import torch
-
-    from unipose_ros.backends.onnx_backend import OnnxBackend
 
     with torch.inference_mode():
         outputs = module(example)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.backends import Backend, choose_backend
+from unipose_ros.backends import Backend, OnnxBackend, OpenVinoBackend, TorchBackend, choose_backend
 from unipose_ros.geometry.crop import Letterbox
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.networks.movenet.decode import (
@@ -148,13 +148,10 @@ def load_movenet(
 
 
 def _onnx(path: Path, device: str, threads: int) -> Backend:
-    from unipose_ros.backends.onnx_backend import OnnxBackend
-
     return OnnxBackend(path, device, threads)
 
 
 def _torch(path: Path, device: str, threads: int) -> Backend:
-    from unipose_ros.backends.torch_backend import TorchBackend
     from unipose_ros.networks.movenet.convert import NETWORK, build_network
     from unipose_ros.networks.weights import load_weights
 
@@ -162,8 +159,6 @@ def _torch(path: Path, device: str, threads: int) -> Backend:
 
 
 def _openvino(path: Path, device: str, threads: int) -> Backend:
-    from unipose_ros.backends.openvino_backend import OpenVinoBackend
-
     del device  # the CPU: openvino serves no other here
     return OpenVinoBackend(path, threads)
 

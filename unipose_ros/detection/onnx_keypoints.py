@@ -17,8 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.backends import BackendError
-from unipose_ros.backends.onnx_backend import OnnxBackend
+from unipose_ros.backends import BackendError, OnnxBackend
 from unipose_ros.documents import DocumentError, read_yaml
 from unipose_ros.geometry.crop import Letterbox
 from unipose_ros.geometry.nms import box_iou, greedy_nms

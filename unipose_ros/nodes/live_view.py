@@ -24,8 +24,8 @@ from unipose_ros.estimator import EstimatorConfig, EstimatorError, PoseEstimator
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.recordings import RgbdTopics, Topic
+from unipose_ros.recordings.messages import COMPRESSED_IMAGE, SKELETON_ARRAY
 from unipose_ros.recordings.topics import detect_topics
-from unipose_ros.recordings.types import COMPRESSED_IMAGE, SKELETON_ARRAY
 from unipose_ros.ros.bag_recorder import subscribe_skeletons
 from unipose_ros.ros.lifecycle import ros_session, spin
 from unipose_ros.ros.monitoring import Statistics, ThrottledLogger

@@ -1,9 +1,9 @@
 """Recordings (rosbag2: mcap and sqlite3), read and written without ROS."""
 
+from unipose_ros.recordings.messages import RecordingError
 from unipose_ros.recordings.reader import BagReader, Message, RawMessage, Topic
 from unipose_ros.recordings.rgbd import RgbdRecording
 from unipose_ros.recordings.topics import RgbdTopics, detect_topics
-from unipose_ros.recordings.types import RecordingError
 from unipose_ros.recordings.writer import BagWriter
 
 __all__ = [

@@ -18,7 +18,7 @@ from rosbags.interfaces import Connection, QosDurability
 from rosbags.typesys.store import Typestore
 
 from unipose_ros.recordings.bounds import BoundedPath, BoundedReader, bound_decompression
-from unipose_ros.recordings.types import RecordingError, differing_field, message_types
+from unipose_ros.recordings.messages import RecordingError, differing_field, message_types
 
 _log = logging.getLogger(__name__)
 bound_decompression()

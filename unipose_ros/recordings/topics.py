@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 
 from unipose_ros.images import COLOR_ENCODINGS
-from unipose_ros.recordings.reader import BagReader, Topic
-from unipose_ros.recordings.types import (
+from unipose_ros.recordings.messages import (
     CAMERA_INFO,
     COMPRESSED_IMAGE,
     IMAGE,
@@ -17,6 +16,7 @@ from unipose_ros.recordings.types import (
     SKELETON_ARRAY,
     RecordingError,
 )
+from unipose_ros.recordings.reader import BagReader, Topic
 
 _log = logging.getLogger(__name__)
 

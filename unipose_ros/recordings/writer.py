@@ -22,7 +22,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.errors import WriterError
 
 from unipose_ros.files import complete_folder, describe_os_error
-from unipose_ros.recordings.types import RecordingError, message_class, message_types
+from unipose_ros.recordings.messages import RecordingError, message_class, message_types
 
 STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 #: Suffixes of the files that storages make in the bag's folder, which they name after it.

@@ -18,8 +18,14 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.typesys.store import Typestore
 
 from unipose_ros.recordings import BagReader, RawMessage, RecordingError, Topic
-from unipose_ros.recordings.messages import read_skeletons, skeleton_array
-from unipose_ros.recordings.types import SKELETON, SKELETON_ARRAY, message_types, shift_stamps
+from unipose_ros.recordings.messages import (
+    SKELETON,
+    SKELETON_ARRAY,
+    message_types,
+    read_skeletons,
+    shift_stamps,
+    skeleton_array,
+)
 from unipose_ros.ros.messages import ros_message_class
 
 _CLOCK = "rosgraph_msgs/msg/Clock"

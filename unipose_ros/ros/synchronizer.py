@@ -374,7 +374,7 @@ class Synchronizer:
             f"pairing stamps less than {self._slop * 1e3:.1f} ms apart",
         )
         self._connect()
-        # As unipose_ros.recordings.pairing does for recordings: what has waited is paired, too.
+        # As unipose_ros.recordings.rgbd does for recordings: what has waited is paired, too.
         waiting = [(stamp_to_ns(each.header.stamp), index, each) for index in (0, 1) for each in self._waiting[index]]
         for _, index, message in sorted(waiting, key=lambda each: each[:2]):
             self._inputs[index].signalMessage(message)

@@ -20,7 +20,7 @@ from unipose_ros.image_formats import encode_rvl
 from unipose_ros.images import COLOR_ENCODINGS, encode_compressed_color, encode_compressed_depth
 from unipose_ros.mounting import turn_camera
 from unipose_ros.recordings import messages as make
-from unipose_ros.recordings.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD, message_types
+from unipose_ros.recordings.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD, message_types
 
 SIZE = (40, 32)
 CAMERA = Camera(45.0, 46.0, 19.5, 15.5, *SIZE)

@@ -21,8 +21,7 @@ from fuzzing.surface import Surface
 from unipose_ros.frame import Skeletons
 from unipose_ros.recordings import BagReader, BagWriter, RecordingError, RgbdRecording
 from unipose_ros.recordings import messages as make
-from unipose_ros.recordings.reader import RawMessage, Topic
-from unipose_ros.recordings.types import (
+from unipose_ros.recordings.messages import (
     CAMERA_INFO,
     COMPRESSED_IMAGE,
     IMAGE,
@@ -30,6 +29,7 @@ from unipose_ros.recordings.types import (
     SKELETON_ARRAY,
     message_types,
 )
+from unipose_ros.recordings.reader import RawMessage, Topic
 
 _PERIOD = 33_333_333
 _START = 5_000_000_000

@@ -36,7 +36,7 @@ from unipose_training.errors import DataError, EvaluationError
 from unipose_training.evaluation.metrics.cross_view import read_camera_poses
 from unipose_training.ordinal_depth.command import read_keypoint_images
 from unipose_training.ordinal_depth.files import read_orders
-from unipose_training.recipes import RECIPES, get_recipe
+from unipose_training.recipes.command import RECIPES, get_recipe
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 import pytest
 
-from unipose_training.engine.checkpoint import CHECKPOINT, CONFIG, prepare_run_dir
 from unipose_training.engine.config import RESUME_SAFE, ConfigError, RunSettings, TrainingError, load_config, to_yaml
+from unipose_training.engine.run_folder import CHECKPOINT, CONFIG, prepare_run_dir
 
 
 @dataclass(frozen=True)

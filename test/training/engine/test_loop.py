@@ -11,11 +11,10 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from unipose_training.engine.checkpoint import CHECKPOINT
 from unipose_training.engine.config import RunSettings, TrainingError
 from unipose_training.engine.data_loading import training_loader
-from unipose_training.engine.logging import METRICS, read_metrics
 from unipose_training.engine.loop import train
+from unipose_training.engine.run_folder import CHECKPOINT, METRICS, read_metrics
 from unipose_training.engine.step import Task
 
 TrainFunction = Callable[..., Any]

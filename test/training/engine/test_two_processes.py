@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from unipose_training.engine.checkpoint import CHECKPOINT
+from unipose_training.engine.run_folder import CHECKPOINT
 
 SCRIPT = """
 import sys

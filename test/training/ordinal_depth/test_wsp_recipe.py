@@ -22,7 +22,7 @@ from unipose_training.losses.robust import ordinal_loss
 from unipose_training.ordinal_depth.files import OrderedImage, write_orders
 from unipose_training.ordinal_depth.pairs import DepthPairs
 from unipose_training.ordinal_depth.windows import OrderBatch, OrderedScene, joined, window_of
-from unipose_training.recipes import run_recipe
+from unipose_training.recipes.command import run_recipe
 from unipose_training.recipes.wsp import WspConfig, data_of
 from unipose_training.samples.augment_windows import NO_AUGMENTATION, WindowAugmentation
 from unipose_training.samples.store import StoredClip, StoreWriter

@@ -12,7 +12,7 @@ from small_stream import STREAM
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.networks.registry import load_network
 from unipose_training.engine.config import RunSettings, load_config
-from unipose_training.recipes import RECIPES, run_recipe
+from unipose_training.recipes.command import RECIPES, run_recipe
 from unipose_training.recipes.detector import DetectorRecipe
 from unipose_training.recipes.supervised import SupervisedConfig
 from unipose_training.tasks.points import Prediction

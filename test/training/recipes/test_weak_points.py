@@ -18,7 +18,7 @@ from unipose_ros.joint_sets import ITOP15
 from unipose_ros.networks.points import SIZES, PointNetworkConfig
 from unipose_ros.networks.registry import load_network
 from unipose_training.engine.config import RunSettings
-from unipose_training.engine.logging import METRICS, read_metrics
+from unipose_training.engine.run_folder import METRICS, read_metrics
 from unipose_training.errors import DataError
 from unipose_training.recipes.command import main
 from unipose_training.recipes.weak_points import WeakPointsConfig, WeakPointsTask, run

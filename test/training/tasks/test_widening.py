@@ -10,8 +10,7 @@ import torch
 from unipose_ros.networks.points import SIZES, PointNetwork, PointNetworkConfig
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.resources import resource_path
-from unipose_training.tasks.base import init_network
-from unipose_training.tasks.widening import widen_point_network
+from unipose_training.tasks.base import init_network, widen_point_network
 
 SMALL = PointNetworkConfig(points=64, centers=16, neighbors=8, edge=(16,), width=32, layers=2, heads=2, hidden=48)
 

@@ -9,9 +9,7 @@ import pytest
 import torch
 
 import unipose_ros.backends as backends
-from unipose_ros.backends import BackendError, Choice, choose_backend
-from unipose_ros.backends.onnx_backend import OnnxBackend
-from unipose_ros.backends.torch_backend import TorchBackend
+from unipose_ros.backends import BackendError, Choice, OnnxBackend, OpenVinoBackend, TorchBackend, choose_backend
 
 
 class Affine(torch.nn.Module):
@@ -119,8 +117,6 @@ def test_torch_takes_a_single_output_too() -> None:
 
 def test_openvino_gives_the_same_in_single_precision(tmp_path: Path) -> None:
     pytest.importorskip("openvino")
-    from unipose_ros.backends.openvino_backend import OpenVinoBackend
-
     path = tmp_path / "mix.onnx"
     torch.manual_seed(0)
     layer = torch.nn.Conv2d(3, 4, 3, padding=1).eval()
@@ -138,8 +134,6 @@ def test_openvino_gives_the_same_in_single_precision(tmp_path: Path) -> None:
 
 def test_a_file_that_openvino_cannot_read(tmp_path: Path) -> None:
     pytest.importorskip("openvino")
-    from unipose_ros.backends.openvino_backend import OpenVinoBackend
-
     (tmp_path / "bad.onnx").write_bytes(b"no network")
     with pytest.raises(BackendError, match=r"bad\.onnx cannot be loaded"):
         OpenVinoBackend(tmp_path / "bad.onnx")

@@ -12,8 +12,8 @@ from unipose_ros.cli.demo import DemoRun, isolation, plan, run_files
 from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RgbdTopics, Topic
+from unipose_ros.recordings.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD
 from unipose_ros.recordings.rgbd import detect_topics
-from unipose_ros.recordings.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD
 
 
 def topics(**kinds: str) -> dict[str, Topic]:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from unipose_ros.backends.torch_backend import TorchBackend
+from unipose_ros.backends import TorchBackend
 from unipose_ros.camera import Camera, CameraError, project
 from unipose_ros.codecs.keypoints import LIFTER_INPUT, REFINER_INPUT, view_keypoints
 from unipose_ros.frame import JointStatus

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from unipose_ros.backends.onnx_backend import OnnxBackend
+from unipose_ros.backends import OnnxBackend
 from unipose_ros.networks.anchors import (
     DEPTH_SIZES,
     RGB_SIZES,

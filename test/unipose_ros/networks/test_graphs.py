@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unipose_ros.backends.onnx_backend import OnnxBackend
+from unipose_ros.backends import OnnxBackend
 from unipose_ros.config import WeightsConfig
 from unipose_ros.networks.graphs import MOVENET_SOURCE, config_key, find_graph, shipped_graphs, source_sha256
 from unipose_ros.networks.registry import NETWORKS, source_module

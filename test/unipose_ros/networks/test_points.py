@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from unipose_ros.backends.onnx_backend import OnnxBackend
+from unipose_ros.backends import OnnxBackend
 from unipose_ros.networks.export import export_onnx
 from unipose_ros.networks.layers import aggregate_votes
 from unipose_ros.networks.points import SIZES, PointNetwork, PointNetworkConfig, nearest_within

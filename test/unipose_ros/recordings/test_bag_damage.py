@@ -12,8 +12,8 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from unipose_ros.recordings import BagReader, RecordingError, RgbdRecording, bounds
+from unipose_ros.recordings.messages import CAMERA_INFO, IMAGE, differing_field, message_types
 from unipose_ros.recordings.reader import MAGIC, MendedMcap
-from unipose_ros.recordings.types import CAMERA_INFO, IMAGE, differing_field, message_types
 
 FRAMES = [float(n) for n in range(300)]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from unipose_ros.camera import Camera
 from unipose_ros.recordings import messages as make
-from unipose_ros.recordings.types import (
+from unipose_ros.recordings.messages import (
     begins_with_header,
     contains_header,
     message_class,

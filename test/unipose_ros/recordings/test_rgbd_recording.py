@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from unipose_ros.camera import Camera, depth_to_points
 from unipose_ros.recordings import BagReader, BagWriter, RecordingError, RgbdRecording, RgbdTopics, Topic, detect_topics
 from unipose_ros.recordings import messages as make
-from unipose_ros.recordings.pairing import pair_stamps
-from unipose_ros.recordings.types import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD, SKELETON_ARRAY
+from unipose_ros.recordings.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, POINT_CLOUD, SKELETON_ARRAY
+from unipose_ros.recordings.rgbd import pair_stamps
 
 PERIOD, START = 33_333_333, 5_000_000_000
 

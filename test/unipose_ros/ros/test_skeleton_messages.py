@@ -14,8 +14,7 @@ from std_msgs.msg import Header
 from unipose_ros.frame import FrameError
 from unipose_ros.joint_sets import ITOP15, JointSetError
 from unipose_ros.msg import Skeleton, SkeletonArray
-from unipose_ros.recordings.messages import read_skeletons, skeleton_array
-from unipose_ros.recordings.types import SKELETON_ARRAY, message_types
+from unipose_ros.recordings.messages import SKELETON_ARRAY, message_types, read_skeletons, skeleton_array
 from unipose_ros.ros.messages import from_message, info_message, to_message
 from unipose_ros.ros.publishers import build_transforms
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import Image
 
-from unipose_ros.recordings.pairing import PATIENCE, pair_stamps
+from unipose_ros.recordings.rgbd import PATIENCE, pair_stamps
 from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
 from unipose_ros.ros.synchronizer import Pair, Synchronizer, TopicMonitor
 

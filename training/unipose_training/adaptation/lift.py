@@ -28,7 +28,6 @@ from unipose_training.datasets.keypoint_files import KeypointLabels
 from unipose_training.engine.config import RunSettings
 from unipose_training.engine.data_loading import loader_of, seed_of
 from unipose_training.losses.body import keypoint_priors
-from unipose_training.pseudo_labels.filtering import ray_residuals
 from unipose_training.pseudo_labels.fusion import (
     FusedPoses,
     FusionSettings,
@@ -37,6 +36,7 @@ from unipose_training.pseudo_labels.fusion import (
     lifted_stds,
     no_root_relative_poses,
 )
+from unipose_training.pseudo_labels.teacher import ray_residuals
 from unipose_training.samples.dataset import PersonBatch, PersonDataset, identity_collate
 from unipose_training.samples.store import SampleStore
 from unipose_training.synthetic.stream.dataset import PersonStream, StreamBatches

@@ -22,10 +22,9 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 from typing_extensions import Self
 
-from unipose_training.engine.checkpoint import load_checkpoint, save_checkpoint
 from unipose_training.engine.config import RunSettings, TrainingError
 from unipose_training.engine.data_loading import StepBatches, seed_everything
-from unipose_training.engine.logging import RunLog
+from unipose_training.engine.run_folder import RunLog, load_checkpoint, save_checkpoint
 from unipose_training.engine.step import Stepper, StepResult, Task, learning_rate_at, make_optimizer, set_learning_rate
 
 # What became of a run.

@@ -24,7 +24,6 @@ from unipose_training.engine.config import RunSettings
 from unipose_training.engine.data_loading import seed_everything, training_loader, validation_loader
 from unipose_training.engine.loop import Outcome, train
 from unipose_training.losses.body import keypoint_priors
-from unipose_training.pseudo_labels.filtering import FilterConfig, label_weights, passed_by_rule
 from unipose_training.pseudo_labels.fusion import (
     FusionSettings,
     fuse_trajectories,
@@ -33,9 +32,12 @@ from unipose_training.pseudo_labels.fusion import (
     root_relative_poses_of_store,
 )
 from unipose_training.pseudo_labels.teacher import (
+    FilterConfig,
     TeacherPredictions,
+    label_weights,
     load_teacher,
     measure_quality,
+    passed_by_rule,
     teacher_predictions,
 )
 from unipose_training.samples.augment_points import PointAugmentation

@@ -14,7 +14,7 @@ import yaml
 from numpy.typing import NDArray
 
 from unipose_ros.frame import Skeletons
-from unipose_ros.recordings.pairing import pair_stamps
+from unipose_ros.recordings.rgbd import pair_stamps
 from unipose_ros.tracking.assignment import match, mean_distances
 from unipose_training.errors import EvaluationError, reading
 from unipose_training.evaluation.matching import MATCH_GATE

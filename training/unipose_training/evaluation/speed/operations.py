@@ -19,8 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from unipose_ros.backends import Backend
-from unipose_ros.backends.onnx_backend import OnnxBackend
+from unipose_ros.backends import Backend, OnnxBackend
 from unipose_ros.config import EstimatorConfig
 from unipose_ros.detection.movenet import load_movenet
 from unipose_ros.modalities.factory import load_network_for, weights_file

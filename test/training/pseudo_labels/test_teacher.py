@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unipose_ros.joint_sets import ITOP15
-from unipose_training.pseudo_labels.filtering import (
+from unipose_training.pseudo_labels.teacher import (
     ITOP_FOCAL,
     FilterConfig,
     LabelQuality,

@@ -13,8 +13,7 @@ from unipose_ros.camera import Camera, points_to_depth, project
 from unipose_ros.frame import JointStatus
 from unipose_ros.joint_sets import ITOP15
 from unipose_training.losses.body import itop_priors, keypoint_priors
-from unipose_training.samples.dataset import PersonBatch
-from unipose_training.tasks.weak_losses import (
+from unipose_training.recipes.weak_points import (
     LabelWeights,
     LossWeights,
     WeakLossSettings,
@@ -22,6 +21,7 @@ from unipose_training.tasks.weak_losses import (
     weak_losses,
     with_noise,
 )
+from unipose_training.samples.dataset import PersonBatch
 
 CAMERA = Camera(fx=150, fy=150, cx=79.5, cy=59.5, width=160, height=120)
 FRAMES, JOINTS = 4, len(ITOP15)

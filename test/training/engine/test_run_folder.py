@@ -7,7 +7,7 @@ import cv2
 import pytest
 
 from unipose_training.engine.config import TrainingError
-from unipose_training.engine.logging import METRICS, Entry, RunLog, draw_curves, read_metrics
+from unipose_training.engine.run_folder import METRICS, Entry, RunLog, draw_curves, read_metrics
 
 
 def write(folder: Path, begin: int, steps: range) -> None:
