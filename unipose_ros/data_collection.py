@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,13 +12,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.files import remove_made_folder
+from unipose_ros.files import remove_files
 from unipose_ros.frame import JointStatus, Skeletons, TrackState
 
 # When to record a clip on the robot: while people are seen confidently, now and then an empty scene.
 
-#: A recording that is still being written.
-_HIDDEN = "."
+#: Folders of clips, and files in them; one that is still being written has a hidden name.
+_CLIP = re.compile(r"clip_[0-9]+(_[0-9]+)*")
+_CLIP_FILE = re.compile(r"metadata\.yaml|clip_[0-9_]+\.(mcap|db3)")
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,15 @@ class ClipChooser:
         return "people" if sure.any() else ""
 
 
+def clip_name(seconds: float) -> str:
+    """What a clip that begins at this time (of the epoch) is called."""
+    return time.strftime("clip_%Y%m%d_%H%M%S", time.gmtime(seconds))
+
+
 def finished_clips(folder: Path) -> list[Path]:
-    """Clips in the order of their names, which begin with their time."""
-    return sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith(_HIDDEN))
+    """Clips in the order of their names, which begin with their time; other folders are somebody else's."""
+    named = (each for each in folder.iterdir() if _CLIP.fullmatch(each.name) and not each.is_symlink())
+    return sorted(each for each in named if each.is_dir() and _files_of(each))
 
 
 def folder_bytes(folder: Path) -> int:
@@ -93,17 +102,28 @@ def folder_bytes(folder: Path) -> int:
 
 
 def make_room(folder: Path, most_bytes: int) -> list[Path]:
-    """Remove the oldest clips until the folder is within its bound.
+    """Remove the oldest clips until all together are within their bound.
+
+    Only what a clip is made of is removed: a file that somebody has put beside it stays, and its folder with it.
 
     Returns:
         The clips that were removed.
     """
-    clips, removed = finished_clips(folder), []
-    while clips and folder_bytes(folder) > most_bytes:
-        oldest = clips.pop(0)
-        remove_made_folder(oldest)
-        removed.append(oldest)
+    removed = []
+    sizes = {clip: sum(file.stat().st_size for file in _files_of(clip)) for clip in finished_clips(folder)}
+    for clip in sorted(sizes):
+        if sum(sizes.values()) <= most_bytes:
+            break
+        del sizes[clip]
+        # With the folder, where nothing else lies in it.
+        remove_files(folder, [f"{clip.name}/{file.name}" for file in _files_of(clip)])
+        removed.append(clip)
     return removed
+
+
+def _files_of(clip: Path) -> list[Path]:
+    """Files of a recording."""
+    return [file for file in clip.iterdir() if _CLIP_FILE.fullmatch(file.name) and file.is_file()]
 
 
 # What a recording of people should show before networks are adapted to it, as a checklist that is ticked live.

@@ -59,12 +59,25 @@ def test_the_oldest_clips_make_room(tmp_path: Path) -> None:
     for number in range(4):
         clip = tmp_path / f"clip_{number}"
         clip.mkdir()
-        (clip / "data").write_bytes(b"x" * 100)
+        (clip / f"clip_{number}.mcap").write_bytes(b"x" * 100)
     (tmp_path / ".clip_4.partial").mkdir()
     assert folder_bytes(tmp_path) == 400
     assert [each.name for each in make_room(tmp_path, 250)] == ["clip_0", "clip_1"]
     assert [each.name for each in finished_clips(tmp_path)] == ["clip_2", "clip_3"]
     assert not make_room(tmp_path, 250)
+
+
+def test_what_is_no_clip_is_never_removed(tmp_path: Path) -> None:
+    """Neither folders of others, however large, nor files that somebody has put into a clip's."""
+    for name, file in (("aaa", "thesis.txt"), ("clip_1", "clip_1.mcap"), ("clip_2", "clip_2.mcap")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_bytes(b"x" * 100)
+    (tmp_path / "clip_1" / "notes.txt").write_text("mine")
+    (tmp_path / "clip_0").symlink_to(tmp_path / "aaa")
+    assert not make_room(tmp_path, 250)
+    assert [each.name for each in make_room(tmp_path, 0)] == ["clip_1", "clip_2"]
+    left = sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*"))
+    assert left == ["aaa", "aaa/thesis.txt", "clip_0", "clip_1", "clip_1/notes.txt"]
 
 
 def test_rules_that_make_no_sense() -> None:

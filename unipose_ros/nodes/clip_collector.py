@@ -22,7 +22,8 @@ from typing import cast
 
 from rclpy.node import Node
 
-from unipose_ros.data_collection import ClipChooser, ClipRules, finished_clips, make_room
+from unipose_ros.data_collection import ClipChooser, ClipRules, clip_name, finished_clips, make_room
+from unipose_ros.files import exclusive
 from unipose_ros.frame import Skeletons
 from unipose_ros.recordings import BagWriter
 from unipose_ros.ros.bag_recorder import (
@@ -76,7 +77,7 @@ class Collector:
     def _take(self, people: Skeletons) -> None:
         wanted = self._chooser.recording(people)
         if wanted and not self.writer.writing:
-            name = time.strftime("clip_%Y%m%d_%H%M%S", time.gmtime())
+            name = clip_name(time.time())
             if not (self._clips / name).exists():
                 self.writer.begin(self._clips / name, time.time_ns())
                 self._node.get_logger().info(f"keeping {name}")
@@ -139,12 +140,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _collect(node: Node, options: argparse.Namespace, stop: threading.Event) -> CollectionReport:
     os.nice(_LOWEST_PRIORITY)
-    collector = Collector(node, options)
-    try:
-        config = RecorderConfig(options.output, recorded_topics(options), duration_s=options.duration)
-        Recorder(node, cast(BagWriter, collector.writer), config).run(stop)
-    finally:
-        collector.close()
+    with exclusive(options.output, "collecting clips into it"):
+        collector = Collector(node, options)
+        try:
+            config = RecorderConfig(options.output, recorded_topics(options), duration_s=options.duration)
+            Recorder(node, cast(BagWriter, collector.writer), config).run(stop)
+        finally:
+            collector.close()
     kept = [each.name for each in finished_clips(options.output / "clips")]
     return CollectionReport(str(options.output), kept, collector.removed, collector.proposals)
 

@@ -39,7 +39,7 @@ from unipose_ros.ros.lifecycle import START_ERRORS, refuse_start, ros_session, s
 from unipose_ros.ros.messages import from_message, point, quaternion, ros_message_class, vector
 from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
 from unipose_ros.ros.parameters import Parameters, parameter
-from unipose_ros.ros.subscriptions import CalibrationSubscription
+from unipose_ros.ros.subscriptions import CalibrationSubscription, note_publishers
 from unipose_ros.ros.synchronizer import OVERRIDABLE_QOS, sensor_qos, stamp_to_ns
 from unipose_ros.ros.upright import tf_qos
 from unipose_ros.termination import leave
@@ -259,7 +259,13 @@ class HumansNode(Node):
         self._images: OrderedDict[int, Image] = OrderedDict()
         self._image_subscription: Any = None
         info = CalibrationSubscription(self, "color/camera_info", self._keep_info, self._reporter, sensor_qos())
-        self.create_timer(_LOOK_S, info.follow_latched, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        skeletons = self.resolve_topic_name("skeletons")
+
+        def look() -> None:
+            info.watch()
+            note_publishers(self, skeletons, self._reporter, "people")
+
+        self.create_timer(_LOOK_S, look, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.create_subscription(SkeletonArray, "skeletons", self.publish, 10, **options)
 
     def publish(self, message: Any) -> None:

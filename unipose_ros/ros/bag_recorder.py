@@ -156,6 +156,10 @@ def record_topics(node: Node, config: RecorderConfig, stop: threading.Event) -> 
 # A writer for :class:`~unipose_ros.ros.bag_recorder.Recorder` that keeps clips instead of everything.
 
 
+#: Messages of a latched topic that begin a clip: transforms of many publishers, or the newest calibrations.
+_MOST_LATCHED = 50
+
+
 class ClipWriter:
     """Takes all messages, and writes those between :meth:`begin` and :meth:`end`; clips appear when they are complete.
 
@@ -214,9 +218,17 @@ class ClipWriter:
     def write_raw(self, topic: str, message_type: str, data: bytes, time_ns: int) -> None:
         """See :meth:`BagWriter.write_raw`; without a clip the message is dropped."""
         if self._topics.get(topic, ("", False))[1]:
-            self._latched.setdefault(topic, []).append(bytes(data))
+            self._keep(topic, bytes(data))
         if self._writer is not None:
             self._writer.write_raw(topic, message_type, data, time_ns)
+
+    def _keep(self, topic: str, data: bytes) -> None:
+        """Each message once, the newest so many: some drivers publish a latched calibration with every image."""
+        kept = self._latched.setdefault(topic, [])
+        if data in kept:
+            kept.remove(data)
+        kept.append(data)
+        del kept[:-_MOST_LATCHED]
 
 
 # What commands beside a running node take in: the camera's topics, and the node's skeletons.

@@ -50,6 +50,19 @@ def input_topics(node: Node, config: InputConfig) -> tuple[tuple[str, type], tup
     return color_input, (depth, Image)
 
 
+def note_publishers(node: Node, topic: str, reporter: ThrottledLogger, what: str = "images") -> tuple[str, ...]:
+    """Say once that a topic has several publishers, of two cameras or of a camera and a replay; returns their names."""
+    infos = node.get_publishers_info_by_topic(topic)
+    publishers = tuple(f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in infos)
+    if len(publishers) > 1:
+        reporter.note(
+            f"publishers {topic}",
+            f"{topic} has {len(publishers)} publishers: {', '.join(publishers)}; {what} of "
+            "two cameras, or of a camera and a replay, must not meet on one topic: remap one of them",
+        )
+    return publishers
+
+
 class CalibrationSubscription:
     """A ``CameraInfo`` topic, also where its publisher spoke once and keeps it for those who come late.
 
@@ -69,7 +82,7 @@ class CalibrationSubscription:
     ) -> None:
         self._node = node
         self._topic = node.resolve_topic_name(name)
-        self._store = store
+        self._store, self._reporter = store, reporter
         self._has_come = self._latched = False
         self._events = qos_events(self._topic, reporter)
         self._subscription = node.create_subscription(
@@ -85,7 +98,12 @@ class CalibrationSubscription:
         """Unsubscribe."""
         self._node.destroy_subscription(self._subscription)
 
-    def follow_latched(self) -> None:
+    def watch(self) -> None:
+        """Look at the graph: to be called now and then."""
+        note_publishers(self._node, self._topic, self._reporter, "calibrations")
+        self._follow_latched()
+
+    def _follow_latched(self) -> None:
         """Ask for what was published before, where nothing comes and all publishers keep it for those who come late."""
         if self._has_come or self._latched:
             return
@@ -167,23 +185,13 @@ class Subscriptions:
     def watch(self, timeout: float) -> float:
         """Look at the graph, and warn once when no frame has come for ``timeout`` seconds; returns the seconds."""
         for record, _ in self._streams:
-            self._note_publishers(record)
+            record.publishers = note_publishers(self._node, record.topic, self._reporter)
         for info in self._infos:
-            info.follow_latched()
+            info.watch()
         waited = time.monotonic() - self._last_pair
         if waited > timeout:
             self._reporter.note("no_frames", self._diagnosis(waited))
         return waited
-
-    def _note_publishers(self, record: TopicMonitor) -> None:
-        publishers = self._node.get_publishers_info_by_topic(record.topic)
-        record.publishers = tuple(f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in publishers)
-        if len(record.publishers) > 1:
-            self._reporter.note(
-                f"publishers {record.topic}",
-                f"{record.topic} has {len(record.publishers)} publishers: {', '.join(record.publishers)}; images of "
-                "two cameras, or of a camera and a replay, must not meet on one topic: remap one of them",
-            )
 
     def _counted(self, name: str, add: Callable[[Any, int | None], None]) -> Callable[[Any, int | None], None]:
         def receive(message: Any, sequence: int | None) -> None:

@@ -8,12 +8,14 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 import rclpy
 from rclpy.node import Node
 
+from unipose_ros.files import FolderBusyError, exclusive
 from unipose_ros.frame import JointStatus, Skeletons
 from unipose_ros.nodes import clip_collector
 from unipose_ros.nodes.clip_collector import Collector
@@ -49,6 +51,25 @@ def people(stamp_s: float) -> Skeletons:
         round(stamp_s * 1e9), "camera", "points", np.full((1, 15, 3), 3.0, np.float32), np.ones((1, 15), np.float32),
         np.full((1, 15), JointStatus.MEASURED, np.uint8), np.ones(1, np.float32), ids=("abcde",),
     )  # fmt: skip
+
+
+def test_latched_messages_that_come_again_and_again_take_no_memory(tmp_path: Path) -> None:
+    writer = ClipWriter()
+    writer.add_topic("/latched", KIND, latched=True)
+    for number in range(1000):
+        writer.write_raw("/latched", KIND, TEXT, number)
+    writer.begin(tmp_path / "clip_1", 1)
+    assert writer.counts == {"/latched": 1}
+    writer.end()
+    for number in range(1000):
+        writer.write_raw("/latched", KIND, TEXT[:8] + bytes([97 + number % 26, 97 + number // 26, 0, 0]), number)
+    assert len(writer._latched["/latched"]) == 50
+
+
+def test_two_collectors_do_not_share_a_folder(node: Node, options: Namespace) -> None:
+    options.output.mkdir()
+    with exclusive(options.output, "collecting"), pytest.raises(FolderBusyError, match="another run is collecting"):
+        clip_collector._collect(node, options, Event())
 
 
 def test_only_clips_are_written_with_what_is_latched(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from unipose_ros.camera import Camera, project
 from unipose_ros.frame import TrackState
 from unipose_ros.joint_frames import body_frame
 from unipose_ros.joint_sets import ITOP15
+from unipose_ros.msg import SkeletonArray
 from unipose_ros.nodes.humans_node import bodies, cropped
 from unipose_ros.ros.messages import to_message
 from unipose_ros.ros.subscriptions import LATCHED_QOS
@@ -280,6 +281,19 @@ def test_rectified_images_have_the_calibration_of_p(rectified: str, focal: float
         assert camera.fx == focal
     finally:
         graph.close()
+
+
+def test_two_sources_on_one_topic_are_named(graph: Graph, capfd: pytest.CaptureFixture[str]) -> None:
+    made = [graph.node.create_publisher(CameraInfo, "color/camera_info", 1) for _ in range(2)]
+    made += [graph.node.create_publisher(SkeletonArray, "skeletons", 1) for _ in range(2)]
+    printed: list[str] = []
+
+    def told() -> bool:
+        printed.append(capfd.readouterr().err)
+        text = "".join(printed)
+        return "/color/camera_info has 2 publishers" in text and "/skeletons has 2 publishers" in text
+
+    graph.wait(told)
 
 
 def test_a_calibration_that_was_published_before_is_taken(graph: Graph) -> None:
