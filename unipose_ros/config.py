@@ -146,6 +146,8 @@ class RgbdConfig:
 
     Attributes:
         every: the 2D network runs in every so many frames; in between its keypoints are followed by optical flow.
+        windows: with MoveNet, and 1 for ``every``: where people are known it sees the columns of the image around them
+            and around whom depth shows, and about three times a second all of it.
         min_support: a person found in depth alone is kept when the 2D network's mean confidence near the joints is
             at least this, in [0, 1].
         lifter: let the lifter of keypoints take part in the fusion.
@@ -155,6 +157,7 @@ class RgbdConfig:
     """
 
     every: int = 1
+    windows: bool = True
     min_support: float = 0.25
     lifter: bool = True
 

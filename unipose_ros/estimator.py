@@ -9,6 +9,7 @@ import numpy as np
 from unipose_ros.camera import Camera, CameraError, require_plausible
 from unipose_ros.config import EstimatorConfig, WeightsConfig
 from unipose_ros.detection import PersonDetector
+from unipose_ros.detection.proposals import stand_in
 from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
@@ -77,9 +78,9 @@ class PoseEstimator:
         return self._modality.last_keypoints
 
     def warm_up(self, camera: Camera) -> None:
-        """Run once on an empty frame of the camera's size: first runs are slow."""
-        size = (camera.height, camera.width)
-        depth, color = np.zeros(size, np.float32), np.zeros((*size, 3), np.uint8)
+        """Run once on a frame of the camera's size: first runs are slow."""
+        depth, _ = stand_in(camera)
+        color = np.zeros((*depth.shape, 3), np.uint8)
         self._modality.warm_up(RgbdFrame(stamp_ns=0, frame_id="", camera=camera, depth=depth, color=color))
 
     def estimate(self, frame: RgbdFrame, clock: StageClock | None = None) -> Skeletons:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+import threading
 from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -248,7 +249,7 @@ class OpenVinoBackend:
     Where the CPU computes in bfloat16 (AVX-512 BF16, AMX) it is about twice as fast as ONNX Runtime.
 
     A shape that has not been seen before is compiled for, which takes up to a second: meant for networks whose input
-    always has the same one.
+    has few of them.
 
     Args:
         path: the file.
@@ -272,6 +273,7 @@ class OpenVinoBackend:
             self._core.read_model(self._contents, b"")
         except Exception as error:  # openvino has no class of its own for its errors
             raise BackendError(f"{path} cannot be loaded by openvino ({error})") from error
+        self._lock = threading.Lock()
         self._compiled: dict[tuple[tuple[int, ...], ...], Any] = {}
         self._description = f"openvino {openvino.__version__.partition('-')[0]} on cpu, {threads} threads"
 
@@ -283,11 +285,13 @@ class OpenVinoBackend:
     def __call__(self, *inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """Run once."""
         shapes = tuple(each.shape for each in inputs)
-        request = self._compiled.get(shapes)
-        if request is None:
-            request = self._compile(shapes)
-        results = request.infer([np.ascontiguousarray(each) for each in inputs])
-        return tuple(np.asarray(results[output]).copy() for output in request.model_outputs)
+        # A request takes one call at a time, and its outputs are overwritten by the next one.
+        with self._lock:
+            request = self._compiled.get(shapes)
+            if request is None:
+                request = self._compile(shapes)
+            results = request.infer([np.ascontiguousarray(each) for each in inputs])
+            return tuple(np.asarray(results[output]).copy() for output in request.model_outputs)
 
     def _compile(self, shapes: tuple[tuple[int, ...], ...]) -> Any:
         model = self._core.read_model(self._contents, b"")

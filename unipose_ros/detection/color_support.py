@@ -36,6 +36,23 @@ class HeatDetector(Protocol):
         ...
 
 
+@runtime_checkable
+class WindowDetector(Protocol):
+    """A 2D network that need not look at the whole image."""
+
+    def within(self, image: NDArray[np.uint8], boxes: NDArray[np.floating]) -> Keypoints2D:
+        """(H, W, 3) uint8 RGB, (N, 4) boxes in its pixels -> the people in and around them."""
+        ...
+
+    def glance(self, image: NDArray[np.uint8]) -> Keypoints2D:
+        """All people in an image, in any thread; it does not become the last image."""
+        ...
+
+    def warm_up(self, width: int, height: int) -> None:
+        """Run everything once for images of a size."""
+        ...
+
+
 def color_support(
     detector: KeypointDetector, found: Keypoints2D, camera: Camera, joints: NDArray[np.floating]
 ) -> FloatArray:

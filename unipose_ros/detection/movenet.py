@@ -32,6 +32,9 @@ LONG_SIDE = 384
 #: their mirror images agree at -0.5 + 0.34 (standard error 0.05): what remains of half a
 #: pixel, 0.5 - 0.5 * 256 / 640, when a 640 pixel image is shrunk to 256 by index, not by area.
 _ORIGIN = -0.2
+#: Columns around people that the network sees: margins beside a box, as a fraction of its width and in pixels of the
+#: network's image, the least width and its steps, and the fraction of the image beyond which it is seen as a whole.
+_MARGIN, _LEAST_MARGIN, _LEAST_COLUMNS, _COLUMNS, _MOST_COLUMNS = 0.1, 16, 128, 32, 0.7
 #: CPU threads when nothing else is asked for; more gain little and starve the rest of the robot.
 DEFAULT_THREADS = 2
 
@@ -67,9 +70,57 @@ class MoveNet:
         Raises:
             ValueError: the image has another shape or type.
         """
+        letterbox, outputs = self._whole(image)
+        return self._remembered(letterbox, outputs)
+
+    def glance(self, image: NDArray[np.uint8]) -> Keypoints2D:
+        """As calling it, but the image does not become the last one. Safe beside other calls, in another thread.
+
+        Raises:
+            ValueError: the image has another shape or type.
+        """
+        letterbox, outputs = self._whole(image)
+        return self.decode(outputs, letterbox)
+
+    def _whole(self, image: NDArray[np.uint8]) -> tuple[Letterbox, tuple[NDArray[Any], ...]]:
         _check(image)
         letterbox = Letterbox.fit(image.shape[1], image.shape[0], self.long_side, SIZE_MULTIPLE)
-        outputs = self.run(letterbox.apply(image)[None])
+        return letterbox, self.run(letterbox.apply(image)[None])
+
+    def within(self, image: NDArray[np.uint8], boxes: NDArray[np.floating]) -> Keypoints2D:
+        """People in and around some boxes, best first; what the network takes for it grows with the boxes' width.
+
+        The image has the size that it has as a whole, and the network sees columns of it, in full height. Elsewhere
+        nobody is seen. Where the columns are most of the image, it is seen as a whole.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            boxes: (N, 4) u0, v0, u1, v1 in its pixels.
+
+        Raises:
+            ValueError: the image has another shape or type.
+        """
+        _check(image)
+        letterbox = Letterbox.fit(image.shape[1], image.shape[0], self.long_side, SIZE_MULTIPLE)
+        spans = columns_around(boxes, letterbox)
+        if sum(right - left for left, right in spans) > _MOST_COLUMNS * letterbox.padded[0]:
+            return self(image)
+        padded = letterbox.apply(image)
+        rows, columns = letterbox.padded[1] // STRIDE, letterbox.padded[0] // STRIDE
+        # Where the network does not look there is no center of a person and no heat.
+        maps = tuple(np.zeros((1, channels, rows, columns), np.float32) for channels in Heads.CHANNELS.values())
+        for left, right in spans:
+            for whole, part in zip(maps, self.run(padded[None, :, left:right]), strict=True):
+                whole[..., left // STRIDE : right // STRIDE] = part
+        return self._remembered(letterbox, maps)
+
+    def warm_up(self, width: int, height: int) -> None:
+        """Run with all sizes that :meth:`within` may give the network for images of a size: first runs are slow."""
+        letterbox = Letterbox.fit(width, height, self.long_side, SIZE_MULTIPLE)
+        for columns in range(_LEAST_COLUMNS, int(_MOST_COLUMNS * letterbox.padded[0]) + 1, _COLUMNS):
+            self.run(np.zeros((1, letterbox.padded[1], columns, 3), np.uint8))
+
+    def _remembered(self, letterbox: Letterbox, outputs: tuple[NDArray[Any], ...]) -> Keypoints2D:
         self._seen = (Heads.from_outputs(outputs).heat, letterbox)
         return self.decode(outputs, letterbox)
 
@@ -107,6 +158,36 @@ class MoveNet:
             boxes=_boxes_to_image(people.boxes, letterbox),
             joint_set=people.joint_set,
         )
+
+
+def columns_around(boxes: NDArray[np.floating], letterbox: Letterbox) -> list[tuple[int, int]]:
+    """Columns of the network's image around boxes in the image given, from left to right, none in two of them.
+
+    Widths are multiples of :data:`_COLUMNS`, so that networks see few different sizes.
+    """
+    most = letterbox.padded[0]
+    spans: list[tuple[int, int]] = []
+    for u0, _, u1, _ in sorted(boxes.tolist()):
+        (left, _), (right, _) = letterbox.to_padded(np.array([[u0, 0], [u1, 0]]))
+        if not (np.isfinite([left, right]).all() and right > 0 and left < most):
+            continue
+        margin = _MARGIN * (right - left) + _LEAST_MARGIN
+        spans.append(_even(float(left) - margin, float(right) + margin, most))
+        while len(spans) > 1 and spans[-2][1] > spans[-1][0]:
+            (first, last), (start, end) = spans[-2:]
+            spans[-2:] = [_even(min(first, start), max(last, end), most)]
+    return spans
+
+
+def _even(left: float, right: float, most: int) -> tuple[int, int]:
+    """A span of an even width around one, within ``most`` columns."""
+    left, right = max(left, 0.0), min(right, float(most))
+    width = max(_LEAST_COLUMNS, -(-int(np.ceil(right - left)) // _COLUMNS) * _COLUMNS)
+    if width >= most:
+        return 0, most
+    first = round((left + right - width) / 2 / STRIDE) * STRIDE
+    first = min(max(first, 0), most - width)
+    return first, first + width
 
 
 def _check(image: NDArray[Any]) -> None:

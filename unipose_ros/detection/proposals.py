@@ -15,7 +15,7 @@ from unipose_ros.config import DetectionConfig
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.geometry import body_model as body
 from unipose_ros.geometry.nms import greedy_nms, nms_3d, overlap_matrix
-from unipose_ros.joint_sets import JointSet
+from unipose_ros.joint_sets import COCO17, JointSet
 from unipose_ros.keypoints import Keypoints2D
 
 #: Meters from the trunk's visible surface to its joints: shoulders and hips lie so far inside of the body.
@@ -211,3 +211,29 @@ def select_people(keypoints: Keypoints2D, width: int, height: int, config: Detec
 def _extent(pixels: NDArray[np.float32]) -> float:
     """The longer side of the box around some pixels."""
     return float(np.ptp(pixels, axis=0).max())
+
+
+#: Width, height and distance in meters of :func:`stand_in`.
+_BOARD = (0.5, 1.7, 2.5)
+
+
+def stand_in(camera: Camera) -> tuple[NDArray[np.float32], Proposals]:
+    """What networks and all after them are run on before the first frame: a board of a person's size.
+
+    Returns:
+        (H, W) depth in meters, and the board as a person with COCO keypoints.
+    """
+    width, height, distance = _BOARD
+    half = np.array([width * camera.fx, height * camera.fy]) / distance / 2
+    middle = np.array([camera.width - 1, camera.height - 1]) / 2
+    box = np.clip(np.concatenate([middle - half, middle + half]), 0, np.tile(2 * middle, 2)).astype(np.float32)
+    left, top, right, bottom = (round(float(edge)) for edge in box)
+    depth = np.zeros((camera.height, camera.width), np.float32)
+    depth[top : bottom + 1, left : right + 1] = distance
+    # From head to foot, and left and right as their names say.
+    across = np.array([{"left": 0.9, "right": 0.1}.get(side, 0.5) for side in COCO17.sides])
+    down = np.linspace(0.05, 0.95, len(COCO17))
+    pixels = (box[:2] + np.stack([across, down], axis=1) * (box[2:] - box[:2])).astype(np.float32)
+    one = np.ones(1, np.float32)
+    keypoints = Keypoints2D(pixels[None], np.ones((1, len(COCO17)), np.float32), one, box[None])
+    return depth, Proposals(box[None], np.full(1, distance, np.float32), one, keypoints)

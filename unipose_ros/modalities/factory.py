@@ -199,7 +199,9 @@ def _fused(config: EstimatorConfig, components: Components, bodies: Bodies) -> R
     in_depth = replace(config, detection=replace(config.detection, detector=_depth_detector(config)))
     detector = build_person_detector(in_depth, components)
     verifier = components.verifier if isinstance(components.verifier, PoseVerifier) else card_verifier(trained.record)
-    return Rgbd(trained, keypoints, detector, verifier, lifter, bodies, config.detection, config.rgbd)
+    return Rgbd(
+        trained, keypoints, detector, verifier, lifter, bodies, config.detection, config.rgbd, components.live
+    )  # fmt: skip
 
 
 def _rgbd_absence(config: EstimatorConfig, components: Components) -> str:

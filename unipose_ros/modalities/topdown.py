@@ -19,6 +19,7 @@ from unipose_ros.config import DetectionConfig
 from unipose_ros.detection import Proposals
 from unipose_ros.detection.hybrid import BackgroundTask
 from unipose_ros.detection.occluded import OccludedPersonDetector
+from unipose_ros.detection.proposals import stand_in
 from unipose_ros.detection.temporal import ProposalCache, boxes_around_joints, is_usable, squares_around
 from unipose_ros.detection.verification import Verifier
 from unipose_ros.errors import Closable
@@ -136,9 +137,16 @@ class TopDownEstimator(Generic[Sample]):
             return Counter(self._counters)
 
     def warm_up(self, frame: RgbdFrame) -> None:
-        """Run the detector, and the network: on CUDA with every number of people that can come."""
+        """Run the detector, and all that follows; the network on CUDA with every number of people that can come."""
         self._cache.detect(frame)
         prepare_rays(frame.camera)
+        _, board = stand_in(frame.camera)
+        if self._verifier is not None:
+            board = replace(board, keypoints=None)
+        clock = StageClock()
+        self._estimate_poses(frame, self._crop(frame, board.at_joints(), clock), clock)
+        with self._counting:
+            self._counters.clear()
         trained = self._trained.get()
         most = self._config.max_people if device_kind(trained.device) == "cuda" else 1
         for people in range(1, most + 1):

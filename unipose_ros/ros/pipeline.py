@@ -85,6 +85,7 @@ class Pipeline:
         # A frame begun under an older number is not published any more.
         self._generation = 0
         self._closed = False
+        self._before_ns = 0
 
     def reset_tracks(self) -> None:
         """Drop all tracks before the next frame. Safe from any thread."""
@@ -116,6 +117,7 @@ class Pipeline:
 
     def _process(self, pair: Pair) -> None:
         config, clock, generation = self._config(), StageClock(), self._generation
+        period, self._before_ns = (pair.stamp_ns - self._before_ns) / 1e9, pair.stamp_ns
         self._forget_if_told()
         with clock.stage("decode"):
             frame = self._decoder.decode(pair)
@@ -139,7 +141,7 @@ class Pipeline:
             latency = (self._now_ns() - pair.stamp_ns) / 1e6
             self._publish(frame, people, keypoints, config, shown)
         self._account(pair, people, clock, latency)
-        self._upright.check(frame, found)
+        self._upright.check(frame, found, pair.arrived + period - time.monotonic())
 
     def _camera_pose(self, found: Skeletons, config: TfConfig) -> NDArray[np.float64] | None:
         """Where the camera is in the fixed frame; ``None`` where it is not known, which drops no skeletons."""

@@ -230,12 +230,14 @@ class Pair:
         depth: ``Image``, ``CompressedImage`` or ``PointCloud2``; ``None`` where color came alone.
         stamp_ns: acquisition time of the color image, or of depth where it came alone.
         offset_ns: how much later the depth image was taken.
+        arrived: seconds of the steady clock at which it was complete.
     """
 
     color: Any | None
     depth: Any | None
     stamp_ns: int
     offset_ns: int
+    arrived: float = field(default_factory=time.monotonic)
 
 
 class Synchronizer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -26,6 +28,8 @@ from unipose_ros.transforms import TransformError
 
 #: Quarters of a turn by which the images of a frame's camera are to be turned; ``None`` while that is not known.
 Mounting = Callable[[str], int | None]
+#: Where no frame leaves the time to look, every so many frames one pays for it.
+_MOST_PASSED_OVER = 10
 
 
 class ByGravity:
@@ -76,6 +80,8 @@ class UprightEstimator:
         self._adopt = adopt
         self._adopted = 0
         self._quarters = 0
+        #: Seconds that looking takes: at first about twice a frame's, for nobody is known in turned images.
+        self._took, self._looked, self._passed_over = 0.0, 0.0, 0
 
     def estimate(self, frame: RgbdFrame, clock: StageClock) -> tuple[Skeletons, Keypoints2D | None]:
         """All people in the frame, in the camera's own frame and pixels.
@@ -85,22 +91,34 @@ class UprightEstimator:
             CameraError: the camera's images cannot be turned.
         """
         self._follow(frame.frame_id)
+        began = time.perf_counter()
         found = self._estimator.estimate(turn_frame(frame, self._quarters), clock)
+        self._took = time.perf_counter() - began
         keypoints = self._estimator.last_keypoints
         if keypoints is not None:
             keypoints = turn_keypoints_back(keypoints, frame.camera, self._quarters)
         return turn_back(found, self._quarters), keypoints
 
-    def check(self, frame: RgbdFrame, found: Skeletons) -> None:
+    def check(self, frame: RgbdFrame, found: Skeletons, spare: float = math.inf) -> None:
         """Look, now and then, whether people are seen better in images that are turned otherwise.
 
         Args:
             found: by :meth:`estimate` in this frame.
+            spare: seconds until the next frame comes. Looking takes as long as a frame does: it is put off to one that
+                leaves the time, though not for ever.
         """
-        turn = 0 if self._check is None else self._check.due(found)
-        if self._check is None or not turn:
+        if self._check is None:
             return
+        if (self._looked or 2 * self._took) > spare and self._passed_over < _MOST_PASSED_OVER:
+            self._passed_over += 1
+            return
+        self._passed_over = 0
+        turn = self._check.due(found)
+        if not turn:
+            return
+        began = time.perf_counter()
         turned = self._estimator.estimate(turn_frame(frame, self._quarters + turn), StageClock())
+        self._looked = time.perf_counter() - began
         # Where people were in the turned image must not count in the next one.
         self._estimator.reset()
         self._check.judge(found, turned)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tiny_networks import FixedDetector
 
 from unipose_ros.camera import Camera, project
 from unipose_ros.config import RgbdConfig, TrackerConfig
@@ -240,6 +242,65 @@ def test_keypoints_are_followed_between_runs_of_the_2d_network(detector: TrueKey
     assert [len(people) for people in found] == [2] * 9
     assert np.median(off) < 0.05
     estimator.close()
+
+
+class Windowed(TrueKeypoints):
+    """One that need not look at the whole image; keeps how it was asked, and how many boxes it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def __call__(self, image: NDArray[np.uint8]) -> Keypoints2D:
+        self.asked.append("whole")
+        return super().__call__(image)
+
+    def within(self, image: NDArray[np.uint8], boxes: NDArray[np.floating]) -> Keypoints2D:
+        self.asked.append("within")
+        middles = (self._seen.boxes[:, :2] + self._seen.boxes[:, 2:]) / 2
+        inside = (middles[:, None] > boxes[None, :, :2]) & (middles[:, None] < boxes[None, :, 2:])
+        return self.change(self._seen.select(inside.all(axis=-1).any(axis=-1)))
+
+    def glance(self, image: NDArray[np.uint8]) -> Keypoints2D:
+        self.asked.append("glance")
+        return self._seen
+
+    def warm_up(self, width: int, height: int) -> None:
+        pass
+
+
+def windowed(live: bool) -> tuple[PoseEstimator, Windowed]:
+    detector = Windowed()
+    config = EstimatorConfig("rgbd", backend="torch", threads=1)
+    return PoseEstimator(config, detector, FixedDetector(), live=live), detector
+
+
+def test_around_known_people_the_2d_network_finds_what_it_finds_in_the_whole_image(
+    machine: PoseEstimator, detector: TrueKeypoints, walk: list[Labeled]
+) -> None:
+    whole = run(machine, detector, walk)
+    around, seen = windowed(live=False)
+    for one, other in zip(run(around, seen, walk), whole, strict=True):
+        np.testing.assert_allclose(one.positions, other.positions, atol=1e-6)
+    # At 15 Hz the whole image is seen in every fifth frame.
+    assert seen.asked == ["whole", *["within"] * 4] * 2 + ["whole", "within"]
+    around.close()
+
+
+def test_beside_live_frames_the_whole_image_is_looked_at_for_who_is_new(walk: list[Labeled]) -> None:
+    around, seen = windowed(live=True)
+    modality: Any = around._modality
+    beside = modality._rgbd._watch._beside
+    found = []
+    for number, (frame, ground_truth) in enumerate(walk[:8]):
+        # The second person is not there at first.
+        seen.show(frame.camera, ground_truth.select(np.arange(2 if number else 1)))
+        found.append(len(around.estimate(frame)))
+        assert beside.wait(10)
+    # 0.3 s after the first frame, which has nobody to look around, the sixth frame's glance is for the seventh.
+    assert (seen.asked[0], seen.asked.count("glance"), seen.asked.count("within")) == ("whole", 1, 7)
+    assert found == [1] * 6 + [2] * 2
+    around.close()
 
 
 def test_without_color_depth_goes_on_alone_with_a_notice(machine: PoseEstimator, walk: list[Labeled]) -> None:

@@ -10,7 +10,7 @@ from unipose_ros.detection import DepthOf, Proposals
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.joint_sets import COCO17
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.modalities.rgbd import without_borrowed_keypoints
+from unipose_ros.modalities.rgbd_proposals import without_borrowed_keypoints
 
 CAMERA = Camera(500, 500, 319.5, 239.5, 640, 480)
 WRIST = COCO17.index("right_wrist")

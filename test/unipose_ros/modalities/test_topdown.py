@@ -439,3 +439,10 @@ def test_people_behind_others_are_found_within_a_frame_or_beside_it(tiny: Tiny) 
     assert [len(people) for people in beside] == [1, 2, 2]
     across = [np.sort(people[1].positions[..., 0].mean(axis=1)) for people in (beside, within)]
     np.testing.assert_allclose(across[0], across[1], atol=0.05)
+
+
+def test_a_warm_up_leaves_nothing_behind(tiny: Tiny) -> None:
+    machine = PoseEstimator(tiny("points"), person_detector=FixedDetector())
+    machine.warm_up(CAMERA)
+    assert not machine.counters
+    assert len(machine.estimate(standing(40))) == 0

@@ -11,7 +11,7 @@ import pytest
 
 from unipose_ros.detection.movenet import MoveNet, load_movenet
 from unipose_ros.joint_sets import COCO17
-from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.keypoints import Keypoints2D, keypoint_similarity
 from unipose_ros.networks.movenet.decode import DecodeConfig, Heads, decode_heads
 from unipose_training.evaluation.protocols.coco import best_oks
 
@@ -79,6 +79,19 @@ def test_two_rendered_people(each_backend: MoveNet, two_people: np.ndarray) -> N
     assert (left_hip > right_hip).all()  # they face us
     inside = (people.pixels >= people.boxes[:, None, :2] - 8) & (people.pixels <= people.boxes[:, None, 2:] + 8)
     assert inside.all()
+
+
+def test_columns_around_a_person_show_them_as_the_whole_image_does(movenet: MoveNet, two_people: np.ndarray) -> None:
+    whole = movenet(two_people)
+    # What lies between two people is seen, too: alone, each takes the smaller part of the image.
+    for person in range(2):
+        found = movenet.within(two_people, whole.boxes[person : person + 1])
+        oks = keypoint_similarity(
+            whole.pixels[person], found.pixels, (whole.boxes[person, 2:] - whole.boxes[person, :2]).prod()
+        )
+        assert oks.max() > 0.97
+        best = int(oks.argmax())
+        np.testing.assert_allclose(found.confidences[best], whole.confidences[person], atol=0.15)
 
 
 def test_mirror_image(movenet: MoveNet, two_people: np.ndarray) -> None:

@@ -87,6 +87,22 @@ def test_a_wrong_mounting_is_reported_and_taken_over_where_that_is_wanted(quarte
     assert f"turned by {90 * quarters} degrees" in log.lines[0]
 
 
+def test_a_look_waits_for_a_frame_that_leaves_the_time_though_not_for_ever() -> None:
+    estimator, _, _ = upright(lambda _: 0)
+    machine: Any = estimator._estimator
+
+    def looks(spare: float, count: int) -> int:
+        before = machine.resets
+        for _ in range(count):
+            estimator.check(frame(0), estimator.estimate(frame(0), StageClock())[0], spare)
+        return int(machine.resets - before)
+
+    # Looks are due in every second frame; of frames without the time every eleventh counts.
+    assert looks(spare=-1.0, count=21) == 0
+    assert looks(spare=-1.0, count=1) == 1
+    assert looks(spare=10.0, count=2) == 1
+
+
 def test_gravity_decides_and_its_absence_is_reported() -> None:
     from geometry_msgs.msg import TransformStamped
 

@@ -8,10 +8,10 @@ maps, where "best" weighs heat with nearness to the regressed place inside the p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -88,10 +88,14 @@ class Heads:
     regress: Array
     offset: Array
 
+    #: Of each map, in the network's order.
+    CHANNELS: ClassVar[Mapping[str, int]] = {
+        "center": 1, "box_scale": 2, "box_offset": 2, "heat": 17, "regress": 34, "offset": 34,
+    }  # fmt: skip
+
     def __post_init__(self) -> None:
         cells = self.center.shape[1:]
-        channels = {"center": 1, "box_scale": 2, "box_offset": 2, "heat": 17, "regress": 34, "offset": 34}
-        for name, count in channels.items():
+        for name, count in self.CHANNELS.items():
             if getattr(self, name).shape != (count, *cells):
                 raise ValueError(f"head {name}: shape {getattr(self, name).shape}, expected {(count, *cells)}")
 
