@@ -9,6 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+try:
+    from isal import isal_zlib
+except ImportError:  # optional
+    isal_zlib = None
+
 # What a JPEG or PNG says of its size, before anything is decoded or allocated for it.
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -100,6 +105,80 @@ def _jpeg(raw: bytes) -> ImageHeader | None:
             return replace(header, scans=raw.count(bytes((0xFF, _SCAN)), at))
         at += 2 + length
     return None
+
+
+# PNG unpacked by Intel's ISA-L, in half of the time that zlib takes; OpenCV then undoes the filters of its rows.
+
+#: Bytes of a block that is stored in a zlib stream as it is, at most.
+_BLOCK = 65535
+#: Where packed pixels take less than this fraction of their bytes, zlib is as fast.
+_HARDLY_PACKED = 0.25
+
+
+def with_stored_pixels(data: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """A PNG of gray pixels with 16 bits, with the same pixels in a stream that is not compressed.
+
+    ``None`` where isal is not installed, where it would gain nothing, and for whatever is not wholly in order: the
+    decoder is given that as it came, and says what is wrong.
+    """
+    raw = data.tobytes()
+    header = _png(raw) if isal_zlib is not None and raw.startswith(_PNG) else None
+    if header is None or (header.channels, header.bits) != (1, 16):
+        return None
+    if header.packed < _HARDLY_PACKED * header.pixel_bytes:
+        return None
+    parts = _pixel_chunks(raw)
+    if parts is None:
+        return None
+    # One byte before each row names its filter.
+    size = header.pixel_bytes + header.height
+    unpacking = isal_zlib.decompressobj()
+    try:
+        pixels = unpacking.decompress(parts[0] if len(parts) == 1 else b"".join(parts), size + 1)
+    except isal_zlib.error:
+        return None
+    if len(pixels) != size or not unpacking.eof or unpacking.unused_data:
+        return None
+    return np.frombuffer(_stored(raw[len(_PNG) : len(_PNG) + 25], pixels), np.uint8)
+
+
+def _pixel_chunks(raw: bytes) -> list[memoryview] | None:
+    """What the IDAT chunks hold; ``None`` where a checksum is wrong, or a chunk changes what the pixels mean."""
+    view, at, parts = memoryview(raw), len(_PNG), []
+    while True:
+        length, kind = struct.unpack_from(">I4s", raw, at)
+        content = view[at + 8 : at + 8 + length]
+        if struct.unpack_from(">I", raw, at + 8 + length)[0] != isal_zlib.crc32(content, isal_zlib.crc32(kind)):
+            return None
+        # The last byte of IHDR: rows that come interlaced. Other chunks than these, and small letters first, matter.
+        if (kind == b"IHDR" and content[12]) or (kind not in (b"IHDR", b"IDAT", b"IEND") and not kind[0] & 0x20):
+            return None
+        if kind == b"IDAT":
+            parts.append(content)
+        if kind == b"IEND":
+            return parts
+        at += 12 + length
+
+
+def _stored(header: bytes, pixels: bytes) -> bytearray:
+    """A PNG of a header chunk and of rows with their filters."""
+    blocks = range(0, len(pixels), _BLOCK)
+    length = 2 + 5 * len(blocks) + len(pixels) + 4
+    png = bytearray(len(_PNG) + len(header) + 12 + length + 12)
+    at = len(_PNG) + len(header)
+    png[:at] = _PNG + header
+    struct.pack_into(">I4s2s", png, at, length, b"IDAT", b"\x78\x01")
+    at, begin = at + 10, at + 4
+    for first in blocks:
+        block = pixels[first : first + _BLOCK]
+        count = len(block)
+        struct.pack_into("<BHH", png, at, first + count == len(pixels), count, count ^ 0xFFFF)
+        png[at + 5 : at + 5 + count] = block
+        at += 5 + count
+    struct.pack_into(">I", png, at, isal_zlib.adler32(pixels))
+    struct.pack_into(">I", png, at + 4, isal_zlib.crc32(memoryview(png)[begin : at + 4]))
+    struct.pack_into(">I4sI", png, at + 8, 0, b"IEND", isal_zlib.crc32(b"IEND"))
+    return png
 
 
 # RVL, the depth compression of ``compressed_depth_image_transport`` beside PNG.
