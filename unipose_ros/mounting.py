@@ -24,6 +24,8 @@ _HYSTERESIS = 10.0
 _VERTICAL = 15.0
 #: Evidence that says anything is about half a person's; so many times more of it is clear; so often it has to be.
 _LEAST_EVIDENCE, _CLEARLY, _VOTES = 0.3, 1.5, 3
+#: The same of sums over several frames: who sees color finds people on their side, too.
+_CLEARLY_IN_SUM = 1.25
 #: Frames from look to look, and at most while no people are there.
 _CHECK_EVERY, _CHECK_RARELY = 2, 300
 
@@ -186,3 +188,13 @@ class MountingCheck:
 def evidence(people: Skeletons) -> float:
     """How much there is of people: about 1 for each who is seen well."""
     return float((people.scores * people.confidences.mean(axis=1)).sum()) if len(people) else 0.0
+
+
+def clearly_better(seen: NDArray[np.float64]) -> int:
+    """Quarters by which images should be turned, from what was seen in some of them; 0 where nothing is clear.
+
+    Args:
+        seen: (4,) sums of :func:`evidence` by quarters.
+    """
+    best = int(np.argmax(seen))
+    return best if seen[best] >= _LEAST_EVIDENCE and seen[best] > _CLEARLY_IN_SUM * seen[0] else 0

@@ -12,6 +12,7 @@ from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.mounting import (
     MountingCheck,
+    clearly_better,
     mounting_of,
     turn_back,
     turn_camera,
@@ -160,3 +161,19 @@ def test_the_pose_of_the_camera_turns_with_its_frame(quarters: int) -> None:
     seen = turn_skeletons(one, quarters).positions[0, 0]
     assert turned.camera_pose is not None
     assert turned.camera_pose @ [*seen, 1.0] == pytest.approx(pose @ [*point, 1.0], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("seen", "better"),
+    [
+        ((9.0, 0.0, 5.0, 0.0), 0),
+        ((5.0, 0.0, 9.0, 0.0), 2),
+        ((0.0, 0.0, 0.0, 4.0), 3),
+        ((8.1, 6.0, 11.0, 14.4), 3),
+        ((8.0, 9.0, 9.5, 7.0), 0),
+        ((0.0, 0.0, 0.2, 0.0), 0),
+        ((0.0, 0.0, 0.0, 0.0), 0),
+    ],
+)
+def test_the_turn_in_which_people_are_clearly_seen_better(seen: tuple[float, ...], better: int) -> None:
+    assert clearly_better(np.array(seen)) == better

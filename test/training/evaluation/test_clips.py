@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from unipose_ros.camera import Camera, project
-from unipose_ros.frame import RgbdFrame
+from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.joint_sets import COCO23
 from unipose_ros.recordings import BagWriter, RecordingError
 from unipose_ros.recordings.messages import camera_info, depth_image, image, skeleton_array
@@ -14,6 +15,7 @@ from unipose_training.datasets.base import Clip, RecordingClip, open_clips
 from unipose_training.datasets.joint_sets import in_joint_set
 from unipose_training.datasets.shards import LabeledFrame, write_shard
 from unipose_training.errors import DataError
+from unipose_training.evaluation.run import evaluate_clips
 
 CAMERA = Camera(60.0, 60.0, 31.5, 23.5, 64, 48)
 
@@ -62,6 +64,43 @@ def test_recordings_of_cameras_that_are_not_upright_are_turned_with_their_ground
     image[v, u] = 1
     u, v = np.rint(project(frame.camera, turned.positions[0, joint])).astype(int)
     assert np.rot90(image, -degrees // 90)[v, u] == 1
+
+
+class SeesUprightPeople:
+    """Finds a person where the upper edge of the color image is bright."""
+
+    modality = "points"
+    last_keypoints = None
+
+    def __init__(self, person: Callable[[int], Skeletons]) -> None:
+        self._person = person
+
+    def reset(self) -> None:
+        """It remembers nothing."""
+
+    def estimate(self, frame: RgbdFrame, clock: object = None) -> Skeletons:
+        assert frame.color is not None
+        person = self._person(frame.stamp_ns)
+        return person.select(np.array([bool((frame.color[0] > 200).all())]))
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_a_recording_of_a_turned_camera_is_said_to_be_one(
+    degrees: int, tmp_path: Path, people, standing: np.ndarray, caplog: pytest.LogCaptureFixture
+) -> None:
+    upright = np.zeros((48, 48, 3), np.uint8)
+    upright[0] = 255
+    stored = np.ascontiguousarray(np.rot90(upright, degrees // 90))  # turned clockwise by degrees it is upright
+    camera = Camera(60.0, 60.0, 23.5, 23.5, 48, 48)
+    with BagWriter(tmp_path / "walk") as writer:
+        for stamp in range(100_000_000, 900_000_000, 100_000_000):
+            writer.write("/color/camera_info", camera_info(stamp, "camera", camera), stamp)
+            writer.write("/color/image", image(stamp, "camera", stored, "rgb8"), stamp)
+    estimator = SeesUprightPeople(lambda stamp: people([standing], stamp, ["anna"]))
+    for given in (0, degrees):
+        caplog.clear()
+        evaluate_clips(open_clips(tmp_path / "walk", mounting=given), estimator, tracking=False)
+        assert (f"give --mounting {degrees}" in caplog.text) == (given != degrees)
 
 
 def test_without_ground_truth_there_is_none(tmp_path: Path, people, standing: np.ndarray) -> None:

@@ -240,6 +240,8 @@ class RecordingClip:
     ) -> None:
         self._path = path
         self._fixed_frame = fixed_frame
+        #: Degrees, as given.
+        self.mounting = mounting
         self._quarters = mounting // 90
         self._name = name or same_text(path.stem if path.is_file() else Path(os.path.realpath(path)).name)
         self._topics = topics

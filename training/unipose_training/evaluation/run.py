@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from itertools import groupby, pairwise
+from itertools import groupby, islice, pairwise
 from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.camera import CameraError
+from unipose_ros.errors import EstimatorError
 from unipose_ros.estimator import EstimatorConfig, PoseEstimator, build_estimator
 from unipose_ros.geometry.covariance import variances
 from unipose_ros.joint_sets import JointSet
+from unipose_ros.mounting import clearly_better, evidence, turn_frame
 from unipose_ros.resources import __version__
 from unipose_ros.termination import WorkerPool
 from unipose_ros.tracking import NearestTracker, Tracker, TrackerConfig
-from unipose_training.datasets.base import Clip
+from unipose_training.datasets.base import Clip, RecordingClip
 from unipose_training.errors import EvaluationError
 from unipose_training.evaluation.matching import PosePairs, ScoredFrame, count_people, match_people, pose_pairs
 from unipose_training.evaluation.metrics.cross_view import agreements
@@ -80,6 +84,11 @@ def evaluate_clips(
     return score_frames(clips, frames, estimator.modality, tracking, poses), frames
 
 
+_log = logging.getLogger(__name__)
+#: Frames of a recording in which its mounting is looked at, spread over it.
+_LOOKED_AT = 9
+
+
 @runtime_checkable
 class _Resettable(Protocol):
     def reset(self) -> None: ...
@@ -101,7 +110,35 @@ def replay_clip(
     """
     if isinstance(estimator, _Resettable):
         estimator.reset()
-    return list(replay(clip, number, estimator, _tracker() if tracking else None, joint_set, limit, advance))
+    frames = list(replay(clip, number, estimator, _tracker() if tracking else None, joint_set, limit, advance))
+    if isinstance(clip, RecordingClip) and isinstance(estimator, _Resettable):
+        _remark_mounting(clip, estimator)
+    return frames
+
+
+def _remark_mounting(clip: RecordingClip, estimator: Estimator) -> None:
+    """Say when people are seen clearly better in the recording's images turned otherwise, as the node does."""
+    assert isinstance(estimator, _Resettable)
+    seen = np.zeros(4)
+    frames = islice(clip.frames(), 0, None, max(1, len(clip) // _LOOKED_AT))
+    for number, frame in enumerate(islice(frames, _LOOKED_AT)):
+        for quarters in range(4):
+            estimator.reset()
+            try:
+                seen[quarters] += evidence(estimator.estimate(turn_frame(frame, quarters)))
+            except (CameraError, EstimatorError):  # it has no other mounting
+                continue
+        if number >= _LOOKED_AT // 3 and seen[0] == seen.max() > 0:
+            break
+    estimator.reset()
+    better = clearly_better(seen)
+    if better:
+        degrees = (clip.mounting + 90 * better) % 360
+        _log.warning(
+            "%s: people look upright when the images are turned by %d degrees clockwise, and their skeletons cannot be "
+            "believed as it is: if the camera was mounted so, give --mounting %d",
+            *(clip.name, degrees, degrees),
+        )
 
 
 def _tracker() -> Tracker:
