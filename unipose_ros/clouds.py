@@ -25,6 +25,8 @@ _JUDGED, _FEWEST = 4000, 200
 #: Pixels by which nine points in ten lie at most beside their place in the grid. A cloud of another camera, moved
 #: into this one's frame, lies off by its parallax.
 _ON_GRID = 0.5
+#: Rows and columns that say whether a cloud is mirrored, and the determinant of correlations that is clear.
+_ALONG, _CLEAR = 60, 0.5
 #: Widths of blocks, in pixels, that are tried for a thin cloud.
 _STEPS = (1, 2, 3, 4, 5, 6, 8)
 #: A cloud fills an image whose blocks of four pixels have this many on average, as a part of four.
@@ -162,6 +164,29 @@ def grid_camera(camera: Camera, points: NDArray[np.float32], known: Camera | Non
     found = [candidate for candidate in fitted if candidate is not None]
     best = min(found, key=lambda candidate: _misses(candidate, seen, pixels), default=None)
     return best if best is not None and _misses(best, seen, pixels) < _ON_GRID else None
+
+
+def is_mirrored(points: NDArray[np.float32]) -> bool:
+    """Whether an organized cloud shows its image mirrored: columns or rows run against an axis, or axes are exchanged.
+
+    An image that is turned is not: then both run against an axis.
+
+    Args:
+        points: (H, W, 3) meters; not organized clouds (H = 1) say nothing.
+    """
+    if min(points.shape[:2]) < 2:
+        return False
+    down, right = (max(1, side // _ALONG) for side in points.shape[:2])
+    sampled = points[::down, ::right].astype(np.float64)
+    known = np.isfinite(sampled).all(axis=-1) & (sampled[..., 2] > 0)
+    if np.count_nonzero(known) < _FEWEST:
+        return False
+    rows, columns = np.nonzero(known)
+    plane = sampled[known][:, :2] / sampled[known][:, 2:]
+    if not (plane.std(axis=0) > 0).all() or not columns.std() or not rows.std():
+        return False
+    together = np.corrcoef(np.stack([columns, rows, *plane.T]))[:2, 2:]
+    return bool(np.linalg.det(together) < -_CLEAR)
 
 
 def _scaled(camera: Camera, width: int, height: int) -> list[Camera]:

@@ -19,6 +19,7 @@ from unipose_ros.clouds import (
     as_seen_by,
     cloud_image,
     coarser,
+    is_mirrored,
     read_cloud,
     registered_points,
     sampling_step,
@@ -253,6 +254,12 @@ class FrameDecoder:
                 f"points: {finite} points are finite, but hardly any lies within the image ({100 * ahead:.0f} % have "
                 "z > 0): the cloud is not in the optical frame (x right, y down, z forward) that its frame_id names; "
                 "let the driver publish it there, or transform it"
+            )
+        elif is_mirrored(points):
+            self.remarks["mirrored_cloud"] = (
+                "points: the cloud's rows and columns show its x and y mirrored or exchanged: unless they are stored "
+                "in another order than an image's, the coordinates are not those of the optical frame (x right, y down, "
+                "z forward), and left and right of all people are exchanged"
             )
         return self._grid, depth
 

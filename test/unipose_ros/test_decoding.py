@@ -93,6 +93,27 @@ def test_a_cloud_with_x_forward_is_reported_to_lie_elsewhere() -> None:
     assert "optical frame" in made.remarks["cloud_outside"]
 
 
+@pytest.mark.parametrize(
+    ("axes", "mirrored"),
+    [
+        ([[1, 0, 0], [0, 1, 0], [0, 0, 1]], False),
+        ([[-1, 0, 0], [0, 1, 0], [0, 0, 1]], True),
+        ([[1, 0, 0], [0, -1, 0], [0, 0, 1]], True),
+        ([[0, 1, 0], [1, 0, 0], [0, 0, 1]], True),
+        ([[-1, 0, 0], [0, -1, 0], [0, 0, 1]], False),
+        ([[0, 1, 0], [-1, 0, 0], [0, 0, 1]], False),
+    ],
+    ids=["as it is", "x", "y", "exchanged", "upside down", "on its side"],
+)
+def test_a_mirrored_cloud_is_remarked(axes: list[list[float]], mirrored: bool) -> None:
+    made = decoder()
+    made.decode(None, cloud(depth_to_points(CAMERA, DEPTH) @ np.array(axes, np.float32)), STAMP)
+    assert ("mirrored_cloud" in made.remarks) == mirrored
+    thin = depth_to_points(CAMERA, DEPTH)[::2, ::2] @ np.array(axes, np.float32)
+    made.decode(None, cloud(np.ascontiguousarray(thin)), STAMP)
+    assert ("mirrored_cloud" in made.remarks) == mirrored
+
+
 @pytest.mark.parametrize("factor", [1000.0, 0.001, 10.0, 0.1])
 @pytest.mark.parametrize("kind", ["cloud", "image"])
 def test_another_unit_is_reported(kind: str, factor: float) -> None:
