@@ -258,8 +258,8 @@ class FrameDecoder:
         elif is_mirrored(points):
             self.remarks["mirrored_cloud"] = (
                 "points: the cloud's rows and columns show its x and y mirrored or exchanged: unless they are stored "
-                "in another order than an image's, the coordinates are not those of the optical frame (x right, y down, "
-                "z forward), and left and right of all people are exchanged"
+                "in another order than an image's, the coordinates are not those of the optical frame (x right, "
+                "y down, z forward), and left and right of all people are exchanged"
             )
         return self._grid, depth
 
