@@ -92,6 +92,14 @@ def device_number(device: str) -> int:
     return int(device.partition(":")[2] or 0)
 
 
+def computes_in_bfloat16() -> bool:
+    """Whether the CPU does, and says so as Linux has it."""
+    try:
+        return any(feature in Path("/proc/cpuinfo").read_text() for feature in ("avx512_bf16", "amx_bf16"))
+    except OSError:
+        return False
+
+
 def _serves(backend: str, device: str) -> bool:
     """Whether a backend is installed and, for CUDA, finds a usable device."""
     if find_spec(_PACKAGES[backend]) is None:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import logging
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.backends import Backend, OnnxBackend, OpenVinoBackend, TorchBackend, choose_backend
+from unipose_ros.backends import (
+    Backend,
+    Choice,
+    OnnxBackend,
+    OpenVinoBackend,
+    TorchBackend,
+    choose_backend,
+    computes_in_bfloat16,
+)
 from unipose_ros.geometry.crop import Letterbox
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.networks.movenet.decode import (
@@ -212,7 +221,8 @@ def load_movenet(
     """MoveNet with the converted weights from the cache.
 
     Args:
-        backend: ``onnx``, ``torch``, ``openvino`` or ``auto``.
+        backend: ``onnx``, ``torch``, ``openvino`` or ``auto``, which is the last one of these where it is installed and
+            the CPU computes in bfloat16.
         device: ``cpu``, ``cuda`` or ``auto``.
         threads: of the CPU; 2 if None.
         config: what counts as a person.
@@ -222,6 +232,8 @@ def load_movenet(
         BackendError: the backend or device asked for is not there.
     """
     choice = choose_backend(backend, device)
+    if backend == "auto" and choice.device == "cpu" and find_spec("openvino") and computes_in_bfloat16():
+        choice = Choice("openvino", "cpu")
     path = verified_file(SAFETENSORS if choice.backend == "torch" else ONNX)
     run = _RUNNERS[choice.backend](path, choice.device, DEFAULT_THREADS if threads is None else threads)
     _log.info("MoveNet runs with %s", run.description)

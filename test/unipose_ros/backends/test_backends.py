@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
@@ -9,6 +11,7 @@ import pytest
 import torch
 
 import unipose_ros.backends as backends
+import unipose_ros.detection.movenet as movenet
 from unipose_ros.backends import BackendError, Choice, OnnxBackend, OpenVinoBackend, TorchBackend, choose_backend
 
 
@@ -33,6 +36,33 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     monkeypatch.setattr(backends, "_onnx_has_cuda", lambda: has["onnx cuda"])
     monkeypatch.setattr(backends, "_torch_cuda_devices", lambda: has["torch cuda"])
     return has
+
+
+@pytest.mark.parametrize(
+    ("installed", "bfloat16", "asked", "expected"),
+    [
+        (True, True, "auto", "openvino"),
+        (True, False, "auto", "onnx"),
+        (False, True, "auto", "onnx"),
+        (True, True, "onnx", "onnx"),
+        (True, False, "openvino", "openvino"),
+    ],
+)
+def test_movenet_takes_openvino_where_it_is_installed_and_the_cpu_computes_in_bfloat16(
+    machine: dict[str, int], monkeypatch: pytest.MonkeyPatch, installed: bool, bfloat16: bool, asked: str, expected: str
+) -> None:
+    machine["openvino"] = installed
+    taken = []
+
+    def runner(name: str) -> Callable[..., SimpleNamespace]:
+        return lambda *_: taken.append(name) or SimpleNamespace(description=name)
+
+    monkeypatch.setattr(movenet, "find_spec", lambda name: object() if machine[name] else None)
+    monkeypatch.setattr(movenet, "computes_in_bfloat16", lambda: bfloat16)
+    monkeypatch.setattr(movenet, "verified_file", Path)
+    monkeypatch.setattr(movenet, "_RUNNERS", {name: runner(name) for name in backends.BACKENDS})
+    movenet.load_movenet(asked)
+    assert taken == [expected]
 
 
 @pytest.mark.parametrize(

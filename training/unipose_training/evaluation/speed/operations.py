@@ -168,6 +168,7 @@ def peer_rows(limits: dict[str, float]) -> list[dict[str, Any]]:
         ("points s (ours)", PointNetwork(SIZES["s"]), torch.randn(1, 1, SIZES["s"].points, 3) * 0.3),
         ("SPiKE's sizes", PointNetwork(SPIKE), torch.randn(1, 1, SPIKE.points, 3) * 0.3),
         ("A2J's sizes", AnchorsOnResNet(), torch.randn(1, 1, _A2J_SIDE, _A2J_SIDE)),
+        ("YOLOv8n-pose's sizes, 640x480", PoseInOneStage(), torch.randn(1, 3, 480, 640)),
     ]
     rows = []
     for title, network, given in networks:
@@ -248,3 +249,84 @@ class _Bottleneck(nn.Module):
     def forward(self, given: Tensor) -> Tensor:
         """(B, C, H, W)."""
         return torch.relu(self.body(given) + self.short_cut(given))
+
+
+# YOLOv8n-pose (Ultralytics, 2023): sizes as published with it (9.2 GFLOP at 640x640, 3.3 M weights), random weights,
+# run here for its time alone. It finds all people's COCO keypoints in an image, as MoveNet does.
+
+
+class PoseInOneStage(nn.Module):
+    """A network of YOLOv8n-pose's sizes: (B, 3, H, W) -> for each of three strides boxes, person, and keypoints."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(
+            _silu(3, 16, 3, 2), _silu(16, 32, 3, 2), _Split(32, 32, 1, True),
+            _silu(32, 64, 3, 2), _Split(64, 64, 2, True),
+        )  # fmt: skip
+        self.second = nn.Sequential(_silu(64, 128, 3, 2), _Split(128, 128, 2, True))
+        self.third = nn.Sequential(_silu(128, 256, 3, 2), _Split(256, 256, 1, True), _Pyramid(256))
+        self.up1, self.up2 = _Split(384, 128, 1, False), _Split(192, 64, 1, False)
+        self.down1, self.middle = _silu(64, 64, 3, 2), _Split(192, 128, 1, False)
+        self.down2, self.deep = _silu(128, 128, 3, 2), _Split(384, 256, 1, False)
+        outputs = (64, 64), (64, 1), (51, 51)
+        self.heads = nn.ModuleList(
+            nn.ModuleList(
+                nn.Sequential(
+                    _silu(channels, width, 3), _silu(width, width, 3), nn.Conv2d(width, count, 1)
+                )
+                for width, count in outputs
+            )
+            for channels in (64, 128, 256)
+        )  # fmt: skip
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Nine maps."""
+        fine = self.first(image)
+        middle = self.second(fine)
+        deep = self.third(middle)
+        up = self.up1(torch.cat([nn.functional.interpolate(deep, scale_factor=2.0), middle], 1))
+        small = self.up2(torch.cat([nn.functional.interpolate(up, scale_factor=2.0), fine], 1))
+        medium = self.middle(torch.cat([self.down1(small), up], 1))
+        large = self.deep(torch.cat([self.down2(medium), deep], 1))
+        levels = zip(self.heads, (small, medium, large), strict=True)
+        return tuple(head(level) for heads, level in levels for head in cast(nn.ModuleList, heads))
+
+
+def _silu(inputs: int, outputs: int, side: int, stride: int = 1) -> nn.Sequential:
+    layer = nn.Conv2d(inputs, outputs, side, stride, side // 2, bias=False)
+    return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.SiLU())
+
+
+class _Split(nn.Module):
+    """C2f: half of the channels goes on through blocks of two convolutions, and all that came up is joined."""
+
+    def __init__(self, inputs: int, outputs: int, blocks: int, residual: bool) -> None:
+        super().__init__()
+        half = outputs // 2
+        self.before, self.after = _silu(inputs, outputs, 1), _silu((2 + blocks) * half, outputs, 1)
+        self.blocks = nn.ModuleList(nn.Sequential(_silu(half, half, 3), _silu(half, half, 3)) for _ in range(blocks))
+        self.residual = residual
+
+    def forward(self, given: Tensor) -> Tensor:
+        """(B, C, H, W)."""
+        parts = list(self.before(given).chunk(2, 1))
+        for block in self.blocks:
+            parts.append(parts[-1] + block(parts[-1]) if self.residual else block(parts[-1]))
+        return cast(Tensor, self.after(torch.cat(parts, 1)))
+
+
+class _Pyramid(nn.Module):
+    """SPPF: maxima of 5, 9 and 13 cells beside the cells themselves."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.before, self.after = _silu(channels, channels // 2, 1), _silu(2 * channels, channels, 1)
+        self.pool = nn.MaxPool2d(5, 1, 2)
+
+    def forward(self, given: Tensor) -> Tensor:
+        """(B, C, H, W)."""
+        parts = [self.before(given)]
+        for _ in range(3):
+            parts.append(self.pool(parts[-1]))
+        return cast(Tensor, self.after(torch.cat(parts, 1)))
