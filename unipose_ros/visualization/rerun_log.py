@@ -13,6 +13,8 @@ from unipose_ros.visualization.overlay import background, draw_skeletons, person
 
 #: Name of the time line: acquisition time of the images.
 TIMELINE = "stamp"
+#: Entities below ``scene`` that have an entity for each person: one click shows or hides a layer of everybody.
+_LAYERS = ("joints", "bones", "labels")
 #: Every so nth pixel along both sides becomes a point.
 _STEP = 3
 _JOINT_RADIUS, _BONE_RADIUS, _POINT_RADIUS = 0.025, 0.012, 0.004
@@ -72,7 +74,8 @@ class RerunLog:
         for index in people:
             self._add_person(people, index)
         for gone in self._shown - set(people.ids):
-            rr.log(f"scene/people/{gone}", rr.Clear(recursive=True), recording=recording)
+            for layer in _LAYERS:
+                rr.log(f"scene/{layer}/{gone}", rr.Clear(recursive=True), recording=recording)
         self._shown = set(people.ids)
         recording.flush(timeout_sec=0)  # begins to send; does not wait for it
 
@@ -93,14 +96,14 @@ class RerunLog:
         ]
         strips = [positions[list(pair)] for pair in ends]
         shades = [colors[list(pair)][confidences[list(pair)].argmin()] for pair in ends]
-        rr.log(f"scene/people/{name}/joints", joints, recording=recording)
+        rr.log(f"scene/joints/{name}", joints, recording=recording)
         bones = rr.LineStrips3D(strips, colors=shades, radii=_BONE_RADIUS)
-        rr.log(f"scene/people/{name}/bones", bones, recording=recording)
+        rr.log(f"scene/bones/{name}", bones, recording=recording)
         if present.any():
             # Against y, which is down in an optical frame.
             top = positions[np.nanargmin(positions[:, 1])] - [0, _LABEL_GAP, 0]
             label = rr.Points3D([top], colors=[own], radii=0.0, labels=[name], show_labels=True)
-            rr.log(f"scene/people/{name}/label", label, recording=recording)
+            rr.log(f"scene/labels/{name}", label, recording=recording)
         if name not in self._plotted:
             self._plotted.add(name)
             line = rr.SeriesLines(colors=[own], names=[name])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from unipose_ros.camera import Camera
 from unipose_ros.cli.view import main
 from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.joint_sets import ITOP15
 from unipose_ros.visualization import rerun_log
 from unipose_ros.visualization.overlay import background
 from unipose_ros.visualization.rerun_log import confidence_colors, scene_points, with_opacity
@@ -69,6 +73,34 @@ def test_a_frame_is_sent_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert sizes[1] == sizes[0]
     while file.stat().st_size == sizes[0]:
         time.sleep(0.01)
+
+
+def test_joints_and_bones_are_shown_and_hidden_separately(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is an entity with the people below it, which are cleared when they have left."""
+    logged: dict[str, str] = {}
+
+    class Recorded(SimpleNamespace):
+        def __getattr__(self, kind: str) -> Any:
+            return lambda *_, **__: kind
+
+        def log(self, path: str, what: Any, **_: Any) -> None:
+            logged[path] = what
+
+    module = Recorded(blueprint=Recorded(), ViewCoordinates=Recorded())
+    monkeypatch.setitem(sys.modules, "rerun", module)
+    monkeypatch.setitem(sys.modules, "rerun.blueprint", module.blueprint)
+    log = rerun_log.RerunLog(Recorded())
+    joints = len(ITOP15)
+    positions = np.random.default_rng(0).normal(size=(1, joints, 3)).astype(np.float32)
+    people = Skeletons(
+        0, "camera", "lookup", positions, np.ones((1, joints), np.float32), np.zeros((1, joints), np.uint8),
+        np.ones(1, np.float32), ids=("abcde",), states=np.zeros(1, np.uint8), ages_ns=np.zeros(1, np.int64),
+    )  # fmt: skip
+    log.add(None, people)
+    shown = {"scene/joints/abcde": "Points3D", "scene/bones/abcde": "LineStrips3D", "scene/labels/abcde": "Points3D"}
+    assert {path: kind for path, kind in logged.items() if path.endswith("/abcde") and "scene" in path} == shown
+    log.add(None, Skeletons.empty(1, "camera", "lookup"))
+    assert {logged[path] for path in shown} == {"Clear"}
 
 
 @pytest.mark.slow
