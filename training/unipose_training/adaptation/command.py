@@ -21,7 +21,7 @@ from unipose_ros.files import exclusive
 from unipose_ros.networks.weights import WeightsError
 from unipose_ros.recordings import RecordingError
 from unipose_training.adaptation.pipeline import Adaptation, Outcome, Recording, sha256_of
-from unipose_training.adaptation.settings import MODALITIES, AdaptSettings, GateSettings, parse_minutes
+from unipose_training.adaptation.settings import ADAPTED, AdaptSettings, GateSettings, parse_minutes
 from unipose_training.datasets.base import RecordingClip, open_clips
 from unipose_training.engine.config import TrainingError
 from unipose_training.errors import AdaptationError, DataError, DataRefusedError, EvaluationError, SyntheticError
@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     default = AdaptSettings()
     add("bags", nargs="+", type=Path, metavar="BAG", help="rosbag2 recordings of people before this camera")
     add("--modality", action="append", default=[], metavar="NAMES",
-        help=f"networks to adapt, with commas between: {', '.join(MODALITIES)} (default: points)")  # fmt: skip
+        help=f"networks to adapt, with commas between: {', '.join(ADAPTED)} (default: points)")  # fmt: skip
     add("--budget", default="30min", metavar="TIME", help="for everything, on two cores (default: %(default)s)")
     add("--output", type=Path, required=True, metavar="DIR", help="folder of the stages and the report")
     add("--rate", type=float, default=default.rate_hz, metavar="HZ", help="frames used a second (default: %(default)g)")

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.networks.points import PointNetwork
-from unipose_ros.networks.registry import load_network, save_network
+from unipose_ros.networks.registry import load_named, load_network, save_network
 from unipose_ros.networks.weights import ModelCard
 from unipose_training.adaptation.lift import MixedPeople, PseudoLabels, mixed_loader
 from unipose_training.adaptation.mixing import choose_shares, interpolate
-from unipose_training.adaptation.settings import AdaptSettings
+from unipose_training.adaptation.settings import ADAPTED, AdaptSettings
 from unipose_training.engine.config import RunSettings
 from unipose_training.engine.data_loading import seed_everything, seed_of, validation_loader
 from unipose_training.engine.loop import Outcome, train
@@ -44,8 +44,6 @@ from unipose_training.tasks.supervised import (
     weighted_target,
 )
 
-#: The network of a modality.
-KINDS = {"points": "points", "rgbd": "points", "depth": "depth"}
 #: As the shipped weights were trained (config/training/points.yaml).
 _LOSS = SupervisedWeights(joints=1.0, likelihood=0.01, bones=0.5, lengths=0.5, scale=0.02)
 _AUGMENTATION = PointAugmentation(yaw=20.0, tilt=8.0, scale=0.06)
@@ -88,14 +86,14 @@ def stream_settings(
 
 def run_settings(settings: AdaptSettings, modality: str) -> RunSettings:
     """How training is driven; on the CPU, so that two runs give the same weights."""
-    muon = KINDS[modality] == "points"
+    spec = ADAPTED[modality]
     steps = settings.steps(modality)
     return RunSettings(
         steps=steps,
         batch=settings.batch,
         seed=settings.seed,
-        optimizer="muon" if muon else "adamw",
-        learning_rate=settings.learning_rate if muon else 0.5 * settings.learning_rate,
+        optimizer=spec.optimizer,
+        learning_rate=spec.rate * settings.learning_rate,
         warmup_steps=min(_WARMUP, steps // 4),
         accelerator="cpu",
         precision="bf16-mixed",
@@ -127,22 +125,24 @@ def finetune(
     """
     run = run_settings(settings, modality)
     seed_everything(run.seed)
-    network, card = load_network(weights, KINDS[modality])
+    spec = ADAPTED[modality]
+    network, card = load_network(weights, spec.network)
     parent = copy.deepcopy(network)
     network.train()
-    training = TRAINED[KINDS[modality]]
+    training = TRAINED[spec.network]
     replayed = round(settings.replay * settings.batch)
     people = MixedPeople(
         store, labels, (training.stored,), training.sizes(network), stream, training.stream_inputs(network), run,
         replayed,
     )  # fmt: skip
-    task = _task(network, modality, store.centers)
+    make_task = load_named(spec.task)
+    task: Task = make_task(network, store.centers)
     outcome = train(task, mixed_loader(people, run), None, run, folder)
     if outcome.signal:
         raise KeyboardInterrupt(outcome.signal)
     trained = task.trained()
     mixture = choose_shares(
-        parent, trained, partial(_task, modality=modality, centers=store.centers),
+        parent, trained, partial(make_task, centers=store.centers),
         source_people(modality, parent, stream, settings),
         people.labeled(settings.gate.source_people), _OF_MARGIN * settings.gate.source_margin,
     )  # fmt: skip
@@ -167,15 +167,8 @@ def source_people(modality: str, network: nn.Module, stream: StreamSettings, set
     """
     plain = replace(stream, draw=replace(stream.draw, mounting=Mounting()), views=1, replays=1)
     bank = divided(load_bank(plain.bank_file), plain.validation_bodies, validation=True)
-    maker = PeopleMaker(bank, plain, TRAINED[KINDS[modality]].stream_inputs(network), torch.device("cpu"))
+    maker = PeopleMaker(bank, plain, TRAINED[ADAPTED[modality].network].stream_inputs(network), torch.device("cpu"))
     return maker.make(seed_of(settings.seed, _SELECTION), _SELECTING * settings.gate.source_people)
-
-
-def _task(network: nn.Module, modality: str, centers: int) -> Task:
-    if isinstance(network, PointNetwork):  # its scales learn how wrong pseudo-labels may be
-        augmentation = replace(_AUGMENTATION, unpainted=0.15 if network.config.paint else 0.0)
-        return AdaptedPoints(network, _LOSS, augmentation, centers, _EMA)
-    return TRAINED[KINDS[modality]].supervised(network, Augmentations(), centers, _LOSS, _EMA)
 
 
 def _card(
@@ -198,10 +191,11 @@ def source_error(weights: Path, modality: str, stream: StreamSettings, threads: 
         stream: without a mounting of its own: the source benchmark is the same for every recording.
     """
     run = RunSettings(batch=64, accelerator="cpu", threads=threads)
-    network, _ = load_network(weights, KINDS[modality])
-    training = TRAINED[KINDS[modality]]
+    spec = ADAPTED[modality]
+    network, _ = load_network(weights, spec.network)
+    training = TRAINED[spec.network]
     people = ValidationPeople(stream, training.stream_inputs(network), run)
-    task = _task(network, modality, training.centers(network)).eval()
+    task: Task = load_named(spec.task)(network, training.centers(network)).eval()
     found: dict[str, list[torch.Tensor]] = {}
     for batch in validation_loader(people, run, identity_collate):
         for name, values in task.validation_metrics(batch).items():
@@ -237,6 +231,22 @@ class AdaptedPoints(SupervisedPoints):
             **body_terms(prediction, target, self._weights),
         }
         return torch.stack(list(terms.values())).sum(), terms
+
+
+def points_task(network: nn.Module, centers: int) -> Task:
+    """What is minimized for a point network: its scales learn how wrong pseudo-labels may be.
+
+    Args:
+        centers: so many of each cloud's first points are spread evenly.
+    """
+    assert isinstance(network, PointNetwork)
+    augmentation = replace(_AUGMENTATION, unpainted=0.15 if network.config.paint else 0.0)
+    return AdaptedPoints(network, _LOSS, augmentation, centers, _EMA)
+
+
+def depth_task(network: nn.Module, centers: int) -> Task:
+    """What is minimized for the depth network; see :func:`points_task`."""
+    return TRAINED["depth"].supervised(network, Augmentations(), centers, _LOSS, _EMA)
 
 
 # How a camera is mounted, from the people that it sees: no inertial sensor and no floor in view is needed.

@@ -9,16 +9,40 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from unipose_ros.files import file_sha256, remove_made_folder, remove_partial_files, write_atomic
 from unipose_training.errors import AdaptationError
 
+
+@dataclass(frozen=True)
+class Adapted:
+    """How the network of a modality is adapted.
+
+    Attributes:
+        network: of :data:`unipose_training.tasks.networks.TRAINED`.
+        task: what makes what is minimized of a network, as ``module:function``.
+        optimizer: see :class:`unipose_training.engine.config.RunSettings`.
+        rate: its learning rate as a fraction of the settings'.
+        speed: samples that two cores of a laptop train on in a second, rendering included; from it follows how many
+            steps a budget buys. A fixed number and not the clock, so that two runs with one budget give the same
+            weights.
+    """
+
+    network: str
+    task: str
+    optimizer: Literal["adamw", "muon"]
+    rate: float
+    speed: float
+
+
+_POINTS = Adapted("points", "unipose_training.adaptation.finetune:points_task", "muon", 1.0, 26.0)
 #: Networks that are adapted, by modality.
-MODALITIES = ("points", "rgbd", "depth")
-#: Samples that two cores of a laptop train on in a second, rendering included; from it follows how many steps a budget
-#: buys. A fixed number and not the clock, so that two runs with one budget give the same weights.
-NOMINAL_SPEED = {"points": 26.0, "rgbd": 26.0, "depth": 40.0}
+ADAPTED: dict[str, Adapted] = {
+    "points": _POINTS,
+    "rgbd": _POINTS,
+    "depth": Adapted("depth", "unipose_training.adaptation.finetune:depth_task", "adamw", 0.5, 40.0),
+}
 #: Fraction of the budget for training; the rest is for labels, fusion and the gate.
 _TRAINING = 0.55
 _FEWEST_STEPS = 8
@@ -46,7 +70,7 @@ class AdaptSettings:
     """An adaptation.
 
     Attributes:
-        modalities: which networks are trained, of :data:`MODALITIES`.
+        modalities: which networks are trained, of :data:`ADAPTED`.
         budget_minutes: for everything, on two cores.
         rate_hz: frames per second that are used of a recording.
         held_out: fraction of the recording, its end, that judges and is not trained on.
@@ -76,9 +100,9 @@ class AdaptSettings:
     gate: GateSettings = field(default_factory=GateSettings)
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.modalities if name not in MODALITIES]
+        unknown = [name for name in self.modalities if name not in ADAPTED]
         if unknown or not self.modalities:
-            raise AdaptationError(f"modalities = {self.modalities}: use some of {', '.join(MODALITIES)}")
+            raise AdaptationError(f"modalities = {self.modalities}: use some of {', '.join(ADAPTED)}")
         if not self.budget_minutes > 0 or not self.rate_hz > 0:
             raise AdaptationError(f"budget = {self.budget_minutes:g} min, rate = {self.rate_hz:g} Hz: must be positive")
         for name in ("held_out", "replay", "mounted"):
@@ -92,7 +116,7 @@ class AdaptSettings:
         if self.most_steps:
             return self.most_steps
         seconds = 60 * self.budget_minutes * _TRAINING / len(self.modalities)
-        return max(_FEWEST_STEPS, int(seconds * NOMINAL_SPEED[modality] / self.batch))
+        return max(_FEWEST_STEPS, int(seconds * ADAPTED[modality].speed / self.batch))
 
     def most_minutes(self) -> float:
         """After so many minutes training of one modality ends wherever it is; 0 for no limit."""

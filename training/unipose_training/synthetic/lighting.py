@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -13,6 +14,8 @@ from unipose_training.synthetic.materials import shade
 from unipose_training.synthetic.renderer import Hits, Scene, View, dot, pixel_rays
 
 Array = NDArray[np.float64]
+#: An array of NumPy or a tensor of torch.
+Values = TypeVar("Values")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,35 @@ class Lighting:
     exposure: float = 1.8
     noise: float = 1.5
     samples: int = 2
+
+
+#: Display gamma of the film; see :func:`develop`.
+GAMMA = 2.2
+#: Light from above, and what comes from below of it.
+_SKY, _FLOOR = 0.75, 0.25
+
+
+def ambient_light(ambient: float | Values, up: Values) -> Values:
+    """Light from everywhere on surfaces.
+
+    Args:
+        ambient: from above; from below comes half of it.
+        up: upward component of the unit normals.
+    """
+    light: Values = ambient * (_SKY + _FLOOR * cast(Any, up))
+    return light
+
+
+def lamp_light(points: Array, normals: Array, lamps: Array, power: float) -> Array:
+    """(N,) light of a lamp on (N, 3) points if nothing stands between: Lambert's law and the inverse square.
+
+    Args:
+        lamps: (N, 3) or (3,) where it stands.
+    """
+    towards = lamps - points
+    distance = np.sqrt(dot(towards, towards))
+    cosine = np.clip(dot(normals, towards) / distance, 0, 1)
+    return np.asarray(power * cosine / distance**2)
 
 
 def render_color(
@@ -85,13 +117,10 @@ def _lit_color(scene: Scene, view: View, lighting: Lighting, hits: Hits, spots: 
     reflectance = reflectance_of(scene, hits)
     # Off the surface, so that a point does not shade itself where flat triangles stand for a curve.
     lifted = points + 0.012 * normals
-    irradiance = lighting.ambient * (0.75 + 0.25 * normals[:, 2])
+    irradiance = ambient_light(lighting.ambient, normals[:, 2])
     for lamp in lighting.lamps:
         places = lamp.position + lamp.radius * spots
-        towards = places - points
-        distance = np.sqrt(dot(towards, towards))
-        cosine = np.clip(dot(normals, towards) / distance, 0, 1)
-        irradiance = irradiance + lamp.power * cosine / distance**2 * scene.is_lit(lifted, places)
+        irradiance = irradiance + lamp_light(points, normals, places, lamp.power) * scene.is_lit(lifted, places)
     return reflectance * irradiance[:, None]
 
 
@@ -115,7 +144,7 @@ def reflectance_of(scene: Scene, hits: Hits) -> Array:
 def develop(light: NDArray[np.floating], lighting: Lighting, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Linear light (H, W, 3) -> 8-bit sRGB with a soft shoulder, a lens's blur and noise; in float32 if given so."""
     exposed = 1 - np.exp(-lighting.exposure * light)
-    image = 255 * np.clip(exposed, 0, 1) ** (1 / 2.2)
+    image = 255 * np.clip(exposed, 0, 1) ** (1 / GAMMA)
     image = cv2.GaussianBlur(image, (0, 0), 0.5)
     grain = lighting.noise * rng.standard_normal(image.shape, np.float32 if light.dtype == np.float32 else np.float64)
     return np.asarray(np.clip(np.rint(image + grain), 0, 255), np.uint8)

@@ -12,16 +12,26 @@ from numpy.typing import NDArray
 from unipose_ros.camera import Camera, project
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons, TrackState
 from unipose_ros.joint_sets import COCO23
-from unipose_training.synthetic.lighting import Lamp, Lighting, develop, facing, reflectance_of, select
+from unipose_training.synthetic.lighting import (
+    GAMMA,
+    Lamp,
+    Lighting,
+    ambient_light,
+    develop,
+    facing,
+    lamp_light,
+    reflectance_of,
+    select,
+)
 from unipose_training.synthetic.materials import ROOM, Surface
 from unipose_training.synthetic.perform import Sources, perform
-from unipose_training.synthetic.renderer import Hits, Scene, View, beams, dot, pixel_rays
+from unipose_training.synthetic.renderer import DEEPEST, Hits, Scene, View, beams, dot, pixel_rays
 from unipose_training.synthetic.sensors import IdealView, measure_with
 from unipose_training.synthetic.variety.plans import ClipPlan
 from unipose_training.synthetic.wardrobe import DressedPerson
 
 FRAME_ID = "camera_color_optical_frame"
-#: An arbitrary acquisition time of the first frame of every clip.
+#: An arbitrary acquisition time of the first frame of every clip; players can move it to the present.
 FIRST_STAMP_NS = 1_700_000_000_000_000_000
 
 
@@ -107,9 +117,6 @@ def boxes_of(owners: NDArray[np.int64], people: int) -> NDArray[np.float32]:
 
 # The 3D ground truth of a rendered frame.
 
-#: A joint lies this deep (meters) under its own skin at most; more means that another limb is in front.
-_DEEPEST = 0.18
-
 
 def true_skeletons(
     stamp_ns: int,
@@ -160,7 +167,7 @@ def _visible(
     pixels = np.rint(np.nan_to_num(project(camera, joints), nan=-1)).astype(np.int64)
     inside = (pixels >= 0).all(axis=1) & (pixels[:, 0] < camera.width) & (pixels[:, 1] < camera.height)
     u, v = np.where(inside[:, None], pixels, 0).T
-    return np.asarray(inside & (owners[v, u] == owner) & (joints[:, 2] - depth[v, u] < _DEEPEST))
+    return np.asarray(inside & (owners[v, u] == owner) & (joints[:, 2] - depth[v, u] < DEEPEST))
 
 
 # Fast images of people in a room that keeps still before a camera that keeps still.
@@ -226,7 +233,7 @@ class StillRoom:
         light = self._lit.ambient + sum(self._direct, np.zeros(1, np.float32))
         middle = float(np.median((light[:, None] * self._lit.reflectance).mean(axis=1)[seen])) if seen.any() else 0.2
         # Inverts the film's shoulder, see :func:`~.lighting.develop`.
-        exposure = -np.log(1 - brightness**2.2) / max(middle, 1e-3)
+        exposure = -np.log(1 - brightness**GAMMA) / max(middle, 1e-3)
         self._lighting = replace(lighting, exposure=exposure)
 
     def snapshot(self, people: Sequence[Surface], rng: np.random.Generator) -> Snapshot:
@@ -301,16 +308,13 @@ def _survey(scene: Scene, view: View, hits: Hits, ambient: float) -> _Lit:
         normals=normals,
         reflectance=reflectance_of(scene, hits).astype(np.float32),
         cosine=np.clip(dot(normals, towards), 0, 1).astype(np.float32),
-        ambient=(ambient * (0.75 + 0.25 * normals[:, 2])).astype(np.float32),
+        ambient=ambient_light(ambient, normals[:, 2]).astype(np.float32),
     )
 
 
 def _irradiance(lit: _Lit, lamp: Lamp) -> Image:
     """(N,) light of a lamp on points if nothing stands between."""
-    towards = np.asarray(lamp.position) - lit.points
-    distance = np.sqrt(dot(towards, towards))
-    cosine = np.clip(dot(lit.normals, towards) / distance, 0, 1)
-    return np.asarray(lamp.power * cosine / distance**2, np.float32)
+    return np.asarray(lamp_light(lit.points, lit.normals, np.asarray(lamp.position), lamp.power), np.float32)
 
 
 def _direct(lit: _Lit, lamp: Lamp, blocker: Scene) -> Image:

@@ -13,6 +13,9 @@ from unipose_training.synthetic.materials import Surface, merge, vertex_normals
 
 Array = NDArray[np.float64]
 
+#: A visible joint lies this deep (meters) under its own skin at most; more means that another limb is in front.
+DEEPEST = 0.18
+
 
 @dataclass(frozen=True, eq=False)
 class View:

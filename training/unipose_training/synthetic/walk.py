@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from unipose_ros.camera import Camera
 from unipose_ros.frame import RgbdFrame, Skeletons
@@ -17,7 +18,7 @@ from unipose_training.synthetic.lighting import Lighting, render_color
 from unipose_training.synthetic.materials import Color, Material, Surface, box
 from unipose_training.synthetic.motion import Motion, Oval, retarget, stroll
 from unipose_training.synthetic.motion_files import read_deepmimic
-from unipose_training.synthetic.photograph import true_skeletons
+from unipose_training.synthetic.photograph import FIRST_STAMP_NS, FRAME_ID, true_skeletons
 from unipose_training.synthetic.renderer import Scene, look_at, render_depth
 from unipose_training.synthetic.sensors.effects import hidden_from
 from unipose_training.synthetic.wardrobe import DressedPerson, Outfit, dress
@@ -166,7 +167,8 @@ def _rug(depth: float) -> list[Surface]:
     return [box((x, y, 0.004), (2.9, 1.9, 0.008), border), box((x, y, 0.005), (2.6, 1.6, 0.010), field)]
 
 
-# What the demo's depth camera makes of the true depth; :mod:`~.sensors` has models of products.
+# What the demo's depth camera makes of the true depth; :mod:`~.sensors` has models of products. It stays beside them:
+# the recording ``demo/walk`` was made with it, and so were the figures that are told of it.
 #
 # A triangulating camera (structured light or stereo) measures disparity ``d = f b / z``: its noise
 # is even in d and so grows with the square of the distance (Khoshelham and Elberink 2012). Between
@@ -218,21 +220,11 @@ def _correlated(shape: tuple[int, ...], size: float, rng: np.random.Generator) -
 def _lost_at_edges(depth: Depth, sensor: DepthSensor, rng: np.random.Generator) -> NDArray[np.bool_]:
     kernel = np.ones((3, 3), np.uint8)
     jump = cv2.dilate(depth, kernel) - cv2.erode(depth, kernel) > 0.06 * np.maximum(depth, 0.5)
-    return np.asarray(jump & (_correlated(depth.shape, 1.0, rng) < _quantile(sensor.edge_loss)))
+    return np.asarray(jump & (_correlated(depth.shape, 1.0, rng) < ndtri(sensor.edge_loss)))
 
 
-def _quantile(share: float) -> float:
-    """Below this value lies ``share`` of a unit Gaussian."""
-    from scipy.special import ndtri
-
-    return float(ndtri(share))
-
-
-FRAME_ID = "camera_color_optical_frame"
 CAMERA = Camera(fx=525.0, fy=525.0, cx=319.5, cy=239.5, width=640, height=480)
 VIEW = look_at((0.0, -0.35, 1.35), (0.0, 3.4, 0.92))
-#: An arbitrary acquisition time of the first frame; players can move it to the present.
-_FIRST_STAMP_NS = 1_700_000_000_000_000_000
 #: Leg length in meters of the DeepMimic humanoid: thigh 0.42, shin 0.41.
 _PERFORMER_LEG = 0.83
 
@@ -312,7 +304,7 @@ def _photograph(
     rng = np.random.default_rng((settings.seed, number))
     age = round(time_s * 1e9)
     frame = RgbdFrame(
-        stamp_ns=_FIRST_STAMP_NS + age,
+        stamp_ns=FIRST_STAMP_NS + age,
         frame_id=FRAME_ID,
         camera=CAMERA,
         depth=measure(ideal, CAMERA, settings.sensor, rng),

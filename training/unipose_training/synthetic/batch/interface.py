@@ -13,6 +13,7 @@ from torch import Tensor
 from unipose_ros.joint_sets import COCO23, ITOP15, convert_joints
 from unipose_training.synthetic.bank.posing import PosedPeople
 from unipose_training.synthetic.batch.scenes import SceneBatch
+from unipose_training.synthetic.renderer import DEEPEST
 
 #: Owner of a pixel that shows nothing; ``surfaces.ROOM`` and 1, 2, ... are the others.
 NOTHING = -1
@@ -52,9 +53,6 @@ class Renderer(Protocol):
 
 
 # Labels of a rendered batch: joints in two sets, what is seen of them, boxes.
-
-#: A joint lies this deep (meters) under its own skin at most, as in :mod:`unipose_training.synthetic.photograph`.
-_DEEPEST = 0.18
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +105,7 @@ def _seen(depth: Tensor, pixels: Tensor, frames: Tensor, owners: Tensor, rendere
     inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
     place = (frames[:, None] * height + torch.where(inside, v, 0)) * width + torch.where(inside, u, 0)
     own = rendered.owner.flatten()[place] == owners[:, None]
-    return inside & own & (depth - rendered.depth.flatten()[place] < _DEEPEST)
+    return inside & own & (depth - rendered.depth.flatten()[place] < DEEPEST)
 
 
 def _boxes(frames: Tensor, owners: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:

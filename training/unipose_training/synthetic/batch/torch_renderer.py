@@ -1,4 +1,9 @@
-"""The batched renderer: plain torch, on the CPU or a GPU."""
+"""The batched renderer: plain torch, on the CPU or a GPU.
+
+It stands beside the ray casting of :mod:`unipose_training.synthetic.photograph`, whose rules of light and of visible
+joints it takes, since training needs thousands of images a minute on any device, while UniPose-Synth and the demo are
+frozen to the bit in what open3d's rays, NumPy's random numbers and OpenCV's filters give; a test compares the two.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +27,7 @@ from unipose_training.synthetic.batch.triangles import (
     ray_maps,
     room_background,
 )
+from unipose_training.synthetic.lighting import GAMMA, ambient_light
 from unipose_training.synthetic.materials import ROOM
 
 
@@ -276,7 +282,7 @@ def _barycentric(corners: Tensor, points: Tensor) -> Tensor:
 
 def _irradiance(lamps: Lamps, frame: Tensor, points: Tensor, normals: Tensor) -> Tensor:
     """(P, 1) light on the surface."""
-    total = lamps.ambient[frame] * (0.75 + 0.25 * normals[:, 2])
+    total = ambient_light(lamps.ambient[frame], normals[:, 2])
     for position, power in zip(lamps.positions.unbind(1), lamps.powers.unbind(1), strict=True):
         towards = position[frame] - points
         square = (towards * towards).sum(dim=1).clamp(min=0.05)
@@ -288,4 +294,4 @@ def _irradiance(lamps: Lamps, frame: Tensor, points: Tensor, normals: Tensor) ->
 def develop(light: Tensor, exposure: Tensor) -> Tensor:
     """(F, H, W, 3) linear light -> uint8 sRGB with a soft shoulder."""
     exposed = 1 - torch.exp(-exposure[:, None, None, None] * light)
-    return (255 * exposed.clamp(0, 1) ** (1 / 2.2)).round().to(torch.uint8)
+    return (255 * exposed.clamp(0, 1) ** (1 / GAMMA)).round().to(torch.uint8)

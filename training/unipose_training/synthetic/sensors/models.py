@@ -1,8 +1,13 @@
-"""Depth cameras by their principle, and the draw of one."""
+"""Depth cameras by their principle: their figures, and what they measure in single images.
+
+:mod:`unipose_training.synthetic.stream.sensors` measures many images at once with the same figures.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -46,6 +51,11 @@ class StructuredLight:
         margins: shares of the image at the left, top, right and bottom that the infrared camera does not see
             when its depth is laid on the color image.
         nearest, farthest: meters.
+        axial: standard deviation in meters at the best distance, its growth with the square of that beyond, that
+            distance.
+        slanted: of what is added beyond 60 degrees of incidence, the factor and the most, meters.
+        light_spread: of the log of the least light, from dot to dot.
+        least_cosine: of the incidence, below which dots are lost: mean and standard deviation.
     """
 
     baseline: float = 0.075
@@ -57,6 +67,15 @@ class StructuredLight:
     margins: tuple[float, float, float, float] = (0.06, 0.06, 0.055, 0.03)
     nearest: float = 0.45
     farthest: float = 8.0
+    axial: tuple[float, float, float] = (0.0012, 0.0019, 0.4)
+    slanted: tuple[float, float] = (1e-4, 0.1)
+    light_spread: float = 0.7
+    least_cosine: tuple[float, float] = (0.09, 0.04)
+
+    def axial_std(self, depth: Any) -> Any:
+        """Meters, facing the surface; of NumPy's arrays and torch's tensors alike."""
+        offset, growth, best = self.axial
+        return offset + growth * (depth - best) ** 2
 
 
 def measure_structured_light(view: IdealView, sensor: StructuredLight, rng: np.random.Generator) -> Image:
@@ -65,20 +84,21 @@ def measure_structured_light(view: IdealView, sensor: StructuredLight, rng: np.r
     # Edges wander in runs of some pixels: a dot is matched or not.
     across, along = (sensor.jitter * smooth_noise(shape, 5.0, rng) for _ in range(2))
     seen = displaced(view.depth, across, along)
-    noisy = seen + _noise_std(seen, view.cosine) * smooth_noise(shape, 3.0, rng)
+    noisy = seen + _noise_std(seen, view.cosine, sensor) * smooth_noise(shape, 3.0, rng)
     bulk = view.camera.fx * sensor.baseline
     disparity = np.rint(bulk / np.maximum(noisy, 0.1) / sensor.step) * sensor.step
     measured = (bulk / np.maximum(disparity, sensor.step)).astype(np.float32)
     return within(measured, _lost(view, seen, sensor, rng), sensor.nearest, sensor.farthest)
 
 
-def _noise_std(depth: Image, cosine: Image) -> Image:
+def _noise_std(depth: Image, cosine: Image, sensor: StructuredLight) -> Image:
     """Standard deviation in meters by distance and incidence (Nguyen et al.)."""
+    factor, most = sensor.slanted
     angle = np.arccos(np.clip(cosine, 0.02, 1))
     slanted = np.where(
-        angle > np.pi / 3, 1e-4 / np.sqrt(np.maximum(depth, 0.3)) * (angle / (np.pi / 2 - angle)) ** 2, 0
+        angle > np.pi / 3, factor / np.sqrt(np.maximum(depth, 0.3)) * (angle / (np.pi / 2 - angle)) ** 2, 0
     )
-    return np.asarray(0.0012 + 0.0019 * (depth - 0.4) ** 2 + np.minimum(slanted, 0.1), np.float32)
+    return np.asarray(sensor.axial_std(depth) + np.minimum(slanted, most), np.float32)
 
 
 def _lost(view: IdealView, seen: Image, sensor: StructuredLight, rng: np.random.Generator) -> Mask:
@@ -87,9 +107,10 @@ def _lost(view: IdealView, seen: Image, sensor: StructuredLight, rng: np.random.
     lost |= hidden_from(view.depth, view.camera, sensor.to_color)
     lost |= jumps(view.depth) & at_random(shape, sensor.edge_loss, 3.0, rng)
     # A dot is lost sooner where little light comes back, and on surfaces seen at a slant.
-    threshold = sensor.least_light * np.exp(0.7 * smooth_noise(shape, 4.0, rng))
+    threshold = sensor.least_light * np.exp(sensor.light_spread * smooth_noise(shape, 4.0, rng))
     lost |= returned_light(view) < threshold
-    lost |= view.cosine < 0.09 + 0.04 * smooth_noise(shape, 3.0, rng)
+    least, spread = sensor.least_cosine
+    lost |= view.cosine < least + spread * smooth_noise(shape, 3.0, rng)
     lost |= margins(shape, sensor.margins, rng)
     # The correlation window needs neighbors, so single holes grow.
     return cv2.dilate(lost.astype(np.uint8), np.ones((2, 2), np.uint8)).astype(bool)
@@ -120,6 +141,8 @@ class ActiveStereo:
         least_light: below it the dots do not help; see :func:`~.effects.returned_light`.
         to_color: meters from the color camera, whose image the depth is laid on, to the left eye.
         nearest, farthest: meters.
+        grain: parts of the noise: bumps as wide as the window, and finer ones on top.
+        light_spread: of the log of the least light, from patch to patch.
     """
 
     baseline: float = 0.050
@@ -134,6 +157,8 @@ class ActiveStereo:
     to_color: float = -0.015
     nearest: float = 0.3
     farthest: float = 10.0
+    grain: tuple[float, float] = (0.9, 0.44)
+    light_spread: float = 0.8
 
 
 def measure_active_stereo(view: IdealView, sensor: ActiveStereo, rng: np.random.Generator) -> Image:
@@ -142,8 +167,8 @@ def measure_active_stereo(view: IdealView, sensor: ActiveStereo, rng: np.random.
     near = _fattened(view.depth, sensor, rng)
     bulk = view.camera.fx * sensor.focal_ratio * sensor.baseline
     disparity = bulk / np.maximum(near, 0.1)
-    # Bumps as wide as the window, and finer grain on top.
-    noise = 0.9 * smooth_noise(shape, sensor.window, rng) + 0.44 * smooth_noise(shape, 2.0, rng)
+    wide, fine = sensor.grain
+    noise = wide * smooth_noise(shape, sensor.window, rng) + fine * smooth_noise(shape, 2.0, rng)
     disparity = np.rint((disparity + sensor.noise * noise) / sensor.step) * sensor.step
     measured = (bulk / np.maximum(disparity, sensor.step)).astype(np.float32)
     return within(measured, _lost_to_stereo(view, near, sensor, rng), sensor.nearest, sensor.farthest)
@@ -167,7 +192,7 @@ def _lost_to_stereo(view: IdealView, near: Image, sensor: ActiveStereo, rng: np.
     lost = (near <= 0) | hidden_from(near, view.camera, sensor.baseline * sensor.focal_ratio)
     lost |= hidden_from(near, view.camera, sensor.to_color)
     lost |= jumps(near, 5) & at_random(shape, sensor.edge_loss, 4.0, rng)
-    threshold = sensor.least_light * np.exp(0.8 * smooth_noise(shape, 6.0, rng))
+    threshold = sensor.least_light * np.exp(sensor.light_spread * smooth_noise(shape, 6.0, rng))
     lost |= returned_light(view) < threshold
     return np.asarray(lost | at_random(shape, sensor.gaps, 5.0, rng))
 
@@ -195,6 +220,8 @@ class TimeOfFlight:
         cone: tangent of the angle off the axis that the lamp lights.
         to_color: meters from the color camera, whose image the depth is laid on; 0 for the depth camera's own.
         nearest, farthest: meters.
+        light_spread: of the log of the least light: in blotches, since folds of cloth throw back more or less, and
+            from pixel to pixel.
     """
 
     noise: float = 0.0006
@@ -207,6 +234,7 @@ class TimeOfFlight:
     to_color: float = 0.0
     nearest: float = 0.5
     farthest: float = 6.0
+    light_spread: tuple[float, float] = (0.2, 0.45)
 
 
 def measure_time_of_flight(view: IdealView, sensor: TimeOfFlight, rng: np.random.Generator) -> Image:
@@ -248,8 +276,8 @@ def _lost_to_time_of_flight(
     lost = (view.depth <= 0) | (edge & at_random(shape, 1 - sensor.flying, 1.0, rng))
     if sensor.to_color:
         lost |= hidden_from(view.depth, view.camera, sensor.to_color)
-    # Dark cloth goes in blotches, since its folds throw back more or less.
-    threshold = sensor.least_light * np.exp(0.2 * smooth_noise(shape, 3.0, rng) + 0.45 * white(shape, rng))
+    blotches, single = sensor.light_spread
+    threshold = sensor.least_light * np.exp(blotches * smooth_noise(shape, 3.0, rng) + single * white(shape, rng))
     return np.asarray(lost | (light < threshold))
 
 
@@ -281,8 +309,11 @@ def measure_with(camera_kind: str, view: IdealView, rng: np.random.Generator) ->
     if camera_kind not in SENSORS:
         raise SyntheticError(f"camera '{camera_kind}': use one of {', '.join(SENSORS)}")
     sensor = SENSORS[camera_kind]
-    if isinstance(sensor, StructuredLight):
-        return measure_structured_light(view, sensor, rng)
-    if isinstance(sensor, TimeOfFlight):
-        return measure_time_of_flight(view, sensor, rng)
-    return measure_active_stereo(view, sensor, rng)
+    return _MEASURE[type(sensor)](view, sensor, rng)
+
+
+_MEASURE: dict[type, Callable[..., Image]] = {
+    StructuredLight: measure_structured_light,
+    TimeOfFlight: measure_time_of_flight,
+    ActiveStereo: measure_active_stereo,
+}

@@ -2,7 +2,8 @@
 
 The figures and sources are those of :mod:`unipose_training.synthetic.sensors`, which measures single images at
 a camera's own resolution. Images here are smaller than a camera's; lengths in pixels shrink with them, and
-disparities are those of the camera's own focal length.
+disparities are those of the camera's own focal length. The formulas are written twice because those of single images
+are frozen to the bit with UniPose-Synth, in NumPy's random numbers and OpenCV's filters, which no GPU has.
 """
 
 from __future__ import annotations
@@ -138,21 +139,18 @@ def measure_with(name: str, ideal: IdealImages, settings: SensorSettings, genera
     if name == "ideal":
         return ideal.depth
     noise, sensor = _Noise(generator, ideal.depth.shape), SENSORS[name]
-    if isinstance(sensor, StructuredLight):
-        return _structured_light(ideal, sensor, noise)
-    if isinstance(sensor, TimeOfFlight):
-        return _time_of_flight(ideal, sensor, noise)
-    return _stereo(ideal, sensor, noise, settings.rough)
+    return _MEASURE[type(sensor)](ideal, sensor, noise, settings)
 
 
-def _structured_light(ideal: IdealImages, sensor: StructuredLight, noise: _Noise) -> Tensor:
+def _structured_light(ideal: IdealImages, sensor: StructuredLight, noise: _Noise, _: SensorSettings) -> Tensor:
     depth, scale = ideal.depth, NATIVE_WIDTH / ideal.depth.shape[2]
     cosine = incidence(ideal)
     across, along = (sensor.jitter / scale * noise.smooth(5 / scale) for _ in range(2))
     seen = displaced(depth, across, along)
     angle = cosine.clamp(0.02, 1).acos()
-    slanted = 1e-4 / seen.clamp(min=0.3).sqrt() * (angle / (torch.pi / 2 - angle)) ** 2
-    std = 0.0012 + 0.0019 * (seen - 0.4) ** 2 + torch.where(angle > torch.pi / 3, slanted.clamp(max=0.1), 0.0)
+    factor, most = sensor.slanted
+    slanted = factor / seen.clamp(min=0.3).sqrt() * (angle / (torch.pi / 2 - angle)) ** 2
+    std = sensor.axial_std(seen) + torch.where(angle > torch.pi / 3, slanted.clamp(max=most), 0.0)
     noisy = seen + std * noise.smooth(3 / scale)
     bulk = ideal.intrinsics[:, 0, None, None] * scale * sensor.baseline
     disparity = ((bulk / noisy.clamp(min=0.1) / sensor.step).round() * sensor.step).clamp(min=sensor.step)
@@ -160,13 +158,14 @@ def _structured_light(ideal: IdealImages, sensor: StructuredLight, noise: _Noise
     lost = (depth <= 0) | (seen <= 0) | hidden_from(depth, focal, sensor.baseline)
     lost |= hidden_from(depth, focal, sensor.to_color)
     lost |= jumps(depth) & noise.patches(sensor.edge_loss / scale, 3 / scale)
-    lost |= returned_light(ideal, cosine) < sensor.least_light * (0.7 * noise.smooth(4 / scale)).exp()
-    lost |= cosine < 0.09 + 0.04 * noise.smooth(3 / scale)
+    lost |= returned_light(ideal, cosine) < sensor.least_light * (sensor.light_spread * noise.smooth(4 / scale)).exp()
+    least, spread = sensor.least_cosine
+    lost |= cosine < least + spread * noise.smooth(3 / scale)
     lost |= borders(depth.shape, sensor.margins, depth.device) & noise.chance(0.6)
     return within(bulk / disparity, lost, sensor.nearest, sensor.farthest)
 
 
-def _time_of_flight(ideal: IdealImages, sensor: TimeOfFlight, noise: _Noise) -> Tensor:
+def _time_of_flight(ideal: IdealImages, sensor: TimeOfFlight, noise: _Noise, _: SensorSettings) -> Tensor:
     depth, scale = ideal.depth, NATIVE_WIDTH / ideal.depth.shape[2]
     cosine = incidence(ideal)
     light = returned_light(ideal, cosine, sensor.cone)
@@ -183,13 +182,14 @@ def _time_of_flight(ideal: IdealImages, sensor: TimeOfFlight, noise: _Noise) -> 
     lost = (depth <= 0) | (edge & noise.patches(1 - sensor.flying, 1.0))
     if sensor.to_color:
         lost |= hidden_from(depth, ideal.intrinsics[:, 0], sensor.to_color)
-    lost |= light < sensor.least_light * (0.2 * noise.smooth(3 / scale) + 0.45 * noise.white()).exp()
+    blotches, single = sensor.light_spread
+    lost |= light < sensor.least_light * (blotches * noise.smooth(3 / scale) + single * noise.white()).exp()
     return within(measured, lost, sensor.nearest, sensor.farthest)
 
 
-def _stereo(ideal: IdealImages, sensor: ActiveStereo, noise: _Noise, rough: float) -> Tensor:
+def _stereo(ideal: IdealImages, sensor: ActiveStereo, noise: _Noise, settings: SensorSettings) -> Tensor:
     depth, scale = ideal.depth, NATIVE_WIDTH / ideal.depth.shape[2]
-    raw = noise.chance(rough)
+    raw = noise.chance(settings.rough)
     filled = torch.where(depth > 0, depth, _NOTHING)
     reach = max(1, round(sensor.fattening / scale))
     wander = noise.smooth(5 / scale)
@@ -199,7 +199,8 @@ def _stereo(ideal: IdealImages, sensor: ActiveStereo, noise: _Noise, rough: floa
     bulk = ideal.intrinsics[:, 0, None, None] * scale * sensor.focal_ratio * sensor.baseline
     disparity = bulk / near.clamp(min=0.1)
     strength = sensor.noise * torch.where(raw, noise.uniform(1.0, 3.0), 1.0)
-    disparity = disparity + strength * (0.9 * noise.smooth(sensor.window / scale) + 0.44 * noise.white())
+    wide, fine = sensor.grain
+    disparity = disparity + strength * (wide * noise.smooth(sensor.window / scale) + fine * noise.white())
     # Unfiltered stereo matches small patches wrongly, beside edges more often than elsewhere.
     wrong = raw & (noise.patches(0.006, 3.0) | (jumps(near, 5) & noise.patches(0.08, 2.0)))
     disparity = torch.where(wrong, disparity * (1 + 0.3 * noise.smooth(4.0)), disparity)
@@ -209,13 +210,20 @@ def _stereo(ideal: IdealImages, sensor: ActiveStereo, noise: _Noise, rough: floa
     lost = (near <= 0) | hidden_from(near, focal, sensor.baseline * sensor.focal_ratio)
     lost |= hidden_from(near, focal, sensor.to_color)
     lost |= jumps(near, 5) & noise.patches(sensor.edge_loss / scale, 4 / scale)
-    lost |= returned_light(ideal, cosine) < sensor.least_light * (0.8 * noise.smooth(6 / scale)).exp()
+    lost |= returned_light(ideal, cosine) < sensor.least_light * (sensor.light_spread * noise.smooth(6 / scale)).exp()
     gaps = torch.where(raw, noise.uniform(0.0, 0.25), sensor.gaps)
     lost |= noise.patches(gaps, 5.0) | (raw & noise.patches(0.5 * gaps, 1.0))
     band = noise.uniform(0.03, 0.12) * (sensor.baseline > 0)
     columns = torch.arange(depth.shape[2], device=depth.device)
     lost |= (columns < band * depth.shape[2]) & noise.chance(0.4)
     return within(bulk / disparity, lost, sensor.nearest, sensor.farthest)
+
+
+_MEASURE: dict[type, Callable[..., Tensor]] = {
+    StructuredLight: _structured_light,
+    TimeOfFlight: _time_of_flight,
+    ActiveStereo: _stereo,
+}
 
 
 def incidence(ideal: IdealImages) -> Tensor:
