@@ -281,8 +281,8 @@ class OpenVinoBackend:
             self._core.read_model(self._contents, b"")
         except Exception as error:  # openvino has no class of its own for its errors
             raise BackendError(f"{path} cannot be loaded by openvino ({error})") from error
-        self._lock = threading.Lock()
-        self._compiled: dict[tuple[tuple[int, ...], ...], Any] = {}
+        self._compiling = threading.Lock()
+        self._compiled: dict[tuple[tuple[int, ...], ...], tuple[Any, threading.Lock]] = {}
         self._description = f"openvino {openvino.__version__.partition('-')[0]} on cpu, {threads} threads"
 
     @property
@@ -293,18 +293,18 @@ class OpenVinoBackend:
     def __call__(self, *inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """Run once."""
         shapes = tuple(each.shape for each in inputs)
+        with self._compiling:
+            request, running = self._compiled.get(shapes) or self._compile(shapes)
         # A request takes one call at a time, and its outputs are overwritten by the next one.
-        with self._lock:
-            request = self._compiled.get(shapes)
-            if request is None:
-                request = self._compile(shapes)
+        with running:
             results = request.infer([np.ascontiguousarray(each) for each in inputs])
             return tuple(np.asarray(results[output]).copy() for output in request.model_outputs)
 
-    def _compile(self, shapes: tuple[tuple[int, ...], ...]) -> Any:
+    def _compile(self, shapes: tuple[tuple[int, ...], ...]) -> tuple[Any, threading.Lock]:
         model = self._core.read_model(self._contents, b"")
         model.reshape({number: list(shape) for number, shape in enumerate(shapes)})
         if len(self._compiled) >= _KEPT:
             self._compiled.pop(next(iter(self._compiled)))
-        self._compiled[shapes] = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
+        request = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
+        self._compiled[shapes] = request, threading.Lock()
         return self._compiled[shapes]

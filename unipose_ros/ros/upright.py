@@ -29,7 +29,7 @@ from unipose_ros.transforms import TransformError
 #: Quarters of a turn by which the images of a frame's camera are to be turned; ``None`` while that is not known.
 Mounting = Callable[[str], int | None]
 #: Where no frame leaves the time to look, every so many frames one pays for it.
-_MOST_PASSED_OVER = 10
+_MOST_PASSED_OVER = 30
 
 
 class ByGravity:

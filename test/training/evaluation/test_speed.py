@@ -21,7 +21,7 @@ from unipose_training.evaluation.speed.machine import (
     quantiles,
     torch_threads,
 )
-from unipose_training.evaluation.speed.operations import AnchorsOnResNet, cost, row
+from unipose_training.evaluation.speed.operations import AnchorsOnResNet, PoseInOneStage, cost, row
 from unipose_training.evaluation.speed.page import write_page
 from unipose_training.evaluation.speed.stages import Scene, crowd_frames, measure_crops, measure_stages, write_loop
 
@@ -80,6 +80,16 @@ def test_a_network_of_a2js_sizes() -> None:
     assert depths.shape == weights.shape == (1, 16 * 15, 18, 18)
     backbone = sum(p.numel() for part in (network.stem, network.shallow, network.deep) for p in part.parameters())
     assert backbone / 1e6 == pytest.approx(23.5, abs=0.1)  # ResNet-50 without its classifier
+
+
+def test_a_network_of_the_sizes_published_with_yolov8n_pose() -> None:
+    with torch.device("meta"):
+        network, image = PoseInOneStage().eval(), torch.zeros(1, 3, 640, 640)
+        maps = network(image)
+        needed = cost(network, image)
+    assert [tuple(each.shape[1:]) for each in maps[:3]] == [(64, 80, 80), (1, 80, 80), (51, 80, 80)]
+    assert needed.gflop == pytest.approx(9.2, abs=0.1)
+    assert needed.mparameters == pytest.approx(3.3, abs=0.01)
 
 
 def test_facts_of_this_machine_and_of_this_process() -> None:

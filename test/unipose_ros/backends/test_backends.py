@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -160,6 +161,12 @@ def test_openvino_gives_the_same_in_single_precision(tmp_path: Path) -> None:
         image = np.random.default_rng(0).normal(size=(1, 3, *size)).astype(np.float32)
         np.testing.assert_allclose(backend(image)[0], reference(image)[0], atol=1e-5)
     assert "openvino" in backend.description
+    # Live frames and whole images beside them are seen at once, in two threads.
+    images = [np.full((1, 3, 16, 16 + 8 * (number % 2)), number, np.float32) for number in range(40)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(backend, images))
+    for image, (found,) in zip(images, together, strict=True):
+        np.testing.assert_allclose(found, reference(image)[0], atol=1e-4)
 
 
 def test_a_file_that_openvino_cannot_read(tmp_path: Path) -> None:
