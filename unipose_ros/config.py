@@ -148,6 +148,8 @@ class RgbdConfig:
         every: the 2D network runs in every so many frames; in between its keypoints are followed by optical flow.
         windows: with MoveNet, and 1 for ``every``: where people are known it sees the columns of the image around them
             and around whom depth shows, and about three times a second all of it.
+        enlarged: with MoveNet, and 1 for ``every``: so many people a frame who are small in the image, as beyond 4 m,
+            are looked at again, enlarged; 0 for none.
         min_support: a person found in depth alone is kept when the 2D network's mean confidence near the joints is
             at least this, in [0, 1].
         lifter: let the lifter of keypoints take part in the fusion.
@@ -158,12 +160,15 @@ class RgbdConfig:
 
     every: int = 1
     windows: bool = True
+    enlarged: int = 4
     min_support: float = 0.25
     lifter: bool = True
 
     def __post_init__(self) -> None:
         if self.every < 1:
             raise ValueError(f"rgbd.every = {self.every}: must be at least 1")
+        if self.enlarged < 0:
+            raise ValueError(f"rgbd.enlarged = {self.enlarged}: must be at least 0")
         if not 0 <= self.min_support <= 1:
             raise ValueError(f"rgbd.min_support = {self.min_support}: must be within [0, 1]")
 

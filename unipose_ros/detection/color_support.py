@@ -48,6 +48,10 @@ class WindowDetector(Protocol):
         """All people in an image, in any thread; it does not become the last image."""
         ...
 
+    def enlarged(self, image: NDArray[np.uint8], people: Keypoints2D, most: int) -> Keypoints2D:
+        """The people found in an image; at most so many who are small in it by a second look."""
+        ...
+
     def warm_up(self, width: int, height: int) -> None:
         """Run everything once for images of a size."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from unipose_ros.backends import (
     computes_in_bfloat16,
 )
 from unipose_ros.geometry.crop import Letterbox
-from unipose_ros.keypoints import Keypoints2D
+from unipose_ros.keypoints import Keypoints2D, keypoint_similarity
 from unipose_ros.networks.movenet.decode import (
     ONNX,
     SAFETENSORS,
@@ -44,6 +45,12 @@ _ORIGIN = -0.2
 #: Columns around people that the network sees: margins beside a box, as a fraction of its width and in pixels of the
 #: network's image, the least width and its steps, and the fraction of the image beyond which it is seen as a whole.
 _MARGIN, _LEAST_MARGIN, _LEAST_COLUMNS, _COLUMNS, _MOST_COLUMNS = 0.1, 16, 128, 32, 0.7
+#: People whose box is shorter than this in the network's image are small. They are looked at again in a square around
+#: them, so many times as long as the box, that is enlarged to so many pixels.
+_SMALL, _AROUND, _ENLARGED = 96, 1.5, 192
+#: Who is seen there is the same person with at least this object keypoint similarity, and seen well enough with at
+#: least this fraction of the score.
+_SAME, _AS_SURE = 0.3, 0.8
 #: CPU threads when nothing else is asked for; more gain little and starve the rest of the robot.
 DEFAULT_THREADS = 2
 
@@ -123,11 +130,60 @@ class MoveNet:
                 whole[..., left // STRIDE : right // STRIDE] = part
         return self._remembered(letterbox, maps)
 
+    def enlarged(self, image: NDArray[np.uint8], people: Keypoints2D, most: int) -> Keypoints2D:
+        """The same people; those of them who are small in the network's image by a second look, enlarged.
+
+        A person of whom the second look shows less keeps the keypoints of the first one.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            people: as found in it.
+            most: so many are looked at again, the best first.
+
+        Raises:
+            ValueError: the image has another shape or type.
+        """
+        _check(image)
+        if not len(people):
+            return people
+        sides = (people.boxes[:, 2:] - people.boxes[:, :2]).max(axis=1)
+        small = np.flatnonzero(sides * self.long_side / max(image.shape[:2]) < _SMALL)
+        arrays = {name: getattr(people, name).copy() for name in ("pixels", "confidences", "scores", "boxes")}
+        for person in small[np.argsort(-people.scores[small], kind="stable")][:most]:
+            again = self._second_look(image, people.select(np.array([person])))
+            for name, values in arrays.items():
+                values[person] = getattr(again, name)[0]
+        return replace(people, **arrays)
+
+    def _second_look(self, image: NDArray[np.uint8], person: Keypoints2D) -> Keypoints2D:
+        """One person, by a window around them where that shows as much."""
+        middle, side = _middle_and_side(person.boxes[0])
+        limits = np.array([image.shape[1], image.shape[0]])
+        low = np.clip(np.floor(middle - _AROUND * side / 2), 0, limits - 1).astype(int)
+        high = np.clip(np.ceil(middle + _AROUND * side / 2), low + 1, limits).astype(int)
+        window = image[low[1] : high[1], low[0] : high[0]]
+        letterbox = Letterbox.fit(window.shape[1], window.shape[0], _ENLARGED, SIZE_MULTIPLE)
+        found = self.decode(self.run(letterbox.apply(window)[None]), letterbox)
+        if not len(found):
+            return person
+        moved = replace(
+            found,
+            pixels=found.pixels + low.astype(np.float32),
+            boxes=found.boxes + np.tile(low, 2).astype(np.float32),
+        )
+        area = np.prod(person.boxes[:, 2:] - person.boxes[:, :2], axis=1)
+        alike = keypoint_similarity(person.pixels, moved.pixels, area)
+        best = int(alike.argmax())
+        if alike[best] < _SAME or found.scores[best] < _AS_SURE * person.scores[0]:
+            return person
+        return moved.select(np.array([best]))
+
     def warm_up(self, width: int, height: int) -> None:
-        """Run with all sizes that :meth:`within` may give the network for images of a size: first runs are slow."""
+        """Run with all sizes that the network may be given for images of a size: first runs are slow."""
         letterbox = Letterbox.fit(width, height, self.long_side, SIZE_MULTIPLE)
         for columns in range(_LEAST_COLUMNS, int(_MOST_COLUMNS * letterbox.padded[0]) + 1, _COLUMNS):
             self.run(np.zeros((1, letterbox.padded[1], columns, 3), np.uint8))
+        self.run(np.zeros((1, _ENLARGED, _ENLARGED, 3), np.uint8))
 
     def _remembered(self, letterbox: Letterbox, outputs: tuple[NDArray[Any], ...]) -> Keypoints2D:
         self._seen = (Heads.from_outputs(outputs).heat, letterbox)
@@ -167,6 +223,12 @@ class MoveNet:
             boxes=_boxes_to_image(people.boxes, letterbox),
             joint_set=people.joint_set,
         )
+
+
+def _middle_and_side(box: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
+    """Middle (2,) of a box in pixels, and its longer side, at least one."""
+    low, high = np.asarray(box[:2], np.float64), np.asarray(box[2:], np.float64)
+    return (low + high) / 2, max(float((high - low).max()), 1.0)
 
 
 def columns_around(boxes: NDArray[np.floating], letterbox: Letterbox) -> list[tuple[int, int]]:

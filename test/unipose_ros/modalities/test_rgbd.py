@@ -250,6 +250,7 @@ class Windowed(TrueKeypoints):
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[str] = []
+        self.most: list[int] = []
 
     def __call__(self, image: NDArray[np.uint8]) -> Keypoints2D:
         self.asked.append("whole")
@@ -265,13 +266,17 @@ class Windowed(TrueKeypoints):
         self.asked.append("glance")
         return self._seen
 
+    def enlarged(self, image: NDArray[np.uint8], people: Keypoints2D, most: int) -> Keypoints2D:
+        self.most.append(most)
+        return people
+
     def warm_up(self, width: int, height: int) -> None:
         pass
 
 
-def windowed(live: bool) -> tuple[PoseEstimator, Windowed]:
+def windowed(live: bool, enlarged: int = 4) -> tuple[PoseEstimator, Windowed]:
     detector = Windowed()
-    config = EstimatorConfig("rgbd", backend="torch", threads=1)
+    config = EstimatorConfig("rgbd", backend="torch", threads=1, rgbd=RgbdConfig(enlarged=enlarged))
     return PoseEstimator(config, detector, FixedDetector(), live=live), detector
 
 
@@ -284,7 +289,18 @@ def test_around_known_people_the_2d_network_finds_what_it_finds_in_the_whole_ima
         np.testing.assert_allclose(one.positions, other.positions, atol=1e-6)
     # At 15 Hz the whole image is seen in every fifth frame.
     assert seen.asked == ["whole", *["within"] * 4] * 2 + ["whole", "within"]
+    assert seen.most == [4] * len(seen.asked)
     around.close()
+
+
+def test_small_people_are_not_looked_at_again_where_that_is_off(walk: list[Labeled]) -> None:
+    without, seen = windowed(live=False, enlarged=0)
+    run(without, seen, walk[:3])
+    assert seen.asked
+    assert not seen.most
+    without.close()
+    with pytest.raises(ValueError, match="enlarged = -1"):
+        RgbdConfig(enlarged=-1)
 
 
 def test_beside_live_frames_the_whole_image_is_looked_at_for_who_is_new(walk: list[Labeled]) -> None:

@@ -94,6 +94,34 @@ def test_columns_around_a_person_show_them_as_the_whole_image_does(movenet: Move
         np.testing.assert_allclose(found.confidences[best], whole.confidences[person], atol=0.15)
 
 
+def test_small_people_are_seen_better_by_a_second_look(movenet: MoveNet, two_people: np.ndarray) -> None:
+    given = movenet(two_people)
+    canvas = np.full((480, 640, 3), 128, np.uint8)
+    side = 120
+    canvas[200 : 200 + side, 400 : 400 + side] = cv2.resize(two_people, (side, side), interpolation=cv2.INTER_AREA)
+    expected = (given.pixels + 0.5) * side / two_people.shape[0] - 0.5 + [400, 200]
+    first = movenet(canvas)
+    second = movenet.enlarged(canvas, first, 4)
+    sure = given.confidences > 0.5
+
+    def off(people: Keypoints2D) -> float:
+        order = np.argsort(people.pixels[:, 0, 0])[np.argsort(np.argsort(given.pixels[:, 0, 0]))]
+        return float(np.linalg.norm(people.pixels[order] - expected, axis=-1)[sure].mean())
+
+    assert len(first) == len(second) == 2
+    assert off(second) < 0.8 * off(first)
+    one = movenet.enlarged(canvas, first, 1)
+    changed = (one.pixels != first.pixels).any(axis=(1, 2))
+    assert changed.sum() == 1
+    assert changed[first.scores.argmax()]
+
+
+def test_large_people_are_not_looked_at_again(movenet: MoveNet, two_people: np.ndarray) -> None:
+    given = movenet(two_people)
+    np.testing.assert_array_equal(movenet.enlarged(two_people, given, 4).pixels, given.pixels)
+    assert len(movenet.enlarged(two_people, Keypoints2D.empty(), 4)) == 0
+
+
 def test_mirror_image(movenet: MoveNet, two_people: np.ndarray) -> None:
     given, flipped = movenet(two_people), movenet(np.ascontiguousarray(two_people[:, ::-1]))
     found = mirrored(flipped, two_people.shape[1])
