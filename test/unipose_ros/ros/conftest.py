@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from ros_needed import skip_without_ros
 
-for needed in ("rclpy", "unipose_ros.msg", "message_filters", "cv_bridge", "tf2_ros", "tf2_msgs.msg"):
-    pytest.importorskip(needed, reason=f"{needed} is not installed: run 'make setup', or source a ROS 2 workspace")
+skip_without_ros()
 
 
 @pytest.fixture
