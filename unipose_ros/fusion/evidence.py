@@ -12,6 +12,7 @@ from unipose_ros.geometry import body_model as body
 from unipose_ros.joint_sets import ITOP15
 
 FloatArray = NDArray[np.float64]
+Rows = TypeVar("Rows")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,21 @@ class Evidence:
 
     def __len__(self) -> int:
         return len(self.joints)
+
+    def joined(self, other: Evidence) -> Evidence:
+        """These people, then the others."""
+        return _joined(self, other)
+
+
+def _joined(first: Rows, second: Rows) -> Rows:
+    """Two of a dataclass whose fields have a row a person, or are such dataclasses themselves, as one."""
+    values = {name: (value, getattr(second, name)) for name, value in vars(first).items()}
+    return type(first)(
+        **{
+            name: np.concatenate(pair) if isinstance(pair[0], np.ndarray) else _joined(*pair)
+            for name, pair in values.items()
+        }
+    )
 
 
 # Covariance matrices of joints: packed and full, along a ray, and of mixtures.

@@ -82,6 +82,10 @@ class Fused:
     networks: FloatArray
     owned: FloatArray
 
+    def select(self, people: slice) -> Fused:
+        """Some of the people, one after the other."""
+        return Fused(**{name: value[people] for name, value in vars(self).items()})
+
 
 def fuse(evidence: Evidence, start: FloatArray) -> Fused:
     """Find all people's joints.

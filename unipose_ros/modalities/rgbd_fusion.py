@@ -70,29 +70,22 @@ def fused_people(
         config: which keypoints count as seen.
     """
     evidence = _evidence(frame, predictions, lifter, bodies, config)
-    fused = fuse(evidence, _start(evidence, predictions))
-    fused = _with_sides(frame, predictions, evidence, fused, lifter, bodies, config)
+    start = _start(evidence, predictions)
+    tried = exchanges(evidence)
+    if tried:
+        # Of some people the sides may be named otherwise. Both ways are fused at once: most of the time does not depend
+        # on the number of people.
+        other = _exchanged(predictions, tried)
+        their_evidence = _evidence(frame, other, lifter, bodies, config)
+        evidence = evidence.joined(their_evidence)
+        start = np.concatenate([start, _start(their_evidence, other)])
+    both = fuse(evidence, start)
+    people = len(predictions.people)
+    fused = both.select(slice(people))
+    if tried:
+        fused = _likelier(fused, both.select(slice(people, None)), tried)
     _measure(fused, bodies, frame.stamp_ns)
     return _skeletons(frame, predictions.people, fused), fused
-
-
-def _with_sides(
-    frame: RgbdFrame,
-    predictions: PointPredictions,
-    evidence: Evidence,
-    fused: Fused,
-    lifter: Lifter | None,
-    bodies: Bodies,
-    config: DetectionConfig,
-) -> Fused:
-    """With the likelier naming of the sides. How sure it is enters the covariances."""
-    tried = exchanges(evidence)
-    if not tried:
-        return fused
-    other = _exchanged(predictions, tried)
-    their_evidence = _evidence(frame, other, lifter, bodies, config)
-    theirs = fuse(their_evidence, _start(their_evidence, other))
-    return _likelier(fused, theirs, tried)
 
 
 def _exchanged(predictions: PointPredictions, tried: Sequence[Exchange]) -> PointPredictions:
@@ -111,6 +104,7 @@ def _exchanged(predictions: PointPredictions, tried: Sequence[Exchange]) -> Poin
 
 
 def _likelier(fused: Fused, theirs: Fused, tried: Sequence[Exchange]) -> Fused:
+    """With the likelier naming of the sides. How sure it is enters the covariances."""
     arrays = {name: value.copy() for name, value in vars(fused).items()}
     for person in sorted({exchange.person for exchange in tried}):
         rows = [row for row, exchange in enumerate(tried) if exchange.person == person]
