@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
-from ros_samples import FRAME, LEFT_HAND, STAMP, people
+from ros_samples import FRAME, STAMP, people
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
-from unipose_ros.camera import Camera, project
-from unipose_ros.frame import TrackState
-from unipose_ros.joint_frames import body_frame
-from unipose_ros.joint_sets import ITOP15
+from unipose_ros.camera import Camera
 from unipose_ros.msg import SkeletonArray
-from unipose_ros.nodes.humans_node import bodies, cropped
 from unipose_ros.ros.messages import to_message
 from unipose_ros.ros.subscriptions import LATCHED_QOS
 
@@ -33,60 +28,6 @@ REP_LINKS = {"waist", "torso", "r_head", "y_head", "p_head", "head"} | {
     for side in "lr"
     for part in ("y_shoulder", "p_shoulder", "shoulder", "elbow", "wrist", "y_hip", "p_hip", "hip", "knee", "ankle")
 }
-#: hri_msgs/Skeleton2D: index of some keypoints.
-NOSE, NECK, RIGHT_WRIST, LEFT_WRIST, LEFT_ANKLE, LEFT_EYE, RIGHT_EAR = 0, 1, 4, 7, 13, 14, 17
-
-
-def test_links_have_the_reps_names_and_lie_in_the_body() -> None:
-    skeletons = people("abcde")
-    (body,) = bodies(skeletons, CAMERA)
-    frame = body_frame(skeletons.positions[0], ITOP15)
-    assert frame is not None
-    np.testing.assert_allclose(body.position, frame.origin)
-    assert set(body.links) == REP_LINKS - {"l_wrist"}  # the left hand is missing
-    for link, joint in (("head", "head"), ("r_wrist", "right_hand"), ("l_ankle", "left_foot")):
-        placed = frame.rotation @ body.links[link].place + frame.origin
-        np.testing.assert_allclose(placed, skeletons.positions[0, ITOP15.index(joint)], atol=1e-5)
-
-
-def test_keypoints_are_in_the_order_of_skeleton2d_and_within_the_image() -> None:
-    skeletons = people("abcde")
-    (body,) = bodies(skeletons, CAMERA)
-    assert body.keypoints is not None
-    assert body.keypoints.shape == (18, 3)
-    pixels = project(CAMERA, skeletons.positions[0]) / [320, 240]
-    for keypoint, joint in ((NECK, "neck"), (RIGHT_WRIST, "right_hand"), (LEFT_ANKLE, "left_foot")):
-        np.testing.assert_allclose(body.keypoints[keypoint, :2], pixels[ITOP15.index(joint)], atol=1e-6)
-        assert body.keypoints[keypoint, 2] == 0.5
-    assert np.isnan(skeletons.positions[0, LEFT_HAND]).all()
-    for keypoint in (LEFT_WRIST, LEFT_EYE, RIGHT_EAR):
-        assert np.isnan(body.keypoints[keypoint, :2]).all()
-        assert body.keypoints[keypoint, 2] == 0
-    known = body.keypoints[body.keypoints[:, 2] > 0]
-    assert ((known >= 0) & (known <= 1)).all()
-
-
-def test_regions_are_within_the_image_and_around_the_body() -> None:
-    skeletons = people("abcde", "fghij")
-    moved = [replace(skeletons, positions=skeletons.positions + np.float32([x, 0, 0])) for x in (0.0, 2.4, 40.0)]
-    (first, _), (cut, _), (gone, _) = (bodies(each, CAMERA) for each in moved)
-    pixels = project(CAMERA, skeletons.positions[0]) / [320, 240]
-    xmin, ymin, xmax, ymax = first.region or (0,) * 4
-    assert 0 <= xmin < np.nanmin(pixels[:, 0]) < np.nanmax(pixels[:, 0]) < xmax <= 1
-    assert 0 <= ymin < np.nanmin(pixels[:, 1]) < np.nanmax(pixels[:, 1]) < ymax <= 1
-    assert cut.region is not None
-    assert cut.region[2] == 1
-    assert gone.region is None
-    image = np.zeros((240, 320, 3), np.uint8)
-    assert cropped(image, first.region or (0,) * 4).shape[0] == pytest.approx(240 * (ymax - ymin), abs=2)
-
-
-def test_who_is_new_is_no_body_and_who_is_hidden_has_no_region() -> None:
-    states = np.array([TrackState.NEW, TrackState.OCCLUDED, TrackState.TRACKED], np.uint8)
-    hidden, seen = bodies(people("aaaaa", "bbbbb", "ccccc", states=states), CAMERA)
-    assert (hidden.id, hidden.region, hidden.keypoints) == ("bbbbb", None, None)
-    assert seen.region is not None
-    assert bodies(people("aaaaa"), None)[0].region is None
 
 
 class Graph:
