@@ -30,6 +30,7 @@ from unipose_ros.ros.publishers import Publishers
 from unipose_ros.ros.session import Session
 from unipose_ros.ros.switching import BackgroundLoad, SwitchableEstimator
 from unipose_ros.ros.synchronizer import OVERRIDABLE_QOS
+from unipose_ros.ros.time_line import LATE_NS
 from unipose_ros.termination import leave
 from unipose_ros.tracking import NearestTracker, Tracker
 from unipose_ros.tracking.tracker import IdGenerator
@@ -98,7 +99,8 @@ class PoseNode(ManagedNode):
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_service(Trigger, "~/reset_tracks", self._on_reset_tracks)
         self.create_service(Trigger, "~/reload_weights", self._on_reload_weights)
-        threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
+        # Less is no other time: two publishers of /clock, or a simulator whose steps are not in order.
+        threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-LATE_NS), on_clock_change=True)
         self._jump_handle = self.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
 
     @property
@@ -185,20 +187,28 @@ class PoseNode(ManagedNode):
         try:
             estimator = switch.load.result()
         except Exception as error:
-            self.fault = f"modality {switch.model.modality} cannot be loaded: {error}"
-            self.get_logger().error(f"{self.fault}; {self._model.modality} goes on")
-            self._settings.current = replace(self.config, model=self._model)
-            self.set_parameters([Parameter("model.modality", value=self._model.modality)])
+            self._refuse_switch(switch, error)
             return
         if self._estimator is None:
             estimator.close()
             return
+        try:
+            if self._session is not None:
+                self._session.need(switch.model.needs)
+        except Exception as error:  # its images' topics may be given a QoS that cannot be
+            estimator.close()
+            self._refuse_switch(switch, error)
+            return
         self.fault = ""
         self._estimator.offer(estimator, switch.model.needs)
         self._model = switch.model
-        if self._session is not None:
-            self._session.need(switch.model.needs)
         self.get_logger().info(f"modality {estimator.modality} takes over with its first frame, {estimator.runtime}")
+
+    def _refuse_switch(self, switch: Switch, error: Exception) -> None:
+        self.fault = f"modality {switch.model.modality} cannot be loaded: {error}"
+        self.get_logger().error(f"{self.fault}; {self._model.modality} goes on")
+        self._settings.current = replace(self.config, model=self._model)
+        self.set_parameters([Parameter("model.modality", value=self._model.modality)])
 
     def _start(self) -> None:
         if not self._enabled:

@@ -9,13 +9,14 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 
 from unipose_ros.estimator import PoseEstimator
 from unipose_ros.modalities.base import RequiredInputs
 from unipose_ros.mounting import MountingCheck
 from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
-from unipose_ros.ros.parameters import InputConfig, NodeConfig
+from unipose_ros.ros.parameters import InputConfig, NodeConfig, ParameterError
 from unipose_ros.ros.pipeline import Pipeline
 from unipose_ros.ros.publishers import Publishers
 from unipose_ros.ros.subscriptions import FrameDecoder, Subscriptions
@@ -99,13 +100,17 @@ class Session:
         return made[0]
 
     def need(self, needs: RequiredInputs) -> None:
-        """Use other images from their first frame on; until then the present ones are used."""
+        """Use other images from their first frame on; until then the present ones are used.
+
+        Raises:
+            Exception: they cannot be subscribed to; the present ones stay.
+        """
         if self._next is not None:
             self._next.close()
-            self._next = None
+            self._next, self._needs = None, self._inputs.needs
         if needs != self._needs:
-            self._needs = needs
             self._next = self._subscribe(needs)
+            self._needs = needs
 
     def _promote(self) -> None:
         assert self._next is not None
@@ -145,7 +150,10 @@ class Session:
 
     def watch(self) -> float:
         """Warn when no frames come, listen to /tf if that is wanted; returns the seconds since the last pair."""
-        self._transforms.begin()
+        try:
+            self._transforms.begin()
+        except (ParameterError, ParameterException) as error:  # in a timer, where it would end the node
+            self._reporter.note("tf_qos", f"cannot listen to /tf: {error}")
         return self._inputs.watch(self._config().input.timeout)
 
     def reset_tracks(self) -> None:

@@ -126,6 +126,9 @@ class CalibrationSubscription:
 class Subscriptions:
     """Subscribes on construction, unsubscribes on :meth:`close`. Used from the executor's thread.
 
+    Attributes:
+        needs: as given.
+
     Args:
         needs: which images are subscribed to, and whether one may go alone.
         decoder: is given the calibrations as they come.
@@ -149,7 +152,7 @@ class Subscriptions:
         self._reporter = reporter
         self._deliver = on_pair
         self._last_pair = time.monotonic()
-        self._needs = needs
+        self.needs = needs
         topics = input_topics(node, config)
         records = TopicMonitor(topics[0][0]), TopicMonitor(topics[1][0])
         self.pairing = Synchronizer(
@@ -207,7 +210,7 @@ class Subscriptions:
 
     def _diagnosis(self, waited: float) -> str:
         records = [record for record, _ in self._streams]
-        lines = [f"no {awaited(self._needs)} for {waited:.1f} s"]
+        lines = [f"no {awaited(self.needs)} for {waited:.1f} s"]
         lines += [record.describe(image.sub) for record, image in self._streams]
         stamps = [record.last_stamp_ns for record in records if record.last_stamp_ns is not None]
         if len(stamps) == 2:

@@ -17,7 +17,7 @@ _SECOND = 1_000_000_000
 #: Stamp differences kept for the frame period.
 _PERIODS = 30
 #: A stamp this far back is late; farther back it is of another time.
-_LATE_NS = _SECOND
+LATE_NS = _SECOND
 #: A stamp is ahead of its time by more than so many frame periods, and at least so many nanoseconds, beyond what the
 #: time since the last message allows (so many times of it: recordings are played faster than real time).
 _AHEAD_PERIODS, _AHEAD_NS, _AHEAD_RATE = 5, 250_000_000, 4.0
@@ -99,7 +99,7 @@ class TimeLine:
             self._end = _End(stamp_ns, now)
             return Verdict.NEXT
         step = stamp_ns - end.stamp_ns
-        if -_LATE_NS < step <= 0:
+        if -LATE_NS < step <= 0:
             self._other = None
             return Verdict.LATE if step else Verdict.REPEATED
         if step > 0 and self._continues(end, stamp_ns, now):
@@ -115,7 +115,7 @@ class TimeLine:
         if self.period is not None:
             allowed = max(_AHEAD_NS, round(_AHEAD_PERIODS * self.period * _SECOND))
         allowed += round(_AHEAD_RATE * max(now - end.at, 0.0) * _SECOND)
-        return -_LATE_NS < stamp_ns - end.stamp_ns <= allowed
+        return -LATE_NS < stamp_ns - end.stamp_ns <= allowed
 
     def _stray(self, end: _End, stamp_ns: int, now: float) -> Verdict:
         self.stray_ns = stamp_ns - end.stamp_ns

@@ -12,6 +12,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock
 from std_srvs.srv import SetBool, Trigger
 
 from unipose_ros.nodes import pose_node
@@ -146,6 +147,61 @@ def test_a_modality_that_cannot_be_loaded_leaves_the_present_one(
     assert node.config.model.modality == "auto"
     assert not made[0].closed
     assert not node.set_parameters([Parameter("model.modality", value="dance")])[0].successful
+
+
+def test_a_modality_whose_images_cannot_be_subscribed_to_leaves_the_present_one(made: list[Estimator]) -> None:
+    context = rclpy.Context()
+    given = ["model.modality:=depth", "qos_overrides./color/image.subscription.reliability:=bogus",
+             "qos_overrides./tf.subscription.reliability:=bogus"]  # fmt: skip
+    rclpy.init(context=context, args=["--ros-args", *(word for each in given for word in ("-p", each))])
+
+    def factory(config: Any) -> Any:
+        made.append(Estimator())
+        return made[-1]
+
+    pose = PoseNode(factory, context=context)
+    try:
+        assert pose.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        assert pose.trigger_activate() == TransitionCallbackReturn.SUCCESS
+        pose.set_parameters([Parameter("model.modality", value="lookup")])
+        assert until(pose, lambda: pose._switch is None and "lookup cannot be loaded" in pose.fault)
+        assert "bogus" in pose.fault
+        assert (pose.config.model.modality, pose.get_parameter("model.modality").value) == ("depth", "depth")
+        assert [estimator.closed for estimator in made] == [False, True]
+        assert pose._session is not None
+        pose._session._transforms.want()  # as the first depth image of another frame does
+        pose._session.watch()  # survived: a timer calls it
+        assert pose._session.watch() >= 0
+    finally:
+        pose.finish()
+        pose.destroy_node()
+        rclpy.shutdown(context=context)
+
+
+def test_a_clock_that_goes_back_a_little_keeps_ids_and_pairs(node: PoseNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert node._session is not None
+    jumps: list[str] = []
+    monkeypatch.setattr(node._session, "restart", jumps.append)
+    node.set_parameters([Parameter("use_sim_time", value=True)])
+    clock = node.create_publisher(Clock, "/clock", 10)
+    assert until(node, lambda: node.get_clock().ros_time_is_active)
+    jumps.clear()
+
+    def at(seconds: float) -> bool:
+        message = Clock()
+        message.clock.sec, message.clock.nanosec = divmod(round(seconds * 1e9), 1_000_000_000)
+
+        def arrived() -> bool:
+            clock.publish(message)
+            return node.get_clock().now().nanoseconds == round(seconds * 1e9)
+
+        return bool(until(node, arrived))
+
+    for seconds in (100.0, 99.999, 100.0, 99.5):
+        assert at(seconds)
+    assert jumps == []
+    assert at(90.0)
+    assert jumps == ["the node's clock"]
 
 
 def test_weights_are_loaded_anew_beside_the_present_ones_and_tracks_stay(node: PoseNode, made: list[Estimator]) -> None:
