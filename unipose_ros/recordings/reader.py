@@ -26,6 +26,11 @@ bound_decompression()
 STORAGE_SUFFIXES = (".mcap", ".db3")
 #: ... and what it makes of them in compression mode FILE.
 _PACKED = tuple(f"{suffix}.zstd" for suffix in STORAGE_SUFFIXES)
+#: Files that are packed as a whole, by whomever, and what unpacks them.
+_UNPACK = {
+    ".zstd": "zstd -d", ".zst": "zstd -d", ".gz": "gunzip -k", ".bz2": "bunzip2 -k", ".xz": "unxz -k", ".lz4": "lz4 -d",
+    ".zip": "unzip", ".7z": "7z x", ".tar": "tar -xf", ".tgz": "tar -xf",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -265,7 +270,6 @@ def _storage_files(path: Path) -> list[Path]:
 def _find_storage_files(path: Path) -> list[Path]:
     if not path.exists():
         raise RecordingError(f"{path}: there is no such file or folder; give a rosbag2 folder, .mcap or .db3 file")
-    packed = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.name.endswith(_PACKED))
     if path.is_file() and path.suffix in STORAGE_SUFFIXES:
         return [path]
     if path.suffix == ".bag":
@@ -273,19 +277,26 @@ def _find_storage_files(path: Path) -> list[Path]:
             f"{path}: this is a recording of ROS 1; 'rosbags-convert --src {path.name} --dst {path.stem}' makes one of "
             "ROS 2 of it (pip install rosbags)"
         )
-    if path.is_file() and not path.name.endswith(_PACKED):
+    files = [] if path.is_file() else sorted(f for f in path.iterdir() if f.suffix in STORAGE_SUFFIXES)
+    if files or (path / "metadata.yaml").exists():
+        return files
+    for file in [path] if path.is_file() else sorted(path.iterdir()):
+        if file.suffix.lower() in _UNPACK and file.is_file():
+            of_rosbag2 = ", or give the folder with its metadata.yaml" if file.name.endswith(_PACKED) else ""
+            raise RecordingError(
+                f"{file}: the file is compressed as a whole; unpack it with '{_unpacking(file)}'{of_rosbag2}"
+            )
+    if path.is_file():
         raise RecordingError(
             f"{path}: '{path.suffix}' is no rosbag2 storage; give a .mcap or .db3 file or the bag folder"
         )
-    files = [] if path.is_file() else sorted(f for f in path.iterdir() if f.suffix in STORAGE_SUFFIXES)
-    if not files and not (path / "metadata.yaml").exists():
-        if packed:
-            raise RecordingError(
-                f"{packed[0]}: the file is compressed as a whole; unpack it with 'zstd -d {packed[0].name}', or give "
-                "the folder with its metadata.yaml"
-            )
-        raise RecordingError(f"{path}: no metadata.yaml, .mcap or .db3 file in it; this is not a rosbag2 recording")
-    return files
+    raise RecordingError(f"{path}: no metadata.yaml, .mcap or .db3 file in it; this is not a rosbag2 recording")
+
+
+def _unpacking(file: Path) -> str:
+    """The command that unpacks a file."""
+    archive = Path(file.stem).suffix == ".tar"  # .tar.gz
+    return f"{'tar -xf' if archive else _UNPACK[file.suffix.lower()]} {file.name}"
 
 
 def _named_in_metadata(folder: Path) -> set[str]:

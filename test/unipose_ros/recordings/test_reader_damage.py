@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -222,11 +223,19 @@ def test_a_renamed_and_cut_file_is_read_as_far_as_it_goes(sound: Path) -> None:
 
 
 @pytest.mark.parametrize("whole_folder", [True, False])
-def test_a_file_that_is_compressed_as_a_whole_is_named_with_the_remedy(tmp_path: Path, whole_folder: bool) -> None:
-    file = tmp_path / "walk.mcap.zstd"
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("walk.mcap.zstd", "zstd -d walk.mcap.zstd', or give the folder"), ("walk.db3.zst", "zstd -d walk.db3.zst'"),
+     ("walk.mcap.gz", "gunzip -k walk.mcap.gz'"), ("walk.mcap.lz4", "lz4 -d walk.mcap.lz4'"),
+     ("walk.tar.xz", "tar -xf walk.tar.xz'"), ("walk.zip", "unzip walk.zip'")],
+)  # fmt: skip
+def test_a_file_that_is_compressed_as_a_whole_is_named_with_the_remedy(
+    tmp_path: Path, name: str, remedy: str, whole_folder: bool
+) -> None:
+    file = tmp_path / name
     file.write_bytes(b"\x28\xb5\x2f\xfd" + bytes(100))
     with (
-        pytest.raises(RecordingError, match=r"zstd -d walk\.mcap\.zstd"),
+        pytest.raises(RecordingError, match=re.escape(remedy)),
         BagReader(tmp_path if whole_folder else file),
     ):
         pass
