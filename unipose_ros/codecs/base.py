@@ -126,7 +126,7 @@ def card_temperature(record: ModelCard) -> float:
     Raises:
         WeightsError: it is not positive.
     """
-    value = float(record.metrics.get("temperature", 1.0))
-    if not (np.isfinite(value) and value > 0):
-        raise WeightsError(f"weights record of {record.network}: temperature = {value}: must be positive")
-    return value
+    value: Any = record.metrics.get("temperature", 1.0)
+    if not isinstance(value, (int, float)) or not (np.isfinite(value) and value > 0):
+        raise WeightsError(f"weights record of {record.network}: temperature = {value!r}: must be a positive number")
+    return float(value)

@@ -6,6 +6,7 @@ Stamps are nanoseconds, frames are ROS frame ids.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
@@ -177,6 +178,32 @@ def message_class(name: str) -> Any:
 # Arrays -> messages, and stamps and skeletons back: ROS messages or those of a recording, only the fields count.
 
 
+def untimely(stamps: Sequence[int]) -> set[int]:
+    """Stamps that are off the time in which the others go on: a little late, from the future, of a second clock.
+
+    As on the robot, each of them loses its own image alone; but here what comes after is known. A time that begins
+    anew and stays, as that of a recording that was played twice, is kept. Where it would be most of them, the order of
+    recording is not that of time, and none is off.
+
+    Args:
+        stamps: of one topic in the order of recording, nanoseconds, without repetitions.
+    """
+    off: set[int] = set()
+    newest: int | None = None
+    for at, stamp in enumerate(stamps):
+        following = stamps[at + 1 : at + 1 + _LOOK_AHEAD]
+        if newest is None or stamp > newest:
+            # One that is overtaken by the next alone may as well be followed by a late one.
+            wrong = newest is not None and sum(newest < each < stamp for each in following) > _LOOK_AHEAD // 2
+        else:
+            wrong = newest - stamp < _SECOND or 2 * sum(each > newest for each in following) >= len(following)
+        if wrong:
+            off.add(stamp)
+        else:
+            newest = stamp
+    return off if 2 * len(off) <= len(stamps) else set()
+
+
 def stamp_of(message: Any) -> int:
     """Acquisition time of a message with a header, in nanoseconds."""
     stamp = message.header.stamp
@@ -193,6 +220,8 @@ _ENCODINGS: dict[str, tuple[type, int]] = {
     "16UC1": (np.uint16, 1),
     "32FC1": (np.float32, 1),
 }
+#: Images after one by which its stamp is judged.
+_LOOK_AHEAD = 3
 _FLOAT32 = 7  # sensor_msgs/PointField.FLOAT32
 
 

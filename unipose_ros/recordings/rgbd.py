@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from unipose_ros.decoding import BadInputError, FrameDecoder, blame
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.joint_sets import JointSetError
-from unipose_ros.recordings.messages import TF_MESSAGE, RecordingError, read_skeletons, read_stamp, stamp_of
+from unipose_ros.recordings.messages import TF_MESSAGE, RecordingError, read_skeletons, read_stamp, stamp_of, untimely
 from unipose_ros.recordings.reader import BagReader, RawMessage
 from unipose_ros.recordings.topics import RgbdTopics, detect_topics, sample_topics
 from unipose_ros.transforms import TransformError, TransformTree
@@ -42,7 +42,7 @@ class RgbdRecording:
     Attributes:
         topics: the topics in use.
         dropped: how many images did not become part of a frame, by reason: the decoder's, ``zero_stamp``,
-            ``repeated_stamp``, ``no_partner`` and ``damaged``; and ``camera_info``, calibrations that cannot be read.
+            ``repeated_stamp``, ``late_stamp``, ``no_partner``, ``damaged``, and ``camera_info`` that cannot be read.
         remarks: how many frames something looks wrong with, by the decoder's reasons, and ``fixed_frame``: those
             whose camera's pose is not known.
 
@@ -156,6 +156,7 @@ class RgbdRecording:
                     self._take_info(raw)
             else:
                 self._take_stamp(raw, stamps[raw.topic])
+        stamps = {topic: self._timely(topic, found) for topic, found in stamps.items()}
         if len(stamps) == 1:
             return {topic: dict.fromkeys(found) for topic, found in stamps.items()}
         color, depth = (stamps[topic] for topic in (self.topics.color, self._depth_topic) if topic)
@@ -204,6 +205,14 @@ class RgbdRecording:
             self._drop("repeated_stamp", raw, f"stamp {stamp} came before")
         else:
             stamps.append(stamp)
+
+    def _timely(self, topic: str, stamps: list[int]) -> list[int]:
+        if off := untimely(stamps):
+            self.dropped["late_stamp"] += len(off)
+            _log.warning(
+                "%s: '%s': %d stamps are off the time of the others; dropped", self._reader.path, topic, len(off)
+            )
+        return [stamp for stamp in stamps if stamp not in off]
 
     def _take_info(self, raw: RawMessage) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -194,8 +195,9 @@ def test_a_temperature_in_the_record_makes_it_less_sure(tmp_path: Path) -> None:
         return float(machine.estimate(standing(80)).confidences.mean())
 
     assert confidence(0.3) > 0.8 > confidence(1.0) > confidence(3.0)
-    with pytest.raises(WeightsError, match=r"temperature = 0\.0"):
-        confidence(0.0)
+    for wrong in (0.0, "1", None):
+        with pytest.raises(WeightsError, match=re.escape(f"temperature = {wrong!r}: must be a positive number")):
+            confidence(wrong)  # type: ignore[arg-type]
 
 
 def test_painted_networks_take_people_with_and_without_keypoints(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from unipose_ros.recordings.messages import (
     message_types,
     read_stamp,
     shift_stamps,
+    untimely,
     write_stamp,
 )
 
@@ -83,3 +84,36 @@ def test_image_bytes_are_not_touched() -> None:
     pixels = np.arange(300, dtype=np.uint8).reshape(10, 10, 3)
     data = serialised(make.image(5, "optical", pixels, "rgb8"))
     assert shift_stamps(TYPES, "sensor_msgs/msg/Image", data, 77)[12:] == data[12:]
+
+
+MS = 1_000_000
+STEADY = [1_000_000 * MS + number * 33 * MS for number in range(60)]
+
+
+@pytest.mark.parametrize("ahead", [-34, -300, -1_500, -60_000, 80, 300, 900, 3_000, 60_000])
+@pytest.mark.parametrize("at", [20, 59])
+def test_a_stamp_off_its_time_is_found_alone(ahead: int, at: int) -> None:
+    stamps = [*STEADY]
+    stamps[at] += ahead * MS
+    if at == 59 and ahead > 0:  # the last one: nothing says that it is wrong
+        assert untimely(stamps) == set()
+    else:
+        assert untimely(stamps) == {stamps[at]}
+
+
+def test_of_two_clocks_in_turns_one_is_kept() -> None:
+    stamps = [stamp - (5_000 * MS if number % 2 else 0) for number, stamp in enumerate(STEADY)]
+    assert untimely(stamps) == set(stamps[1::2])
+
+
+@pytest.mark.parametrize("hz", [0.4, 5, 30])
+def test_gaps_and_a_time_that_begins_anew_are_no_fault(hz: float) -> None:
+    stamps = [round((100 + number / hz) * 1e9) for number in range(20)]
+    assert untimely(stamps) == set()
+    assert untimely([*stamps[:7], *stamps[12:]]) == set()
+    again = [stamp - 10**10 * 9 for stamp in stamps]
+    assert untimely([*stamps, *again]) == set()
+
+
+def test_where_nothing_was_recorded_in_order_nothing_is_off() -> None:
+    assert untimely(STEADY[::-1]) == set()

@@ -275,3 +275,17 @@ def test_color_and_depth_of_two_clocks_are_named(
     assert recording.dropped == {"no_partner": 2 * COUNT}
     assert words in caplog.text
     assert "one clock must stamp both" in caplog.text
+
+
+@pytest.mark.parametrize("off", [-PERIOD - 1_000_000, 300_000_000, 60_000_000_000, -60_000_000_000])
+def test_one_image_off_its_time_loses_that_frame_alone(tmp_path: Path, view: Any, off: int) -> None:
+    start, late = 3_000 * PERIOD, 3_010 * PERIOD
+
+    def per_frame(number: int) -> Iterable[Message]:
+        stamp = start + number
+        return view(stamp + off if stamp == late else stamp, named("/camera"))
+
+    frames, recording = read(write(tmp_path / "bag", per_frame, count=20))
+    stamps = [start + number * PERIOD for number in range(1, 21)]
+    assert [frame.stamp_ns for frame in frames] == [stamp for stamp in stamps if stamp != late]
+    assert recording.dropped["late_stamp"] == 2
