@@ -19,7 +19,7 @@ from unipose_ros.backends import Backend, BackendError, OnnxBackend, TorchBacken
 from unipose_ros.files import atomic_path, describe_os_error, exclusive, file_sha256, write_atomic
 from unipose_ros.networks.graphs import Graph, find_graph, source_sha256
 from unipose_ros.networks.registry import load_network, source_module
-from unipose_ros.networks.weights import ModelCard, Tensors, load_weights
+from unipose_ros.networks.weights import ModelCard, Tensors, WeightsError, load_weights
 from unipose_ros.resources import cache_dir
 
 if TYPE_CHECKING:
@@ -50,6 +50,20 @@ class LoadedNetwork:
     run: Backend
     record: ModelCard
     device: str = "cpu"
+
+    def warm_up(self, batch: NDArray[Any]) -> None:
+        """Run once, before the first frame.
+
+        Raises:
+            WeightsError: what comes out is not finite: with numbers that overflow nobody would ever be found.
+        """
+        outputs = self.run(batch)
+        # In half precision a batch of zeros is no proof.
+        if device_kind(self.device) == "cpu" and not all(np.isfinite(output).all() for output in outputs):
+            raise WeightsError(
+                f"network '{self.record.network}' puts out NaN or infinity: its weights are far too large or damaged; "
+                "fetch or train them again"
+            )
 
 
 def load_for_inference(

@@ -108,7 +108,7 @@ class Rgbd:
         trained = self._trained.get()
         most = self._people.max_people if device_kind(trained.device) == "cuda" else 1
         for people in range(1, most + 1):
-            trained.run(self._reader.dummy_input(people))
+            trained.warm_up(self._reader.dummy_input(people))
 
     def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
         """All people in the frame, without ids; stages ``people``, ``crop``, ``network`` and ``lift``.

@@ -150,7 +150,7 @@ class TopDownEstimator(Generic[Sample]):
         trained = self._trained.get()
         most = self._config.max_people if device_kind(trained.device) == "cuda" else 1
         for people in range(1, most + 1):
-            trained.run(self._codec.dummy_input(people))
+            trained.warm_up(self._codec.dummy_input(people))
 
     def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
         """All people in the frame, without ids; stages ``people``, ``crop``, ``network`` and ``lift``.

@@ -23,7 +23,7 @@ from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.modalities.base import RequiredInputs, StageClock
 from unipose_ros.modalities.topdown import TopDownEstimator
-from unipose_ros.networks.weights import WeightsError
+from unipose_ros.networks.weights import WeightsError, load_weights, save_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
@@ -448,3 +448,14 @@ def test_a_warm_up_leaves_nothing_behind(tiny: Tiny) -> None:
     machine.warm_up(CAMERA)
     assert not machine.counters
     assert len(machine.estimate(standing(40))) == 0
+
+
+def test_weights_whose_numbers_overflow_are_refused_before_the_first_frame(tmp_path: Path) -> None:
+    path = write_weights(tmp_path, "points")
+    tensors, record = load_weights(path, "points")
+    large = {name: value * np.float32(1e30) if value.dtype.kind == "f" else value for name, value in tensors.items()}
+    save_weights(path, large, record)
+    config = EstimatorConfig("points", "torch", "cpu", 1, WeightsConfig(points=str(path)))
+    machine = PoseEstimator(config, person_detector=FixedDetector(box(80)), calibrations={})
+    with pytest.raises(WeightsError, match="'points' puts out NaN or infinity"):
+        machine.warm_up(standing(80).camera)
