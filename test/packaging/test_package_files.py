@@ -79,12 +79,13 @@ def test_a_checkout_finds_its_own_files() -> None:
 
 def test_weights_are_shipped_small_and_whole() -> None:
     shipped = {path.stem: path for path in (ROOT / "weights").glob("*.safetensors")}
-    variants = {"rgbd": "points", "points_weak": "points"}
+    variants = {"rgbd": "points", "points_weak": "points", "points_xs": "points"}
     assert {"points", "depth", "person_detector", "lifter"} <= shipped.keys() <= NETWORKS.keys() | variants.keys()
     for name, path in shipped.items():
         assert resources.resource_path("weights", path.name) == path
         assert path.stat().st_size <= 12_000_000
-        # Modality rgbd has a points network that sees painted keypoints; points_weak is one of 2D supervision.
+        # Modality rgbd has a points network that sees painted keypoints; points_weak is one of 2D supervision, and
+        # points_xs one of another size.
         _, record = load_weights(path, variants.get(name, name))
         assert record.training_data
         assert record.license

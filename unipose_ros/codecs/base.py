@@ -120,13 +120,20 @@ def card_joint_set(record: ModelCard) -> JointSet:
     return joints
 
 
+#: Scales that are so many times too small are no scales.
+_HIGHEST_TEMPERATURE = 1e3
+
+
 def card_temperature(record: ModelCard) -> float:
     """What the learned scales are multiplied with so that they hold on data not trained on; 1 if not known.
 
     Raises:
-        WeightsError: it is not positive.
+        WeightsError: it is no positive number below 1000.
     """
     value: Any = record.metrics.get("temperature", 1.0)
-    if not isinstance(value, (int, float)) or not (np.isfinite(value) and value > 0):
-        raise WeightsError(f"weights record of {record.network}: temperature = {value!r}: must be a positive number")
+    if not isinstance(value, (int, float)) or not 0 < value < _HIGHEST_TEMPERATURE:
+        raise WeightsError(
+            f"weights record of {record.network}: temperature = {value!r}: must be a positive number below "
+            f"{_HIGHEST_TEMPERATURE:g}"
+        )
     return float(value)

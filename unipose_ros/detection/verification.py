@@ -214,7 +214,7 @@ def card_verifier(record: ModelCard) -> PoseVerifier:
         return PoseVerifier(
             {name: float(value) for name, value in known.items() if name != "bias"}, float(known["bias"])
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise WeightsError(
             f"weights record of {record.network}: {error!r}; fit the verifier again: "
             "python -m unipose_training.detection.verifier"

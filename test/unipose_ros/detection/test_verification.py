@@ -215,3 +215,5 @@ def test_a_judge_with_a_part_too_few_or_too_many_is_refused(name: str) -> None:
 def test_a_judge_that_is_no_number_is_refused() -> None:
     with pytest.raises(WeightsError, match="not finite"):
         card_verifier(record("points", metrics={**DEFAULT_VERIFIER.metrics(), "verifier.bias": float("nan")}))
+    with pytest.raises(WeightsError, match="fit the verifier again"):
+        card_verifier(record("points", metrics={**DEFAULT_VERIFIER.metrics(), "verifier.bias": 10**400}))

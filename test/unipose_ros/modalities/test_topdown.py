@@ -195,7 +195,7 @@ def test_a_temperature_in_the_record_makes_it_less_sure(tmp_path: Path) -> None:
         return float(machine.estimate(standing(80)).confidences.mean())
 
     assert confidence(0.3) > 0.8 > confidence(1.0) > confidence(3.0)
-    for wrong in (0.0, "1", None):
+    for wrong in (0.0, "1", None, 10**400):
         with pytest.raises(WeightsError, match=re.escape(f"temperature = {wrong!r}: must be a positive number")):
             confidence(wrong)  # type: ignore[arg-type]
 

@@ -67,6 +67,8 @@ def test_poses_are_read(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("left: [1, 2, 3]", "'left' has not 16 numbers"),
+        (f"left: [{10**400}, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]", "'left' has not 16 numbers"),
+        ("left: [.nan, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]", "'left' has not 16 numbers"),
         ("left: [2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]", "'left' is not a rotation"),
         ("left: [-1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]", "'left' is not a rotation"),
         ("- 1", "give 'name"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -21,6 +20,8 @@ from unipose_training.evaluation.matching import MATCH_GATE
 
 #: Name of the frame into which every camera's people are transformed.
 _COMMON = "common"
+#: No camera is farther from the common frame, in meters.
+_FARTHEST = 1e6
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,11 @@ def _is_short(values: object) -> TypeGuard[list[Any]]:
 
 def _rigid(path: Path, name: str, values: object) -> NDArray[np.float64]:
     flat = [each for row in values for each in (row if isinstance(row, list) else [row])] if _is_short(values) else []
-    if len(flat) != 16 or not all(isinstance(each, int | float) and math.isfinite(each) for each in flat):
-        raise EvaluationError(f"{path}: '{name}' has not 16 numbers; give a 4 x 4 matrix row by row")
+    # Compared, not converted: YAML has whole numbers that no float holds.
+    if len(flat) != 16 or not all(isinstance(each, int | float) and abs(each) < _FARTHEST for each in flat):
+        raise EvaluationError(
+            f"{path}: '{name}' has not 16 numbers within {_FARTHEST:.0e}; give a 4 x 4 matrix row by row"
+        )
     matrix = np.array(flat, np.float64).reshape(4, 4)
     rotation = matrix[:3, :3]
     orthonormal = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) and np.linalg.det(rotation) > 0
