@@ -99,10 +99,16 @@ def test_a_clip_of_confident_people(node: Node, options: Namespace) -> None:
     assert len(list((options.output / "clips").glob("clip_*"))) == 1
 
 
+def add_clip(options: Namespace) -> None:
+    folder = options.output / "clips" / "clip_1"
+    folder.mkdir()
+    (folder / "metadata.yaml").write_text("rosbag2_bagfile_information: {}\n")
+
+
 def test_without_adapt_nothing_is_trained(node: Node, options: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clip_collector, "_start", lambda *_: pytest.fail("it was started"))
     collector = Collector(node, options)
-    (options.output / "clips" / "clip_1").mkdir()
+    add_clip(options)
     collector.look()
     assert not collector.proposals
 
@@ -120,7 +126,7 @@ def test_a_proposal_is_reported(
 
     monkeypatch.setattr(clip_collector, "_start", start)
     collector = Collector(node, options)
-    (options.output / "clips" / "clip_1").mkdir()
+    add_clip(options)
     collector.look()
     for _ in range(200):
         collector.look()
