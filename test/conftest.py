@@ -23,6 +23,13 @@ os.environ["UNIPOSE_WEIGHTS"] = ""
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Properties are tested, not times: an example may take as long as a busy machine needs.
+if find_spec("hypothesis"):
+    from hypothesis import settings
+
+    settings.register_profile("any_machine", deadline=None)
+    settings.load_profile("any_machine")
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_MEMORY = Path("/dev/shm")
 #: Fast DDS names what it puts into shared memory like this.
