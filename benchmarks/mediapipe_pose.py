@@ -3,8 +3,8 @@
 MediaPipe needs NumPy 1, so it is measured in an environment of its own, on frames that this one writes:
 
     python benchmarks/mediapipe_pose.py --write frames.npz
-    python -m venv /tmp/mediapipe && /tmp/mediapipe/bin/pip install mediapipe==0.10.14
-    /tmp/mediapipe/bin/python benchmarks/mediapipe_pose.py frames.npz
+    python -m venv ENVIRONMENT && ENVIRONMENT/bin/pip install mediapipe==0.10.14
+    ENVIRONMENT/bin/python benchmarks/mediapipe_pose.py frames.npz
 
 The package of that version holds the network "full"; later ones hold none. MediaPipe takes as many threads as it likes,
 and follows the person from image to image, so that its person detector hardly ever runs.

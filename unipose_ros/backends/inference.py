@@ -55,7 +55,7 @@ class LoadedNetwork:
         """Run once, before the first frame.
 
         Raises:
-            WeightsError: what comes out is not finite: with numbers that overflow nobody would ever be found.
+            WeightsError: what comes out is not finite: with numbers that overflow no person would ever be found.
         """
         outputs = self.run(batch)
         # In half precision a batch of zeros is no proof.

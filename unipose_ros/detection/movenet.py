@@ -20,7 +20,7 @@ from unipose_ros.backends import (
     choose_backend,
     computes_in_bfloat16,
 )
-from unipose_ros.geometry.crop import Letterbox
+from unipose_ros.geometry.crop import Letterbox, square_boxes
 from unipose_ros.keypoints import Keypoints2D, keypoint_similarity
 from unipose_ros.networks.movenet.decode import (
     ONNX,
@@ -100,14 +100,14 @@ class MoveNet:
 
     def _whole(self, image: NDArray[np.uint8]) -> tuple[Letterbox, tuple[NDArray[Any], ...]]:
         _check(image)
-        letterbox = Letterbox.fit(image.shape[1], image.shape[0], self.long_side, SIZE_MULTIPLE)
+        letterbox = _letterbox(image, self.long_side)
         return letterbox, self.run(letterbox.apply(image)[None])
 
     def within(self, image: NDArray[np.uint8], boxes: NDArray[np.floating]) -> Keypoints2D:
         """People in and around some boxes, best first; what the network takes for it grows with the boxes' width.
 
         The image has the size that it has as a whole, and the network sees columns of it, in full height. Elsewhere
-        nobody is seen. Where the columns are most of the image, it is seen as a whole.
+        no person is seen. Where the columns are most of the image, it is seen as a whole.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -117,7 +117,7 @@ class MoveNet:
             ValueError: the image has another shape or type.
         """
         _check(image)
-        letterbox = Letterbox.fit(image.shape[1], image.shape[0], self.long_side, SIZE_MULTIPLE)
+        letterbox = _letterbox(image, self.long_side)
         spans = columns_around(boxes, letterbox)
         if sum(right - left for left, right in spans) > _MOST_COLUMNS * letterbox.padded[0]:
             return self(image)
@@ -157,12 +157,12 @@ class MoveNet:
 
     def _second_look(self, image: NDArray[np.uint8], person: Keypoints2D) -> Keypoints2D:
         """One person, by a window around them where that shows as much."""
-        middle, side = _middle_and_side(person.boxes[0])
+        (square,) = square_boxes(person.boxes, _AROUND)
         limits = np.array([image.shape[1], image.shape[0]])
-        low = np.clip(np.floor(middle - _AROUND * side / 2), 0, limits - 1).astype(int)
-        high = np.clip(np.ceil(middle + _AROUND * side / 2), low + 1, limits).astype(int)
+        low = np.clip(np.floor(square[:2]), 0, limits - 1).astype(int)
+        high = np.clip(np.ceil(square[2:]), low + 1, limits).astype(int)
         window = image[low[1] : high[1], low[0] : high[0]]
-        letterbox = Letterbox.fit(window.shape[1], window.shape[0], _ENLARGED, SIZE_MULTIPLE)
+        letterbox = _letterbox(window, _ENLARGED)
         found = self.decode(self.run(letterbox.apply(window)[None]), letterbox)
         if not len(found):
             return person
@@ -225,10 +225,8 @@ class MoveNet:
         )
 
 
-def _middle_and_side(box: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
-    """Middle (2,) of a box in pixels, and its longer side, at least one."""
-    low, high = np.asarray(box[:2], np.float64), np.asarray(box[2:], np.float64)
-    return (low + high) / 2, max(float((high - low).max()), 1.0)
+def _letterbox(image: NDArray[np.uint8], long_side: int) -> Letterbox:
+    return Letterbox.fit(image.shape[1], image.shape[0], long_side, SIZE_MULTIPLE)
 
 
 def columns_around(boxes: NDArray[np.floating], letterbox: Letterbox) -> list[tuple[int, int]]:

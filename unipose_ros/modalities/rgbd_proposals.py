@@ -62,7 +62,7 @@ class Watch:
         self._flow = KeypointFlow(detector, color.every)
         each = detector if color.every == 1 and isinstance(detector, WindowDetector) else None
         self._windows = each if color.windows else None
-        self._enlarging, self._enlarged = (each, color.enlarged) if color.enlarged else (None, 0)
+        self._enlarging, self._most_enlarged = (each if color.enlarged else None), color.enlarged
         self._beside: BackgroundTask[Keypoints2D] | None = None
         if self._windows is not None and live:
             self._beside = BackgroundTask("unipose_color", _SHARE)
@@ -91,7 +91,7 @@ class Watch:
         self._new = self._searched(frame)
         self.raw = self._keypoints(frame, frame.color)
         if self._enlarging is not None:
-            self.raw = self._enlarging.enlarged(frame.color, self.raw, self._enlarged)
+            self.raw = self._enlarging.enlarged(frame.color, self.raw, self._most_enlarged)
         found = propose(frame, self.raw, self._config).at_joints()
         found = found.select(found.scores >= self._config.min_score)
         found = found.select(np.argsort(-found.scores, kind="stable")[: self._config.max_people])

@@ -43,7 +43,9 @@ def init_network(name: str, size: str, init_weights: str = "", **changes: int) -
             tensors["edge.0.weight"] = np.pad(tensors["edge.0.weight"], [(0, 0), (0, paint)])
         if isinstance(config, PointNetworkConfig):
             before = PointNetworkConfig(**{**record.config, "paint": paint, "frames": config.frames})
-            return widen_point_network(before, tensors, config)
+            # The weights do not depend on how many points, tokens and neighbors there are.
+            if before != replace(config, points=before.points, centers=before.centers, neighbors=before.neighbors):
+                return widen_point_network(before, tensors, config)
         fill_module(network, tensors)
     return network
 
@@ -126,7 +128,7 @@ class RecipeConfig:
 # As Net2Net (Chen et al., ICLR 2016): the larger network's function is that of the smaller one, or close to it. Unlike
 # there, new channels are not copies of old ones: what writes them is random, and what reads them is zero.
 
-#: The sizes that weights have and that may only grow; those that they do not depend on are free.
+#: The sizes that weights have and that may only grow, and what must be alike.
 _MAY_GROW = ("width", "layers", "heads", "hidden")
 _ALIKE = ("joints", "paint", "frames", "radius", "head_width")
 
@@ -144,12 +146,9 @@ def widen_point_network(before: PointNetworkConfig, tensors: Tensors, config: Po
     Raises:
         WeightsError: ``config`` is smaller somewhere, or differs in what cannot grow, or the tensors do not fit.
     """
+    _check(before, config)
     small, network = PointNetwork(before), PointNetwork(config)
     fill_module(small, tensors)
-    if before == replace(config, points=before.points, centers=before.centers, neighbors=before.neighbors):
-        fill_module(network, tensors)
-        return network
-    _check(before, config)
     sources = _without_mean(small.state_dict())
     for name, value in network.state_dict().items():
         if name in sources:
