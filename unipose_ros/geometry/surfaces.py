@@ -150,14 +150,19 @@ def depth_at(depth: NDArray[np.float32], pixels: NDArray[np.floating]) -> FloatA
     return np.where(inside & (values > 0) & (values < np.inf), values, np.nan).astype(np.float64)
 
 
-def nearest_surface(depth: NDArray[np.float32], pixels: NDArray[np.intp]) -> FloatArray:
+def nearest_surface(depth: NDArray[np.float32], pixels: NDArray[np.intp], coverage: float = 0.0) -> FloatArray:
     """(K, 2) pixels u, v -> (K,) least depth in the 5 x 5 window around each; NaN without any reading.
 
     Of a pixel outside of the image, the window at the border counts.
+
+    Args:
+        coverage: fraction of a window's pixels that must have readings; NaN where fewer have.
     """
     window = np.arange(-_WINDOW, _WINDOW + 1)
     v = np.clip(pixels[:, 1, None, None] + window[:, None], 0, depth.shape[0] - 1)
     u = np.clip(pixels[:, 0, None, None] + window[None], 0, depth.shape[1] - 1)
     values = depth_at(depth, np.stack(np.broadcast_arrays(u, v), axis=-1)).reshape(len(pixels), len(window) ** 2)
-    least = np.where(np.isfinite(values), values, np.inf).min(axis=1, initial=np.inf)
-    return np.asarray(np.where(np.isfinite(least), least, np.nan))
+    read = np.isfinite(values)
+    least = np.where(read, values, np.inf).min(axis=1, initial=np.inf)
+    known = np.isfinite(least) & (read.mean(axis=1) >= coverage)
+    return np.asarray(np.where(known, least, np.nan))

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from unipose_training.engine import loop
 from unipose_training.engine.config import RunSettings, TrainingError
 from unipose_training.engine.data_loading import training_loader
 from unipose_training.engine.loop import train
@@ -179,7 +180,11 @@ def test_the_gradient_is_clipped(add_up: TrainFunction, tmp_path: Path) -> None:
     assert moved(clipped) < 1e-4 < moved(free)
 
 
-def test_bfloat16_learns_and_targets_are_not_rounded(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("computes", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_bfloat16_where_the_cpu_computes_in_it_and_targets_are_not_rounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, computes: bool, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(loop, "computes_in_bfloat16", lambda: computes)
     seen = []
 
     class Watches(Task):
@@ -193,7 +198,7 @@ def test_bfloat16_learns_and_targets_are_not_rounded(tmp_path: Path) -> None:
 
     settings = RunSettings(steps=1, batch=1, accelerator="cpu", threads=1, precision="bf16-mixed")
     train(Watches(), training_loader(TensorDataset(torch.ones(1)), settings), None, settings, tmp_path)
-    assert seen == [(torch.float32, torch.bfloat16)]
+    assert seen == [(torch.float32, dtype)]
 
 
 @pytest.mark.parametrize(

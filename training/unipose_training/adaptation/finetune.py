@@ -49,9 +49,9 @@ _LOSS = SupervisedWeights(joints=1.0, likelihood=0.01, bones=0.5, lengths=0.5, s
 _AUGMENTATION = PointAugmentation(yaw=20.0, tilt=8.0, scale=0.06)
 _EMA = 0.99
 #: Part of seeds: source people by whom weights are mixed, and by how many times as many as the gate has.
-_SELECTION, _SELECTING = 31, 2
+_SELECTION, _SELECTING = 31, 1
 #: Fraction of the gate's margin that may be used up on these people.
-_OF_MARGIN = 0.9
+_OF_MARGIN = 0.8
 _WARMUP = 30
 
 

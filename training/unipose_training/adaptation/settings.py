@@ -62,7 +62,7 @@ class GateSettings:
     source_margin: float = 0.02
     min_gain: float = 0.03
     metric_margin: float = 0.15
-    source_people: int = 256
+    source_people: int = 1024
 
 
 @dataclass(frozen=True)

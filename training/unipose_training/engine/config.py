@@ -47,7 +47,8 @@ class RunSettings:
         warmup_steps: steps in which the learning rate grows to its height.
         schedule: what follows: down to zero along a cosine, or no change.
         gradient_clip: the longest gradient; 0 for any.
-        precision: of the arithmetic: 32 bits, or mixed with bfloat16 or float16 (GPU only).
+        precision: of the arithmetic: 32 bits, or mixed with bfloat16 (32 bits on a CPU without it) or float16 (GPU
+            only).
         max_consecutive_nonfinite: so many batches in a row without a finite loss and gradient end the run.
         accelerator: what computes.
         devices: of each machine.

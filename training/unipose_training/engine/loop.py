@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 from typing_extensions import Self
 
+from unipose_ros.backends import computes_in_bfloat16
 from unipose_training.engine.config import RunSettings, TrainingError
 from unipose_training.engine.data_loading import StepBatches, seed_everything
 from unipose_training.engine.run_folder import RunLog, load_checkpoint, save_checkpoint
@@ -331,15 +332,21 @@ class _Run:
 
 
 def _launch(settings: RunSettings) -> Fabric:
-    precision: Any = "32-true" if settings.precision == "32" else settings.precision
-    try:
-        fabric = Fabric(
+    def made(precision: Any) -> Fabric:
+        return Fabric(
             accelerator=settings.accelerator,
             devices=settings.devices,
             num_nodes=settings.nodes,
             strategy=settings.strategy,
             precision=precision,
         )
+
+    try:
+        fabric = made("32-true" if settings.precision == "32" else settings.precision)
+        if settings.precision == "bf16-mixed" and fabric.device.type == "cpu" and not computes_in_bfloat16():
+            # Without such instructions torch emulates them: products of matrices take 50 times as long as in 32 bits.
+            _log.warning("precision = bf16-mixed: this CPU does not compute in bfloat16; 32 bits are used")
+            fabric = made("32-true")
         fabric.launch()
     except (MisconfigurationException, RuntimeError, ValueError) as error:
         raise TrainingError(

@@ -78,6 +78,17 @@ def test_joints_without_depth_and_outside_the_image() -> None:
     assert blind == 1
 
 
+def test_stray_readings_behind_a_joint_without_depth_do_not_count() -> None:
+    depth = np.zeros((480, 640))
+    depth[:, ::3] = 6.0  # a third of all pixels see the wall behind a coat that returns nothing
+    gaps, blind = surface_gaps(frame_of(depth), np.array([[[0.0, 0, 4.0]]], np.float32))
+    assert (len(gaps), blind) == (0, 1)
+    depth[:, 1::3] = 6.0  # two thirds: nothing is there
+    gaps, blind = surface_gaps(frame_of(depth), np.array([[[0.0, 0, 4.0]]], np.float32))
+    np.testing.assert_allclose(gaps, [2.0], atol=1e-5)
+    assert blind == 0
+
+
 def test_the_nearest_reading_around_counts_and_faults_do_not() -> None:
     depth = np.full((480, 640), 5.0, np.float32)
     depth[102, 198], depth[100, 201], depth[99, 200] = 4.0, 0.0, np.nan

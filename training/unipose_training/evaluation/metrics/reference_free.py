@@ -20,6 +20,9 @@ from unipose_training.evaluation.metrics.temporal import bone_lengths
 MIN_CONFIDENCE = 0.2
 #: A joint lies inside the body, so nearer than the surface by more than noise is nearer than anything there, meters.
 IN_FRONT = 0.05
+#: A joint is compared with the surface where at least this fraction of the pixels around it has readings. Where clothes
+#: return no depth, the few readings around a joint are of what stands behind the person.
+_COVERAGE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +34,7 @@ class FrameChecks:
         reprojection: (K, 2) distance of a joint to the 2D network's keypoint in pixels and as a
             share of the person's height in the image.
         gaps: meters by which the surface is behind the joint; negative for a joint inside the body.
-        no_depth: joints in the image without any depth around them.
+        no_depth: joints in the image with readings in fewer than half of the pixels around them.
         limb_scores: standard deviations of each limb's length from the population's.
         leg_asymmetry, arm_asymmetry: differences in meters of the same limb left and right.
     """
@@ -75,7 +78,7 @@ def reprojection(camera: Camera, skeletons: Skeletons, keypoints: Keypoints2D | 
 
 
 def surface_gaps(frame: RgbdFrame, positions: NDArray[np.floating]) -> tuple[NDArray[np.float64], int]:
-    """How far the surface lies behind each joint, and how many joints in the image have no depth around them."""
+    """How far the surface lies behind each joint, and how many joints in the image have too little depth around."""
     if frame.depth is None:
         return np.zeros(0), 0
     pixels = project(frame.camera, positions).reshape(-1, 2)
@@ -83,7 +86,7 @@ def surface_gaps(frame: RgbdFrame, positions: NDArray[np.floating]) -> tuple[NDA
     size = np.array([frame.camera.width, frame.camera.height])
     # NaN compares false: joints that are missing or behind the camera fall out here.
     inside = np.asarray((pixels > -0.5) & (pixels < size - 0.5)).all(axis=1)
-    nearest = nearest_surface(frame.depth, np.rint(pixels[inside]).astype(np.intp))
+    nearest = nearest_surface(frame.depth, np.rint(pixels[inside]).astype(np.intp), _COVERAGE)
     seen = np.isfinite(nearest)
     return (nearest - depths[inside])[seen], int((~seen).sum())
 
