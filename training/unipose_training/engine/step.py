@@ -12,7 +12,9 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from unipose_ros.backends import computes_in_bfloat16
 from unipose_training.engine.config import RunSettings, TrainingError
+from unipose_training.engine.muon import Float32Muon
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -239,7 +241,9 @@ def make_optimizer(task: nn.Module, settings: RunSettings) -> torch.optim.Optimi
     others = _adamw([parameter for parameter in learned if id(parameter) not in turned], settings)
     if not matrices:
         return others
-    muon = torch.optim.Muon(
+    # A GPU has bfloat16.
+    emulated = matrices[0].device.type == "cpu" and not computes_in_bfloat16()
+    muon = (Float32Muon if emulated else torch.optim.Muon)(
         [{"params": matrices, "factor": settings.muon_lr_scale}],
         lr=settings.learning_rate * settings.muon_lr_scale,
         weight_decay=settings.weight_decay,
