@@ -92,9 +92,10 @@ def _manifest(path: Path) -> dict[str, Any]:
 def _with_figures(path: Path, verdict: Mapping[str, Any]) -> bytes:
     tensors, card = load_weights(path, read_model_card(path).network)
     figures = {"gate gain": verdict["gain"]}
+    unit = "mpjpe_mm" if verdict.get("unit", "mm") == "mm" else verdict["unit"]
     for side in ("before", "after"):
         figures |= {f"held out {side} {name}": value for name, value in verdict[side].items()}
-        figures |= {f"source {side} {name} mpjpe_mm": value for name, value in verdict[f"source_{side}"].items()}
+        figures |= {f"source {side} {name} {unit}": value for name, value in verdict[f"source_{side}"].items()}
     known = {name: round(float(value), 4) for name, value in figures.items() if value is not None}
     with TemporaryDirectory() as scratch:
         copy = Path(scratch) / path.name

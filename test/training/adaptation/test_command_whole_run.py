@@ -19,15 +19,16 @@ from unipose_ros.networks.weights import WeightsError
 from unipose_training.adaptation.command import ACCEPTED, REFUSED_BY_GATE
 
 _WALK = Path(__file__).parents[3] / "demo" / "walk"
-_STAGES = ("frames", "labels", "samples", "checks", "fused", "train_points", "before_points", "after_points",
-           "gate_points")  # fmt: skip
+_NETWORKS = ("person_detector", "points")
+_STAGES = ("frames", "labels", "samples", "checks", "fused",
+           *(f"{stage}_{name}" for name in _NETWORKS for stage in ("train", "before", "after", "gate")))  # fmt: skip
 #: What training writes beside weights holds times.
 _WITH_TIMES = ("metrics.csv", "checkpoint.pt", "tensorboard/")
 
 
 def arguments(output: Path) -> list[str]:
     return ["adapt", str(_WALK), "--rate", "15", "--steps", "4", "--source-people", "8", "--threads", "1",
-            "--output", str(output)]  # fmt: skip
+            "--modality", "points,person_detector", "--output", str(output)]  # fmt: skip
 
 
 def manifests(output: Path) -> dict[str, dict[str, Any]]:
@@ -59,7 +60,7 @@ def test_an_adaptation_that_was_killed_gives_the_bits_of_one_that_was_not(tmp_pa
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     done = {path.parent.name: path.stat().st_mtime_ns for path in killed.glob("*/stage.json")}
-    assert "fused" in done
+    assert {"fused", "gate_person_detector"} <= set(done)
     assert not (killed / "train_points").exists()
     verdict = main(arguments(killed))
     assert verdict in (ACCEPTED, REFUSED_BY_GATE)

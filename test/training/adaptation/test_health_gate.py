@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from unipose_training.adaptation.health import health_gain, judge
+from unipose_training.adaptation.detector import GATE
+from unipose_training.adaptation.health import Verdict, health_gain, judge
 from unipose_training.adaptation.settings import GateSettings
 
 BEFORE = {
@@ -58,6 +59,25 @@ def test_figures_that_are_unknown_on_both_sides_do_not_count() -> None:
     only = dict.fromkeys(BEFORE, math.nan) | {"jitter_mm": 20.0}
     refused = judge(only, only | {"jitter_mm": 5.0}, SOURCE, SOURCE, GateSettings())
     assert not refused.accepted
+
+
+def test_a_person_detector_must_find_more_people_and_leave_the_rest_as_it_is() -> None:
+    def judged(after: dict[str, float], source: float = 10.0) -> Verdict:
+        return judge(BEFORE, BEFORE | after, {"scenes": 10.0}, {"scenes": source}, GateSettings(), **GATE)
+
+    assert judged({"missed": 0.1}).accepted
+    # The rest does not help.
+    better = {name: 0.5 * value for name, value in BEFORE.items() if name not in GATE["improving"]}
+    assert [reason.split(":")[0] for reason in judged(better).reasons] == ["health"]
+    assert not judged({"missed": 0.1, "reference_mm": 150.0}).accepted
+    assert not judged({"missed": 0.1, "false_people": 0.3}).accepted
+    assert judged({"missed": 0.1}, 10.3).reasons == ("source scenes: from 10.0 to 10.3 %, 2 % more are allowed",)
+    assert judged({"missed": 0.1, "false_people": math.nan}).reasons[0].startswith("false_people")
+
+
+def test_people_alone_suffice_to_judge_a_detector() -> None:
+    old = BEFORE | {"false_people": math.nan}
+    assert judge(old, old | {"missed": 0.1}, SOURCE, SOURCE, GateSettings(), **GATE).accepted
 
 
 def test_the_verdict_survives_json() -> None:

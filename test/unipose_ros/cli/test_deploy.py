@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,21 +21,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "deployed"
 
 
-def adaptation(root: Path, accepted: bool = True) -> Path:
+def adaptation(root: Path, accepted: bool = True, name: str = "points", **facts: Any) -> Path:
     """The two folders of ``unipose adapt`` that count."""
-    weights = root / "train_points" / "points.safetensors"
-    card = ModelCard("points", {}, "itop15", "points", "adapted to a recording", "Apache-2.0", {"verifier.bias": 1.0})
+    weights = root / f"train_{name}" / f"{name}.safetensors"
+    card = ModelCard(name, {}, "itop15", "points", "adapted to a recording", "Apache-2.0", {"verifier.bias": 1.0})
     save_weights(weights, {"a": np.ones(3, np.float32)}, card)
     training = {"key": "k", "inputs": {}, "result": {}, "files": {weights.name: file_sha256(weights)}}
-    (root / "train_points" / "stage.json").write_text(json.dumps(training))
+    (root / f"train_{name}" / "stage.json").write_text(json.dumps(training))
     verdict = {
         "accepted": accepted, "reasons": [] if accepted else ["health: worse"], "gain": 0.2,
         "before": {"swaps": None, "reference_mm": 120.0}, "after": {"swaps": None, "reference_mm": 90.0},
-        "source_before": {"rendered people": 92.0}, "source_after": {"rendered people": 92.5},
+        "source_before": {"rendered people": 92.0}, "source_after": {"rendered people": 92.5}, **facts,
     }  # fmt: skip
     gate = {"key": "g", "inputs": {"needs": ["k", "f"]}, "result": verdict, "files": {}}
-    (root / "gate_points").mkdir()
-    (root / "gate_points" / "stage.json").write_text(json.dumps(gate))
+    (root / f"gate_{name}").mkdir()
+    (root / f"gate_{name}" / "stage.json").write_text(json.dumps(gate))
     return root
 
 
@@ -54,6 +55,15 @@ def test_accepted_weights_are_deployed_and_rolled_back(
     assert main(["--rollback"]) == 0
     assert deployed_weights("points") is None
     assert main(["--rollback"]) == 1
+
+
+def test_a_person_detector_is_deployed_beside_a_network(tmp_path: Path, folder: Path) -> None:
+    adaptation(tmp_path / "a")
+    assert main([str(adaptation(tmp_path / "a", name="person_detector", unit="%"))]) == 0
+    path = deployed_weights("person_detector")
+    assert path is not None
+    assert read_model_card(path).metrics["source after rendered people %"] == 92.5
+    assert deployed_weights("points") is not None
 
 
 def test_what_the_gate_refused_is_not_deployed(

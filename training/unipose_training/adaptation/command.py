@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from unipose_ros.backends import BackendError
@@ -87,12 +87,19 @@ def summary(outcome: Outcome) -> str:
         lines += [f"  {reason}" for reason in verdict.reasons]
         truth = outcome.ground_truth.get(modality, {})
         if len(truth) == 2:
-            errors = [truth[side].get("mpjpe_mm", float("nan")) for side in ("before", "after")]
-            lines.append(f"  by ground truth, held out: MPJPE {errors[0]:.1f} mm before, {errors[1]:.1f} mm after")
+            old, new = (_truth(truth[side]) for side in ("before", "after"))
+            lines.append(f"  by ground truth, held out: {old} before; {new} after")
         if verdict.accepted:
             lines.append(f"  weights: {outcome.weights[modality]}")
     lines.append(f"report: {outcome.report}")
     return "\n".join(lines)
+
+
+def _truth(figures: Mapping[str, float]) -> str:
+    error, found, false = (
+        figures.get(name, float("nan")) for name in ("mpjpe_mm", "people_found_percent", "false_people")
+    )
+    return f"MPJPE {error:.1f} mm, {found:.1f} % of the people found, {false:.0f} false people"
 
 
 def _adaptation(options: argparse.Namespace, settings: AdaptSettings, labeler: LabelerPlan) -> Adaptation:

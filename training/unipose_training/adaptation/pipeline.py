@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,13 @@ from unipose_ros.files import file_sha256, write_atomic
 from unipose_ros.modalities.factory import weights_file
 from unipose_ros.resources import __version__
 from unipose_training.adaptation.checks import assess, check_data, require_data, require_held_out
+from unipose_training.adaptation.detector import (
+    GATE,
+    detector_benchmark_error,
+    detector_source_error,
+    finetune_detector,
+    recorded_scenes,
+)
 from unipose_training.adaptation.finetune import (
     EstimatedMounting,
     Provenance,
@@ -44,7 +52,7 @@ from unipose_training.adaptation.parts import (
     write_predictions,
 )
 from unipose_training.adaptation.report import Comparison, write_report
-from unipose_training.adaptation.settings import AdaptSettings, Stage, as_json, run_stage
+from unipose_training.adaptation.settings import DETECTOR, AdaptSettings, Stage, as_json, run_stage
 from unipose_training.datasets.base import Clip
 from unipose_training.datasets.io import read_npz
 from unipose_training.datasets.keypoint_files import KeypointLabels, keypoint_path, read_keypoints
@@ -156,12 +164,16 @@ class Adaptation:
             "fused", networks, (checks, samples), lambda folder: self._fuse(folder, labels, samples, spans)
         )
         verdicts, weights, comparisons = {}, {}, []
-        for modality in settings.modalities:
-            trained = self._train(modality, samples, fused)
+        beside: dict[str, str] = {}
+        # The detector comes first: what it finds is what the others are shown.
+        for modality in sorted(settings.modalities, key=lambda name: name != DETECTOR):
+            trained = self._train(modality, labels, samples, fused, spans)
             weights[modality] = trained.folder / f"{modality}.safetensors"
-            comparison = self._gate(modality, trained, labels, samples, fused, spans)
+            comparison = self._gate(modality, trained, labels, samples, fused, spans, beside)
             verdicts[modality] = comparison.verdict
             comparisons.append(comparison)
+            if modality == DETECTOR and comparison.verdict.accepted:
+                beside = {DETECTOR: str(weights[modality])}
         report = write_report(
             self._root / "report.html", open_parts(self._clips, spans, HELD_OUT), comparisons,
             {"labels": samples.result, "checks": checks.result, "fused": fused.result}, settings,
@@ -251,9 +263,11 @@ class Adaptation:
         result["mounting"] = None if mounting is None else vars(mounting)
         return result
 
-    def _train(self, modality: str, samples: Stage, fused: Stage) -> Stage:
+    def _train(
+        self, modality: str, labels_2d: Stage, samples: Stage, fused: Stage, spans: Sequence[tuple[Span, Span]]
+    ) -> Stage:
         settings = self._settings
-        parent = weights_file(EstimatorConfig(modality), modality)
+        parent = weights_file(EstimatorConfig(), modality)
         parent_sha256 = file_sha256(parent)
         store = SampleStore(samples.folder / ADAPTATION)
         stream = stream_settings(settings, _mounting(fused), _focal(store))
@@ -263,36 +277,41 @@ class Adaptation:
         inputs = {
             key: value for key, value in as_json(settings).items() if key not in ("gate", "modalities", "rate_hz")
         } | {"modality": modality, "steps": settings.steps(modality), "parent": parent_sha256}
-        return self._stage(
-            f"train_{modality}", inputs, (samples, fused),
-            lambda folder: finetune(
-                folder, modality, parent, store, labels, stream, settings, provenance
-            ),
-        )  # fmt: skip
+
+        def work(folder: Path) -> Mapping[str, Any]:
+            if modality == DETECTOR:
+                parts = open_parts(self._clips, spans, ADAPTATION)
+                scenes = partial(recorded_scenes, parts, _labels_of(labels_2d, parts))
+                return finetune_detector(folder, parent, scenes, stream, settings, provenance)
+            return finetune(folder, modality, parent, store, labels, stream, settings, provenance)
+
+        return self._stage(f"train_{modality}", inputs, (samples, fused), work)
 
     def _gate(
         self, modality: str, trained: Stage, labels: Stage, samples: Stage, fused: Stage,
-        spans: Sequence[tuple[Span, Span]],
+        spans: Sequence[tuple[Span, Span]], beside: Mapping[str, str],
     ) -> Comparison:  # fmt: skip
-        present = weights_file(EstimatorConfig(modality), modality)
+        present = weights_file(EstimatorConfig(), modality)
         adapted = trained.folder / f"{modality}.safetensors"
         sides = {}
         for side, file, needs in (("before", present, (fused,)), ("after", adapted, (trained, fused))):
             inputs = {
                 "weights": file_sha256(file),
+                "beside": {name: file_sha256(Path(other)) for name, other in beside.items()},
                 "sources": [each.sha256 for each in self._sources],
                 "people": self._settings.gate.source_people,
                 "ground_truth": self._ground_truth,
             }
 
             def work(folder: Path, file: Path = file) -> Mapping[str, Any]:
-                return self._measure(folder, modality, file, labels, samples, fused, spans)
+                files = {**beside, modality: str(file)}
+                return self._measure(folder, modality, files, labels, samples, fused, spans)
 
             sides[side] = self._stage(f"{side}_{modality}", inputs, needs, work)
         old, new = sides["before"].result, sides["after"].result
         verdict = judge(
             _numbers(old["health"]), _numbers(new["health"]), _numbers(old["source"]), _numbers(new["source"]),
-            self._settings.gate,
+            self._settings.gate, **(GATE if modality == DETECTOR else {}),
         )  # fmt: skip
         gate = as_json(self._settings)["gate"]
         stage = self._stage(
@@ -303,24 +322,33 @@ class Adaptation:
         return Comparison(modality, _verdict(stage.result), shown[0], shown[1], dict(trained.result), truth)
 
     def _measure(
-        self, folder: Path, modality: str, weights: Path, labels: Stage, samples: Stage, fused: Stage,
+        self, folder: Path, modality: str, files: Mapping[str, str], labels: Stage, samples: Stage, fused: Stage,
         spans: Sequence[tuple[Span, Span]],
     ) -> Mapping[str, Any]:  # fmt: skip
         """Health on the held-out part and errors on source benchmarks, of some weights."""
         parts = open_parts(self._clips, spans, HELD_OUT, self._ground_truth)
         reference = _reference(SampleStore(samples.folder / HELD_OUT), _read(fused.folder / HELD_OUT / _LABELS))
-        files = {modality: str(weights)}
+        shown = "points" if modality == DETECTOR else modality
         health, results, frames = measure_health(
-            parts, _labels_of(labels, parts), reference, modality, files, self._settings.threads
+            parts, _labels_of(labels, parts), reference, shown, files, self._settings.threads
         )
         write_predictions(folder / _PREDICTIONS, [(frame.clip, frame.predicted) for frame in frames])
-        plain = stream_settings(self._settings, None, 1.0, self._settings.gate.source_people)
-        errors = source_error(weights, modality, plain, self._settings.threads)
-        source = {"rendered people": errors["mpjpe_mm"]}
-        for each in self._sources:
-            source[each.clip.name] = _benchmark_error(each.clip, modality, files, self._settings.threads)
         truth = figures_of(results) if results.accuracy is not None else {}
-        return {"health": health.figures, "source": source, "ground_truth": truth}
+        return {"health": health.figures, "source": self._source(modality, files), "ground_truth": truth}
+
+    def _source(self, modality: str, files: Mapping[str, str]) -> dict[str, float]:
+        """Errors on source benchmarks by name: MPJPE in mm, of the detector in percent."""
+        settings, weights = self._settings, Path(files[modality])
+        plain = stream_settings(settings, None, 1.0, settings.gate.source_people)
+        clips = [each.clip for each in self._sources]
+        if modality == DETECTOR:
+            found = {"rendered scenes, 100 (1 - AP)": detector_source_error(weights, plain, settings)}
+            return found | {
+                f"{clip.name}, missed and false": detector_benchmark_error(clip, weights, settings.threads)
+                for clip in clips
+            }
+        found = {"rendered people": source_error(weights, modality, plain, settings.threads)["mpjpe_mm"]}
+        return found | {clip.name: _benchmark_error(clip, modality, files, settings.threads) for clip in clips}
 
 
 def _benchmark_error(clip: Clip, modality: str, weights: Mapping[str, str], threads: int) -> float:
@@ -372,7 +400,7 @@ def _numbers(result: Mapping[str, Any]) -> dict[str, float]:
 def _verdict(result: Mapping[str, Any]) -> Verdict:
     numbers = {side: _numbers(result[side]) for side in ("before", "after", "source_before", "source_after")}
     gain = float("nan") if result["gain"] is None else float(result["gain"])
-    return Verdict(bool(result["accepted"]), tuple(result["reasons"]), gain, **numbers)
+    return Verdict(bool(result["accepted"]), tuple(result["reasons"]), gain, **numbers, unit=result["unit"])
 
 
 def _write(path: Path, labels: PseudoLabels) -> None:

@@ -98,8 +98,9 @@ def _verdict_section(comparison: Comparison) -> str:
          number(scale * verdict.after.get(key, math.nan), digits)]
         for key, (name, scale, digits) in _NAMES.items()
     ]  # fmt: skip
+    unit = "MPJPE mm" if verdict.unit == "mm" else verdict.unit
     rows += [
-        [f"source: {name}, MPJPE mm", number(old, 1), number(verdict.source_after.get(name, math.nan), 1)]
+        [f"source: {name}, {unit}", number(old, 1), number(verdict.source_after.get(name, math.nan), 1)]
         for name, old in verdict.source_before.items()
     ]
     truth = comparison.ground_truth

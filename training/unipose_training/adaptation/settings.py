@@ -36,12 +36,15 @@ class Adapted:
     speed: float
 
 
+#: The person detector, no modality itself: all that look at depth use it.
+DETECTOR = "person_detector"
 _POINTS = Adapted("points", "unipose_training.adaptation.finetune:points_task", "muon", 1.0, 26.0)
 #: Networks that are adapted, by modality.
 ADAPTED: dict[str, Adapted] = {
     "points": _POINTS,
     "rgbd": _POINTS,
     "depth": Adapted("depth", "unipose_training.adaptation.finetune:depth_task", "adamw", 0.5, 40.0),
+    DETECTOR: Adapted(DETECTOR, "unipose_training.adaptation.detector:detector_task", "adamw", 2.0, 60.0),
 }
 #: Fraction of the budget for training; the rest is for labels, fusion and the gate.
 _TRAINING = 0.55
