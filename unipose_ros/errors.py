@@ -1,8 +1,8 @@
-"""What an estimator and its parts refuse, and the one rule for what has been closed."""
+"""What an estimator and its parts refuse, the rule for what has been closed, and that for two threads."""
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 Resource = TypeVar("Resource")
 
@@ -36,3 +36,24 @@ class Closable(Generic[Resource]):
     def close(self) -> None:
         """Let it go; doing so twice does no harm."""
         self._resource = None
+
+
+# The same networks for another thread.
+
+
+@runtime_checkable
+class Twinned(Protocol):
+    """Something whose networks another thread may use at the same time, through a twin."""
+
+    def twin(self) -> Any:
+        """The same networks and settings without what is remembered of earlier frames; ``None`` where there is none.
+
+        Its owner does not close it: the networks are the original's, and end with it.
+        """
+        ...
+
+
+def twin_of(original: Resource) -> Resource | None:
+    """A twin for another thread; ``None`` where it is not known whether two threads may use the original's parts."""
+    twin: Resource | None = original.twin() if isinstance(original, Twinned) else None
+    return twin

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from unipose_ros.camera import Camera, CameraError, require_plausible
 from unipose_ros.config import EstimatorConfig, WeightsConfig
 from unipose_ros.detection import PersonDetector
 from unipose_ros.detection.proposals import stand_in
-from unipose_ros.errors import EstimatorError
+from unipose_ros.errors import EstimatorError, twin_of
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
 from unipose_ros.modalities.base import Follower, StageClock
@@ -51,6 +52,8 @@ class PoseEstimator:
         )
         self._calibrations = load_calibrations(config) if calibrations is None else calibrations
         self._plausible: Camera | None = None
+        self._twin: PoseEstimator | None
+        self._twinnable, self._twin = live, None
 
     @property
     def modality(self) -> str:
@@ -98,6 +101,23 @@ class PoseEstimator:
         found = self._modality.estimate(frame, clock or StageClock())
         return calibrated(found, self._calibrations.get(found.modality))
 
+    def twin(self) -> PoseEstimator | None:
+        """The same networks with a memory of their own, which one other thread may use while frames come.
+
+        Made once. The networks end with this estimator; a twin is not closed.
+
+        Returns:
+            ``None`` where frames do not come from a camera, or where it is not known whether two threads may use the
+            networks.
+        """
+        if self._twinnable and self._twin is None:
+            modality = twin_of(self._modality)
+            self._twinnable = modality is not None
+            if modality is not None:
+                self._twin = copy(self)
+                self._twin._modality, self._twin._plausible, self._twin._twinnable = modality, None, False
+        return self._twin
+
     def _require_plausible(self, camera: Camera) -> None:
         if camera is self._plausible:
             return
@@ -124,6 +144,7 @@ class PoseEstimator:
 
     def close(self) -> None:
         """Free the networks."""
+        self._twinnable, self._twin = False, None
         self._modality.close()
 
 

@@ -116,6 +116,10 @@ class ClusterDetector:
         on_planes = 1 - len(cloud.depth) / max(int((image[0] > 0).sum()), 1)
         return proposals.without_duplicates(frame.camera), on_planes
 
+    def twin(self) -> ClusterDetector:
+        """Itself: there is no state."""
+        return self
+
     def reset(self) -> None:
         """There is no state."""
 

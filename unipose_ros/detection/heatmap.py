@@ -132,6 +132,10 @@ class CenterNetDetector:
         people = Proposals(_in_frame(people.boxes, view, frame.camera), distances, people.scores)
         return people.without_duplicates(frame.camera)
 
+    def twin(self) -> CenterNetDetector:
+        """Itself: there is no state."""
+        return self
+
     def reset(self) -> None:
         """There is no state."""
 

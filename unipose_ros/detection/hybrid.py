@@ -13,6 +13,7 @@ import numpy as np
 
 from unipose_ros.detection.heatmap import CenterNetConfig
 from unipose_ros.detection.proposals import PersonDetector, Proposals
+from unipose_ros.errors import twin_of
 from unipose_ros.frame import RgbdFrame
 
 #: A shape where the network sees nothing at all has this score.
@@ -70,6 +71,11 @@ class HybridDetector:
         both = people.joined(replace(shapes, scores=there.astype(np.float32)))
         return both.select(np.argsort(-both.scores, kind="stable"))
 
+    def twin(self) -> HybridDetector | None:
+        """The network alone, for another thread."""
+        network = twin_of(self._network)
+        return None if network is None else HybridDetector(network, NoSearch(), self._min_score)
+
     def reset(self) -> None:
         """Look for shapes in the next frame."""
         self._network.reset()
@@ -125,6 +131,22 @@ class ShapeSearch(Protocol):
     def close(self) -> None:
         """End, and free the detector."""
         ...
+
+
+class NoSearch:
+    """Looks for none."""
+
+    runtime = "no shapes"
+
+    def __call__(self, frame: RgbdFrame) -> Shapes | None:
+        """Nothing."""
+        return None
+
+    def reset(self) -> None:
+        """There is no state."""
+
+    def close(self) -> None:
+        """There is nothing to free."""
 
 
 class SearchWithinFrames:
@@ -224,11 +246,13 @@ class BackgroundTask(Generic[Result]):
     Args:
         name: of the thread.
         share: most of one core's time that the work may take, in (0, 1].
+        stale_ns: what was found in a frame is not handed out so long after it, in nanoseconds.
     """
 
-    def __init__(self, name: str, share: float) -> None:
+    def __init__(self, name: str, share: float, stale_ns: int = _STALE_NS) -> None:
         self._name = name
         self._share = share
+        self._stale_ns = stale_ns
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._job: tuple[int, Callable[[], Result]] | None = None
@@ -238,6 +262,15 @@ class BackgroundTask(Generic[Result]):
         self._generation = 0
         self._closed = False
 
+    @property
+    def is_free(self) -> bool:
+        """Whether work that is offered now is begun."""
+        with self._changed:
+            return self._is_free()
+
+    def _is_free(self) -> bool:
+        return self._job is None and not self._closed and time.monotonic() >= self._rests_until
+
     def offer(self, frame: RgbdFrame, work: Callable[[], Result]) -> bool:
         """Begin a piece of work about a frame, unless another is in work or the last one used up the share of time.
 
@@ -245,7 +278,7 @@ class BackgroundTask(Generic[Result]):
             Whether it was begun.
         """
         with self._changed:
-            if self._job is not None or self._closed or time.monotonic() < self._rests_until:
+            if not self._is_free():
                 return False
             self._job = (frame.stamp_ns, work)
             if self._thread is None:
@@ -259,7 +292,7 @@ class BackgroundTask(Generic[Result]):
         """What was found since it was last asked for; ``None`` without anything, or when it is too old for a frame."""
         with self._changed:
             found, self._found = self._found, None
-        if found is None or not 0 <= frame.stamp_ns - found[0] < _STALE_NS:
+        if found is None or not 0 <= frame.stamp_ns - found[0] < self._stale_ns:
             return None
         return found[1]
 

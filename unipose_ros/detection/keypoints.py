@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from unipose_ros.config import DetectionConfig
 from unipose_ros.detection.onnx_keypoints import OnnxKeypointDetector
 from unipose_ros.detection.proposals import PersonDetector, Proposals, select_people, visible_keypoints
-from unipose_ros.errors import Closable, EstimatorError
+from unipose_ros.errors import Closable, EstimatorError, twin_of
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.geometry import body_model as body
 from unipose_ros.geometry.surfaces import reference_depths
@@ -46,6 +46,11 @@ class KeypointDetectorAdapter:
         if frame.color is None:
             raise EstimatorError("the frame has no color; people are found in it. Find them in depth instead")
         return propose(frame, keypoints_in(self._detector.get(), frame), self._config)
+
+    def twin(self) -> KeypointDetectorAdapter | None:
+        """For another thread; ``None`` where the 2D network does not allow it."""
+        detector = twin_of(self._detector.get())
+        return None if detector is None else KeypointDetectorAdapter(detector, self._config)
 
     def reset(self) -> None:
         """There is no state."""

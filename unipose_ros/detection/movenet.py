@@ -98,6 +98,10 @@ class MoveNet:
         letterbox, outputs = self._whole(image)
         return self.decode(outputs, letterbox)
 
+    def twin(self) -> MoveNet:
+        """The same network, which another thread may use: it remembers its own last image."""
+        return MoveNet(self.run, self.config, self.long_side)
+
     def _whole(self, image: NDArray[np.uint8]) -> tuple[Letterbox, tuple[NDArray[Any], ...]]:
         _check(image)
         letterbox = _letterbox(image, self.long_side)

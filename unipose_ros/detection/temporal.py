@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from unipose_ros.camera import Camera, project
 from unipose_ros.config import DetectionConfig
 from unipose_ros.detection import DepthOf, PersonDetector, Proposals
+from unipose_ros.errors import twin_of
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.geometry.crop import square_boxes
 from unipose_ros.geometry.nms import box_iou
@@ -46,6 +47,11 @@ class ProposalCache:
     def runtime(self) -> str:
         """What runs the detector, and where."""
         return self._detector.runtime
+
+    def twin(self) -> ProposalCache | None:
+        """For another thread, without people; ``None`` where the detector does not allow it."""
+        detector = twin_of(self._detector)
+        return None if detector is None else ProposalCache(detector, self._config)
 
     def cached(self, frame: RgbdFrame) -> Proposals | None:
         """Where people were last; ``None`` when it is time to detect them."""

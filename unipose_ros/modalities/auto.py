@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from unipose_ros.detection.color_support import is_dark
-from unipose_ros.errors import EstimatorError
+from unipose_ros.errors import EstimatorError, twin_of
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.modalities.base import Follower, Modality, StageClock
@@ -72,6 +72,16 @@ class Auto:
     def counters(self) -> Mapping[str, int]:
         """Those of all together."""
         return sum((Counter(member.counters) for member in self._members), Counter())
+
+    def twin(self) -> Auto | None:
+        """For another thread, without memory; ``None`` where one of them does not allow it."""
+        members = [
+            (member, None if member is None else twin_of(member)) for member in (self._points, self._rgb, self._rgbd)
+        ]
+        if any(member is not None and twin is None for member, twin in members):
+            return None
+        points, rgb, rgbd = (twin for _, twin in members)
+        return Auto(points, rgb, self._absent, rgbd, self._without)
 
     def warm_up(self, frame: RgbdFrame) -> None:
         """All."""

@@ -118,13 +118,13 @@ class Bodies:
         return Body(lengths, stds, follows, sizes, size_stds)
 
     def sizes_along(self, directions: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Sizes of the people in some viewing directions (N, 3), for where there is no depth.
+        """Sizes of the people in some viewing directions (N, 3), for where there is no depth. Safe from any thread.
 
         Returns:
             (N,) relative to an average adult, NaN for whom depth has not measured, and (N,) standard deviations.
         """
         sizes, stds = np.full(len(directions), np.nan), np.full(len(directions), np.nan)
-        known = [person for person in self._people.values() if person.precisions.any()]
+        known = [person for person in list(self._people.values()) if person.precisions.any()]
         if not known or not len(directions):
             return sizes, stds
         unit = directions / np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-9)

@@ -97,10 +97,16 @@ class LiftingEstimator:
         self._name = name
         self._lifter = Closable(lifter, "the estimator")
         self._cache = cache
+        self._absent = absent
         self.runtime = f"{lifter.runtime}; people by {cache.runtime}; {absent}"
         self.last_keypoints: Keypoints2D | None = None
         #: People who were proposed and left out.
         self.counters: Counter[str] = Counter()
+
+    def twin(self) -> LiftingEstimator | None:
+        """For another thread, without memory."""
+        cache = self._cache.twin()
+        return None if cache is None else LiftingEstimator(self._name, self._lifter.get(), cache, self._absent)
 
     def warm_up(self, frame: RgbdFrame) -> None:
         """Run the person detector once."""

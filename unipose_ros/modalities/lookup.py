@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from unipose_ros.config import LookupConfig
 from unipose_ros.detection import DetectionConfig, select_people, visible_keypoints
 from unipose_ros.detection.keypoints import keypoints_in
-from unipose_ros.errors import Closable, EstimatorError
+from unipose_ros.errors import Closable, EstimatorError, twin_of
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.joint_sets import COCO17
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
@@ -34,6 +34,11 @@ class Lookup:
         self._config = config
         self.last_keypoints: Keypoints2D | None = None
         self.counters: Mapping[str, int] = {}
+
+    def twin(self) -> Lookup | None:
+        """For another thread."""
+        detector = twin_of(self._detector.get())
+        return None if detector is None else Lookup(detector, self._people, self._config)
 
     def warm_up(self, frame: RgbdFrame) -> None:
         """Look at an empty frame."""

@@ -95,6 +95,15 @@ class Rgbd:
         lifted = f"; {lifter.runtime}" if lifter is not None else "; no lifter"
         self.runtime = f"{trained.run.description}; people by {self._watch.runtime}{lifted}"
 
+    def twin(self) -> Rgbd | None:
+        """For another thread, without memory; nothing is known of any person's bones."""
+        detectors = self._watch.twins()
+        if detectors is None:
+            return None
+        return Rgbd(
+            self._trained.get(), *detectors, self._verifier, self._lifter, Bodies(), self._people, self._config
+        )  # fmt: skip
+
     def warm_up(self, frame: RgbdFrame) -> None:
         """Run the detectors, and all that follows; the network on CUDA with every number of people that can come."""
         self._watch.warm_up(frame)

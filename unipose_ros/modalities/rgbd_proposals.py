@@ -14,6 +14,7 @@ from unipose_ros.detection.color_support import KeypointFlow, WindowDetector
 from unipose_ros.detection.hybrid import BackgroundTask
 from unipose_ros.detection.keypoints import propose
 from unipose_ros.detection.temporal import boxes_around_joints, is_usable
+from unipose_ros.errors import twin_of
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.geometry import body_model as body
 from unipose_ros.geometry.surfaces import depth_at
@@ -77,6 +78,11 @@ class Watch:
     def runtime(self) -> str:
         """What runs both, and where."""
         return f"{self._flow.runtime}, and {self._detector.runtime}"
+
+    def twins(self) -> tuple[KeypointDetector, PersonDetector] | None:
+        """Both detectors for another thread; ``None`` where one of them does not allow it."""
+        by_color, by_depth = twin_of(self.detector), twin_of(self._detector)
+        return None if by_color is None or by_depth is None else (by_color, by_depth)
 
     def color(self, frame: RgbdFrame) -> Proposals:
         """People by the 2D network, best first, with keypoints, at the distances of their trunks' joints.

@@ -136,6 +136,16 @@ class TopDownEstimator(Generic[Sample]):
         with self._counting:
             return Counter(self._counters)
 
+    def twin(self) -> TopDownEstimator[Sample] | None:
+        """For another thread, without memory, and without a look for people behind others."""
+        cache = self._cache.twin()
+        if cache is None:
+            return None
+        return TopDownEstimator(
+            self._name, self._images, self._trained.get(), self._codec, cache, self._config, self._fallback,
+            self._verifier,
+        )  # fmt: skip
+
     def warm_up(self, frame: RgbdFrame) -> None:
         """Run the detector, and all that follows; the network on CUDA with every number of people that can come."""
         self._cache.detect(frame)

@@ -96,6 +96,10 @@ class Pipeline:
         self._closed = for_good
         self._generation += 1
 
+    def close(self) -> None:
+        """End the thread beside the worker's, after the last frame."""
+        self._upright.close()
+
     def process(self, pair: Pair) -> None:
         """Take a pair all the way. Never raises: a bad frame is counted, logged once and left out."""
         try:

@@ -140,7 +140,9 @@ class Session:
             self._gravity.close()
         self._pipeline.discard(for_good=True)
         ended = self._worker.stop(_PATIENCE_S)
-        if not ended:
+        if ended:
+            self._pipeline.close()
+        else:
             self._logger.error(
                 f"the network has not returned for {_PATIENCE_S:g} s; its thread is left behind, and a new network is "
                 "loaded for the next activation"

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 
 from unipose_ros.camera import Camera
+from unipose_ros.errors import twin_of
 from unipose_ros.estimator import EstimatorConfig, PoseEstimator
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
@@ -72,6 +73,10 @@ class SwitchableEstimator:
         """All people in the frame, without ids; errors as :meth:`PoseEstimator.estimate`."""
         self._take_offer(frame)
         return self._present.estimate(frame, clock)
+
+    def twin(self) -> PoseEstimator | None:
+        """Of the present estimator, for another thread."""
+        return twin_of(self._present)
 
     def follow(self, people: Skeletons) -> None:
         """Hear from the tracker who is who."""

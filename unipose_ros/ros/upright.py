@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,13 @@ from tf2_msgs.msg import TFMessage
 from tf2_ros import Buffer, TransformException, TransformListener
 from tf_transformations import quaternion_matrix
 
+from unipose_ros.detection.hybrid import BackgroundTask
+from unipose_ros.errors import EstimatorError, Twinned
 from unipose_ros.estimator import PoseEstimator
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.modalities.base import StageClock
-from unipose_ros.mounting import MountingCheck, mounting_of, turn_back, turn_frame, turn_keypoints_back
+from unipose_ros.mounting import MountingCheck, mounting_of, turn_back, turn_camera, turn_frame, turn_keypoints_back
 from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
 from unipose_ros.ros.synchronizer import overridden_qos
 from unipose_ros.transforms import TransformError
@@ -30,6 +32,10 @@ from unipose_ros.transforms import TransformError
 Mounting = Callable[[str], int | None]
 #: Where no frame leaves the time to look, every so many frames one pays for it.
 _MOST_PASSED_OVER = 30
+#: Beside live frames a look takes about a frame's time, and all looks take at most this fraction of the time.
+_SHARE = 0.1
+#: A look compares two images of one moment: what it tells does not get old, not even on a slow machine. Nanoseconds.
+_NEVER_NS = 2**62
 
 
 class ByGravity:
@@ -54,8 +60,23 @@ class ByGravity:
         return self._present
 
 
+class _Look(NamedTuple):
+    """People seen in a frame as it is, and in the same one turned.
+
+    Attributes:
+        quarters: of the frame as it is.
+    """
+
+    quarters: int
+    as_is: Skeletons
+    turned: Skeletons
+
+
 class UprightEstimator:
     """Turns frames upright for an estimator, and what it finds back.
+
+    Where the estimator has a twin (:meth:`unipose_ros.estimator.PoseEstimator.twin`), that one looks at turned images
+    in a thread beside the frames. Otherwise a frame waits for it, and the estimator forgets who was where.
 
     Args:
         mounting: how the camera is mounted.
@@ -82,6 +103,7 @@ class UprightEstimator:
         self._quarters = 0
         #: Seconds that looking takes: at first about twice a frame's, for nobody is known in turned images.
         self._took, self._looked, self._passed_over = 0.0, 0.0, 0
+        self._beside: BackgroundTask[_Look | None] = BackgroundTask("unipose_mounting", _SHARE, _NEVER_NS)
 
     def estimate(self, frame: RgbdFrame, clock: StageClock) -> tuple[Skeletons, Keypoints2D | None]:
         """All people in the frame, in the camera's own frame and pixels.
@@ -109,6 +131,10 @@ class UprightEstimator:
         """
         if self._check is None:
             return
+        twin = self._estimator.twin() if isinstance(self._estimator, Twinned) else None
+        if twin is not None:
+            self._check_beside(twin, self._check, frame, found)
+            return
         if (self._looked or 2 * self._took) > spare and self._passed_over < _MOST_PASSED_OVER:
             self._passed_over += 1
             return
@@ -121,12 +147,35 @@ class UprightEstimator:
         self._looked = time.perf_counter() - began
         # Where people were in the turned image must not count in the next one.
         self._estimator.reset()
-        self._check.judge(found, turned)
-        if self._check.better:
-            self._tell((self._quarters + self._check.better) % 4 * 90)
+        self._judge(self._check, found, turned)
+
+    def _check_beside(self, twin: PoseEstimator, check: MountingCheck, frame: RgbdFrame, found: Skeletons) -> None:
+        """Take what the last look has found, and begin another one when it is due; never waits.
+
+        Raises:
+            CameraError: the camera's images cannot be turned.
+        """
+        look = self._beside.take(frame)
+        if look is not None and look.quarters == self._quarters:
+            self._judge(check, look.as_is, look.turned)
+        if not self._beside.is_free:
+            return
+        quarters, turn = self._quarters, check.due(found)
+        if turn:
+            turn_camera(frame.camera, quarters + turn)  # raises here, where it is reported
+            self._beside.offer(frame, lambda: _looked(twin, frame, quarters, turn, found))
+
+    def _judge(self, check: MountingCheck, as_is: Skeletons, turned: Skeletons) -> None:
+        check.judge(as_is, turned)
+        if check.better:
+            self._tell((self._quarters + check.better) % 4 * 90)
             if self._adopt:
-                self._adopted = (self._adopted + self._check.better) % 4
+                self._adopted = (self._adopted + check.better) % 4
                 self._check = MountingCheck()
+
+    def close(self) -> None:
+        """End the thread that looks."""
+        self._beside.close()
 
     def _tell(self, degrees: int) -> None:
         if self._adopt:
@@ -156,7 +205,17 @@ class UprightEstimator:
         if quarters != self._quarters:
             self._quarters = quarters
             self._estimator.reset()
+            self._beside.reset()
         self._statistics.set("mounting (degrees)", 90.0 * quarters)
+
+
+def _looked(twin: PoseEstimator, frame: RgbdFrame, quarters: int, turn: int, found: Skeletons) -> _Look | None:
+    """The people of a frame turned once more, by an estimator that this thread alone uses."""
+    twin.reset()
+    try:
+        return _Look(quarters, found, twin.estimate(turn_frame(frame, quarters + turn), StageClock()))
+    except EstimatorError:  # its networks were closed meanwhile, for another modality
+        return None
 
 
 # Where up is for a camera, from the transforms that a robot publishes.

@@ -135,3 +135,55 @@ def test_weights_that_were_named_must_be_usable(tmp_path: Path, bad: str) -> Non
     Path(files[bad]).write_bytes(b"no weights")
     with pytest.raises(WeightsError, match=f"{bad}.safetensors is no complete"):
         PoseEstimator(EstimatorConfig("auto", "torch", "cpu", 1, WeightsConfig(**files)), detector, FixedDetector())
+
+
+class Shared(FixedDetector):
+    """One that two threads may use."""
+
+    def twin(self) -> FixedDetector:
+        return self
+
+
+class SharedKeypoints:
+    """The same of keypoints."""
+
+    def __call__(self, image: np.ndarray) -> Keypoints2D:
+        return detector(image)
+
+    def twin(self) -> SharedKeypoints:
+        return self
+
+
+@pytest.mark.parametrize("modality", ["points", "depth", "rgb", "auto", "lookup"])
+def test_a_twin_finds_the_same_and_leaves_no_trace_in_the_original(tiny: Tiny, modality: str) -> None:
+    config = EstimatorConfig("lookup") if modality == "lookup" else tiny(modality)
+    frames = [standing(80, stamp_ns=1_000_000_000 + number * 33_000_000) for number in range(4)]
+
+    def made(live: bool) -> PoseEstimator:
+        return PoseEstimator(config, SharedKeypoints(), Shared(box(80)), live=live)
+
+    alone, live = made(live=False), made(live=True)
+    twin = live.twin()
+    assert twin is not None
+    assert twin is live.twin()
+    assert alone.twin() is None  # its results depend on its frames alone
+    expected = [alone.estimate(frame).positions for frame in frames]
+    found = []
+    for frame in frames:
+        found.append(live.estimate(frame).positions)
+        twin.reset()
+        looked = twin.estimate(replace(frame, stamp_ns=frame.stamp_ns + 1))
+        # Without memory each frame is its first one.
+        np.testing.assert_array_equal(looked.positions, expected[0])
+    np.testing.assert_array_equal(found, expected)
+    assert dict(live.counters) == dict(alone.counters)
+    live.close()
+    assert live.twin() is None
+    alone.close()
+
+
+def test_there_is_no_twin_where_a_detector_may_not_be_shared(tiny: Tiny) -> None:
+    for keypoints, people in ((detector, Shared(box(80))), (SharedKeypoints(), FixedDetector(box(80)))):
+        live = PoseEstimator(tiny("auto"), keypoints, people, live=True)
+        assert live.twin() is None
+        live.close()

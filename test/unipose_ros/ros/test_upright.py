@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,11 +12,12 @@ import pytest
 from ros_samples import FRAME, people
 
 from unipose_ros.camera import Camera
+from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.modalities.base import StageClock
 from unipose_ros.mounting import MountingCheck
 from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
-from unipose_ros.ros.upright import ByGravity, UprightEstimator, UpTree
+from unipose_ros.ros.upright import ByGravity, UprightEstimator, UpTree, _Look
 
 pytestmark = pytest.mark.ros
 CAMERA = Camera(100, 100, 80, 60, 160, 120)
@@ -41,11 +45,18 @@ class Log:
         self.warning = self.error = self.info = self.lines.append
 
 
-def upright(mounting: Any, adopt: bool = False, check: bool = True) -> tuple[UprightEstimator, Log, Statistics]:
+def upright(
+    mounting: Any, adopt: bool = False, check: bool = True, estimator: Any = None
+) -> tuple[UprightEstimator, Log, Statistics]:
     log, statistics = Log(), Statistics()
     made = UprightEstimator(
-        Estimator(), mounting, MountingCheck() if check else None, statistics, ThrottledLogger(log, statistics), adopt
-    )  # type: ignore[arg-type]
+        estimator or Estimator(),
+        mounting,
+        MountingCheck() if check else None,
+        statistics,
+        ThrottledLogger(log, statistics),
+        adopt,
+    )
     return made, log, statistics
 
 
@@ -101,6 +112,84 @@ def test_a_look_waits_for_a_frame_that_leaves_the_time_though_not_for_ever() -> 
     assert looks(spare=-1.0, count=61) == 0
     assert looks(spare=-1.0, count=1) == 1
     assert looks(spare=10.0, count=2) == 1
+
+
+class Twin(Estimator):
+    """Looks for another one; keeps in which threads, and may find its networks closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: list[str] = []
+        self.closed = False
+
+    def estimate(self, frame: RgbdFrame, clock: StageClock) -> Skeletons:
+        self.threads.append(threading.current_thread().name)
+        if self.closed:
+            raise EstimatorError("the detector is closed")
+        return super().estimate(frame, clock)
+
+
+class Live(Estimator):
+    def __init__(self) -> None:
+        super().__init__()
+        self.other = Twin()
+
+    def twin(self) -> Twin:
+        return self.other
+
+
+def beside(estimator: UprightEstimator, image: RgbdFrame, count: int) -> list[int]:
+    """As :func:`run`; each look is waited for, and its rest."""
+    found = []
+    for number in range(count):
+        each = replace(image, stamp_ns=1 + number)
+        seen, _ = estimator.estimate(each, StageClock())
+        estimator.check(each, seen, spare=-1.0)  # a look takes none of a frame's time
+        found.append(len(seen))
+        assert estimator._beside.wait(10)
+        until = time.monotonic() + 10
+        while not estimator._beside.is_free and time.monotonic() < until:
+            time.sleep(1e-4)
+    return found
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_with_a_twin_looks_are_beside_the_frames_and_tell_the_same(quarters: int) -> None:
+    estimator, log, statistics = upright(lambda _: 0, estimator=Live())
+    live: Any = estimator._estimator
+    assert set(beside(estimator, frame(quarters), 40)) == {1 if quarters == 0 else 0}
+    assert len(log.lines) == (quarters > 0)
+    assert all(f"input.mounting:={90 * quarters}" in line for line in log.lines)
+    assert ("mounting" in statistics.texts) == (quarters > 0)
+    assert set(live.other.threads) == {"unipose_mounting"}
+    # Three clear votes are enough, of which each sideways mounting needs a few looks to find the turn.
+    assert 3 <= len(live.other.threads) <= 6
+    assert live.resets == 0  # who was where is not forgotten
+    estimator.close()
+
+
+def test_a_mounting_found_by_a_twin_is_taken_over_and_earlier_looks_do_not_count() -> None:
+    estimator, log, _ = upright(lambda _: 0, adopt=True, estimator=Live())
+    assert beside(estimator, frame(2), 40)[-20:] == 20 * [1]
+    assert len(log.lines) == 1
+    # A look that began before the mounting changed says nothing now.
+    estimator._beside._found = (1, _Look(0, people(), people("abcde")))
+    check: Any = MountingCheck()
+    estimator._check = check
+    estimator.check(frame(2), people())
+    assert check._votes == [0, 0, 0, 0]
+    estimator.close()
+
+
+def test_a_look_at_networks_that_were_closed_is_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    estimator, log, _ = upright(lambda _: 0, estimator=Live())
+    live: Any = estimator._estimator
+    live.other.closed = True
+    assert beside(estimator, frame(2), 10) == 10 * [0]
+    assert live.other.threads
+    assert not caplog.records
+    assert not log.lines
+    estimator.close()
 
 
 def test_gravity_decides_and_its_absence_is_reported() -> None:
