@@ -72,10 +72,12 @@ def accepted_weights(adaptation: Path, wanted: Sequence[str] = ()) -> dict[str, 
             if wanted:
                 raise DeploymentError(f"{name} was refused: {'; '.join(verdict['reasons'])}")
             continue
-        path = adaptation / f"train_{name}" / f"{name}.safetensors"
-        if gate["inputs"]["needs"][0] != training["key"] or file_sha256(path) != training["files"][path.name]:
+        # The file is called as its network: modality rgb adapts the lifter.
+        trained = [file for file in training["files"] if file.endswith(".safetensors") and "/" not in file]
+        path = adaptation / f"train_{name}" / (trained[0] if len(trained) == 1 else f"{name}.safetensors")
+        if gate["inputs"]["needs"][0] != training["key"] or file_sha256(path) != training["files"].get(path.name):
             raise DeploymentError(f"{path}: not the weights that the gate judged; run unipose adapt again")
-        found[name] = _with_figures(path, verdict)
+        found[path.stem] = _with_figures(path, verdict)
     if not found:
         raise DeploymentError(f"{adaptation}: the gate accepted nothing; see {adaptation / 'report.html'}")
     return found

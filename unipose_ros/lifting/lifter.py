@@ -156,8 +156,7 @@ class Lifter:
 
     def liftable(self, keypoints: Keypoints2D, camera: Camera) -> Mask:
         """(N,) people who show enough keypoints to be lifted."""
-        seen = self.seen(keypoints, camera)
-        return np.asarray((seen.sum(axis=1) >= self._config.min_keypoints) & (_distinct_points(seen) >= _LEAST_PLACES))
+        return enough_keypoints(self.seen(keypoints, camera), self._config.min_keypoints)
 
     def seen(self, keypoints: Keypoints2D, camera: Camera) -> Mask:
         """(N, 17) keypoints that count as seen."""
@@ -240,6 +239,11 @@ class Lifter:
             depths=unknown,
             depth_stds=np.ones_like(unknown),
         )
+
+
+def enough_keypoints(seen: Mask, fewest: int = LiftingConfig.min_keypoints) -> Mask:
+    """(N, 17) visible keypoints -> (N,) whether a person can be lifted by them."""
+    return np.asarray((seen.sum(axis=1) >= fewest) & (_distinct_points(seen) >= _LEAST_PLACES))
 
 
 def _distinct_points(seen: Mask) -> NDArray[np.int64]:

@@ -66,6 +66,18 @@ def test_a_person_detector_is_deployed_beside_a_network(tmp_path: Path, folder: 
     assert deployed_weights("points") is not None
 
 
+def test_modality_rgb_deploys_the_lifter_and_not_the_image_network(tmp_path: Path, folder: Path) -> None:
+    root = adaptation(tmp_path / "a")
+    for stage in ("train", "gate"):
+        (root / f"{stage}_points").rename(root / f"{stage}_rgb")
+    (root / "train_rgb" / "points.safetensors").rename(root / "train_rgb" / "lifter.safetensors")
+    manifest = root / "train_rgb" / "stage.json"
+    manifest.write_text(manifest.read_text().replace("points.safetensors", "lifter.safetensors"))
+    assert main([str(root), "--modality", "rgb"]) == 0
+    assert deployed_weights("lifter") is not None
+    assert deployed_weights("rgb") is None
+
+
 def test_what_the_gate_refused_is_not_deployed(
     tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,7 +22,7 @@ from unipose_training.adaptation.mixing import choose_shares, interpolate
 from unipose_training.adaptation.settings import ADAPTED, AdaptSettings
 from unipose_training.engine.config import RunSettings
 from unipose_training.engine.data_loading import seed_everything, seed_of, validation_loader
-from unipose_training.engine.loop import Outcome, train
+from unipose_training.engine.loop import train
 from unipose_training.engine.step import Task
 from unipose_training.losses.robust import joint_loss
 from unipose_training.samples.augment_points import PointAugmentation
@@ -149,7 +149,7 @@ def finetune(
     interpolate(trained, parent, mixture.shares)
     save_network(
         folder / f"{modality}.safetensors", trained, network.config,
-        _card(card, modality, provenance, outcome, len(store), int(labels.good.sum())),
+        adapted_card(card, modality, provenance, outcome.step, len(store), int(labels.good.sum())),
     )  # fmt: skip
     return {
         "steps": outcome.step,
@@ -171,12 +171,19 @@ def source_people(modality: str, network: nn.Module, stream: StreamSettings, set
     return maker.make(seed_of(settings.seed, _SELECTION), _SELECTING * settings.gate.source_people)
 
 
-def _card(
-    card: ModelCard, modality: str, provenance: Provenance, outcome: Outcome, people: int, used: int
+def adapted_card(
+    card: ModelCard, modality: str, provenance: Provenance, steps: int, people: int, used: int
 ) -> ModelCard:
+    """The model card of adapted weights.
+
+    Args:
+        card: of the parent.
+        steps: of training.
+        people, used: of the recording, and those with a 3D pseudo-label.
+    """
     kept = {name: value for name, value in card.metrics.items() if name.startswith(("verifier.", "temperature"))}
     text = (
-        f"adapted ({modality}, {outcome.step} steps) to {provenance.recordings}: {used} of {people} people with fused "
+        f"adapted ({modality}, {steps} steps) to {provenance.recordings}: {used} of {people} people with fused "
         f"pseudo-labels, no 3D annotation, and replay of rendered people; begun from {provenance.parent}, which was "
         f"trained on: {card.training_data}"
     )

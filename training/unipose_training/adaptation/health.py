@@ -24,7 +24,7 @@ from unipose_ros.detection import DetectionConfig, select_people
 from unipose_ros.estimator import PoseEstimator
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.modalities.base import StageClock
+from unipose_ros.modalities.base import RequiredInputs, StageClock
 from unipose_ros.modalities.registry import MODALITIES
 from unipose_ros.tracking.assignment import match, mean_distances
 from unipose_training.adaptation.settings import GateSettings, without_nan
@@ -84,12 +84,13 @@ class ShownEstimator:
         estimator: in use.
         shown: its 2D network, where it has one.
         labels: stored people of all parts.
+        needs: images of the modality; it is shown no others, as in the node.
     """
 
     def __init__(
-        self, estimator: PoseEstimator, shown: ShownKeypoints, labels: Mapping[int, Keypoints2D], needs_color: bool
+        self, estimator: PoseEstimator, shown: ShownKeypoints, labels: Mapping[int, Keypoints2D], needs: RequiredInputs
     ) -> None:
-        self._estimator, self._shown, self._labels, self._color = estimator, shown, labels, needs_color
+        self._estimator, self._shown, self._labels, self._needs = estimator, shown, labels, needs
         self.last_keypoints: Keypoints2D | None = None
         self.sure = self.found = self.compared = self.swapped = self.empty_frames = self.false_people = 0
 
@@ -102,7 +103,10 @@ class ShownEstimator:
         """All people in the frame; the 2D network's are compared with them."""
         keypoints = self._labels.get(frame.stamp_ns, Keypoints2D.empty())
         self._shown.seen = keypoints
-        found = self._estimator.estimate(frame if self._color else replace(frame, color=None), clock)
+        color, depth = (
+            frame.color if self._needs.color else None, frame.depth if self._needs.depth else None
+        )  # fmt: skip
+        found = self._estimator.estimate(replace(frame, color=color, depth=depth), clock)
         camera = frame.camera
         people = select_people(keypoints, camera.width, camera.height, DetectionConfig())
         self.last_keypoints = people
@@ -149,7 +153,7 @@ def measure_health(
     config = EstimatorConfig(modality, threads=threads, weights=WeightsConfig(**weights))
     shown = ShownKeypoints()
     with closing(PoseEstimator(config, shown)) as estimator:
-        shower = ShownEstimator(estimator, shown, known, MODALITIES[modality].images.color)
+        shower = ShownEstimator(estimator, shown, known, MODALITIES[modality].images)
         results, frames = evaluate_clips(parts, shower, tracking=True)
     return _health(results, frames, shower, reference), results, frames
 

@@ -40,6 +40,13 @@ from unipose_training.adaptation.finetune import (
 from unipose_training.adaptation.focal import NOT_TOLD, NOTHING_TOLD, focal_evidence, people_upright
 from unipose_training.adaptation.health import Reference, Verdict, judge, measure_health
 from unipose_training.adaptation.lift import PseudoLabels, fused_by_frame, pseudo_labels
+from unipose_training.adaptation.lifter import (
+    RGB,
+    finetune_lifter,
+    lifter_source_error,
+    recorded_people,
+    refiner_sha256,
+)
 from unipose_training.adaptation.parts import (
     ADAPTATION,
     HELD_OUT,
@@ -52,7 +59,7 @@ from unipose_training.adaptation.parts import (
     write_predictions,
 )
 from unipose_training.adaptation.report import Comparison, write_report
-from unipose_training.adaptation.settings import DETECTOR, AdaptSettings, Stage, as_json, run_stage
+from unipose_training.adaptation.settings import DETECTOR, AdaptSettings, Stage, as_json, run_stage, weights_name
 from unipose_training.datasets.base import Clip
 from unipose_training.datasets.io import read_npz
 from unipose_training.datasets.keypoint_files import KeypointLabels, keypoint_path, read_keypoints
@@ -168,7 +175,7 @@ class Adaptation:
         # The detector comes first: what it finds is what the others are shown.
         for modality in sorted(settings.modalities, key=lambda name: name != DETECTOR):
             trained = self._train(modality, labels, samples, fused, spans)
-            weights[modality] = trained.folder / f"{modality}.safetensors"
+            weights[modality] = trained.folder / f"{weights_name(modality)}.safetensors"
             comparison = self._gate(modality, trained, labels, samples, fused, spans, beside)
             verdicts[modality] = comparison.verdict
             comparisons.append(comparison)
@@ -267,7 +274,7 @@ class Adaptation:
         self, modality: str, labels_2d: Stage, samples: Stage, fused: Stage, spans: Sequence[tuple[Span, Span]]
     ) -> Stage:
         settings = self._settings
-        parent = weights_file(EstimatorConfig(), modality)
+        parent = weights_file(EstimatorConfig(), weights_name(modality))
         parent_sha256 = file_sha256(parent)
         store = SampleStore(samples.folder / ADAPTATION)
         stream = stream_settings(settings, _mounting(fused), _focal(store))
@@ -278,11 +285,18 @@ class Adaptation:
             key: value for key, value in as_json(settings).items() if key not in ("gate", "modalities", "rate_hz")
         } | {"modality": modality, "steps": settings.steps(modality), "parent": parent_sha256}
 
+        if modality == RGB:
+            inputs["refiner"] = refiner_sha256()
+
         def work(folder: Path) -> Mapping[str, Any]:
             if modality == DETECTOR:
                 parts = open_parts(self._clips, spans, ADAPTATION)
                 scenes = partial(recorded_scenes, parts, _labels_of(labels_2d, parts))
                 return finetune_detector(folder, parent, scenes, stream, settings, provenance)
+            if modality == RGB:
+                parts = open_parts(self._clips, spans, ADAPTATION)
+                people = recorded_people(parts, _labels_of(labels_2d, parts), store, labels, _mounting(fused))
+                return finetune_lifter(folder, parent, people, stream, settings, provenance)
             return finetune(folder, modality, parent, store, labels, stream, settings, provenance)
 
         return self._stage(f"train_{modality}", inputs, (samples, fused), work)
@@ -291,8 +305,8 @@ class Adaptation:
         self, modality: str, trained: Stage, labels: Stage, samples: Stage, fused: Stage,
         spans: Sequence[tuple[Span, Span]], beside: Mapping[str, str],
     ) -> Comparison:  # fmt: skip
-        present = weights_file(EstimatorConfig(), modality)
-        adapted = trained.folder / f"{modality}.safetensors"
+        present = weights_file(EstimatorConfig(), weights_name(modality))
+        adapted = trained.folder / f"{weights_name(modality)}.safetensors"
         sides = {}
         for side, file, needs in (("before", present, (fused,)), ("after", adapted, (trained, fused))):
             inputs = {
@@ -304,7 +318,7 @@ class Adaptation:
             }
 
             def work(folder: Path, file: Path = file) -> Mapping[str, Any]:
-                files = {**beside, modality: str(file)}
+                files = {**beside, weights_name(modality): str(file)}
                 return self._measure(folder, modality, files, labels, samples, fused, spans)
 
             sides[side] = self._stage(f"{side}_{modality}", inputs, needs, work)
@@ -338,7 +352,7 @@ class Adaptation:
 
     def _source(self, modality: str, files: Mapping[str, str]) -> dict[str, float]:
         """Errors on source benchmarks by name: MPJPE in mm, of the detector in percent."""
-        settings, weights = self._settings, Path(files[modality])
+        settings, weights = self._settings, Path(files[weights_name(modality)])
         plain = stream_settings(settings, None, 1.0, settings.gate.source_people)
         clips = [each.clip for each in self._sources]
         if modality == DETECTOR:
@@ -347,7 +361,11 @@ class Adaptation:
                 f"{clip.name}, missed and false": detector_benchmark_error(clip, weights, settings.threads)
                 for clip in clips
             }
-        found = {"rendered people": source_error(weights, modality, plain, settings.threads)["mpjpe_mm"]}
+        if modality == RGB:
+            errors = lifter_source_error(weights, plain)
+        else:
+            errors = source_error(weights, modality, plain, settings.threads)
+        found = {"rendered people": errors["mpjpe_mm"]}
         return found | {clip.name: _benchmark_error(clip, modality, files, settings.threads) for clip in clips}
 
 

@@ -27,6 +27,8 @@ class Adapted:
         speed: samples that two cores of a laptop train on in a second, rendering included; from it follows how many
             steps a budget buys. A fixed number and not the clock, so that two runs with one budget give the same
             weights.
+        weights: name of its weights, see :class:`unipose_ros.config.WeightsConfig`; that of the modality by default.
+        most: no more steps than this are taken, however many the budget buys; 0 for no limit.
     """
 
     network: str
@@ -34,6 +36,8 @@ class Adapted:
     optimizer: Literal["adamw", "muon"]
     rate: float
     speed: float
+    weights: str = ""
+    most: int = 0
 
 
 #: The person detector, no modality itself: all that look at depth use it.
@@ -45,7 +49,16 @@ ADAPTED: dict[str, Adapted] = {
     "rgbd": _POINTS,
     "depth": Adapted("depth", "unipose_training.adaptation.finetune:depth_task", "adamw", 0.5, 40.0),
     DETECTOR: Adapted(DETECTOR, "unipose_training.adaptation.detector:detector_task", "adamw", 2.0, 60.0),
+    # A step of the lifter has eight times as many people as the settings say, without an image.
+    "rgb": Adapted("lifter", "", "adamw", 1.0, 250.0, weights="lifter", most=1500),
 }
+
+
+def weights_name(modality: str) -> str:
+    """What the adapted weights of a modality are called, in :class:`WeightsConfig` and as a file."""
+    return ADAPTED[modality].weights or modality
+
+
 #: Fraction of the budget for training; the rest is for labels, fusion and the gate.
 _TRAINING = 0.55
 _FEWEST_STEPS = 8
@@ -118,8 +131,10 @@ class AdaptSettings:
         """Training steps of one modality that the budget buys."""
         if self.most_steps:
             return self.most_steps
+        spec = ADAPTED[modality]
         seconds = 60 * self.budget_minutes * _TRAINING / len(self.modalities)
-        return max(_FEWEST_STEPS, int(seconds * ADAPTED[modality].speed / self.batch))
+        bought = max(_FEWEST_STEPS, int(seconds * spec.speed / self.batch))
+        return min(bought, spec.most) if spec.most else bought
 
     def most_minutes(self) -> float:
         """After so many minutes training of one modality ends wherever it is; 0 for no limit."""

@@ -47,8 +47,9 @@ class PairBatch(NamedTuple):
         seen, confidences: (B, 17) what the lifter is given, and how sure the detector is of it.
         keypoints: (B, 17, 2) true ones on the scaled plane of ``inputs``.
         labeled: (B, 17) bool, inside the image and near what is seen.
-        joints: (B, 15, 3) meters from the middle of the hips, in the frame of the camera turned to the person.
-        rotation: (B, 3, 3) upright frame -> that frame.
+        joints: (B, 15, 3) meters from the middle of the hips, in the frame of the camera turned to the person; NaN
+            unknown.
+        rotation: (B, 3, 3) upright frame -> that frame; NaN unknown.
         sizes: (B,) size of the scaled plane's unit on the plane z = 1.
         known: (B,) bool, K known.
         paired: (B,) bool; of the others only the keypoints may be used.
@@ -64,6 +65,16 @@ class PairBatch(NamedTuple):
     sizes: Tensor
     known: Tensor
     paired: Tensor
+
+    @property
+    def rows(self) -> Tensor:
+        """(B,) number of each person in the batch."""
+        return torch.arange(len(self.inputs))
+
+
+def joined(parts: Sequence[PairBatch]) -> PairBatch:
+    """Several batches as one."""
+    return PairBatch(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
 
 class Detector(Protocol):
@@ -278,7 +289,7 @@ class PairDataset(Dataset[PairBatch]):
         rng = np.random.default_rng(begin)
         shares = [len(numbers[first :: len(self._sources)]) for first in range(len(self._sources))]
         parts = [source.draw(rng, count) for source, count in zip(self._sources, shares, strict=True) if count]
-        return PairBatch(*(torch.cat(values) for values in zip(*parts, strict=True)))
+        return joined(parts)
 
 
 def identity_collate(batch: Any) -> Any:

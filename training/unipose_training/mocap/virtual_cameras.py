@@ -37,6 +37,8 @@ class Viewpoints:
         distance: meters to the person, nearest and farthest.
         aim_std: radians by which they look past the person's middle, up or down.
         roll_std: radians.
+        tilt: degrees downwards, least and most, of cameras that are mounted so and do not aim at the person; ``None``
+            for those that do.
 
     Raises:
         DataError: an unknown camera, or an empty range.
@@ -47,12 +49,15 @@ class Viewpoints:
     distance: tuple[float, float] = (1.5, 6.0)
     aim_std: float = 0.08
     roll_std: float = 0.02
+    tilt: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not self.kinds or not set(self.kinds) <= set(KINDS):
             raise DataError(f"viewpoints: kinds = {self.kinds}; use some of {', '.join(KINDS)}")
         if not (0 <= self.height[0] <= self.height[1] and 0 < self.distance[0] <= self.distance[1]):
             raise DataError(f"viewpoints: height = {self.height}, distance = {self.distance}: give rising ranges")
+        if self.tilt is not None and not -90 < self.tilt[0] <= self.tilt[1] < 90:
+            raise DataError(f"viewpoints: tilt = {self.tilt}: give a rising range within (-90, 90) degrees")
 
 
 def posed_joints(bank: BodyBank, bodies: int, seed: int) -> NDArray[np.float32]:
@@ -92,15 +97,24 @@ class Sightings:
         return Sightings(**{name: value[people] for name, value in vars(self).items()})
 
 
+def fraction_seen(rng: np.random.Generator, poses: NDArray[np.float32], views: Viewpoints, count: int = 256) -> float:
+    """Of so many people who are drawn, those who are mostly in their images: cameras that do not aim may miss all."""
+    return float(_usable(_draw(rng, poses, views, count)).mean())
+
+
 def sample_sightings(rng: np.random.Generator, poses: NDArray[np.float32], views: Viewpoints, count: int) -> Sightings:
     """Exactly ``count`` people, each mostly in its image."""
     parts: list[Sightings] = []
     while sum(len(part.joints) for part in parts) < count:
         drawn = _draw(rng, poses, views, count)
-        near = (drawn.joints[..., 2] > _NEAREST).all(axis=1)
-        parts.append(drawn.select(near & (drawn.inside.sum(axis=1) >= _LEAST_KEYPOINTS)))
+        parts.append(drawn.select(_usable(drawn)))
     names = vars(parts[0])
     return Sightings(**{name: np.concatenate([vars(part)[name] for part in parts])[:count] for name in names})
+
+
+def _usable(people: Sightings) -> Mask:
+    near = (people.joints[..., 2] > _NEAREST).all(axis=1)
+    return np.asarray(near & (people.inside.sum(axis=1) >= _LEAST_KEYPOINTS))
 
 
 def _draw(rng: np.random.Generator, poses: NDArray[np.float32], views: Viewpoints, count: int) -> Sightings:
@@ -110,6 +124,8 @@ def _draw(rng: np.random.Generator, poses: NDArray[np.float32], views: Viewpoint
     center = (image - 1) / 2 + rng.uniform(-8, 8, (count, 2))
     height, distance = (rng.uniform(*limits, count) for limits in (views.height, views.distance))
     tilt = np.arctan2(height - _AIM, distance) + rng.normal(0, views.aim_std, count)
+    if views.tilt is not None:
+        tilt = np.radians(rng.uniform(*views.tilt, count))
     bearing = rng.uniform(-0.8, 0.8, count) * np.arctan(image[:, 0] / 2 / focal)
     place = distance[:, None] * np.stack([np.sin(bearing), np.cos(bearing)], axis=1)
     world = _turned(rng, poses[rng.integers(len(poses), size=count)].astype(np.float64))

@@ -125,10 +125,11 @@ class LifterTask(Task):
 
     def _paired_terms(self, lifted: Lifted, batch: PairBatch) -> dict[str, Tensor]:
         paired = batch.paired.to(lifted.joints.dtype)
-        apart = lifted.joints - batch.joints
+        apart, there = _apart(lifted, batch)
+        told = paired[:, None] * there
         return {
-            "joints": weighted_mean(length(apart), paired[:, None]),
-            "scales": laplace_loss(_across_and_along(apart.detach()), lifted.log_scales, paired[:, None, None]),
+            "joints": weighted_mean(length(apart), told),
+            "scales": laplace_loss(_across_and_along(apart.detach()), lifted.log_scales, told[..., None]),
             "tilt": tilt_loss(lifted.rotation, batch.rotation, paired),
             "paired_reprojection": self._reprojection(lifted, batch, batch.paired),
         }
@@ -145,7 +146,9 @@ class LifterTask(Task):
         # Real poses are those with 3D ground truth; without any there is nothing to tell predictions from.
         if self._weights.critic and batch.paired.any():
             real = (batch.joints @ batch.rotation)[batch.paired]
-            terms["critic"] = adversarial_loss(self.critic, lifted.upright[alone], real, self._weights.critic)
+            real = real[real.isfinite().flatten(1).all(-1)]
+            if len(real):
+                terms["critic"] = adversarial_loss(self.critic, lifted.upright[alone], real, self._weights.critic)
         return terms
 
     def _reprojection(self, lifted: Lifted, batch: PairBatch, people: Tensor) -> Tensor:
@@ -158,9 +161,17 @@ class LifterTask(Task):
     def validation_metrics(self, batch: PairBatch) -> dict[str, Tensor]:
         """Root-aligned error in millimeters, at the middle of the hips, and the tilt's in degrees."""
         lifted: Lifted = self.network(batch.inputs)
-        error = length(lifted.joints - batch.joints).mean(-1)
+        apart, there = _apart(lifted, batch)
+        known = there.sum(-1)
+        error = torch.where(known > 0, length(apart).sum(-1) / known.clamp_min(1), torch.nan)
         cosine = (lifted.rotation[..., 1] * batch.rotation[..., 1]).sum(-1).clamp(-1, 1)
         return {"mpjpe_mm": 1e3 * error, "tilt_deg": torch.rad2deg(torch.acos(cosine))}
+
+
+def _apart(lifted: Lifted, batch: PairBatch) -> tuple[Tensor, Tensor]:
+    """(B, J, 3) meters from the true joints, 0 where these are unknown, and (B, J) which are known."""
+    there = torch.isfinite(batch.joints).all(-1)
+    return torch.where(there[..., None], lifted.joints - batch.joints, 0.0), there
 
 
 def _across_and_along(apart: Tensor) -> Tensor:

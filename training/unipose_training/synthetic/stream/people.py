@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -163,9 +164,12 @@ def usable(scenes: Scenes, min_pixels: int, min_joints: int) -> Tensor:
     return seen.nonzero()[:, 0]
 
 
-def select(batch: PersonBatch, rows: Tensor) -> PersonBatch:
-    """Some people of a batch."""
-    return PersonBatch(*(values[rows] if len(values) else values for values in batch))
+Batch = TypeVar("Batch", bound=tuple[Any, ...])
+
+
+def select(batch: Batch, rows: Tensor) -> Batch:
+    """Some people of a batch: of a named tuple of tensors, of which empty ones stay so."""
+    return type(batch)(*(values[rows] if len(values) else values for values in batch))
 
 
 def divided(bank: BodyBank, every: int, validation: bool) -> BodyBank:
