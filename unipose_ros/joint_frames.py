@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from unipose_ros.frame import FrameError, Skeletons
 from unipose_ros.joint_sets import JointSet, get_joint_set
@@ -61,12 +60,54 @@ def person_frames(skeletons: Skeletons, person: int) -> PersonFrames:
     body = body_frame(positions, skeletons.joint_set)
     rotation = np.eye(3) if body is None else body.rotation
     quaternions = np.full((len(positions), 4), np.nan, np.float32)
+    upright = quaternions_of(rotation[None])[0]
     if body is not None:
         present = np.isfinite(positions).all(axis=1)
         axes = body.rotation @ _in_body(positions @ body.rotation, skeletons.joint_set)
-        quaternions[present] = Rotation.from_matrix(axes[present]).as_quat()
+        quaternions[present] = quaternions_of(axes[present])
     center, size = _box(positions, rotation)
-    return PersonFrames(body, quaternions, center, Rotation.from_matrix(rotation).as_quat(), size)
+    return PersonFrames(body, quaternions, center, upright, size)
+
+
+def quaternions_of(rotations: FloatArray) -> FloatArray:
+    """(K, 3, 3) rotations -> (K, 4) quaternions x, y, z, w, with the signs that SciPy gives them.
+
+    SciPy looks first whether they are rotations, which takes many times as long for the few of a person. By the largest
+    of the four numbers (Markley, Journal of Guidance, Control, and Dynamics, 2008).
+    """
+    m = rotations
+    trace = m[:, 0, 0] + m[:, 1, 1] + m[:, 2, 2]
+    # Rows of 4 q q^T: each is a multiple of the quaternion, and that of its largest number is the exact one.
+    rows = np.empty((len(m), 4, 4))
+    for axis in range(3):
+        after, last = _NEXT[axis], _AFTER[axis]
+        rows[:, axis, axis] = 1 - trace + 2 * m[:, axis, axis]
+        rows[:, axis, after] = rows[:, after, axis] = m[:, after, axis] + m[:, axis, after]
+        rows[:, axis, 3] = rows[:, 3, axis] = m[:, last, after] - m[:, after, last]
+    rows[:, 3, 3] = 1 + trace
+    largest = np.concatenate([m[:, [0, 1, 2], [0, 1, 2]], trace[:, None]], axis=1).argmax(axis=1)
+    chosen = rows[np.arange(len(m)), largest]
+    return np.asarray(chosen / np.sqrt((chosen * chosen).sum(axis=1, keepdims=True)))
+
+
+def turned_back(quaternion: FloatArray, others: NDArray[np.floating]) -> FloatArray:
+    """(K, 4) rotations x, y, z, w as they are after the inverse of another one (4,): its conjugate times each.
+
+    Args:
+        others: of any length but 0.
+    """
+    exact = np.asarray(others, np.float64)
+    x, y, z, w = (exact / np.sqrt((exact * exact).sum(axis=1, keepdims=True))).T
+    a, b, c, d = (-quaternion[0], -quaternion[1], -quaternion[2], quaternion[3])
+    return np.stack(
+        [
+            d * x + a * w + b * z - c * y,
+            d * y - a * z + b * w + c * x,
+            d * z + a * y - b * x + c * w,
+            d * w - a * x - b * y - c * z,
+        ],
+        axis=1,
+    )
 
 
 def _box(positions: FloatArray, rotation: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from unipose_ros.frame import JointStatus, Skeletons
-from unipose_ros.joint_frames import PersonFrames, _in_body, person_frames
+from unipose_ros.joint_frames import PersonFrames, _in_body, person_frames, quaternions_of, turned_back
 from unipose_ros.joint_sets import COCO17, ITOP15, JOINT_SETS, JointSet
 
 # Standing, arms hanging, in body coordinates: x forward, y to the left, z to the head; origin mid-hips.
@@ -167,3 +167,14 @@ def test_all_limbs_at_once_are_turned_as_one_by_one() -> None:
                 share = float(np.clip((bent - 0.17) / 0.33, 0, 1))
                 for joint, bone in zip(at, (near, far, far), strict=True):
                     np.testing.assert_allclose(turned[joint], _plain_frame(bone, hinge, share), atol=1e-9)
+
+
+def test_quaternions_are_those_of_scipy() -> None:
+    turns = [[a, b, c] for a in (0, 90, 180, -90) for b in (0, 90, 180) for c in (0, 90, 180, -90)]
+    quarters = Rotation.from_euler("xyz", turns, degrees=True).as_matrix()
+    rotations = np.concatenate([Rotation.random(500, 0).as_matrix(), quarters, np.rint(quarters)])
+    np.testing.assert_allclose(quaternions_of(rotations), Rotation.from_matrix(rotations).as_quat(), atol=1e-15)
+    assert quaternions_of(np.zeros((0, 3, 3))).shape == (0, 4)
+    one, others = Rotation.random(random_state=1), 2 * Rotation.random(50, 2).as_quat().astype(np.float32)
+    expected = (one.inv() * Rotation.from_quat(others)).as_quat()
+    np.testing.assert_allclose(turned_back(one.as_quat(), others), expected, atol=1e-15)

@@ -14,6 +14,7 @@ from unipose_ros.detection.proposals import Proposals
 from unipose_ros.errors import Closable, EstimatorError
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.geometry.crop import Letterbox
+from unipose_ros.geometry.medians import median
 from unipose_ros.networks.registry import HEAT, LOG_DISTANCE, LOG_MIDDLE, MULTIPLE, SIDES, STRIDE
 
 # A depth image as the person detector's network uses it: any camera, one angular resolution.
@@ -49,10 +50,11 @@ def canonical_depth(depth: NDArray[np.float32], view: Letterbox) -> NDArray[np.f
         readings; nothing in the padding.
     """
     valid = (depth > NEAREST) & (depth < FARTHEST)  # False for NaN
-    part = cv2.resize(valid.astype(np.float32), view.content, interpolation=cv2.INTER_AREA)
     # As np.where(valid, depth, 0), which takes longer than the resizing.
     kept = cv2.copyTo(np.ascontiguousarray(depth, np.float32), valid.view(np.uint8))
-    total = cv2.resize(kept, view.content, interpolation=cv2.INTER_AREA)
+    # Two channels at once: the same numbers in two thirds of the time.
+    both = cv2.resize(cv2.merge([kept, valid.astype(np.float32)]), view.content, interpolation=cv2.INTER_AREA)
+    total, part = both[..., 0], both[..., 1]
     result = np.zeros((2, view.padded[1], view.padded[0]), np.float32)
     inside = result[:, : view.content[1], : view.content[0]]
     np.divide(total, part, out=inside[0], where=part > 0)
@@ -180,21 +182,23 @@ def visible_depths(image: FloatArray, people: Proposals, reach: float) -> FloatA
         reach: as in :class:`CenterNetConfig`.
     """
     distances = people.distances.copy()
-    for person, (left, top, right, bottom) in enumerate(people.boxes):
-        # The trunk is in the upper middle of a box around joints: below are legs, and floor between them.
-        columns = _span(left + 0.3 * (right - left), left + 0.7 * (right - left), image.shape[2])
-        rows = _span(top + 0.1 * (bottom - top), top + 0.6 * (bottom - top), image.shape[1])
-        depth, part = image[0, rows, columns], image[1, rows, columns]
+    left, top, right, bottom = people.boxes.T
+    # The trunk is in the upper middle of a box around joints: below are legs, and floor between them.
+    columns = _spans(left + 0.3 * (right - left), left + 0.7 * (right - left), image.shape[2])
+    rows = _spans(top + 0.1 * (bottom - top), top + 0.6 * (bottom - top), image.shape[1])
+    for person, window in enumerate(zip(rows, columns, strict=True)):
+        depth, part = image[(0, *window)], image[(1, *window)]
         near = depth[(part > 0) & (np.abs(depth / distances[person] - 1) < reach)]
         if near.size:
-            distances[person] = np.median(near)
+            distances[person] = median(near)
     return distances
 
 
-def _span(low: float, high: float, size: int) -> slice:
-    """Pixels from low to high, at least one, within an image of that size."""
-    first = int(np.clip(round(low), 0, size - 1))
-    return slice(first, int(np.clip(round(high), first, size - 1)) + 1)
+def _spans(low: FloatArray, high: FloatArray, size: int) -> list[slice]:
+    """(N,) pixels from low to high, at least one, within an image of that size."""
+    first = np.clip(np.nan_to_num(np.rint(low)), 0, size - 1).astype(np.intp)
+    last = np.clip(np.nan_to_num(np.rint(high)), first, size - 1).astype(np.intp)
+    return [slice(start, end + 1) for start, end in zip(first.tolist(), last.tolist(), strict=True)]
 
 
 def _in_frame(boxes: FloatArray, view: Letterbox, camera: Camera) -> FloatArray:

@@ -14,6 +14,7 @@ from unipose_ros.detection import DepthOf, PersonDetector, Proposals
 from unipose_ros.errors import twin_of
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.geometry.crop import square_boxes
+from unipose_ros.geometry.medians import nan_median
 from unipose_ros.geometry.nms import box_iou
 
 #: After this long without a frame no person is where they were, in nanoseconds.
@@ -187,6 +188,6 @@ def boxes_around_joints(camera: Camera, people: Skeletons, grown: float = 0.0) -
     high = np.where(np.isfinite(pixels), pixels, -np.inf).max(axis=1)
     margin = grown * (high - low)
     trunk = [i for i, place in enumerate(joints.landmarks) if place.endswith(("_shoulder", "_hip"))]
-    depths = np.nanmedian(people.positions[:, trunk or slice(None), 2], axis=1).astype(np.float32)
+    depths = nan_median(people.positions[:, trunk or slice(None), 2])
     boxes = np.concatenate([low - margin, high + margin], axis=1).astype(np.float32)
     return Proposals(boxes, depths, people.scores, depth_of=DepthOf.JOINTS, joints=people.positions)

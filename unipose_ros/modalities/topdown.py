@@ -253,23 +253,22 @@ class TopDownEstimator(Generic[Sample]):
         """
         if self._occluded is None or not len(people) or people.joint_set != ITOP15:
             return None
-        known = boxes_around_joints(frame.camera, people)
-        hidden = self._hidden(frame, known, clock)
-        return known.joined(hidden) if hidden is not None and len(hidden) else None
-
-    def _hidden(self, frame: RgbdFrame, known: Proposals, clock: StageClock) -> Proposals | None:
-        """People behind or beside known ones; ``None`` when they were not looked for, or nothing is known yet."""
-        assert self._occluded is not None
-        due = self._occluded.is_due(frame)
-        if self._beside is None:
-            return self._looked_behind(frame, known, clock) if due else None
-        if due:
-            self._beside.offer(frame, lambda: self._looked_behind(frame, known, StageClock()))
-        hidden = self._beside.take(frame)
-        if hidden is None:
+        due = self._occluded.is_due(frame) and (self._beside is None or self._beside.is_free)
+        looked = None if self._beside is None else self._beside.take(frame)
+        if not due and looked is None:
             return None
-        # Meanwhile the detector may have found them.
-        new = hidden.select(~hidden.overlaps_any(known)) if len(hidden) else hidden
+        known = boxes_around_joints(frame.camera, people)
+        if self._beside is None:
+            hidden = self._looked_behind(frame, known, clock)
+        else:
+            if due:
+                self._beside.offer(frame, lambda: self._looked_behind(frame, known, StageClock()))
+            hidden = Proposals.empty() if looked is None else self._still_hidden(looked, known)
+        return known.joined(hidden) if len(hidden) else None
+
+    def _still_hidden(self, found: Proposals, known: Proposals) -> Proposals:
+        """Those found behind others whom the detector has not found meanwhile."""
+        new = found.select(~found.overlaps_any(known)) if len(found) else found
         return new.select(np.arange(len(new)) < max(self._config.max_people - len(known), 0))
 
     def _looked_behind(self, frame: RgbdFrame, known: Proposals, clock: StageClock) -> Proposals:

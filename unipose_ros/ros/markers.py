@@ -6,11 +6,13 @@ when it is not: RViz then neither flickers nor shows ghosts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
+from typing import NamedTuple
 
 import numpy as np
-from geometry_msgs.msg import Pose, Quaternion
+from builtin_interfaces.msg import Duration as DurationMessage
+from geometry_msgs.msg import Point, Quaternion
 from numpy.typing import NDArray
 from rclpy.duration import Duration
 from std_msgs.msg import ColorRGBA, Header
@@ -47,6 +49,7 @@ class MarkerBuilder:
     def __init__(self) -> None:
         self._shown: set[tuple[str, int]] = set()
         self._capsules: MessagePool[Marker] = MessagePool(new_capsule)
+        self._points: MessagePool[Point] = MessagePool(Point)
 
     def build(
         self, skeletons: Skeletons, config: MarkersConfig, up: tuple[float, float, float] = (0.0, -1.0, 0.0)
@@ -57,10 +60,12 @@ class MarkerBuilder:
             up: direction in the skeletons' frame, against y in an optical one.
         """
         self._capsules.begin()
+        self._points.begin()
+        common = _Common(header(skeletons), Duration(seconds=config.lifetime).to_msg(), self._points)
         shown = list(skeletons) if config.enabled else []
-        people = [m for i in shown for m in _person(skeletons, i, config, self._capsules)]
-        labels = _labels(skeletons, config, np.array(up)) if config.labels and shown else []
-        return self._with_deletions(header(skeletons), people + labels)
+        people = [m for i in shown for m in _person(skeletons, i, config, common, self._capsules)]
+        labels = _labels(skeletons, common, np.array(up)) if config.labels and shown else []
+        return self._with_deletions(common.header, people + labels)
 
     def clear(self, stamp: Header) -> MarkerArray:
         """Delete all that is shown."""
@@ -74,14 +79,35 @@ class MarkerBuilder:
         return MarkerArray(markers=[*markers, *deletions])
 
 
-def _person(skeletons: Skeletons, index: int, config: MarkersConfig, pool: MessagePool[Marker]) -> list[Marker]:
+class _Common(NamedTuple):
+    """What the markers of a frame share.
+
+    Attributes:
+        header, lifetime: of all.
+        points: to fill.
+    """
+
+    header: Header
+    lifetime: DurationMessage
+    points: MessagePool[Point]
+
+
+def _person(
+    skeletons: Skeletons, index: int, config: MarkersConfig, common: _Common, pool: MessagePool[Marker]
+) -> list[Marker]:
     present = np.isfinite(skeletons.positions[index]).all(axis=1)
     if not present.any():
         return []
-    markers = [_joints(skeletons, index, present, config)]
-    if any(present[bone.parent] and present[bone.child] for bone in skeletons.joint_set.bones):
-        markers.append(_bones(skeletons, index, present, config))
-    template = _marker(skeletons, index, "", Marker.ARROW, config)
+    # Each place is one message, in as many lists as it is needed for.
+    places: dict[int, Point] = {}
+    positions = skeletons.positions[index].tolist()
+    for joint in np.flatnonzero(present).tolist():
+        place = places[joint] = common.points.take()
+        place.x, place.y, place.z = positions[joint]
+    markers = [_joints(skeletons, index, places, config, common)]
+    if any(bone.parent in places and bone.child in places for bone in skeletons.joint_set.bones):
+        markers.append(_bones(skeletons, index, places, config, common))
+    template = _marker(skeletons, index, "", Marker.ARROW, common)
     if config.bodies:
         markers += capsules(skeletons, index, template, pool)
     if config.covariances:
@@ -91,70 +117,75 @@ def _person(skeletons: Skeletons, index: int, config: MarkersConfig, pool: Messa
     return markers
 
 
-def _joints(skeletons: Skeletons, index: int, present: NDArray[np.bool_], config: MarkersConfig) -> Marker:
+def _joints(
+    skeletons: Skeletons, index: int, places: Mapping[int, Point], config: MarkersConfig, common: _Common
+) -> Marker:
     """Spheres in the colors of left, right and middle."""
-    marker = _marker(skeletons, index, JOINTS, Marker.SPHERE_LIST, config)
+    marker = _marker(skeletons, index, JOINTS, Marker.SPHERE_LIST, common)
     marker.scale.x = marker.scale.y = marker.scale.z = config.joint_diameter
-    seen = skeletons.status[index] == JointStatus.MEASURED
-    colors = (skeletons.joint_set.colors / 255.0).tolist()
-    positions = skeletons.positions[index].tolist()
-    for joint in np.flatnonzero(present).tolist():
-        marker.points.append(point(positions[joint]))
-        marker.colors.append(_color(colors[joint], bool(seen[joint])))
+    seen = (skeletons.status[index] == JointStatus.MEASURED).tolist()
+    colors = _joint_colors(skeletons.joint_set)
+    for joint, place in places.items():
+        marker.points.append(place)
+        marker.colors.append(_color(colors[joint], seen[joint]))
     return marker
 
 
-def _bones(skeletons: Skeletons, index: int, present: NDArray[np.bool_], config: MarkersConfig) -> Marker:
+@cache
+def _joint_colors(joint_set: JointSet) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(color) for color in (joint_set.colors / 255.0).tolist())
+
+
+def _bones(
+    skeletons: Skeletons, index: int, places: Mapping[int, Point], config: MarkersConfig, common: _Common
+) -> Marker:
     """Lines in the person's color, darker on the right side of the body, so that left and right can be told."""
-    marker = _marker(skeletons, index, BONES, Marker.LINE_LIST, config)
+    marker = _marker(skeletons, index, BONES, Marker.LINE_LIST, common)
     marker.scale.x = config.bone_width
-    seen = skeletons.status[index] == JointStatus.MEASURED
-    base = [channel / 255.0 for channel in person_color(skeletons.ids[index])]
-    sides, positions = skeletons.joint_set.sides, skeletons.positions[index].tolist()
+    seen = (skeletons.status[index] == JointStatus.MEASURED).tolist()
+    light = tuple(channel / 255.0 for channel in person_color(skeletons.ids[index]))
+    dark = tuple(0.7 * channel for channel in light)
+    sides = skeletons.joint_set.sides
     for bone in skeletons.joint_set.bones:
-        if not (present[bone.parent] and present[bone.child]):
+        if not (bone.parent in places and bone.child in places):
             continue
-        darker = 0.7 if sides[bone.child] == "right" else 1.0
-        shade = [darker * channel for channel in base]
-        for joint in (bone.parent, bone.child):
-            marker.points.append(point(positions[joint]))
-            marker.colors.append(_color(shade, bool(seen[bone.parent] and seen[bone.child])))
+        shade = dark if sides[bone.child] == "right" else light
+        color = _color(shade, seen[bone.parent] and seen[bone.child])
+        marker.points.extend((places[bone.parent], places[bone.child]))
+        marker.colors.extend((color, color))
     return marker
 
 
-def _labels(skeletons: Skeletons, config: MarkersConfig, up: NDArray[np.float64]) -> list[Marker]:
+def _labels(skeletons: Skeletons, common: _Common, up: NDArray[np.float64]) -> list[Marker]:
     """The id of each person above the highest joint, higher where another label is."""
     known = [i for i in by_id(skeletons) if np.isfinite(skeletons.positions[i]).any()]
     positions = [skeletons.positions[i].astype(np.float64) for i in known]
     anchors = np.array([joints[np.nanargmax(joints @ up)] + _LABEL_GAP * up for joints in positions])
     markers = []
     for index, place in zip(known, raise_labels(anchors, up, _LABEL_WIDTH, _LABEL_HEIGHT), strict=True):
-        marker = _marker(skeletons, index, LABELS, Marker.TEXT_VIEW_FACING, config)
+        marker = _marker(skeletons, index, LABELS, Marker.TEXT_VIEW_FACING, common)
         marker.pose.position = point(place)
         marker.scale.z = _LABEL_HEIGHT
-        marker.color = _color([1.0, 1.0, 1.0], True)
+        marker.color = _color((1.0, 1.0, 1.0), True)
         marker.text = skeletons.ids[index]
         markers.append(marker)
     return markers
 
 
-def _marker(skeletons: Skeletons, index: int, namespace: str, kind: int, config: MarkersConfig) -> Marker:
-    pose = Pose()
-    pose.orientation.w = 1.0
-    return Marker(
-        header=header(skeletons),
-        ns=namespace,
-        id=marker_id(skeletons.ids[index]),
-        type=kind,
-        action=Marker.ADD,
-        pose=pose,
-        lifetime=Duration(seconds=config.lifetime).to_msg(),
-        color=ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0),
-    )
+def _marker(skeletons: Skeletons, index: int, namespace: str, kind: int, common: _Common) -> Marker:
+    marker = Marker(ns=namespace, id=marker_id(skeletons.ids[index]), type=kind, action=Marker.ADD)
+    marker.header, marker.lifetime = common.header, common.lifetime
+    marker.pose.orientation.w = 1.0
+    marker.color = _color((1.0, 1.0, 1.0), True)
+    return marker
 
 
-def _color(rgb: Sequence[float], seen: bool) -> ColorRGBA:
-    """A joint that was not seen at its own pixel is paler and lets the background through."""
+@lru_cache(maxsize=1024)
+def _color(rgb: tuple[float, ...], seen: bool) -> ColorRGBA:
+    """A joint that was not seen at its own pixel is paler and lets the background through.
+
+    Messages of one color are one.
+    """
     keep, alpha = (1.0, 1.0) if seen else (_PALE, _PALE_ALPHA)
     r, g, b = (keep * channel + (1 - keep) for channel in rgb)
     return ColorRGBA(r=r, g=g, b=b, a=alpha)

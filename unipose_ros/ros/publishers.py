@@ -12,14 +12,13 @@ from geometry_msgs.msg import TransformStamped
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import Image
 from tf2_ros import TransformBroadcaster
 from visualization_msgs.msg import MarkerArray
 
 from unipose_ros.codecs.instances import body_index
 from unipose_ros.frame import RgbdFrame, Skeletons, TrackState
-from unipose_ros.joint_frames import PersonFrames, person_frames
+from unipose_ros.joint_frames import PersonFrames, person_frames, turned_back
 from unipose_ros.joint_sets import ITOP15, convert_joints
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.msg import SkeletonArray, SkeletonInfo
@@ -72,14 +71,14 @@ def _person(
     body = frames.body
     if body is None:
         return []
-    name, upright = f"{prefix}body_{skeletons.ids[index]}", Rotation.from_matrix(body.rotation)
+    name, upright = f"{prefix}body_{skeletons.ids[index]}", frames.box_rotation
     stamp = time_message(skeletons.stamp_ns)
-    transforms = [_fill(pool.take(), stamp, skeletons.frame_id, name, body.origin.tolist(), upright.as_quat().tolist())]
+    transforms = [_fill(pool.take(), stamp, skeletons.frame_id, name, body.origin.tolist(), upright.tolist())]
     present = np.flatnonzero(np.isfinite(frames.joints).all(axis=1)) if with_joints else np.zeros(0, np.intp)
     if len(present):
         # Row vectors: multiplying by R from the right is the inverse rotation.
         inside = (skeletons.positions[index, present] - body.origin) @ body.rotation
-        turned = (upright.inv() * Rotation.from_quat(frames.joints[present])).as_quat()
+        turned = turned_back(upright, frames.joints[present])
         for joint, place, turn in zip(present.tolist(), inside.tolist(), turned.tolist(), strict=True):
             frame = f"{prefix}{skeletons.joint_set.joints[joint]}_{skeletons.ids[index]}"
             transforms.append(_fill(pool.take(), stamp, name, frame, place, turn))

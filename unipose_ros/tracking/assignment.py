@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from unipose_ros.geometry.medians import nan_median
 from unipose_ros.geometry.nms import greedy_nms
 
 #: Fewer joints in common than this say too little about the distance of two bodies.
@@ -65,20 +66,6 @@ def mean_distances(first: NDArray[np.floating], second: NDArray[np.floating]) ->
 def _middle(positions: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N, J, 3) -> (N, 3) coordinate-wise median of the joints there are; NaN without any."""
     return nan_median(np.moveaxis(positions, 1, -1))
-
-
-def nan_median(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Median along the last axis of what is not NaN; NaN where nothing is.
-
-    ``np.nanmedian`` loops in Python along the other axes, which costs milliseconds here.
-    """
-    size = values.shape[-1]
-    ordered = np.sort(values, axis=-1).reshape(-1, size)  # NaN sorts to the end
-    count = size - np.isnan(ordered).sum(axis=-1)
-    row = np.arange(len(ordered))
-    low = ordered[row, np.maximum(count - 1, 0) // 2]
-    high = ordered[row, np.minimum(count // 2, size - 1)]
-    return np.asarray(0.5 * (low + high)).reshape(values.shape[:-1])
 
 
 def match(distances: NDArray[np.float64], gates: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from unipose_ros.config import TrackerConfig
 from unipose_ros.frame import JointStatus, Skeletons
 from unipose_ros.geometry.covariance import VARIANCES, transformed
-from unipose_ros.tracking.assignment import MIN_COMMON_JOINTS, nan_median
+from unipose_ros.geometry.medians import nan_median
+from unipose_ros.tracking.assignment import MIN_COMMON_JOINTS
 
 # How bodies move: a Kalman filter of each person's place and velocity, and how joints follow it.
 
@@ -182,10 +184,14 @@ class Tracks:
 
     def select(self, rows: NDArray[Any]) -> Tracks:
         """The people of an index or boolean array, in its order."""
+        if _is_all(rows, len(self)):
+            return self
         return _each(lambda values: values[rows], self)
 
     def joined(self, other: Tracks) -> Tracks:
         """These people, then the others."""
+        if not len(other):
+            return self
         return _each(lambda mine, theirs: np.concatenate([mine, theirs]), self, other)
 
     def updated(self, rows: NDArray[np.intp], people: Tracks) -> Tracks:
@@ -230,14 +236,28 @@ class Tracks:
         )
 
 
+def _is_all(rows: NDArray[Any], count: int) -> bool:
+    """Whether an index or boolean array chooses all of ``count`` rows in their order."""
+    if len(rows) != count:
+        return False
+    return bool((rows if rows.dtype == np.bool_ else rows == np.arange(count)).all())
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    """Of a dataclass's fields."""
+    return tuple(each.name for each in fields(kind))
+
+
 def _each(change: Callable[..., NDArray[Any]], *people: Rows) -> Rows:
     """A function of every array of the same kind of people."""
-    first = people[0]
-    values = {item.name: [getattr(each, item.name) for each in people] for item in fields(first)}
-    changed: dict[str, Any] = {
-        name: _each(change, *parts) if is_dataclass(parts[0]) else change(*parts) for name, parts in values.items()
-    }
-    return type(first)(**changed)
+    kind: Any = type(people[0])
+    changed: dict[str, Any] = {}
+    for name in _names(kind):
+        parts = [getattr(each, name) for each in people]
+        changed[name] = _each(change, *parts) if isinstance(parts[0], Motion) else change(*parts)
+    result: Rows = kind(**changed)
+    return result
 
 
 def body_sizes(people: Skeletons) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera
 from unipose_ros.detection.heatmap import CenterNetConfig, CenterNetDetector, read_maps, visible_depths
+from unipose_ros.detection.proposals import Proposals
 from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.networks.detector import split_maps
@@ -118,3 +119,29 @@ def test_what_cannot_be_looked_at_is_refused(camera: Camera, room: Callable[...,
 def test_settings_are_checked(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=field):
         CenterNetConfig(**{field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_depth_in_a_box_is_the_median_of_its_middle(seed: int) -> None:
+    """As one person after the other, by NumPy's own median."""
+    rng = np.random.default_rng(seed)
+    image = np.stack([rng.uniform(1.5, 2.5, (88, 117)), rng.uniform(-0.2, 1, (88, 117))]).astype(np.float32)
+    low = rng.uniform(-30, 110, (40, 2))
+    boxes = np.concatenate([low, low + rng.uniform(0.1, 60, (40, 2))], axis=1).astype(np.float32)
+    distances = rng.uniform(1.5, 2.5, 40).astype(np.float32)
+
+    def span(low: np.float32, high: np.float32, size: int) -> slice:
+        first = int(np.clip(round(float(low)), 0, size - 1))
+        return slice(first, int(np.clip(round(float(high)), first, size - 1)) + 1)
+
+    expected = distances.copy()
+    for person, (left, top, right, bottom) in enumerate(boxes):
+        columns = span(left + 0.3 * (right - left), left + 0.7 * (right - left), 117)
+        rows = span(top + 0.1 * (bottom - top), top + 0.6 * (bottom - top), 88)
+        depth, part = image[0, rows, columns], image[1, rows, columns]
+        near = depth[(part > 0) & (np.abs(depth / distances[person] - 1) < 0.15)]
+        if near.size:
+            expected[person] = np.median(near)
+    found = visible_depths(image, Proposals(boxes, distances, np.ones(40, np.float32)), 0.15)
+    np.testing.assert_array_equal(found, expected)
+    assert (found != distances).any()

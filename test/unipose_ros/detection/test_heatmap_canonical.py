@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 
 from unipose_ros.camera import Camera
-from unipose_ros.detection.heatmap import canonical_depth, canonical_view, network_input
+from unipose_ros.detection.heatmap import FARTHEST, NEAREST, canonical_depth, canonical_view, network_input
 from unipose_ros.frame import RgbdFrame
 
 
@@ -29,6 +30,20 @@ def test_holes_do_not_mix_with_readings() -> None:
     image = canonical_depth(depth, canonical_view(Camera(200, 200, 159.5, 119.5, 320, 240), 100, 1))
     np.testing.assert_allclose(image[0], 2.0, rtol=1e-6)
     np.testing.assert_allclose(image[1], 0.5, rtol=1e-6)
+
+
+def test_depth_and_holes_are_resized_as_one_by_one() -> None:
+    depth = np.random.default_rng(0).uniform(0, 12, (480, 640)).astype(np.float32)
+    depth[::7, ::3] = np.nan
+    view = canonical_view(Camera(525, 525, 319.5, 239.5, 640, 480), 96, 32)
+    valid = (depth > NEAREST) & (depth < FARTHEST)
+    total, part = (
+        cv2.resize(each.astype(np.float32), view.content, interpolation=cv2.INTER_AREA)
+        for each in (np.where(valid, depth, 0), valid)
+    )
+    inside = canonical_depth(depth, view)[:, : view.content[1], : view.content[0]]
+    np.testing.assert_array_equal(inside[1], part)
+    np.testing.assert_array_equal(inside[0], np.divide(total, part, out=np.zeros_like(part), where=part > 0))
 
 
 def test_readings_out_of_range_are_none() -> None:

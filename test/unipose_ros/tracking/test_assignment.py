@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from unipose_ros.tracking.assignment import match, nan_median, skeleton_distances, without_duplicates
+from unipose_ros.tracking.assignment import match, skeleton_distances, without_duplicates
 
 NAN = np.nan
 
@@ -18,19 +18,6 @@ def body(x: float = 0.0, joints: int = 5) -> np.ndarray:
     positions[:, 1] = np.linspace(-0.8, 0.8, joints)
     positions[:, 0] = x
     return positions
-
-
-@given(arrays(np.float64, (4, 7), elements=st.floats(-9, 9) | st.just(NAN)))
-def test_nan_median_is_numpys(values: np.ndarray) -> None:
-    with pytest.warns(RuntimeWarning) if np.isnan(values).all(axis=1).any() else _no_warning():
-        expected = np.nanmedian(values, axis=-1)
-    np.testing.assert_allclose(nan_median(values), expected)
-
-
-class _no_warning:  # noqa: N801 - stands where pytest.warns would
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
 
 
 def test_distance_is_that_of_most_joints() -> None:
