@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.fusion.evidence import (
+    BLOCK_COLUMNS,
+    BLOCK_ROWS,
     FREEDOM,
     IDENTITY_EQUATIONS,
     Body,
@@ -36,6 +38,8 @@ _ITERATIONS = 5
 _IDENTITIES = IDENTITY_EQUATIONS.T @ IDENTITY_EQUATIONS
 #: Standard deviation in meters about the start of a joint of which the network says nothing.
 _SOMEWHERE = 1.5
+#: (3, 3) what that adds to a joint's precision.
+_ANYWHERE = _SOMEWHERE**-2 * np.eye(3)
 
 
 def fit_bones(joints: FloatArray, covariances: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -69,8 +73,7 @@ def fit_bones(joints: FloatArray, covariances: FloatArray) -> tuple[FloatArray, 
     # At its mode Student's t is narrower than the Gaussian of the same scale, see the fusion.
     weights = _weights(x - means, white, known) * (FREEDOM / (FREEDOM + 3))
     hessian, _ = _normal_equations(x, sizes, means, weights[..., None, None] * precision, body)
-    index = 3 * np.arange(_J)[:, None] + np.arange(3)
-    blocks = np.linalg.inv(hessian)[:, index[:, :, None], index[:, None, :]]
+    blocks = np.linalg.inv(hessian)[:, BLOCK_ROWS, BLOCK_COLUMNS]
     return np.where(there[..., None], x, np.nan), np.where(known[..., None, None], blocks, np.nan)
 
 
@@ -83,17 +86,14 @@ def _normal_equations(
     x: FloatArray, sizes: FloatArray, means: FloatArray, precision: FloatArray, body: Body
 ) -> tuple[FloatArray, FloatArray]:
     people = len(x)
-    along, follows, target = bone_equations(x, sizes, body)
-    rows = np.concatenate([along, follows[..., None]], axis=-1)
+    rows, target = bone_equations(x, sizes, body, _UNKNOWNS)
     transposed = rows.transpose(0, 2, 1)
     hessian = transposed @ rows
     right = (transposed @ target[..., None])[..., 0]
     hessian[:, :_SIZE, :_SIZE] += _IDENTITIES
     hessian[:, _SIZE, _SIZE] += body.size_stds**-2
     right[:, _SIZE] += body.sizes * body.size_stds**-2
-    blocks = hessian[:, :_SIZE, :_SIZE].reshape(people, _J, 3, _J, 3)
-    joint = np.arange(_J)
-    precision = precision + _SOMEWHERE**-2 * np.eye(3)
-    blocks[:, joint, :, joint] += precision.transpose(1, 0, 2, 3)
+    precision = precision + _ANYWHERE
+    hessian[:, BLOCK_ROWS, BLOCK_COLUMNS] += precision
     right[:, :_SIZE] += (precision @ means[..., None]).reshape(people, _SIZE)
     return hessian, right

@@ -305,26 +305,43 @@ def _identity_equations() -> FloatArray:
 IDENTITY_EQUATIONS = _identity_equations()
 
 
-def bone_equations(joints: FloatArray, sizes: FloatArray, body: Body) -> tuple[FloatArray, FloatArray, FloatArray]:
+#: (15, 3, 1) and (15, 1, 3): rows and columns of each joint's block among all coordinates.
+BLOCK_ROWS = (3 * np.arange(len(ITOP15))[:, None] + np.arange(3))[:, :, None]
+BLOCK_COLUMNS = np.swapaxes(BLOCK_ROWS, 1, 2)
+
+
+def _ends() -> FloatArray:
+    """(B, 15, 1) 1 at the joint where a bone starts, -1 where it ends."""
+    signs = np.zeros((len(BONES), len(ITOP15), 1))
+    bone = np.arange(len(BONES))
+    signs[bone, BONES[:, 0]], signs[bone, BONES[:, 1]] = 1, -1
+    return signs
+
+
+_ENDS = _ends()
+
+
+def bone_equations(joints: FloatArray, sizes: FloatArray, body: Body, unknowns: int) -> tuple[FloatArray, FloatArray]:
     """``|x_a - x_b| = length exp(size)``, to first order about the present joints and sizes.
 
     Args:
         joints: (N, 15, 3) meters.
         sizes: (N,) log sizes.
+        unknowns: U, of which the joints' coordinates are the first and the log size is the last.
 
     Returns:
-        (N, B, 45) factors of the coordinates, (N, B) factors of the log size, and (N, B) right sides, whitened.
+        (N, B, U) factors of the unknowns, and (N, B) right sides, whitened.
     """
     ends = joints[:, BONES]
     along = ends[:, :, 0] - ends[:, :, 1]
-    direction = along / np.maximum(np.linalg.norm(along, axis=-1), 1e-6)[..., None]
+    norm = np.sqrt((along * along).sum(axis=-1))
+    direction = along / np.maximum(norm, 1e-6)[..., None]
     lengths = body.lengths * np.exp(body.follows * sizes)[:, None]
     scale = 1 / (body.stds * lengths)
-    rows = np.zeros((len(joints), len(BONES), joints.shape[1] * 3))
-    bone = np.arange(len(BONES))
-    for axis in range(3):
-        rows[:, bone, 3 * BONES[:, 0] + axis] = scale * direction[..., axis]
-        rows[:, bone, 3 * BONES[:, 1] + axis] = -scale * direction[..., axis]
+    rows = np.zeros((len(joints), len(BONES), unknowns))
+    coordinates = (scale[..., None] * direction)[:, :, None] * _ENDS
+    rows[..., : 3 * len(ITOP15)] = coordinates.reshape(len(joints), len(BONES), 3 * len(ITOP15))
     # The length is exp(size) too; the derivative of a linear function of the joints is that function itself.
     follows = (body.follows[:, None] * lengths) * scale
-    return rows, -follows, scale * lengths - follows * sizes[:, None]
+    rows[..., -1] = -follows
+    return rows, scale * lengths - follows * sizes[:, None]

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.fusion.evidence import (
-    BONES,
+    BLOCK_COLUMNS,
+    BLOCK_ROWS,
     FREEDOM,
     IDENTITY_EQUATIONS,
     Evidence,
@@ -33,15 +34,8 @@ FloatArray = NDArray[np.float64]
 _J = len(ITOP15)
 #: Unknowns: coordinates of the joints, place of the lifter's pose, log of the size.
 _PLACE, _SIZE, _UNKNOWNS = 3 * _J, 3 * _J + 3, 3 * _J + 4
-#: Rows of the equations: network, rays, surfaces, lifter, bones, identities, priors of place and size.
-_NETWORK = slice(0, 3 * _J)
-_RAYS = slice(_NETWORK.stop, _NETWORK.stop + 2 * _J)
-_SURFACES = slice(_RAYS.stop, _RAYS.stop + _J)
-_LIFTER = slice(_SURFACES.stop, _SURFACES.stop + 3 * _J)
-_BONES = slice(_LIFTER.stop, _LIFTER.stop + len(BONES))
-_IDENTITIES = slice(_BONES.stop, _BONES.stop + 6)
-_PRIORS = slice(_IDENTITIES.stop, _IDENTITIES.stop + 4)
-_ROWS = _PRIORS.stop
+#: What moves a person as a whole are the last four.
+_JOINTS, _PLACES, _BODY = slice(0, _PLACE), slice(_PLACE, _SIZE), slice(_PLACE, _UNKNOWNS)
 #: Standard deviation in meters of a place of which nothing is known, and of a joint of which nothing is known but where
 #: the person is.
 _ANYWHERE, _SOMEWHERE = 100.0, 1.5
@@ -54,6 +48,8 @@ _FAR = 200.0
 _NEAREST = 0.1
 #: Iterations; more move the joints by less than a millimeter.
 _ITERATIONS = 8
+#: (45, 45) what ITOP's identities add to the normal equations.
+_IDENTITIES = IDENTITY_EQUATIONS.T @ IDENTITY_EQUATIONS
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,76 +94,81 @@ def fuse(evidence: Evidence, start: FloatArray) -> Fused:
 
 
 class _Problem:
-    """Whitened linear equations ``A x = b`` of N people, of which some rows are made anew in every iteration."""
+    """Normal equations ``H x = r`` of N people.
+
+    The sum over all sources of ``A^T A`` and ``A^T b``, ``A x = b`` being a source's whitened equations, weighed by how
+    far it is off. Only bones have such equations here. Of all others each joint's part is known beforehand but for its
+    weight, so that the product of some hundred mostly empty rows is not taken.
+    """
 
     def __init__(self, evidence: Evidence) -> None:
         self._evidence = evidence
         people = len(evidence)
-        self._a = np.zeros((people, _ROWS, _UNKNOWNS))
-        self._b = np.zeros((people, _ROWS))
-        self._weights = np.ones((people, _ROWS))
+        network, self._has_network = whitening(evidence.covariances)
+        self._has_network &= np.isfinite(evidence.joints).all(axis=-1)
+        lifter, self._has_pose = whitening(evidence.pose_covariances)
+        self._has_pose &= np.isfinite(evidence.pose).all(axis=-1)
+        there = np.stack([self._has_network, self._has_pose], axis=1)
+        # (N, 2, 15, 3, 3) of network and lifter; zeros where they say nothing.
+        self._white = np.where(there[..., None, None], np.stack([network, lifter], axis=1), 0.0)
+        precisions = np.swapaxes(self._white, -1, -2) @ self._white
+        self._means = np.where(self._has_network[..., None], evidence.joints, 0.0)
+        self._pose = np.where(self._has_pose[..., None], evidence.pose, 0.0)
+        #: (N, 15, 3, 3) P of the network, and (N, 15, 3) ``P mean``.
+        self._network = precisions[:, 0]
+        self._pulls = (self._network @ self._means[..., None])[..., 0]
+        #: (N, 15, 4, 4) of the lifter: ``[I pose]^T P [I pose]``.
+        aside = np.concatenate([np.broadcast_to(np.eye(3), precisions[:, 1].shape), self._pose[..., None]], axis=-1)
+        self._lifter = np.swapaxes(aside, -1, -2) @ precisions[:, 1] @ aside
+        self._ray_constants()
+        self._surface_constants()
+        #: (49, 49) and (N, 49): identities, priors, and that no joint is anywhere.
+        self._constant = np.zeros((people, _UNKNOWNS, _UNKNOWNS))
+        self._constant[:, _JOINTS, _JOINTS] = _IDENTITIES + _SOMEWHERE**-2 * np.eye(_PLACE)
+        self._constant[:, _PLACES, _PLACES] = _ANYWHERE**-2 * np.eye(3)
+        self._constant[:, _SIZE, _SIZE] = evidence.body.size_stds**-2
+        self._constant_right = np.zeros((people, _UNKNOWNS))
+        self._constant_right[:, _SIZE] = evidence.body.sizes * evidence.body.size_stds**-2
+
+    def _ray_constants(self) -> None:
+        """``x - a z = 0`` and ``y - b z = 0``: their sum of products, not whitened."""
+        evidence = self._evidence
         self._has_ray = np.isfinite(evidence.slopes).all(axis=-1) & np.isfinite(evidence.slope_stds)
         self._slopes = np.where(self._has_ray[..., None], evidence.slopes, 0.0)
-        self._network_rows()
-        self._lifter_constants()
-        self._fixed_rows()
-        self._owned = np.zeros((people, _J))
-        self._surface_cost = np.zeros(people)
+        # A slope's error in meters grows with the depth.
+        self._ray_scales = np.where(self._has_ray, 1 / np.where(self._has_ray, evidence.slope_stds, 1.0), 0.0)
+        self._rays = np.zeros((len(evidence), _J, 3, 3))
+        self._rays[..., :2, :2] = np.eye(2)
+        self._rays[..., :2, 2] = self._rays[..., 2, :2] = -self._slopes
+        self._rays[..., 2, 2] = (self._slopes**2).sum(axis=-1)
 
-    def _network_rows(self) -> None:
-        """``W (x - mean) = 0``."""
-        evidence = self._evidence
-        there = np.isfinite(evidence.joints).all(axis=-1)
-        white, sound = whitening(evidence.covariances)
-        self._has_network = there & sound
-        white = np.where(self._has_network[..., None, None], white, 0.0)
-        for joint in range(_J):
-            rows = slice(_NETWORK.start + 3 * joint, _NETWORK.start + 3 * joint + 3)
-            self._a[:, rows, 3 * joint : 3 * joint + 3] = white[:, joint]
-        means = np.where(self._has_network[..., None], evidence.joints, 0.0)
-        self._b[:, _NETWORK] = (white @ means[..., None]).reshape(len(evidence), _PLACE)
-
-    def _lifter_constants(self) -> None:
-        """``W (x - place - exp(size) pose) = 0``, of which the last two depend on the size."""
-        evidence = self._evidence
-        there = np.isfinite(evidence.pose).all(axis=-1)
-        white, sound = whitening(evidence.pose_covariances)
-        self._has_pose = there & sound
-        white = np.where(self._has_pose[..., None, None], white, 0.0)
-        pose = np.where(self._has_pose[..., None], evidence.pose, 0.0)
-        for joint in range(_J):
-            rows = slice(_LIFTER.start + 3 * joint, _LIFTER.start + 3 * joint + 3)
-            self._a[:, rows, 3 * joint : 3 * joint + 3] = white[:, joint]
-            self._a[:, rows, _PLACE : _PLACE + 3] = -white[:, joint]
-        self._white_pose = (white @ pose[..., None]).reshape(len(evidence), _PLACE)
-
-    def _fixed_rows(self) -> None:
-        """Identities of the joints, and priors of place and size."""
-        self._a[:, _IDENTITIES, :_PLACE] = IDENTITY_EQUATIONS
-        for axis in range(3):
-            self._a[:, _PRIORS.start + axis, _PLACE + axis] = 1 / _ANYWHERE
-        body = self._evidence.body
-        self._a[:, _PRIORS.start + 3, _SIZE] = 1 / body.size_stds
-        self._b[:, _PRIORS.start + 3] = body.sizes / body.size_stds
+    def _surface_constants(self) -> None:
+        surfaces = self._evidence.surfaces
+        there = np.isfinite(surfaces.costs)
+        self._depths = np.where(there, surfaces.depths, 0.0)
+        self._nearest = np.where(there, surfaces.depths, np.inf).min(axis=-1)
+        # Densities per meter. Gaussian: what is far from all surfaces is elsewhere, and no outlier of one of them.
+        self._peaks = np.exp(-surfaces.costs) / (np.sqrt(2 * np.pi) * surfaces.stds)
+        self._elsewhere = np.exp(-surfaces.hidden) / _REACH
 
     def run(self, start: FloatArray) -> Fused:
         """Iterate."""
         people = len(self._evidence)
         x = np.zeros((people, _UNKNOWNS))
-        x[:, :_PLACE] = start.reshape(people, _PLACE)
-        x[:, _PLACE:_SIZE] = self._first_places(start)
+        x[:, _JOINTS] = start.reshape(people, _PLACE)
+        x[:, _PLACES] = self._first_places(start)
         x[:, _SIZE] = self._evidence.body.sizes
-        self._start = x.copy()
+        self._constant_right[:, _JOINTS] = _SOMEWHERE**-2 * x[:, _JOINTS]
         for iteration in range(_ITERATIONS):
             width = annealed_width(iteration / (_ITERATIONS - 1))
-            self._linearize(x, width)
-            hessian, right = self._normal_equations()
+            self._weigh(x, width)
+            hessian, right = self._normal_equations(x)
             x = np.asarray(np.linalg.solve(hessian, right[..., None])[..., 0], np.float64)
         # Before anything is made anew: a solution of these very equations.
         lengths = self._lengths(x, np.asarray(np.linalg.inv(hessian), np.float64))
-        self._linearize(x, 1.0)
+        self._weigh(x, 1.0)
         self._reweight()
-        hessian, _ = self._normal_equations()
+        hessian, _ = self._normal_equations(x)
         return self._finish(x, np.asarray(np.linalg.inv(hessian), np.float64), lengths)
 
     def _first_places(self, start: FloatArray) -> FloatArray:
@@ -177,29 +178,51 @@ class _Problem:
         chosen = middle[np.arange(len(start)), np.maximum(count - 1, 0) // 2]
         return np.asarray(np.where(count[:, None] > 0, chosen, start.mean(axis=1)), np.float64)
 
-    def _normal_equations(self) -> tuple[FloatArray, FloatArray]:
-        weighted = self._a * self._weights[..., None]
-        transposed = weighted.transpose(0, 2, 1)
-        hessian, right = transposed @ self._a, (transposed @ self._b[..., None])[..., 0]
-        # Without any evidence about a joint the equations would have no solution.
-        index = np.arange(_PLACE)
-        hessian[:, index, index] += _SOMEWHERE**-2
-        right[:, index] += _SOMEWHERE**-2 * self._start[:, index]
+    def _normal_equations(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(N, 49, 49) and (N, 49), to first order about the present unknowns."""
+        people = len(x)
+        self._bones, self._bone_targets = bone_equations(
+            x[:, _JOINTS].reshape(people, _J, 3), x[:, _SIZE], self._evidence.body, _UNKNOWNS
+        )
+        transposed = self._bones.transpose(0, 2, 1)
+        hessian = transposed @ self._bones
+        hessian += self._constant
+        right = (transposed @ self._bone_targets[..., None])[..., 0]
+        right += self._constant_right
+        # ``W (x - place - exp(size) pose) = 0``: by the place and, to first order, the size, the lifter's joints move.
+        grown = np.ones((people, 4))
+        grown[:, 3] = np.exp(x[:, _SIZE])
+        lifter = self._weights[:, 1, :, None, None] * self._lifter
+        lifter *= (grown[:, :, None] * grown[:, None])[:, None]
+        network = self._weights[:, 0, :, None, None] * self._network
+        blocks = network + lifter[..., :3, :3] + self._ray_weights[..., None, None] * self._rays
+        blocks[..., 2, 2] += self._strengths
+        hessian[:, BLOCK_ROWS, BLOCK_COLUMNS] += blocks
+        to_body = lifter[..., :3, :].reshape(people, _PLACE, 4)
+        hessian[:, _JOINTS, _BODY] -= to_body
+        hessian[:, _BODY, _JOINTS] -= to_body.transpose(0, 2, 1)
+        of_body = lifter.sum(axis=1)
+        hessian[:, _BODY, _BODY] += of_body
+        here = 1 - x[:, _SIZE, None]
+        right[:, _BODY] -= here * of_body[..., 3]
+        pulled = self._weights[:, 0, :, None] * self._pulls
+        pulled[..., 2] += self._surface_pulls
+        right[:, _JOINTS] += pulled.reshape(people, _PLACE) + here * to_body[..., 3]
         return hessian, right
 
-    def _linearize(self, x: FloatArray, width: float) -> None:
-        """Make the rows that depend on the joints, then weigh all by how far each is off."""
-        joints = x[:, :_PLACE].reshape(-1, _J, 3)
-        self._ray_rows(joints)
-        self._surface_rows(joints, width)
-        self._size_rows(x)
-        self._bone_rows(joints, x[:, _SIZE])
-        off = (self._a @ x[..., None])[..., 0] - self._b
-        for rows, dimensions in ((_NETWORK, 3), (_RAYS, 2), (_LIFTER, 3)):
-            squares = (off[:, rows].reshape(len(x), _J, dimensions) ** 2).sum(axis=-1) / width**2
-            weight = student_weight(squares, dimensions) / width**2
-            self._weights[:, rows] = np.repeat(weight, dimensions, axis=1)
-        self._off = off
+    def _weigh(self, x: FloatArray, width: float) -> None:
+        """Each source's weight joint by joint, by how far it is off."""
+        joints = x[:, _JOINTS].reshape(-1, _J, 3)
+        self._weigh_surfaces(joints, width)
+        placed = x[:, None, _PLACES] + np.exp(x[:, _SIZE])[:, None, None] * self._pose
+        off = np.stack([joints - self._means, joints - placed], axis=1)
+        #: (N, 2, 15) of network and lifter, (N, 15) of the rays.
+        self._squares = ((self._white @ off[..., None])[..., 0] ** 2).sum(axis=-1)
+        self._weights = student_weight(self._squares / width**2, 3) / width**2
+        scales = self._ray_scales / np.maximum(joints[..., 2], _NEAREST)
+        beside = scales[..., None] * (joints[..., :2] - self._slopes * joints[..., 2:])
+        self._ray_squares = (beside**2).sum(axis=-1)
+        self._ray_weights = scales**2 * (student_weight(self._ray_squares / width**2, 2) / width**2)
 
     def _reweight(self) -> None:
         """Weights for the covariance: a source that agrees counts as its covariance says, not more.
@@ -207,57 +230,21 @@ class _Problem:
         At its mode Student's t is narrower than the Gaussian of the same scale; what its tails hold is missing from
         the curvature there.
         """
-        for rows, dimensions in ((_NETWORK, 3), (_RAYS, 2), (_LIFTER, 3)):
-            self._weights[:, rows] *= FREEDOM / (FREEDOM + dimensions)
+        self._weights *= FREEDOM / (FREEDOM + 3)
+        self._ray_weights *= FREEDOM / (FREEDOM + 2)
 
-    def _ray_rows(self, joints: FloatArray) -> None:
-        """``x - a z = 0`` and ``y - b z = 0``; a slope's error in meters grows with the depth."""
-        depth = np.maximum(joints[..., 2], _NEAREST)
-        scale = np.where(self._has_ray, 1 / np.where(self._has_ray, self._evidence.slope_stds * depth, 1.0), 0.0)
-        index = np.arange(_J)
-        for axis in range(2):
-            rows = _RAYS.start + 2 * index + axis
-            self._a[:, rows, 3 * index + axis] = scale
-            self._a[:, rows, 3 * index + 2] = -scale * self._slopes[..., axis]
-
-    def _surface_rows(self, joints: FloatArray, width: float) -> None:
+    def _weigh_surfaces(self, joints: FloatArray, width: float) -> None:
         """``z = depth`` of the surfaces that the joint may belong to, weighed by how likely each is its own."""
-        surfaces = self._evidence.surfaces
-        stds = surfaces.stds * width
-        z = joints[..., 2:]
-        off = (z - surfaces.depths) / stds
-        squares = off**2
-        # Densities per meter. Gaussian: what is far from all surfaces is elsewhere, and no outlier of one of them.
-        density = np.exp(-surfaces.costs - np.minimum(squares, _FAR) / 2) / (np.sqrt(2 * np.pi) * stds)
-        there = np.isfinite(surfaces.costs)
-        nearest = np.where(there, surfaces.depths, np.inf).min(axis=-1)
-        front = joints[..., 2] < nearest - _TOLERANCE * width
-        elsewhere = np.exp(-surfaces.hidden - np.where(front, _IN_FRONT, 0.0)) / _REACH
-        total = density.sum(axis=-1) + elsewhere
+        stds = self._evidence.surfaces.stds * width
+        squares = ((joints[..., 2:] - self._evidence.surfaces.depths) / stds) ** 2
+        density = self._peaks * (np.exp(np.minimum(squares, _FAR) / -2) / width)
+        front = joints[..., 2] < self._nearest - _TOLERANCE * width
+        total = density.sum(axis=-1) + np.where(front, np.exp(-_IN_FRONT) * self._elsewhere, self._elsewhere)
         own = density / total[..., None]
         weight = own / stds**2
-        strength = weight.sum(axis=-1)
-        target = (weight * np.where(there, surfaces.depths, 0.0)).sum(axis=-1) / np.maximum(strength, 1e-12)
-        index = np.arange(_J)
-        rows = _SURFACES.start + index
-        root = np.sqrt(strength)
-        self._a[:, rows, 3 * index + 2] = root
-        self._b[:, rows] = root * target
-        self._owned = own.sum(axis=-1)
-        self._surface_cost = -np.log(total).sum(axis=-1)
-
-    def _size_rows(self, x: FloatArray) -> None:
-        """The lifter's pose grows with the person: to first order about the present size."""
-        factor = np.exp(x[:, _SIZE, None])
-        self._a[:, _LIFTER, _SIZE] = -factor * self._white_pose
-        self._b[:, _LIFTER] = factor * self._white_pose * (1 - x[:, _SIZE, None])
-
-    def _bone_rows(self, joints: FloatArray, sizes: FloatArray) -> None:
-        """``|x_a - x_b| = length``, to first order about the present joints."""
-        along, follows, target = bone_equations(joints, sizes, self._evidence.body)
-        self._a[:, _BONES, :_PLACE] = along
-        self._a[:, _BONES, _SIZE] = follows
-        self._b[:, _BONES] = target
+        self._strengths = weight.sum(axis=-1)
+        self._surface_pulls = (weight * self._depths).sum(axis=-1)
+        self._owned, self._totals = own.sum(axis=-1), total
 
     def _lengths(self, x: FloatArray, covariance: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Each bone's length, and its standard deviation, as they are without the equation of that bone.
@@ -265,33 +252,42 @@ class _Problem:
         Taking an equation ``a x = b`` out is an update of rank one (Sherman and Morrison 1950), as for the cavity
         distributions of expectation propagation (Minka, UAI 2001).
         """
-        rows = self._a[:, _BONES]
+        rows = self._bones
         left_out = rows @ covariance
         leverage = np.minimum((left_out * rows).sum(axis=-1), 1 - 1e-9)
-        off = (rows @ x[..., None])[..., 0] - self._b[:, _BONES]
+        off = (rows @ x[..., None])[..., 0] - self._bone_targets
         along = np.where(np.arange(_UNKNOWNS) < _PLACE, rows, 0.0)
         along /= np.maximum(np.sqrt((along**2).sum(axis=-1, keepdims=True) / 2), 1e-12)
         gain = (along * left_out).sum(axis=-1)
         variance = ((along @ covariance) * along).sum(axis=-1) + gain**2 / (1 - leverage)
         now = (along @ x[..., None])[..., 0]
-        # The weights are those of modes, see :meth:`_weights`.
+        # The weights are those of modes, see :meth:`_reweight`.
         return now + gain * off / (1 - leverage), np.sqrt(np.maximum(variance, 0.0) * (FREEDOM + 2) / FREEDOM)
 
     def _finish(self, x: FloatArray, covariance: FloatArray, lengths: tuple[FloatArray, FloatArray]) -> Fused:
         people = len(x)
-        costs = self._surface_cost + 0.5 * (self._off[:, _BONES.start : _ROWS] ** 2).sum(axis=-1)
+        body = self._evidence.body
+        off = np.concatenate(
+            [
+                (self._bones @ x[..., None])[..., 0] - self._bone_targets,
+                x[:, _JOINTS] @ IDENTITY_EQUATIONS.T,
+                x[:, _PLACES] / _ANYWHERE,
+                ((x[:, _SIZE] - body.sizes) / body.size_stds)[:, None],
+            ],
+            axis=1,
+        )
+        costs = 0.5 * (off**2).sum(axis=-1) - np.log(self._totals).sum(axis=-1)
         weights = []
-        for rows, dimensions, there in (
-            (_NETWORK, 3, self._has_network), (_RAYS, 2, self._has_ray), (_LIFTER, 3, self._has_pose),
-        ):  # fmt: skip
-            squares = (self._off[:, rows].reshape(people, _J, dimensions) ** 2).sum(axis=-1)
+        for squares, dimensions, there in (
+            (self._squares[:, 0], 3, self._has_network),
+            (self._ray_squares, 2, self._has_ray),
+            (self._squares[:, 1], 3, self._has_pose),
+        ):
             costs = costs + np.where(there, student_cost(squares, dimensions), 0.0).sum(axis=-1)
             weights.append(np.where(there, student_weight(squares, dimensions), 0.0))
-        index = 3 * np.arange(_J)[:, None] + np.arange(3)
-        blocks = covariance[:, index[:, :, None], index[:, None, :]]
         return Fused(
-            joints=x[:, :_PLACE].reshape(people, _J, 3),
-            covariances=blocks,
+            joints=x[:, _JOINTS].reshape(people, _J, 3),
+            covariances=covariance[:, BLOCK_ROWS, BLOCK_COLUMNS],
             costs=costs,
             sizes=np.exp(x[:, _SIZE]),
             lengths=lengths[0],

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from dense_equations import DenseProblem
 from people import JOINTS, LIMBS, boneless, evidence, own_body, person
 
 from unipose_ros.fusion.evidence import BONES, Body, Evidence, bone_lengths
@@ -271,3 +272,42 @@ def test_bodies_are_checked() -> None:
         replace(body, lengths=-body.lengths)
     with pytest.raises(ValueError, match=r"sizes"):
         replace(body, sizes=np.zeros(3))
+
+
+def noisy(seed: int) -> tuple[Evidence, np.ndarray]:
+    """Four people of any size about whom the sources disagree, and some of whom some sources say nothing."""
+    rng = np.random.default_rng(seed)
+    ground_truth = np.stack([person(x, z, size) for x, z, size in rng.uniform((-1, 1.5, 0.6), (1, 5, 1.2), (4, 3))])
+    bodies = Body.of_population(4, size_std=0.2)
+    bodies.follows[1] = 0.0
+    exact = evidence(ground_truth, bodies=bodies)
+    shape = (4, JOINTS, 3, 3)
+    turned = np.linalg.qr(rng.normal(size=shape))[0] * rng.uniform(0.01, 0.2, (4, JOINTS, 1, 3))
+    depths = exact.surfaces.depths + rng.normal(0, 0.2, (4, JOINTS, 3))
+    costs = np.where(rng.uniform(size=depths.shape) < 0.3, np.inf, rng.uniform(0, 3, depths.shape))
+    joints = ground_truth + rng.normal(0, 0.1, ground_truth.shape)
+    pose = exact.pose * rng.uniform(0.8, 1.2) + rng.normal(0, 0.1, joints.shape)
+    slopes = exact.slopes + rng.normal(0, 0.02, exact.slopes.shape)
+    for values in (joints, pose, slopes):
+        values[rng.uniform(size=values.shape[:2]) < 0.2] = np.nan
+    joints[2], pose[3] = np.nan, np.nan
+    observed = replace(
+        exact,
+        joints=joints,
+        covariances=turned @ turned.transpose(0, 1, 3, 2),
+        slopes=slopes,
+        surfaces=replace(exact.surfaces, depths=depths, stds=rng.uniform(0.01, 0.1, depths.shape), costs=costs),
+        pose=pose,
+        pose_covariances=(turned @ turned.transpose(0, 1, 3, 2))[::-1].copy(),
+    )
+    return observed, ground_truth + rng.normal(0, 0.3, ground_truth.shape)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_blocks_of_joints_add_up_to_the_rows_of_all_equations(seed: int) -> None:
+    observed, start = noisy(seed)
+    found, expected = fuse(observed, start), DenseProblem(observed).run(start)
+    for name, values in vars(expected).items():
+        assert np.isfinite(values).all()
+        # A hundredth of a micrometer, and as exact where numbers are large.
+        np.testing.assert_allclose(getattr(found, name), values, rtol=1e-7, atol=1e-8, err_msg=name)
