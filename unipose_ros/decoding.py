@@ -17,8 +17,10 @@ from unipose_ros import images
 from unipose_ros.camera import Camera, CameraError, pixels_with_rays, resolution_of
 from unipose_ros.clouds import (
     as_seen_by,
-    cloud_image,
     coarser,
+    draw_cloud,
+    finite_points,
+    grid_camera,
     is_mirrored,
     read_cloud,
     registered_points,
@@ -78,6 +80,7 @@ class FrameDecoder:
         self._parsed: dict[str, tuple[Any, Camera, tuple[int, int] | None]] = {}
         self._grid: Camera | None = None
         self._step = 1
+        self._mirrored: tuple[tuple[Any, ...], bool] | None = None
         self.remarks: dict[str, str] = {}
         self.figures: dict[str, float] = {}
 
@@ -215,11 +218,11 @@ class FrameDecoder:
                 points = read_cloud(message)
                 if pose is not None:
                     points = (points @ pose[:3, :3].T + pose[:3, 3]).astype(np.float32)
-                return self._cloud(points, camera)
+                return self._cloud(points, camera, _cloud_layout(message))
             if pose is not None:
                 source = self._depth_camera(message)
                 depth = self._in_meters(self._depth_values(message, source))
-                return self._cloud(registered_points(source, depth, pose), camera)
+                return self._cloud(registered_points(source, depth, pose), camera, (source,))
             return self._not_thin(camera, self._depth_values(message, camera))
 
     def _depth_camera(self, message: Any) -> Camera:
@@ -244,9 +247,13 @@ class FrameDecoder:
             _require_size("depth", depth.shape, camera)
             return depth
 
-    def _cloud(self, points: NDArray[np.float32], camera: Camera) -> tuple[Camera, NDArray[np.float32]]:
-        self._grid, depth = cloud_image(camera, points, self._grid)
-        finite = int(np.isfinite(points).all(axis=-1).sum())
+    def _cloud(
+        self, points: NDArray[np.float32], camera: Camera, layout: tuple[Any, ...]
+    ) -> tuple[Camera, NDArray[np.float32]]:
+        known = finite_points(points)
+        own = grid_camera(camera, points, self._grid, known)
+        self._grid, depth = draw_cloud(camera, points, own, known)
+        finite = int(np.count_nonzero(known))
         drawn = int(np.count_nonzero(depth))
         if finite and drawn < _FEW_IN_IMAGE * min(finite, depth.size):
             ahead = float((points[..., 2] > 0).sum() / finite)
@@ -255,13 +262,20 @@ class FrameDecoder:
                 "z > 0): the cloud is not in the optical frame (x right, y down, z forward) that its frame_id names; "
                 "let the driver publish it there, or transform it"
             )
-        elif is_mirrored(points):
+        elif own is None and self._is_mirrored(points, (points.shape, *layout)):  # the grid of a camera is not
             self.remarks["mirrored_cloud"] = (
                 "points: the cloud's rows and columns show its x and y mirrored or exchanged: unless they are stored "
                 "in another order than an image's, the coordinates are not those of the optical frame (x right, "
                 "y down, z forward), and left and right of all people are exchanged"
             )
         return self._grid, depth
+
+    def _is_mirrored(self, points: NDArray[np.float32], layout: tuple[Any, ...]) -> bool:
+        """As :func:`is_mirrored`, told once of a stream: while a driver's clouds are alike, its axes are."""
+        if self._mirrored is None or self._mirrored[0] != layout:
+            found = is_mirrored(points)
+            self._mirrored = None if found is None else (layout, found)
+        return self._mirrored is not None and self._mirrored[1]
 
     def _not_thin(self, camera: Camera, depth: NDArray[np.float32]) -> tuple[Camera, NDArray[np.float32]]:
         """Where only every second or third pixel has a reading, an image of those."""
@@ -316,6 +330,12 @@ def is_compressed(message: Any) -> bool:
 def is_cloud(message: Any) -> bool:
     """Whether it is a ``PointCloud2``."""
     return hasattr(message, "point_step")
+
+
+def _cloud_layout(message: Any) -> tuple[Any, ...]:
+    """What is the same of all clouds that one driver publishes with one setting."""
+    fields = tuple((str(field.name), int(field.offset), int(field.datatype)) for field in message.fields)
+    return str(message.header.frame_id), int(message.point_step), fields
 
 
 def decode_color_message(message: Any) -> NDArray[np.uint8]:

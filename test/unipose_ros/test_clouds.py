@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from unipose_ros.camera import Camera, depth_to_points, points_to_depth
-from unipose_ros.clouds import as_seen_by, cloud_image, coarser, grid_camera, read_cloud, sampling_step
+from unipose_ros.clouds import as_seen_by, cloud_image, coarser, finite_points, grid_camera, read_cloud, sampling_step
 from unipose_ros.images import ImageError
 
 RNG = np.random.default_rng(5)
@@ -225,3 +225,11 @@ def test_a_coarser_depth_is_read_in_the_direction_of_each_pixel(lenses: tuple[Ca
     np.testing.assert_allclose(np.nanmean(expected.reshape(-1, 3), axis=0), middle, atol=0.02)
     assert 0 < v < 120
     assert 0 < u < 160
+
+
+def test_points_are_finite_where_all_coordinates_are() -> None:
+    points = RNG.normal(size=(20, 30, 3)).astype(np.float32)
+    points[RNG.uniform(size=points.shape) < 0.1] = np.nan
+    points[RNG.uniform(size=points.shape) < 0.1] = np.inf
+    np.testing.assert_array_equal(finite_points(points), np.isfinite(points).all(axis=-1))
+    assert not finite_points(points).all()

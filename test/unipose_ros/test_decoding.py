@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from unipose_ros import decoding
 from unipose_ros.camera import Camera, depth_to_points, points_to_depth
+from unipose_ros.clouds import is_mirrored
 from unipose_ros.decoding import BadInputError, FrameDecoder
 from unipose_ros.images import encode_compressed_color
 from unipose_ros.recordings import messages as make
@@ -112,6 +114,27 @@ def test_a_mirrored_cloud_is_remarked(axes: list[list[float]], mirrored: bool) -
     thin = depth_to_points(CAMERA, DEPTH)[::2, ::2] @ np.array(axes, np.float32)
     made.decode(None, cloud(np.ascontiguousarray(thin)), STAMP)
     assert ("mirrored_cloud" in made.remarks) == mirrored
+
+
+def test_whether_a_cloud_is_mirrored_is_told_once_of_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[bool | None] = []
+
+    def tell(points: np.ndarray) -> bool | None:
+        told.append(is_mirrored(points))
+        return told[-1]
+
+    monkeypatch.setattr(decoding, "is_mirrored", tell)
+    points = depth_to_points(CAMERA, DEPTH)
+    mirrored, empty = points * np.float32([-1, 1, 1]), np.full_like(points, np.nan)
+    empty[0, :50] = points[0, :50]
+    made = decoder()
+    shown = []
+    for each in (points, empty, mirrored, mirrored, empty, mirrored[::2, ::2], mirrored[::2, ::2]):
+        made.decode(None, cloud(np.ascontiguousarray(each)), STAMP)
+        shown.append("mirrored_cloud" in made.remarks)
+    # What is a camera's grid is not; of a few points it cannot be told; another size is another stream.
+    assert told == [None, True, True]
+    assert shown == [False, False, True, True, True, True, True]
 
 
 @pytest.mark.parametrize("factor", [1000.0, 0.001, 10.0, 0.1])
