@@ -114,7 +114,9 @@ class FrameDecoder:
                 camera, meters = without_wide_pixels(own, meters)
             else:
                 meters = as_seen_by(camera, own, meters)
-            self.figures["depth valid (%)"] = 100 * float(np.count_nonzero(meters) / meters.size)
+            self.figures["depth valid (%)"] = 100 * float(
+                np.count_nonzero(meters != 0) / meters.size
+            )  # of booleans it is faster
         with blame("frame"):
             return RgbdFrame(stamp_ns=stamp_ns, frame_id=frame_id, camera=camera, depth=meters, color=pixels)
 

@@ -128,8 +128,8 @@ def encode_person(
     points = _points_in_box(frame, box, distance, config)
     if own is not None and len(points):
         points = points[own(points)]
-    if config.cluster:
-        points = points[largest_component(points, config.cluster)]
+    if config.cluster and not (kept := largest_component(points, config.cluster)).all():
+        points = points[kept]
     if len(points) < config.min_points:
         return None
     points = farthest_first(voxel_downsample(points, config.points, config.cell), config.centers)

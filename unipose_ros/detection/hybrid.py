@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from unipose_ros.detection.heatmap import CenterNetConfig
+from unipose_ros.detection.heatmap import CenterNetConfig, CenterNetDetector
 from unipose_ros.detection.proposals import PersonDetector, Proposals
 from unipose_ros.errors import twin_of
 from unipose_ros.frame import RgbdFrame
@@ -58,9 +58,11 @@ class HybridDetector:
         Raises:
             EstimatorError: the frame has no depth, or the person detector is closed.
         """
+        found = self._shapes(frame)
+        if found is None and isinstance(self._network, CenterNetDetector):
+            return self._network(frame, self._min_score)
         seen = self._network(frame)
         people = seen.select(seen.scores >= self._min_score)
-        found = self._shapes(frame)
         if found is None:
             return people
         shapes, on_planes = found

@@ -72,7 +72,15 @@ def pose_features(frame: RgbdFrame, people: Skeletons) -> PoseFeatures:
 
 
 def _surest(confidences: NDArray[np.float32]) -> FloatArray:
-    return np.asarray(np.quantile(confidences, 1 - _SUREST, axis=1)) if confidences.size else np.zeros(0)
+    """(N, J) -> (N,) confidence that the surest quarter has; the same numbers as by ``np.quantile``, sooner."""
+    if not confidences.size:
+        return np.zeros(0)
+    ordered = np.sort(confidences, axis=1)
+    place = (1 - _SUREST) * (confidences.shape[1] - 1)
+    part = place - int(place)
+    low, high = ordered[:, int(place)], ordered[:, min(int(place) + 1, confidences.shape[1] - 1)]
+    apart = high - low
+    return np.asarray(low + apart * part if part < 0.5 else high - apart * (1 - part))
 
 
 def _logit(values: NDArray[np.floating], least: float) -> FloatArray:

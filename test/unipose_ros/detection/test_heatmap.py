@@ -145,3 +145,23 @@ def test_the_depth_in_a_box_is_the_median_of_its_middle(seed: int) -> None:
     found = visible_depths(image, Proposals(boxes, distances, np.ones(40, np.float32)), 0.15)
     np.testing.assert_array_equal(found, expected)
     assert (found != distances).any()
+
+
+def test_leaving_out_at_once_is_leaving_out_afterwards(room: Callable[..., RgbdFrame]) -> None:
+    rng = np.random.default_rng(0)
+    frame = room(people=[(0.0, 2.5)])
+    for _ in range(5):
+        peaks = zip(
+            rng.integers(0, 24, 30),
+            rng.integers(0, 32, 30),
+            rng.uniform(0.02, 0.9, 30),
+            rng.uniform(1, 5, 30),
+            strict=True,
+        )
+        detector = CenterNetDetector(FixedMaps(maps_of(*peaks)), FOCAL, CenterNetConfig(min_score=0.05, max_people=50))
+        whole = detector(frame)
+        expected, found = whole.select(whole.scores >= 0.3), detector(frame, 0.3)
+        assert 0 < len(expected) < len(whole)
+        for name in ("boxes", "distances", "scores"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+        assert len(detector(frame, 0.01)) == len(whole)

@@ -10,6 +10,7 @@ from unipose_ros.detection.verification import (
     DEFAULT_VERIFIER,
     POSE_FEATURES,
     PoseVerifier,
+    _surest,
     card_verifier,
     distances_to_bones,
     pose_features,
@@ -108,6 +109,12 @@ def test_how_sure_a_quarter_of_the_joints_are_counts() -> None:
     assert of(standing(80), part)[SURE] == pytest.approx(np.log(9), rel=1e-5)
     part.confidences[0, :13] = 0.01
     assert of(standing(80), part)[SURE] < 0
+
+
+@pytest.mark.parametrize("joints", [1, 2, 13, 14, 15, 17, 23])
+def test_the_surest_quarter_is_numpys_quantile(joints: int) -> None:
+    confidences = np.random.default_rng(joints).uniform(size=(200, joints)).astype(np.float32)
+    np.testing.assert_array_equal(_surest(confidences), np.quantile(confidences, 0.75, axis=1))
 
 
 def test_the_detectors_score_counts() -> None:
