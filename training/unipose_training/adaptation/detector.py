@@ -24,7 +24,7 @@ from unipose_ros.modalities.factory import Components, build_person_detector
 from unipose_ros.networks.detector import PersonCenterNet
 from unipose_ros.networks.registry import load_network, save_network
 from unipose_training.adaptation.finetune import Provenance, run_settings
-from unipose_training.adaptation.mixing import UNIFORM, interpolate, layer_of
+from unipose_training.adaptation.mixing import interpolate, layer_of
 from unipose_training.adaptation.settings import DETECTOR, AdaptSettings
 from unipose_training.datasets.base import Clip
 from unipose_training.datasets.keypoint_files import KeypointLabels
@@ -47,6 +47,8 @@ from unipose_training.synthetic.stream.settings import StreamSettings
 #: Focal length in pixels of the depth images that are kept, as in config/training/detector.yaml.
 SCENE_FOCAL = 144.0
 _EMA = 0.99
+#: Shares of the adapted weights that are tried.
+SHARES = (1.0, 0.8, 0.6, 0.4, 0.2)
 #: Fraction of the recording's views that are of frames without people, where there are both kinds.
 _EMPTY = 0.3
 #: Parts of seeds: scenes of the recording, source scenes by which the share is chosen.
@@ -252,7 +254,7 @@ def choose_share(
     on_source, on_recording = (DetectorDataset(each, SCENE_FOCAL, focal, varied=False) for each in (source, recorded))
     before = error_percent(parent, on_source), error_percent(parent, on_recording)
     found: list[DetectorMixture] = []
-    for share in UNIFORM:
+    for share in SHARES:
         network = copy.deepcopy(trained)
         _between(parent, network, share)
         errors = error_percent(network, on_source), error_percent(network, on_recording)

@@ -21,6 +21,7 @@ from unipose_ros.estimator import PoseEstimator
 from unipose_ros.files import file_sha256, write_atomic
 from unipose_ros.modalities.factory import weights_file
 from unipose_ros.resources import __version__
+from unipose_training.adaptation.calibration import calibrate_adapted, coverage_percent
 from unipose_training.adaptation.checks import assess, check_data, require_data, require_held_out
 from unipose_training.adaptation.detector import (
     GATE,
@@ -289,15 +290,18 @@ class Adaptation:
             inputs["refiner"] = refiner_sha256()
 
         def work(folder: Path) -> Mapping[str, Any]:
+            parts = open_parts(self._clips, spans, ADAPTATION)
+            seen = _labels_of(labels_2d, parts)
             if modality == DETECTOR:
-                parts = open_parts(self._clips, spans, ADAPTATION)
-                scenes = partial(recorded_scenes, parts, _labels_of(labels_2d, parts))
+                scenes = partial(recorded_scenes, parts, seen)
                 return finetune_detector(folder, parent, scenes, stream, settings, provenance)
             if modality == RGB:
-                parts = open_parts(self._clips, spans, ADAPTATION)
-                people = recorded_people(parts, _labels_of(labels_2d, parts), store, labels, _mounting(fused))
+                people = recorded_people(parts, seen, store, labels, _mounting(fused))
                 return finetune_lifter(folder, parent, people, stream, settings, provenance)
-            return finetune(folder, modality, parent, store, labels, stream, settings, provenance)
+            facts = finetune(folder, modality, parent, store, labels, stream, settings, provenance)
+            adapted = folder / f"{modality}.safetensors"
+            calibration = calibrate_adapted(adapted, modality, parent, parts, seen, store, labels, settings.threads)
+            return facts | {"calibration": calibration}
 
         return self._stage(f"train_{modality}", inputs, (samples, fused), work)
 
@@ -333,7 +337,8 @@ class Adaptation:
         )
         shown = [read_predictions(sides[side].folder / _PREDICTIONS) for side in ("before", "after")]
         truth = {side: sides[side].result["ground_truth"] for side in sides if sides[side].result["ground_truth"]}
-        return Comparison(modality, _verdict(stage.result), shown[0], shown[1], dict(trained.result), truth)
+        held = {side: _numbers(sides[side].result["ellipsoids"])["coverage_percent"] for side in sides}
+        return Comparison(modality, _verdict(stage.result), shown[0], shown[1], dict(trained.result), truth, held)
 
     def _measure(
         self, folder: Path, modality: str, files: Mapping[str, str], labels: Stage, samples: Stage, fused: Stage,
@@ -341,14 +346,21 @@ class Adaptation:
     ) -> Mapping[str, Any]:  # fmt: skip
         """Health on the held-out part and errors on source benchmarks, of some weights."""
         parts = open_parts(self._clips, spans, HELD_OUT, self._ground_truth)
-        reference = _reference(SampleStore(samples.folder / HELD_OUT), _read(fused.folder / HELD_OUT / _LABELS))
+        store, known = SampleStore(samples.folder / HELD_OUT), _read(fused.folder / HELD_OUT / _LABELS)
+        reference = _reference(store, known)
         shown = "points" if modality == DETECTOR else modality
         health, results, frames = measure_health(
             parts, _labels_of(labels, parts), reference, shown, files, self._settings.threads
         )
-        write_predictions(folder / _PREDICTIONS, [(frame.clip, frame.predicted) for frame in frames])
+        people = [(frame.clip, frame.predicted) for frame in frames]
+        write_predictions(folder / _PREDICTIONS, people)
         truth = figures_of(results) if results.accuracy is not None else {}
-        return {"health": health.figures, "source": self._source(modality, files), "ground_truth": truth}
+        return {
+            "health": health.figures,
+            "source": self._source(modality, files),
+            "ground_truth": truth,
+            "ellipsoids": coverage_percent(people, store, known),
+        }
 
     def _source(self, modality: str, files: Mapping[str, str]) -> dict[str, float]:
         """Errors on source benchmarks by name: MPJPE in mm, of the detector in percent."""

@@ -39,6 +39,7 @@ class Comparison:
         before, after: the held-out frames with the present and the adapted weights.
         training: what training did.
         ground_truth: figures by the recording's ground truth, ``before`` and ``after``; empty without.
+        coverage: of the fused reference's joints, percent that the 95 % ellipsoids hold, ``before`` and ``after``.
     """
 
     modality: str
@@ -47,6 +48,7 @@ class Comparison:
     after: Sequence[FramePeople]
     training: Mapping[str, Any]
     ground_truth: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    coverage: Mapping[str, float] = field(default_factory=dict)
 
 
 def write_report(
@@ -103,6 +105,9 @@ def _verdict_section(comparison: Comparison) -> str:
         [f"source: {name}, {unit}", number(old, 1), number(verdict.source_after.get(name, math.nan), 1)]
         for name, old in verdict.source_before.items()
     ]
+    if comparison.coverage:
+        both = [number(comparison.coverage.get(side, math.nan), 1) for side in ("before", "after")]
+        rows.append(["joints of the fused reference that the 95 % ellipsoids hold, %", *both])
     truth = comparison.ground_truth
     for key, (name, digits) in FIGURES.items() if len(truth) == 2 else ():
         if key in truth["before"] and key in truth["after"]:

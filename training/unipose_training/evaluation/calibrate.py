@@ -119,7 +119,7 @@ def _calibrate(options: argparse.Namespace) -> str:
         if options.write:
             write_config(resource_path("config") / "calibration.yaml", setting.config.modality, calibration)
         if options.write_weights:
-            _write_card(Path(files.get(setting.config.modality, "")), calibration)
+            write_card(Path(files.get(setting.config.modality, "")), calibration)
     text = "\n\n".join(parts) + "\n"
     if options.output:
         write_atomic(options.output, text)
@@ -136,7 +136,7 @@ def _rendered(frames: int) -> list[RenderedFrame]:
     return list(rendered_frames(StreamSettings(), 0, frames))
 
 
-def _of_stream(setting: Setting, frames: int) -> Iterator[Residuals]:
+def stream_residuals(setting: Setting, frames: int) -> Iterator[Residuals]:
     """Errors on frames rendered on the fly, with keypoints by the error model of a 2D network."""
     from unipose_training.synthetic.stream.frames import ShownKeypoints, without_color
 
@@ -179,7 +179,7 @@ def collect(
         for render in tqdm(renders, desc=f"{setting.name}, renders", unit="clip"):
             parts += _of_render(render, estimator, clip_frames)
     if stream:
-        parts += _of_stream(setting, stream)
+        parts += stream_residuals(setting, stream)
     return Residuals.together(parts)
 
 
@@ -236,7 +236,13 @@ def _rounded(calibration: Calibration) -> dict[str, dict[str, float]]:
     return {status: {name: round(value, 4) for name, value in numbers.items()} for status, numbers in entries}
 
 
-def _write_card(path: Path, calibration: Calibration) -> None:
+def write_card(path: Path, calibration: Calibration) -> None:
+    """Put a calibration into the model card of a weights file, in the place of the one that is there.
+
+    Raises:
+        EvaluationError: no file is named.
+        WeightsError: it cannot be read.
+    """
     if not path.name:
         raise EvaluationError("--write-weights: name the modality's weights with --weights NAME=FILE")
     tensors, card = load_weights(path, read_model_card(path).network)

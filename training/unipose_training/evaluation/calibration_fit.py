@@ -40,8 +40,13 @@ _PRIOR = 0.02
 
 def fit(residuals: Residuals) -> Calibration:
     """The calibration of one modality, from the joints of one or several sets."""
-    known = residuals.select(np.linalg.norm(residuals.errors, axis=1) < _GROSS)
+    known = plausible(residuals)
     return Calibration(*(fit_status(known.select(known.measured == measured)) for measured in (True, False)))
+
+
+def plausible(residuals: Residuals) -> Residuals:
+    """Without the joints that belong to another person."""
+    return residuals.select(np.linalg.norm(residuals.errors, axis=1) < _GROSS)
 
 
 def fit_status(residuals: Residuals) -> StatusCalibration:
@@ -71,6 +76,16 @@ def fit_status(residuals: Residuals) -> StatusCalibration:
     needed = [needed_inflation(each, numbers, level=_HARDEST) for each in sets if len(each) >= _LEAST]
     together = needed_inflation(residuals, numbers, weights)
     return replace(numbers, inflation=max([together, *needed]))
+
+
+def holds(residuals: Residuals, numbers: StatusCalibration) -> bool:
+    """Whether numbers keep the rule of :func:`fit_status` on other joints of one status: their 95 % ellipsoids hold
+    95 % of all sets together and 90 % of the hardest. With fewer than 20 joints nothing says that they do not."""
+    if len(residuals) < _LEAST:
+        return True
+    sets = [residuals.select(residuals.sets == name) for name in np.unique(residuals.sets)]
+    hardest = min((coverage(each, numbers) for each in sets if len(each) >= _LEAST), default=1.0)
+    return hardest >= _HARDEST and coverage(residuals, numbers, weights=_weights(residuals.sets)) >= LEVEL
 
 
 def _numbers(values: FloatArray) -> StatusCalibration:
