@@ -162,7 +162,7 @@ def test_the_model_card_gets_the_numbers(tmp_path: Path, store: SampleStore, mon
     wide = Residuals.together([simulated("renders", 3.0, measured=True), simulated("renders", 1.0, measured=False)])
     monkeypatch.setattr(module, "stream_residuals", lambda setting, frames: [wide])
     monkeypatch.setattr(module, "recorded_residuals", lambda *args: iter(()))
-    facts = calibrate_adapted(adapted, "points", parent, [], [], store, labels_of(store), 1)
+    facts = calibrate_adapted(adapted, "points", {}, parent, [], [], store, labels_of(store), 1)
     written = recorded_calibration(adapted)
     assert written is not None
     assert facts["kept"] == ["inferred"]

@@ -23,12 +23,16 @@ class Scripted(Adaptation):
     def __init__(self, root: Path, modalities: tuple[str, ...], accepts: bool) -> None:
         settings = AdaptSettings(modalities=modalities)
         super().__init__(root, [], settings, BlobLabeler(), ENGINES["processes"])
-        self.accepts, self.beside = accepts, {}  # type: ignore[var-annotated]
+        self.accepts = accepts
+        self.beside: dict[str, dict[str, str]] = {}
+        self.trained_beside: dict[str, dict[str, str]] = {}
 
     def _stage(self, name: str, inputs: Mapping[str, Any], needs: Sequence[Stage], work: Any) -> Stage:
         return Stage(self._root / name, name, {"spans": []})
 
     def _train(self, modality: str, *stages: Any) -> Stage:
+        assert modality not in stages[-1]
+        self.trained_beside[modality] = dict(stages[-1])
         return Stage(self._root / modality, modality, {})
 
     def _gate(self, modality: str, *stages: Any) -> Comparison:
@@ -47,5 +51,6 @@ def test_networks_are_measured_with_the_detector_that_was_accepted_before(
     assert list(outcome.verdicts) == ["person_detector", "points"]
     weights = str(tmp_path / "person_detector" / "person_detector.safetensors")
     assert accepting.beside == {"person_detector": {}, "points": {"person_detector": weights}}
+    assert accepting.trained_beside == accepting.beside
     refusing.run()
     assert refusing.beside == {"person_detector": {}, "points": {}}

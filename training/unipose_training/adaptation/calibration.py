@@ -7,7 +7,7 @@ are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +105,7 @@ def coverage_percent(
 def calibrate_adapted(
     weights: Path,
     modality: str,
+    beside: Mapping[str, str],
     parent: Path,
     parts: Sequence[Clip],
     keypoints: Sequence[KeypointLabels],
@@ -116,6 +117,7 @@ def calibrate_adapted(
 
     Args:
         weights: that file.
+        beside: files of other networks by name, such as an adapted person detector.
         parent: the weights whose calibration is kept where it holds.
         parts, keypoints: the adaptation parts, and the 2D network's people in them.
         store, labels: their pseudo-labels.
@@ -126,8 +128,8 @@ def calibrate_adapted(
     Raises:
         WeightsError: a file cannot be read.
     """
-    present = load_calibrations(_config(modality, parent, threads)).get(modality, Calibration())
-    config = _config(modality, weights, threads)
+    present = load_calibrations(_config({modality: str(parent)}, modality, threads)).get(modality, Calibration())
+    config = _config({**beside, modality: str(weights)}, modality, threads)
     setting = Setting(modality, config)
     recorded = recorded_residuals(config, parts, keypoints, labeled_people(store, labels))
     residuals = plausible(Residuals.together([*stream_residuals(setting, _SOURCE_FRAMES), *recorded]))
@@ -182,8 +184,8 @@ def _alone(estimator: PoseEstimator, frame: RgbdFrame, color: bool) -> Skeletons
     return estimator.estimate(frame if color else replace(frame, color=None))
 
 
-def _config(modality: str, weights: Path, threads: int) -> EstimatorConfig:
-    return EstimatorConfig(modality, threads=threads, weights=WeightsConfig(**{modality: str(weights)}))
+def _config(files: Mapping[str, str], modality: str, threads: int) -> EstimatorConfig:
+    return EstimatorConfig(modality, threads=threads, weights=WeightsConfig(**files))
 
 
 def _held(residuals: Residuals, calibration: Calibration) -> float:

@@ -53,10 +53,11 @@ SHARES = (1.0, 0.8, 0.6, 0.4, 0.2)
 _EMPTY = 0.3
 #: Parts of seeds: scenes of the recording, source scenes by which the share is chosen.
 _SCENES, _SELECTION = 37, 38
-#: Rendered people of the gate, and those by whom the share is chosen, in people of the gate's settings.
+#: Rendered people of the gate by those of its settings; scenes of the recording by which the share is chosen, at most.
 _PEOPLE = 2
+_RECORDED = 200
 _FRAMES = 16
-#: Fraction of the gate's margin that may be used up on the latter.
+#: Fraction of the gate's margin that may be used up on the source scenes by which the share is chosen.
 _OF_MARGIN = 0.5
 _FILE = "scenes.npz"
 #: What :func:`unipose_training.adaptation.health.judge` is told of the detector.
@@ -251,6 +252,7 @@ def choose_share(
             smallest one is taken.
     """
     focal = parent.config.focal
+    recorded = [recorded[at] for at in np.linspace(0, len(recorded) - 1, min(len(recorded), _RECORDED)).astype(int)]
     on_source, on_recording = (DetectorDataset(each, SCENE_FOCAL, focal, varied=False) for each in (source, recorded))
     before = error_percent(parent, on_source), error_percent(parent, on_recording)
     found: list[DetectorMixture] = []
@@ -272,11 +274,10 @@ def selection_scenes(stream: StreamSettings, settings: AdaptSettings) -> list[Sc
     plain = plain_stream(stream, 0)
     bank = divided(load_bank(plain.bank_file), plain.validation_bodies, validation=True)
     maker = SceneMaker(bank, replace(plain, frames=_FRAMES), SCENE_FOCAL, torch.device("cpu"))
-    wanted = _PEOPLE * settings.gate.source_people
     scenes: list[Scene] = []
-    for number in range(wanted):
+    for number in range(settings.gate.source_people):
         scenes += maker.make(seed_of(settings.seed, _SELECTION, number))
-        if sum(map(len, scenes)) >= wanted:
+        if sum(map(len, scenes)) >= settings.gate.source_people:
             break
     return scenes
 

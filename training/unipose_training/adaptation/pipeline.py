@@ -7,7 +7,6 @@ import io
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,26 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.config import EstimatorConfig, WeightsConfig
-from unipose_ros.estimator import PoseEstimator
+from unipose_ros.config import EstimatorConfig
 from unipose_ros.files import file_sha256, write_atomic
 from unipose_ros.modalities.factory import weights_file
 from unipose_ros.resources import __version__
 from unipose_training.adaptation.calibration import calibrate_adapted, coverage_percent
 from unipose_training.adaptation.checks import assess, check_data, require_data, require_held_out
-from unipose_training.adaptation.detector import (
-    GATE,
-    detector_benchmark_error,
-    detector_source_error,
-    finetune_detector,
-    recorded_scenes,
-)
+from unipose_training.adaptation.detector import GATE, finetune_detector, recorded_scenes
 from unipose_training.adaptation.finetune import (
     EstimatedMounting,
     Provenance,
     estimate_mounting,
     finetune,
-    source_error,
     stream_settings,
 )
 from unipose_training.adaptation.focal import NOT_TOLD, NOTHING_TOLD, focal_evidence, people_upright
@@ -44,7 +35,6 @@ from unipose_training.adaptation.lift import PseudoLabels, fused_by_frame, pseud
 from unipose_training.adaptation.lifter import (
     RGB,
     finetune_lifter,
-    lifter_source_error,
     recorded_people,
     refiner_sha256,
 )
@@ -61,12 +51,13 @@ from unipose_training.adaptation.parts import (
 )
 from unipose_training.adaptation.report import Comparison, write_report
 from unipose_training.adaptation.settings import DETECTOR, AdaptSettings, Stage, as_json, run_stage, weights_name
+from unipose_training.adaptation.source import source_errors
+from unipose_training.adaptation.verifier import refit_verifier
 from unipose_training.datasets.base import Clip
 from unipose_training.datasets.io import read_npz
 from unipose_training.datasets.keypoint_files import KeypointLabels, keypoint_path, read_keypoints
 from unipose_training.errors import AdaptationError
 from unipose_training.evaluation.compare import figures_of
-from unipose_training.evaluation.run import evaluate_clips
 from unipose_training.labeling.command import label
 from unipose_training.labeling.labeler import Engine, LabelerPlan, Plan
 from unipose_training.samples.build import LabelFiles, build_store
@@ -175,7 +166,7 @@ class Adaptation:
         beside: dict[str, str] = {}
         # The detector comes first: what it finds is what the others are shown.
         for modality in sorted(settings.modalities, key=lambda name: name != DETECTOR):
-            trained = self._train(modality, labels, samples, fused, spans)
+            trained = self._train(modality, labels, samples, fused, spans, beside)
             weights[modality] = trained.folder / f"{weights_name(modality)}.safetensors"
             comparison = self._gate(modality, trained, labels, samples, fused, spans, beside)
             verdicts[modality] = comparison.verdict
@@ -272,8 +263,9 @@ class Adaptation:
         return result
 
     def _train(
-        self, modality: str, labels_2d: Stage, samples: Stage, fused: Stage, spans: Sequence[tuple[Span, Span]]
-    ) -> Stage:
+        self, modality: str, labels_2d: Stage, samples: Stage, fused: Stage, spans: Sequence[tuple[Span, Span]],
+        beside: Mapping[str, str],
+    ) -> Stage:  # fmt: skip
         settings = self._settings
         parent = weights_file(EstimatorConfig(), weights_name(modality))
         parent_sha256 = file_sha256(parent)
@@ -284,7 +276,12 @@ class Adaptation:
         provenance = Provenance(names, f"{parent.name} (sha256 {parent_sha256[:12]})")
         inputs = {
             key: value for key, value in as_json(settings).items() if key not in ("gate", "modalities", "rate_hz")
-        } | {"modality": modality, "steps": settings.steps(modality), "parent": parent_sha256}
+        } | {
+            "modality": modality,
+            "steps": settings.steps(modality),
+            "parent": parent_sha256,
+            "beside": _sums(beside),
+        }
 
         if modality == RGB:
             inputs["refiner"] = refiner_sha256()
@@ -300,8 +297,12 @@ class Adaptation:
                 return finetune_lifter(folder, parent, people, stream, settings, provenance)
             facts = finetune(folder, modality, parent, store, labels, stream, settings, provenance)
             adapted = folder / f"{modality}.safetensors"
-            calibration = calibrate_adapted(adapted, modality, parent, parts, seen, store, labels, settings.threads)
-            return facts | {"calibration": calibration}
+            # Who is believed decides whose errors there are.
+            verifier = refit_verifier(adapted, modality, beside, parts, seen, settings.seed, settings.threads)
+            calibration = calibrate_adapted(
+                adapted, modality, beside, parent, parts, seen, store, labels, settings.threads
+            )  # fmt: skip
+            return facts | {"verifier": verifier, "calibration": calibration}
 
         return self._stage(f"train_{modality}", inputs, (samples, fused), work)
 
@@ -315,7 +316,7 @@ class Adaptation:
         for side, file, needs in (("before", present, (fused,)), ("after", adapted, (trained, fused))):
             inputs = {
                 "weights": file_sha256(file),
-                "beside": {name: file_sha256(Path(other)) for name, other in beside.items()},
+                "beside": _sums(beside),
                 "sources": [each.sha256 for each in self._sources],
                 "people": self._settings.gate.source_people,
                 "ground_truth": self._ground_truth,
@@ -357,37 +358,10 @@ class Adaptation:
         truth = figures_of(results) if results.accuracy is not None else {}
         return {
             "health": health.figures,
-            "source": self._source(modality, files),
+            "source": source_errors(modality, files, [each.clip for each in self._sources], self._settings),
             "ground_truth": truth,
             "ellipsoids": coverage_percent(people, store, known),
         }
-
-    def _source(self, modality: str, files: Mapping[str, str]) -> dict[str, float]:
-        """Errors on source benchmarks by name: MPJPE in mm, of the detector in percent."""
-        settings, weights = self._settings, Path(files[weights_name(modality)])
-        plain = stream_settings(settings, None, 1.0, settings.gate.source_people)
-        clips = [each.clip for each in self._sources]
-        if modality == DETECTOR:
-            found = {"rendered scenes, 100 (1 - AP)": detector_source_error(weights, plain, settings)}
-            return found | {
-                f"{clip.name}, missed and false": detector_benchmark_error(clip, weights, settings.threads)
-                for clip in clips
-            }
-        if modality == RGB:
-            errors = lifter_source_error(weights, plain)
-        else:
-            errors = source_error(weights, modality, plain, settings.threads)
-        found = {"rendered people": errors["mpjpe_mm"]}
-        return found | {clip.name: _benchmark_error(clip, modality, files, settings.threads) for clip in clips}
-
-
-def _benchmark_error(clip: Clip, modality: str, weights: Mapping[str, str], threads: int) -> float:
-    config = EstimatorConfig(modality, threads=threads, weights=WeightsConfig(**weights))
-    with closing(PoseEstimator(config)) as estimator:
-        results, _ = evaluate_clips([clip], estimator, tracking=False)
-    if results.accuracy is None:
-        raise AdaptationError(f"--source {clip.name}: it has no ground truth; name recordings that have")
-    return results.accuracy.overall.mpjpe_mm
 
 
 def _fusing_weights() -> list[str]:
@@ -416,6 +390,10 @@ def _mounting(fused: Stage) -> EstimatedMounting | None:
 def _focal(store: SampleStore) -> float:
     """Focal length as a fraction of the image's width, of the first person's image."""
     return float(store["camera"][0, 0] / store["image_size"][0, 0])
+
+
+def _sums(files: Mapping[str, str]) -> dict[str, str]:
+    return {name: file_sha256(Path(file)) for name, file in files.items()}
 
 
 def _spans(result: Mapping[str, Any]) -> list[tuple[Span, Span]]:
