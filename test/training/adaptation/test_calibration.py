@@ -22,6 +22,7 @@ from unipose_training.adaptation.calibration import (
     recorded_residuals,
 )
 from unipose_training.adaptation.lift import PseudoLabels
+from unipose_training.adaptation.settings import AdaptSettings
 from unipose_training.datasets.keypoint_files import KeypointLabels, LabelerId
 from unipose_training.evaluation.calibration_fit import Residuals, coverage
 from unipose_training.samples.store import SampleStore
@@ -162,7 +163,7 @@ def test_the_model_card_gets_the_numbers(tmp_path: Path, store: SampleStore, mon
     wide = Residuals.together([simulated("renders", 3.0, measured=True), simulated("renders", 1.0, measured=False)])
     monkeypatch.setattr(module, "stream_residuals", lambda setting, frames: [wide])
     monkeypatch.setattr(module, "recorded_residuals", lambda *args: iter(()))
-    facts = calibrate_adapted(adapted, "points", {}, parent, [], [], store, labels_of(store), 1)
+    facts = calibrate_adapted(adapted, "points", {}, parent, [], [], store, labels_of(store), AdaptSettings())
     written = recorded_calibration(adapted)
     assert written is not None
     assert facts["kept"] == ["inferred"]

@@ -17,6 +17,7 @@ from unipose_ros.joint_sets import COCO17, ITOP15, convert_joints
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.networks.weights import read_model_card
 from unipose_training.adaptation import verifier as module
+from unipose_training.adaptation.settings import AdaptSettings
 from unipose_training.adaptation.verifier import (
     area_under_roc,
     choose_verifier,
@@ -138,12 +139,12 @@ def test_the_model_card_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         module.MODALITIES, "points",
         SimpleNamespace(images=module.MODALITIES["points"].images, build=lambda *args: built),
     )  # fmt: skip
-    monkeypatch.setattr(module, "source_poses", lambda source, seed: [simulated(0, 1, n, 40) for n in range(8)])
+    monkeypatch.setattr(module, "source_poses", lambda source, seed, count: [simulated(0, 1, n, 40) for n in range(8)])
     monkeypatch.setattr(module, "recorded_poses", lambda *args: iter([simulated(0, 1, n, 40) for n in range(8, 16)]))
-    facts = refit_verifier(path, "points", {}, [], [], 0, 1)
+    facts = refit_verifier(path, "points", {}, [], [], AdaptSettings())
     assert facts["taken"]
     assert facts["poses"] == 40 * (6 + 6)  # every fourth source frame and the recording's last quarter judge
     card = read_model_card(path)
     assert card_verifier(card).weights["detector_logit"] > 1
     assert card.metrics["temperature"] == 2.0
-    assert refit_verifier(path, "rgbd", {}, [], [], 0, 1) == {}
+    assert refit_verifier(path, "rgbd", {}, [], [], AdaptSettings()) == {}

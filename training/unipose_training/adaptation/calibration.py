@@ -25,6 +25,7 @@ from unipose_ros.modalities.calibration import Calibration, StatusCalibration, l
 from unipose_ros.modalities.registry import MODALITIES
 from unipose_ros.tracking.assignment import match, mean_distances
 from unipose_training.adaptation.lift import PseudoLabels
+from unipose_training.adaptation.settings import AdaptSettings
 from unipose_training.datasets.base import Clip
 from unipose_training.datasets.keypoint_files import KeypointLabels
 from unipose_training.evaluation.calibrate import stream_residuals, write_card
@@ -111,7 +112,7 @@ def calibrate_adapted(
     keypoints: Sequence[KeypointLabels],
     store: SampleStore,
     labels: PseudoLabels,
-    threads: int,
+    settings: AdaptSettings,
 ) -> dict[str, Any]:
     """Write a calibration into the model card of adapted weights.
 
@@ -121,6 +122,7 @@ def calibrate_adapted(
         parent: the weights whose calibration is kept where it holds.
         parts, keypoints: the adaptation parts, and the 2D network's people in them.
         store, labels: their pseudo-labels.
+        settings: threads, and the number of source people, whose frames are no more.
 
     Returns:
         The numbers, which of them are kept, and how many joints the ellipsoids of both calibrations hold by set.
@@ -128,11 +130,14 @@ def calibrate_adapted(
     Raises:
         WeightsError: a file cannot be read.
     """
-    present = load_calibrations(_config({modality: str(parent)}, modality, threads)).get(modality, Calibration())
-    config = _config({**beside, modality: str(weights)}, modality, threads)
+    present = load_calibrations(_config({modality: str(parent)}, modality, settings.threads)).get(
+        modality, Calibration()
+    )
+    config = _config({**beside, modality: str(weights)}, modality, settings.threads)
     setting = Setting(modality, config)
+    frames = min(_SOURCE_FRAMES, settings.gate.source_people)
     recorded = recorded_residuals(config, parts, keypoints, labeled_people(store, labels))
-    residuals = plausible(Residuals.together([*stream_residuals(setting, _SOURCE_FRAMES), *recorded]))
+    residuals = plausible(Residuals.together([*stream_residuals(setting, frames), *recorded]))
     chosen, kept = choose_calibration(residuals, present)
     write_card(weights, chosen)
     return {

@@ -298,9 +298,9 @@ class Adaptation:
             facts = finetune(folder, modality, parent, store, labels, stream, settings, provenance)
             adapted = folder / f"{modality}.safetensors"
             # Who is believed decides whose errors there are.
-            verifier = refit_verifier(adapted, modality, beside, parts, seen, settings.seed, settings.threads)
+            verifier = refit_verifier(adapted, modality, beside, parts, seen, settings)
             calibration = calibrate_adapted(
-                adapted, modality, beside, parent, parts, seen, store, labels, settings.threads
+                adapted, modality, beside, parent, parts, seen, store, labels, settings
             )  # fmt: skip
             return facts | {"verifier": verifier, "calibration": calibration}
 

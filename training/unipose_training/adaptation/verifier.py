@@ -23,6 +23,7 @@ from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.modalities.factory import Components
 from unipose_ros.modalities.registry import MODALITIES
 from unipose_ros.networks.weights import load_weights, read_model_card, save_weights
+from unipose_training.adaptation.settings import AdaptSettings
 from unipose_training.datasets.base import Clip
 from unipose_training.datasets.keypoint_files import KeypointLabels
 from unipose_training.detection.verifier import AcceptAll, Poses, PoseSource, fit_verifier, poses_of
@@ -30,7 +31,7 @@ from unipose_training.evaluation.keypoint_checks import pair_with_keypoints
 from unipose_training.synthetic.stream.frames import rendered_frames, without_color
 from unipose_training.synthetic.stream.settings import StreamSettings
 
-#: Rendered frames, and most of the recording's.
+#: Rendered frames, and those of the recording, at most.
 _SOURCE_FRAMES, _RECORDED_FRAMES = 100, 200
 #: One source frame of so many, and this last fraction of the recording, judges.
 _KEPT, _LAST = 4, 0.25
@@ -48,8 +49,7 @@ def refit_verifier(
     beside: Mapping[str, str],
     parts: Sequence[Clip],
     keypoints: Sequence[KeypointLabels],
-    seed: int,
-    threads: int,
+    settings: AdaptSettings,
 ) -> dict[str, Any]:
     """Fit again, and write into the model card of the weights what is no worse; nothing for who sees color.
 
@@ -57,7 +57,7 @@ def refit_verifier(
         weights: of the modality.
         beside: files of other networks by name, such as an adapted person detector.
         parts, keypoints: the adaptation parts, and the 2D network's people in them.
-        seed: of the source scenes.
+        settings: seed and number of the source scenes, threads.
 
     Returns:
         Poses and AUC of the present verifier and of the new one on those that trained neither, and whether the new one
@@ -71,10 +71,10 @@ def refit_verifier(
         return {}
     accept_all = AcceptAll()
     named = WeightsConfig(**{**beside, modality: str(weights)})
-    config = EstimatorConfig(modality, threads=threads, weights=named, detection=_PEOPLE)
+    config = EstimatorConfig(modality, threads=settings.threads, weights=named, detection=_PEOPLE)
     with closing(MODALITIES[modality].build(modality, config, Components(verifier=accept_all))) as built:
         source = PoseSource(built, accept_all)
-        rendered = source_poses(source, seed)
+        rendered = source_poses(source, settings.seed, min(_SOURCE_FRAMES, settings.gate.source_people))
         recorded = list(recorded_poses(source, parts, keypoints))
     present = card_verifier(read_model_card(weights))
     first = round((1 - _LAST) * len(recorded))
@@ -116,10 +116,10 @@ def area_under_roc(scores: NDArray[np.floating], positive: NDArray[np.bool_]) ->
     return float(((above > 0) + 0.5 * (above == 0)).mean())
 
 
-def source_poses(source: PoseSource, seed: int) -> list[Poses]:
-    """Of rendered frames with ground truth, one after the other."""
+def source_poses(source: PoseSource, seed: int, count: int) -> list[Poses]:
+    """Of so many rendered frames with ground truth, one after the other."""
     rng = np.random.default_rng(seed)
-    frames = rendered_frames(StreamSettings(), seed, _SOURCE_FRAMES)
+    frames = rendered_frames(StreamSettings(), seed, count)
     return [poses_of([(without_color(each), each.ground_truth)], source, rng) for each in frames]
 
 
