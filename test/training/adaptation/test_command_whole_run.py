@@ -11,12 +11,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from unipose_ros.cli.main import main
 from unipose_ros.networks.movenet.decode import ONNX, verified_file
 from unipose_ros.networks.weights import WeightsError
 from unipose_training.adaptation.command import ACCEPTED, REFUSED_BY_GATE
+from unipose_training.datasets.keypoint_files import read_keypoints
 
 _WALK = Path(__file__).parents[3] / "demo" / "walk"
 _NETWORKS = ("person_detector", "points")
@@ -68,3 +70,29 @@ def test_an_adaptation_that_was_killed_gives_the_bits_of_one_that_was_not(tmp_pa
     assert {name: (killed / name / "stage.json").stat().st_mtime_ns for name in done} == done
     assert manifests(killed) == manifests(whole)
     assert (killed / "report.html").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.weights
+def test_the_lifter_is_adapted_and_judged_on_frames_without_depth(tmp_path: Path) -> None:
+    try:
+        verified_file(ONNX)
+    except WeightsError as error:
+        pytest.skip(str(error))
+    output = tmp_path / "rgb"
+    assert main([*arguments(output), "--modality", "rgb", "--refine"]) in (ACCEPTED, REFUSED_BY_GATE)
+    trained, before, after = (
+        json.loads((output / f"{stage}_rgb" / "stage.json").read_text()) for stage in ("train", "before", "after")
+    )
+    assert (output / "train_rgb" / "lifter.safetensors").is_file()
+    assert trained["result"]["people"] >= trained["result"]["people_with_3d"] > 0
+    assert before["inputs"]["settings"]["weights"] != after["inputs"]["settings"]["weights"]
+    for side in (before, after):
+        assert side["result"]["health"]["reference_mm"] > 0
+        assert side["result"]["source"]["rendered people"] > 0
+    # The refiner moved what is trained on, and what judges is as the 2D network predicted it.
+    moved, seen = (
+        read_keypoints(next((output / stage).rglob("*.keypoints.npz"))).people for stage in ("refined", "labels")
+    )
+    assert np.array_equal(moved.confidences, seen.confidences)
+    assert not np.array_equal(moved.pixels, seen.pixels)

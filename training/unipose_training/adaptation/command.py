@@ -74,6 +74,7 @@ def adapt_settings(options: argparse.Namespace) -> AdaptSettings:
         most_steps=options.steps,
         seed=options.seed,
         threads=options.threads,
+        refine=options.refine,
         gate=GateSettings(source_margin=options.source_margin, source_people=options.source_people),
     )
 
@@ -143,6 +144,8 @@ def _parser() -> argparse.ArgumentParser:
         help="rendered people of the source benchmark (default: %(default)s)")  # fmt: skip
     add("--seed", type=int, default=default.seed, help="random seed (default: %(default)s)")
     add("--threads", type=positive, default=default.threads, metavar="N", help="CPU threads (default: %(default)s)")
+    add("--refine", action="store_true",
+        help="repair the 2D pseudo-labels by CameraPose's refiner before people are cut out and fused")  # fmt: skip
     add("--judge-by-ground-truth", action="store_true",
         help="also report errors on the held-out part by the recording's own ground truth, to judge the adaptation; "
         "nothing is trained or decided by it")  # fmt: skip

@@ -25,17 +25,16 @@ from torch.utils.data import Dataset
 from unipose_ros.camera import Camera
 from unipose_ros.codecs.keypoints import lifter_input, view_keypoints
 from unipose_ros.config import DetectionConfig
-from unipose_ros.deployment import weights_path
 from unipose_ros.detection import select_people, visible_keypoints
-from unipose_ros.files import file_sha256
 from unipose_ros.joint_sets import COCO17, ITOP15
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.lifting.lifter import KeypointRefiner, enough_keypoints, load_refiner
+from unipose_ros.lifting.lifter import KeypointRefiner, enough_keypoints
 from unipose_ros.networks.lifter import Lifted, LifterNetwork
 from unipose_ros.networks.registry import load_network, save_network
 from unipose_training.adaptation.finetune import EstimatedMounting, Provenance, adapted_card, run_settings
 from unipose_training.adaptation.lift import PseudoLabels
 from unipose_training.adaptation.mixing import choose_shares, interpolate
+from unipose_training.adaptation.refining import default_refiner
 from unipose_training.adaptation.settings import AdaptSettings
 from unipose_training.datasets.base import Clip
 from unipose_training.datasets.keypoint_files import KeypointLabels
@@ -74,6 +73,11 @@ _MOST_STD = 0.15
 _VIEWS = Viewpoints(("kinect_v1", "d435", "kinect_v2", "azure_kinect"), (0.2, 2.8), (1.2, 6.0), aim_std=0.12)
 _JUDGED = Viewpoints(("astra", "femto_bolt", "d455", "zed2"), (0.2, 3.0), (1.5, 5.0), aim_std=0.1)
 _OBSERVED = Observation(DetectorNoise(), clean=0.2, unknown=0.15)
+#: Pseudo-labels make bones of one side longer than those of the other.
+_WEIGHTS = LifterWeights(symmetry=0.3)
+#: The recording's keypoints are moved at random by this standard deviation, in sizes of the person, and left out at
+#: this rate: few people are seen often.
+_MOVED, _LEFT_OUT = 0.05, 0.05
 #: How far copies of a mounting differ: meters, degrees.
 _HEIGHTS, _TILTS = 0.1, 4.0
 #: A mounting that shows fewer of the people who are drawn before it is not believed.
@@ -143,22 +147,6 @@ def recorded_people(
     if not found:
         raise AdaptationError("rgb: no one shows enough keypoints to be lifted; record people from head to foot")
     return RecordedPeople(joined(found), _distances(fused.joints[fused.good], down))
-
-
-def refiner_sha256() -> str:
-    """Of the refiner's weights; empty where there are none."""
-    path = weights_path("refiner")
-    return "" if path is None else file_sha256(path)
-
-
-def default_refiner() -> KeypointRefiner | None:
-    """What the estimators have in front of the lifter; ``None`` where no weights of a refiner are there.
-
-    Raises:
-        WeightsError, BackendError: it cannot be loaded.
-    """
-    path = weights_path("refiner")
-    return None if path is None else load_refiner(path)
 
 
 def gravity(pitch: float, roll: float) -> FloatArray:
@@ -307,8 +295,17 @@ class MixedSightings(Dataset[PairBatch]):
         count = len(self._people.rows)
         own = torch.from_numpy(rng.choice(count, self._own, replace=count < self._own))
         half = self._own // 2
-        parts = [select(self._people, own[:half]), select(self._mirrored, own[half:])]
-        return joined(parts + [source.draw(rng, count) for source, count in self._sources])
+        people = joined([select(self._people, own[:half]), select(self._mirrored, own[half:])])
+        return joined([_disturbed(rng, people)] + [source.draw(rng, count) for source, count in self._sources])
+
+
+def _disturbed(rng: np.random.Generator, batch: PairBatch) -> PairBatch:
+    """The same people, whose keypoints the lifter is given less exactly; what it is to learn stays."""
+    table = batch.inputs[:, : 3 * len(COCO17)].reshape(-1, len(COCO17), 3).clone()
+    moves = torch.from_numpy(rng.normal(0, _MOVED, (len(table), len(COCO17), 2)).astype(np.float32))
+    table[..., :2] += moves * (table[..., 2:] > 0)
+    table *= torch.from_numpy(rng.random((len(table), len(COCO17), 1)) >= _LEFT_OUT)
+    return batch._replace(inputs=torch.cat([table.flatten(1), batch.inputs[:, 3 * len(COCO17) :]], dim=-1))
 
 
 class AdaptedLifter(LifterTask):
@@ -320,7 +317,7 @@ class AdaptedLifter(LifterTask):
     """
 
     def __init__(self, network: LifterNetwork, ratios: Tensor) -> None:
-        super().__init__(network.config, LifterWeights(), ratios)
+        super().__init__(network.config, _WEIGHTS, ratios)
         self.network = network
 
     def _paired_terms(self, lifted: Lifted, batch: PairBatch) -> dict[str, Tensor]:

@@ -36,7 +36,6 @@ from unipose_training.adaptation.lifter import (
     RGB,
     finetune_lifter,
     recorded_people,
-    refiner_sha256,
 )
 from unipose_training.adaptation.parts import (
     ADAPTATION,
@@ -49,6 +48,7 @@ from unipose_training.adaptation.parts import (
     thinned,
     write_predictions,
 )
+from unipose_training.adaptation.refining import refine_labels, refiner_sha256
 from unipose_training.adaptation.report import Comparison, write_report
 from unipose_training.adaptation.settings import DETECTOR, AdaptSettings, Stage, as_json, run_stage, weights_name
 from unipose_training.adaptation.source import source_errors
@@ -67,6 +67,8 @@ from unipose_training.tasks.points import point_samples
 
 _log = logging.getLogger(__name__)
 _ARRAYS = ("joints", "stds", "good")
+#: Settings that training does not depend on, or through other stages.
+_ELSEWHERE = ("gate", "modalities", "rate_hz", "refine")
 _LABELS, _PREDICTIONS = "pseudo_labels.npz", "predictions.npz"
 
 
@@ -156,11 +158,15 @@ class Adaptation:
         spans = _spans(frames.result)
         labels = self._stage("labels", {}, (frames,), lambda folder: self._label(folder, spans))
         windows = {"depth": "depth" in settings.modalities}
-        samples = self._stage("samples", windows, (labels,), lambda folder: self._samples(folder, labels, spans))
+        targets = labels
+        if settings.refine:
+            refiner = {"refiner": refiner_sha256()}
+            targets = self._stage("refined", refiner, (labels,), lambda folder: self._refine(folder, labels, spans))
+        samples = self._stage("samples", windows, (targets,), lambda folder: self._samples(folder, targets, spans))
         checks = self._stage("checks", {}, (samples,), lambda folder: self._check(samples, spans))
         networks = {"weights": _fusing_weights()}
         fused = self._stage(
-            "fused", networks, (checks, samples), lambda folder: self._fuse(folder, labels, samples, spans)
+            "fused", networks, (checks, samples), lambda folder: self._fuse(folder, targets, samples, spans)
         )
         verdicts, weights, comparisons = {}, {}, []
         beside: dict[str, str] = {}
@@ -210,6 +216,10 @@ class Adaptation:
         # An interrupted run has labeled a part before; the counts are those of the files.
         files = [read_keypoints(keypoint_path(folder, clip.name)) for clip in clips]
         return {"frames": sum(len(each) for each in files), "people": sum(len(each.people) for each in files)}
+
+    def _refine(self, folder: Path, labels: Stage, spans: Sequence[tuple[Span, Span]]) -> Mapping[str, Any]:
+        parts = [part for which in (ADAPTATION, HELD_OUT) for part in open_parts(self._clips, spans, which)]
+        return refine_labels(parts, _labels_of(labels, parts), folder)
 
     def _samples(self, folder: Path, labels: Stage, spans: Sequence[tuple[Span, Span]]) -> Mapping[str, Any]:
         found: dict[str, Any] = {}
@@ -274,9 +284,7 @@ class Adaptation:
         labels = _read(fused.folder / ADAPTATION / _LABELS)
         names = ", ".join(f"{r.clip.name} (sha256 {r.sha256[:12]})" for r in self._recordings)
         provenance = Provenance(names, f"{parent.name} (sha256 {parent_sha256[:12]})")
-        inputs = {
-            key: value for key, value in as_json(settings).items() if key not in ("gate", "modalities", "rate_hz")
-        } | {
+        inputs = {key: value for key, value in as_json(settings).items() if key not in _ELSEWHERE} | {
             "modality": modality,
             "steps": settings.steps(modality),
             "parent": parent_sha256,

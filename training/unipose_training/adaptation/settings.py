@@ -96,6 +96,7 @@ class AdaptSettings:
         most_steps: training steps of each network instead of those that the budget buys, without a bound on their
             time; 0 for none.
         threads: CPU threads.
+        refine: repair the 2D pseudo-labels of the 3D ones by CameraPose's refiner.
         gate: when new weights are accepted.
 
     Raises:
@@ -113,6 +114,7 @@ class AdaptSettings:
     seed: int = 0
     most_steps: int = 0
     threads: int = 2
+    refine: bool = False
     gate: GateSettings = field(default_factory=GateSettings)
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from unipose_ros.networks.lifter import Lifted, LifterConfig, LifterNetwork, Ref
 from unipose_training.engine.step import Task
 from unipose_training.losses.body import PoseCritic, adversarial_loss, bone_ratio_loss, itop_priors
 from unipose_training.losses.projection import confidence_guided_loss, project_to_plane, reprojection_loss, tilt_loss
-from unipose_training.losses.robust import huber, laplace_loss, length, weighted_mean
+from unipose_training.losses.robust import bone_lengths, huber, laplace_loss, length, weighted_mean
 from unipose_training.mocap.pairs import PairBatch
 
 # What the refiner is to learn: true keypoints from a detector's.
@@ -73,6 +73,7 @@ class LifterWeights:
         paired_reprojection, reprojection: of people with 3D ground truth, and of those without.
         bones: parts of the body's length, of people without 3D ground truth.
         critic: gradient of the critic, of people without 3D ground truth.
+        symmetry: difference of left and right bones in meters, of all people.
 
     Raises:
         ValueError: one is negative.
@@ -85,6 +86,7 @@ class LifterWeights:
     reprojection: float = 1.0
     bones: float = 0.02
     critic: float = 0.05
+    symmetry: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -100,6 +102,7 @@ class LifterTask(Task):
     """
 
     bones: Tensor
+    pairs: Tensor
     ratios: Tensor
     points: Tensor
 
@@ -108,7 +111,8 @@ class LifterTask(Task):
         self.network = LifterNetwork(config)
         self.critic = PoseCritic(BONES)
         self._weights = weights
-        for name, table in (("bones", BONES), ("ratios", ratios), ("points", landmarks_of_joints())):
+        tables = {"bones": BONES, "pairs": itop_priors().pairs, "ratios": ratios, "points": landmarks_of_joints()}
+        for name, table in tables.items():
             self.register_buffer(name, table, persistent=False)
 
     def trained(self) -> nn.Module:
@@ -119,6 +123,9 @@ class LifterTask(Task):
         """See :class:`LifterWeights`."""
         lifted: Lifted = self.network(batch.inputs)
         terms = self._paired_terms(lifted, batch) | self._unpaired_terms(lifted, batch)
+        if self._weights.symmetry:
+            left, right = (bone_lengths(lifted.joints, self.pairs[:, side]) for side in (0, 1))
+            terms["symmetry"] = (left - right).abs().mean()
         weights = vars(self._weights) | {"critic": 1.0 if self._weights.critic else 0.0}
         total = torch.stack([weights[name] * value for name, value in terms.items() if weights[name]]).sum()
         return total, terms
