@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,12 +14,16 @@ import rclpy
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy._rclpy_pybind11 import RCLError
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.client import Client
 from rclpy.exceptions import InvalidParameterTypeException, ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.logging import get_logger
 from rclpy.node import Node
+from rclpy.service import Service
 from rclpy.signals import SignalHandlerOptions
+from rclpy.waitable import Waitable
 
 from unipose_ros.resources import set_malloc_thresholds
 from unipose_ros.ros.parameters import ParameterError
@@ -54,14 +59,50 @@ def ros_session(ros_arguments: Sequence[str] | None = None) -> Iterator[threadin
 
 #: How long a signal may wait for the executor to notice it.
 _POLL_SECONDS = 0.1
+#: How long services and QoS events may wait for the executor to look at them.
+_SELDOM_SECONDS = 0.05
 #: How long a network that is being loaded is waited for when the process is to end.
 _LOADING_SECONDS = 0.3
+
+
+class SeldomGroup(MutuallyExclusiveCallbackGroup):
+    """A node's default group, of which services, clients and QoS events are looked at only now and then.
+
+    For every message rclpy makes a list of all that the node waits for, and asks each entity twice. A node has some
+    forty of them, of which four matter to its frames: the images and their calibrations.
+
+    Everything is looked at all the time unless :meth:`begin` is called before each look; see :func:`spin`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._open, self._asked, self._closed_at = True, False, 0.0
+
+    def begin(self, now: float) -> None:
+        """Before each look: services and events come with it if they did not come with one for a while.
+
+        Args:
+            now: seconds of a steady clock.
+        """
+        if self._open and self._asked:
+            self._open, self._closed_at = False, now
+        elif not self._open and now - self._closed_at >= _SELDOM_SECONDS:
+            self._open, self._asked = True, False
+
+    def can_execute(self, entity: Any) -> bool:
+        """Whether the executor is to look at an entity now."""
+        if isinstance(entity, (Service, Client, Waitable)):
+            self._asked = True
+            if not self._open:
+                return False
+        return bool(super().can_execute(entity))
 
 
 class ManagedNode(LifecycleNode):
     """Adds to :class:`LifecycleNode` what it lacks in Humble and Jazzy."""
 
     def __init__(self, name: str, **kwargs: Any) -> None:
+        self._seldom = SeldomGroup()
         super().__init__(name, **kwargs)
         self._guard_change_state()
         #: Why the last transition did not succeed; empty when it did.
@@ -95,6 +136,11 @@ class ManagedNode(LifecycleNode):
                 return response
 
         service.callback = guarded
+
+    @property
+    def default_callback_group(self) -> SeldomGroup:
+        """Of all entities that are made without a group."""
+        return self._seldom
 
     @property
     def state_label(self) -> str:
@@ -226,9 +272,15 @@ def spin(node: Node, stop: threading.Event) -> None:
     # One thread is enough beside the worker, and rclpy's multi-threaded executor is slower (ros2/rclpy#1452).
     executor = SingleThreadedExecutor()
     executor.add_node(node)
+    group = node.default_callback_group
+    seldom = group if isinstance(group, SeldomGroup) else None
+    # Always the same time: with another one rclpy forgets what else is ready.
+    longest = _POLL_SECONDS if seldom is None else _SELDOM_SECONDS
     try:
         while rclpy.ok() and not stop.is_set():
-            executor.spin_once(timeout_sec=_POLL_SECONDS)
+            if seldom is not None:
+                seldom.begin(time.monotonic())
+            executor.spin_once(timeout_sec=longest)
     except ExternalShutdownException:
         pass
     finally:
