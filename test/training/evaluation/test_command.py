@@ -23,6 +23,7 @@ from unipose_ros.recordings import BagWriter
 from unipose_ros.recordings.messages import camera_info, depth_image, image, skeleton_array
 from unipose_ros.resources import resource_path
 from unipose_training.evaluation.command import _parser, estimator_config, main
+from unipose_training.evaluation.compare import compared_network
 
 CAMERA = Camera(130.0, 130.0, 79.5, 59.5, 160, 120)
 FRAMES = 6
@@ -294,3 +295,12 @@ def test_two_weights_of_a_modality_without_weights(record, tmp_path: Path, capsy
     arguments = [str(record()), "--modality", "lookup", "--compare", "shipped", "shipped"]
     assert main([*arguments, "--output", str(tmp_path / "out")]) == 1
     assert "lookup" in capsys.readouterr().err
+
+
+def test_which_network_two_files_are_of() -> None:
+    lifter, image = (str(resource_path("weights", f"{name}.safetensors")) for name in ("lifter", "rgb"))
+    assert compared_network("rgb", ["shipped", lifter]) == "lifter"
+    assert compared_network("rgb", [image, "shipped"]) == "rgb"
+    assert compared_network("rgb", ["shipped", "shipped"]) == "rgb"
+    assert compared_network("auto", ["shipped", lifter]) == "rgbd"
+    assert compared_network("points", ["shipped", lifter]) == "points"

@@ -50,7 +50,13 @@ from unipose_training.datasets.real_sets import NAME as REAL_FRAMES
 from unipose_training.datasets.real_sets import open_real_frames
 from unipose_training.datasets.registry import DATA_SETS, open_data_set
 from unipose_training.errors import DataError, EvaluationError
-from unipose_training.evaluation.compare import comparison_json, comparison_page, comparison_text, figures_of
+from unipose_training.evaluation.compare import (
+    compared_network,
+    comparison_json,
+    comparison_page,
+    comparison_text,
+    figures_of,
+)
 from unipose_training.evaluation.metrics.cross_view import read_camera_poses
 from unipose_training.evaluation.protocols.coco import RESULTS as COCO_RESULTS
 from unipose_training.evaluation.protocols.coco import evaluate_coco
@@ -343,9 +349,7 @@ def _evaluate(options: argparse.Namespace, estimator: PoseEstimator | None, comm
 def _compare(options: argparse.Namespace) -> None:
     """Both weights on the same clips; nothing else of an evaluation is written."""
     config = estimator_config(options)
-    name = "rgbd" if config.modality == "auto" else config.modality
-    if name not in [field.name for field in fields(WeightsConfig)]:
-        raise EvaluationError(f"--compare: modality '{name}' has no weights; name points, rgbd, depth or rgb")
+    name = compared_network(config.modality, options.compare)
     files = tuple(_compared_file(text, name) for text in options.compare)
     clips = [*data_set_clips(options), *_recorded_clips(options)]
     joint_set = get_joint_set(options.joint_set) if options.joint_set else None
@@ -353,13 +357,10 @@ def _compare(options: argparse.Namespace) -> None:
     found = []
     with _output(options, ["compare.json", "compare.html"]), tqdm(total=total, desc="judging", unit="frame") as bar:
         for file in files:
-            weights = replace(config.weights, **{name: file})
-            with closing(build_estimator(replace(config, weights=weights))) as estimator:
-                found.append(
-                    evaluate_clips(
-                        clips, estimator, not options.no_tracking, joint_set, options.limit, advance=bar.update
-                    )
-                )
+            chosen = replace(config, weights=replace(config.weights, **{name: file}))
+            with closing(build_estimator(chosen)) as estimator:
+                tracking, limit = not options.no_tracking, options.limit
+                found.append(evaluate_clips(clips, estimator, tracking, joint_set, limit, advance=bar.update))
         (old, old_frames), (new, new_frames) = found
         figures = figures_of(old), figures_of(new)
         write_atomic(options.output / "compare.json", comparison_json(*figures, (files[0], files[1]), config.modality))

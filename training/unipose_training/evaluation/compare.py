@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from html import escape
+from pathlib import Path
 
+from unipose_ros.config import WeightsConfig
+from unipose_ros.networks.weights import read_model_card
 from unipose_training.datasets.base import Clip
+from unipose_training.errors import EvaluationError
 from unipose_training.evaluation.replay import ReplayedFrame
 from unipose_training.evaluation.report.html import document, number, section, table
 from unipose_training.evaluation.report.images import before_after
@@ -60,6 +65,26 @@ def figures_of(results: Results) -> dict[str, float]:
             "swaps_percent": 100 * accuracy.swaps.swapped / poses if poses else nan,
         }
     return {name: found[name] for name in FIGURES if math.isfinite(found.get(name, nan))}
+
+
+def compared_network(modality: str, files: Sequence[str]) -> str:
+    """Of which network two files are, by the names of :class:`~unipose_ros.config.WeightsConfig`.
+
+    Args:
+        modality: that is evaluated; ``rgb`` has two networks, and the model card of a file that is named tells which.
+        files: as they are named; ``shipped`` for the shipped one.
+
+    Raises:
+        WeightsError: a file cannot be read.
+        EvaluationError: the modality has no weights.
+    """
+    network = "rgbd" if modality == "auto" else modality
+    if network not in [field.name for field in fields(WeightsConfig)]:
+        raise EvaluationError(f"--compare: modality '{network}' has no weights; name points, rgbd, depth or rgb")
+    named = [Path(file) for file in files if file != "shipped"]
+    if modality == "rgb" and named and read_model_card(named[0]).network == "lifter":
+        return "lifter"
+    return network
 
 
 def comparison_text(old: Mapping[str, float], new: Mapping[str, float], names: tuple[str, str]) -> str:
