@@ -20,6 +20,7 @@ from unipose_training.adaptation import verifier as module
 from unipose_training.adaptation.settings import AdaptSettings
 from unipose_training.adaptation.verifier import (
     area_under_roc,
+    balanced,
     choose_verifier,
     confirmed,
     recorded_poses,
@@ -122,6 +123,14 @@ def test_a_better_verifier_is_taken_and_one_that_forgets_is_not() -> None:
     assert not facts["taken"]
 
 
+def test_a_recording_of_people_alone_does_not_make_its_looks_a_sign_of_people() -> None:
+    here = simulated(0, 1, 0, 100)
+    few = balanced(Poses(here.columns, np.arange(100) % 10 > 0))
+    assert few.people.tolist() == 10 * [True] + 10 * [False]
+    assert (few.columns[10:] == here.columns[::10]).all()
+    assert not len(balanced(Poses(here.columns, np.ones(100, np.bool_))))
+
+
 def test_poses_of_one_kind_alone_say_nothing() -> None:
     here = simulated(0, 1, 0)
     only = Poses(here.columns[here.people], here.people[here.people])
@@ -143,7 +152,9 @@ def test_the_model_card_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(module, "recorded_poses", lambda *args: iter([simulated(0, 1, n, 40) for n in range(8, 16)]))
     facts = refit_verifier(path, "points", {}, [], [], AdaptSettings())
     assert facts["taken"]
-    assert facts["poses"] == 40 * (6 + 6)  # every fourth source frame and the recording's last quarter judge
+    # Every fourth frame judges; of the recording there are as many people as others.
+    own = np.concatenate([simulated(0, 1, n, 40).people for n in (9, 10, 11, 13, 14, 15)])
+    assert facts["poses"] == 6 * 40 + 2 * min(own.sum(), (~own).sum())
     card = read_model_card(path)
     assert card_verifier(card).weights["detector_logit"] > 1
     assert card.metrics["temperature"] == 2.0

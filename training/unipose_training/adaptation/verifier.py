@@ -33,8 +33,8 @@ from unipose_training.synthetic.stream.settings import StreamSettings
 
 #: Rendered frames, and those of the recording, at most.
 _SOURCE_FRAMES, _RECORDED_FRAMES = 100, 200
-#: One source frame of so many, and this last fraction of the recording, judges.
-_KEPT, _LAST = 4, 0.25
+#: One frame of so many judges.
+_KEPT = 4
 #: By so much the AUC on one of the two may be less: that of some hundred poses is no surer.
 _SLACK = 0.002
 #: Of whom the 2D network is so sure is a person, as in :mod:`.health`.
@@ -77,16 +77,30 @@ def refit_verifier(
         rendered = source_poses(source, settings.seed, min(_SOURCE_FRAMES, settings.gate.source_people))
         recorded = list(recorded_poses(source, parts, keypoints))
     present = card_verifier(read_model_card(weights))
-    first = round((1 - _LAST) * len(recorded))
-    training = Poses.together([
-        *(poses for number, poses in enumerate(rendered) if number % _KEPT), *recorded[:first]
-    ])  # fmt: skip
-    judging = {"source": Poses.together(rendered[::_KEPT]), "recording": Poses.together(recorded[first:])}
+    source_training, source_judging = _divided(rendered)
+    own_training, own_judging = _divided(recorded)
+    training = Poses.together([source_training, balanced(own_training)])
+    judging = {"source": source_judging, "recording": own_judging}
     new, facts = choose_verifier(present, training, judging)
     if new is not present:
         tensors, card = load_weights(weights, read_model_card(weights).network)
         save_weights(weights, tensors, replace(card, metrics={**card.metrics, **new.metrics()}))
     return facts
+
+
+def _divided(frames: Sequence[Poses]) -> tuple[Poses, Poses]:
+    """Poses that train, and poses that judge."""
+    training = Poses.together(poses for number, poses in enumerate(frames) if number % _KEPT)
+    return training, Poses.together(frames[::_KEPT])
+
+
+def balanced(poses: Poses) -> Poses:
+    """As many people as others, evenly: of a recording in which hardly anything but people is found, the regression
+    would learn that what looks like this recording is a person."""
+    kinds = [np.flatnonzero(poses.people), np.flatnonzero(~poses.people)]
+    count = min(map(len, kinds))
+    rows = np.concatenate([kind[np.linspace(0, len(kind) - 1, count).astype(int)] for kind in kinds])
+    return Poses(poses.columns[rows], poses.people[rows])
 
 
 def choose_verifier(
