@@ -31,6 +31,7 @@ from unipose_training.adaptation.lifter import (
     RecordedPeople,
     finetune_lifter,
     gravity,
+    in_the_lifters_size,
     lifter_run,
     lifter_source_error,
     mirrored,
@@ -304,6 +305,19 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
     assert not (tmp_path / "parts" / "lifter.safetensors").exists()
     monkeypatch.setattr(module, "train", real)
     assert file_sha256(adapt(tmp_path / "parts", parent, pairs)) == file_sha256(whole)
+
+
+def test_people_have_the_size_that_the_lifter_believes(pairs) -> None:
+    network = task_of(pairs).network
+    batch = pairs._replace(joints=pairs.joints.clone())
+    batch.joints[0] = torch.nan
+    scaled, factor = in_the_lifters_size(network, batch)
+    _, again = in_the_lifters_size(network, scaled)
+    assert factor != pytest.approx(1.0, abs=0.01)
+    assert again == pytest.approx(1.0, abs=1e-5)
+    assert torch.equal(scaled.joints[1:], factor * pairs.joints[1:])
+    unknown = pairs._replace(joints=torch.full_like(pairs.joints, torch.nan))
+    assert in_the_lifters_size(network, unknown)[1] == 1.0
 
 
 def test_the_source_benchmark_is_the_same_for_every_recording(parent: Path) -> None:

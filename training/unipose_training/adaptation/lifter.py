@@ -43,6 +43,7 @@ from unipose_training.engine.data_loading import loader_of, seed_everything, see
 from unipose_training.engine.loop import train
 from unipose_training.errors import AdaptationError
 from unipose_training.losses.projection import tilt_loss
+from unipose_training.losses.robust import bone_lengths
 from unipose_training.mocap.detector_noise import DetectorNoise
 from unipose_training.mocap.pairs import (
     MotionSource,
@@ -61,7 +62,7 @@ from unipose_training.synthetic.stream.dataset import StreamBatches
 from unipose_training.synthetic.stream.people import divided, select
 from unipose_training.synthetic.stream.settings import StreamSettings
 from unipose_training.synthetic.variety.cameras import KINDS
-from unipose_training.tasks.lifter import LifterTask, LifterWeights
+from unipose_training.tasks.lifter import BONES, LifterTask, LifterWeights
 
 #: Name of the network's weights, and of the modality that they are adapted for.
 LIFTER, RGB = "lifter", "rgb"
@@ -365,7 +366,8 @@ def finetune_lifter(
     poses = posed_joints(bank, 1, seed_of(settings.seed, _POSES))
     make_task: Callable[[nn.Module], AdaptedLifter] = partial(_task, ratios=bone_ratios(poses))
     sources = source_sightings(poses, stream, people.distances)
-    mixed = MixedSightings(people.batch, sources, run, round(settings.replay * run.batch))
+    batch, size = in_the_lifters_size(network, people.batch)
+    mixed = MixedSightings(batch, sources, run, round(settings.replay * run.batch))
     task = make_task(network.train())
     loader = loader_of(mixed, StreamBatches(len(mixed), run.steps, run.batch, run.seed), run, identity_collate)
     outcome = train(task, loader, None, run, folder)
@@ -373,7 +375,7 @@ def finetune_lifter(
         raise KeyboardInterrupt(outcome.signal)
     count = settings.gate.source_people
     judged: Any = benchmark_people(stream, _SELECTION, 2 * _MANY * count)
-    recording: Any = _labeled(people.batch, _MANY * count)
+    recording: Any = _labeled(batch, _MANY * count)
     mixture = None
     if len(recording.rows):
         mixture = choose_shares(
@@ -391,9 +393,25 @@ def finetune_lifter(
         "ended_by": outcome.ended_by,
         "people": everyone,
         "people_with_3d": used,
+        "size": size,
         "mounted_replay": len(sources) > 1,
         "mixture": None if mixture is None else asdict(mixture),
     }
+
+
+@torch.no_grad()
+def in_the_lifters_size(network: nn.Module, batch: PairBatch) -> tuple[PairBatch, float]:
+    """3D pseudo-labels whose median size is what the lifter believes of these people, and the factor to it.
+
+    Without depth, distances follow from sizes. Those of the few people of a recording say little about who comes next;
+    the lifter keeps the size that it knows of many.
+    """
+    lengths = bone_lengths(batch.joints, BONES).sum(dim=-1)
+    believed = bone_lengths(network.eval()(batch.inputs).joints, BONES).sum(dim=-1)
+    factor = float((believed / lengths).nanmedian())
+    if not np.isfinite(factor):
+        return batch, 1.0
+    return batch._replace(joints=factor * batch.joints), factor
 
 
 def _labeled(batch: PairBatch, most: int) -> PairBatch:
