@@ -29,9 +29,9 @@ from unipose_training.synthetic.stream.people import select
 #: A task that validates a copy of the network, with gradients: its ``trained()``.
 MakeTask = Callable[[nn.Module], Task]
 
-#: Shares of all layers alike that are tried first.
+#: Shares of all layers alike, of which one is found first.
 UNIFORM = (1.0, 0.85, 0.7, 0.6, 0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2)
-_ROUNDS = 8
+_ROUNDS = 5
 #: Slopes are those of so many people; whether a step is taken is told by all of them.
 _SLOPES = 128
 #: How far a share moves in a round, at first and at least.
@@ -96,12 +96,10 @@ def choose_shares(
     zeros = np.zeros(len(ends.layers))
     source_before, recording_before = ends.error(zeros, source), ends.error(zeros, recording)
     limit = (1 + margin) * source_before
-    for uniform in UNIFORM:
-        shares = np.full(len(ends.layers), uniform)
-        on_source = ends.error(shares, source)
-        if on_source <= limit:
-            break
-    source_uniform, recording_uniform = on_source, ends.error(shares, recording)
+    uniform = _largest_within(lambda share: ends.error(np.full(len(ends.layers), share), source), limit)
+    shares = np.full(len(ends.layers), uniform)
+    on_source = source_uniform = ends.error(shares, source)
+    recording_uniform = ends.error(shares, recording)
     on_recording, radius = recording_uniform, _RADIUS
     rising, falling = ends.slopes(shares, source), ends.slopes(shares, recording)
     for _ in range(_ROUNDS):
@@ -124,6 +122,15 @@ def choose_shares(
         dict(zip(ends.layers, shares.tolist(), strict=True)), uniform,
         source_before, source_uniform, on_source, recording_before, recording_uniform, on_recording,
     )  # fmt: skip
+
+
+def _largest_within(error: Callable[[float], float], limit: float) -> float:
+    """The largest of :data:`UNIFORM` whose error is within the limit, by bisection; the smallest where none is."""
+    first, last = 0, len(UNIFORM) - 1
+    while first < last:
+        middle = (first + last) // 2
+        first, last = (first, middle) if error(UNIFORM[middle]) <= limit else (middle + 1, last)
+    return UNIFORM[first]
 
 
 def _linear_step(

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -196,7 +197,10 @@ class Adaptation:
             "needs": [stage.key for stage in needs],
         }
         _log.info("stage %s", name)
-        return run_stage(self._root, name, everything, work)
+        start = time.monotonic()
+        stage = run_stage(self._root, name, everything, work)
+        _log.info("stage %s: %.0f s", name, time.monotonic() - start)
+        return stage
 
     def _frames(self, folder: Path) -> Mapping[str, Any]:
         del folder
