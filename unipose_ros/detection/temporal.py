@@ -22,8 +22,12 @@ _STALE_NS = 300_000_000
 #: A proposal is a person of the last frame when it shares this part of the boxes' union, at a depth so many
 #: meters from theirs.
 _SHARED, _NEAR = 0.5, 0.3
-#: A box around joints is grown by this part of its sides: people move until the next frame.
-_MOVED = 0.05
+#: So long a box around joints of the last frame is better than a detector's of this one, in nanoseconds: at 15 frames
+#: a second of people who walk, but not at 7.5.
+_FRESH_NS = 80_000_000
+#: People move on as they did between the last two frames: half as their bodies, half as their joints, and each joint
+#: by at most so many meters. Who is farther apart than this is another person.
+_MOST_MOVED, _SAME = 0.25, 0.5
 
 
 class ProposalCache:
@@ -39,7 +43,8 @@ class ProposalCache:
     def __init__(self, detector: PersonDetector, config: DetectionConfig) -> None:
         self._detector = detector
         self._config = config
-        self._last = _empty()
+        self._people = Skeletons.empty(0, "", "")
+        self._velocities = np.zeros((0, 0, 3), np.float32)
         self._age = 0
         self._stamp_ns = 0
         self._camera: Camera | None = None
@@ -56,9 +61,9 @@ class ProposalCache:
 
     def cached(self, frame: RgbdFrame) -> Proposals | None:
         """Where people were last; ``None`` when it is time to detect them."""
-        if not len(self._last) or not self._is_recent(frame) or self._age >= self._config.detection_interval:
+        if self._age >= self._config.detection_interval or not len(self._people):
             return None
-        return self._last
+        return self._moved(frame) if self._is_recent(frame, _FRESH_NS) else None
 
     def detect(self, frame: RgbdFrame) -> Proposals:
         """Run the detector; those that count as people, best first, and no more than are to be processed.
@@ -73,67 +78,90 @@ class ProposalCache:
         found = self._detector(frame).at_joints()
         if found.keypoints is not None:
             found = found.select(found.scores >= self._config.min_score)
-        elif self._is_recent(frame):
-            found = found.joined(self._last.select(self._overlooked(found)))
+        elif len(self._people) and self._is_recent(frame, _STALE_NS):
+            last = self._moved(frame)
+            found = found.joined(last.select(_overlooked(found, last)))
         return found.select(np.argsort(-found.scores, kind="stable")[: self._config.max_people])
 
     def match_previous(self, frame: RgbdFrame, found: Proposals) -> tuple[Proposals, NDArray[np.bool_]]:
-        """Those who were there in the last frame in the boxes and with the joints that they had, and (N,) who they are.
+        """Those who were there a moment ago, in boxes around their joints and with these, and (N,) who they are.
 
-        A box around a person's joints is better than a detector's; each of them is matched once, to the
-        proposal that shares most of the box.
+        The joints are where they must have moved to since. A box around them is better than a detector's; each is
+        matched once, to the proposal that shares most of the box.
         """
         known = np.zeros(len(found), np.bool_)
-        if not (len(found) and len(self._last) and self._is_recent(frame)):
+        if not (len(found) and len(self._people) and self._is_recent(frame, _FRESH_NS)):
             return found, known
+        last = self._moved(frame)
+        assert last.joints is not None
         boxes, distances = found.boxes.copy(), found.distances.copy()
-        joints = np.full((len(found), *self._joints.shape[1:]), np.nan, np.float32)
-        shared = box_iou(found.boxes, self._last.boxes)
+        joints = np.full((len(found), *last.joints.shape[1:]), np.nan, np.float32)
+        shared = box_iou(found.boxes, last.boxes)
         # NaN compares false: without a depth no person is matched.
-        near = np.abs(found.distances[:, None] - self._last.distances) < _NEAR
+        near = np.abs(found.distances[:, None] - last.distances) < _NEAR
         shared = np.where(near & (shared > _SHARED), shared, 0)
-        for person, last in _best_pairs(shared):
+        for person, before in _best_pairs(shared):
             known[person] = True
-            boxes[person], distances[person] = self._last.boxes[last], self._last.distances[last]
-            joints[person] = self._joints[last]
+            boxes[person], distances[person] = last.boxes[before], last.distances[before]
+            joints[person] = last.joints[before]
         return replace(found, boxes=boxes, distances=distances, joints=joints), known
 
     def update(self, frame: RgbdFrame, people: Skeletons) -> None:
         """Keep who was found in a frame, and where."""
         self._age += 1
+        passed = 1e-9 * (frame.stamp_ns - self._stamp_ns) if self._is_recent(frame, _STALE_NS) else np.nan
+        self._velocities = _velocities(self._people, people, passed)
+        self._people = people
         self._stamp_ns = frame.stamp_ns
         self._camera = frame.camera
-        self._last = boxes_around_joints(frame.camera, people, _MOVED)
 
-    def _overlooked(self, found: Proposals) -> NDArray[np.bool_]:
-        """(N,) people of the last frame whom no proposal stands for.
+    def _moved(self, frame: RgbdFrame) -> Proposals:
+        """Those of the last frame where they are by now, in boxes around their joints."""
+        way = (1e-9 * (frame.stamp_ns - self._stamp_ns) * self._velocities).clip(-_MOST_MOVED, _MOST_MOVED)
+        return boxes_around_joints(frame.camera, replace(self._people, positions=self._people.positions + way))
 
-        A proposal stands for one of them: of two who overlap, the one behind is easily overlooked.
-        """
-        overlooked = np.ones(len(self._last), np.bool_)
-        same = np.where(found.overlaps(self._last), box_iou(found.boxes, self._last.boxes), 0)
-        for _, last in _best_pairs(same):
-            overlooked[last] = False
-        return overlooked
-
-    @property
-    def _joints(self) -> NDArray[np.float32]:
-        """(N, J, 3) of those who were there in the last frame."""
-        return np.zeros((0, 0, 3), np.float32) if self._last.joints is None else self._last.joints
-
-    def _is_recent(self, frame: RgbdFrame) -> bool:
+    def _is_recent(self, frame: RgbdFrame, most_ns: int) -> bool:
         # Boxes are pixels of the camera that they were seen by.
-        return 0 < frame.stamp_ns - self._stamp_ns < _STALE_NS and frame.camera == self._camera
+        return 0 < frame.stamp_ns - self._stamp_ns < most_ns and frame.camera == self._camera
 
     def reset(self) -> None:
         """Forget all people."""
-        self._last = _empty()
+        self._people = Skeletons.empty(0, "", "")
         self._detector.reset()
 
     def close(self) -> None:
         """Free the detector's network."""
-        self._last = _empty()
+        self._people = Skeletons.empty(0, "", "")
         self._detector.close()
+
+
+def _velocities(before: Skeletons, now: Skeletons, seconds: float) -> NDArray[np.float32]:
+    """(N, J, 3) meters per second of the people now, the mean of their bodies' and their joints'; 0 for who is new.
+
+    Args:
+        seconds: from the one to the other; NaN where that is too long, or not known.
+    """
+    found = np.zeros_like(now.positions)
+    if np.isfinite(seconds) and len(before) and len(now) and before.joint_set == now.joint_set:
+        apart = nan_median(np.linalg.norm(now.positions[:, None] - before.positions, axis=-1))
+        for new, old in _best_pairs(np.nan_to_num(np.maximum(_SAME - apart, 0))):
+            step = now.positions[new] - before.positions[old]
+            body = nan_median(step.T)
+            # A joint that is missing moves as the body does.
+            found[new] = np.nan_to_num((body + np.where(np.isfinite(step), step, body)) / (2 * seconds))
+    return found
+
+
+def _overlooked(found: Proposals, last: Proposals) -> NDArray[np.bool_]:
+    """(N,) people of the last frame whom no proposal stands for.
+
+    A proposal stands for one of them: of two who overlap, the one behind is easily overlooked.
+    """
+    overlooked = np.ones(len(last), np.bool_)
+    same = np.where(found.overlaps(last), box_iou(found.boxes, last.boxes), 0)
+    for _, person in _best_pairs(same):
+        overlooked[person] = False
+    return overlooked
 
 
 def _best_pairs(scores: NDArray[np.floating]) -> Iterator[tuple[int, int]]:

@@ -314,7 +314,7 @@ def test_whoever_was_there_is_looked_at_once_where_they_were(tiny: Tiny, monkeyp
         return cut_out(reader, frame, people, person)
 
     monkeypatch.setattr(PointsCodec, "encode", noted)
-    expected = boxes_around_joints(CAMERA, before, grown=0.05)
+    expected = boxes_around_joints(CAMERA, before)
     person_detector.proposals = replace(
         person_detector.proposals, boxes=expected.boxes + 1, distances=expected.distances
     )
@@ -331,11 +331,34 @@ def test_whoever_was_there_is_looked_at_once_where_they_were(tiny: Tiny, monkeyp
     assert len(boxes) == 2
 
 
+def test_known_people_are_where_they_have_moved_to_and_at_low_rates_looked_at_twice(tiny: Tiny) -> None:
+    frame = standing(40)
+    people = PoseEstimator(tiny("points"), person_detector=FixedDetector(box(40))).estimate(frame)
+    step = np.array([0.03, 0.0, 0.01], np.float32)
+    moved = [replace(people, positions=people.positions + number * step) for number in range(3)]
+    cache = ProposalCache(FixedDetector(), DetectionConfig())
+    frames = [standing(40, stamp_ns=frame.stamp_ns + number * 33_000_000) for number in range(3)]
+    cache.update(frames[0], moved[0])
+    cache.update(frames[1], moved[1])
+    detected = boxes_around_joints(CAMERA, moved[2])
+    there, known = cache.match_previous(frames[2], detected)
+    assert known.all()
+    assert there.joints is not None
+    np.testing.assert_allclose(there.joints, moved[2].positions, atol=1e-4)
+    np.testing.assert_allclose(there.boxes, detected.boxes, atol=0.05)
+    late = standing(40, stamp_ns=frames[1].stamp_ns + 133_000_000)
+    assert not cache.match_previous(late, detected)[1].any()
+    # Whom the detector overlooks is still looked for, no farther away than people move in that time.
+    found = cache.detect(replace(late, stamp_ns=frames[1].stamp_ns + 290_000_000))
+    assert found.joints is not None
+    assert 0 < np.abs(found.joints - moved[1].positions).max() <= 0.2501
+
+
 def test_of_two_proposals_for_one_place_one_is_recognized(tiny: Tiny) -> None:
     frame = standing(40)
     people = PoseEstimator(tiny("points"), person_detector=FixedDetector(box(40))).estimate(frame)
     cache = ProposalCache(FixedDetector(), DetectionConfig())
-    here = boxes_around_joints(CAMERA, people, grown=0.05)
+    here = boxes_around_joints(CAMERA, people)
     near = np.concatenate([here.boxes + 2, here.boxes + 1, here.boxes + 60])
     scores = np.array([0.9, 0.5, 0.4], np.float32)
     found = Proposals(near, np.repeat(here.distances, 3), scores, depth_of=DepthOf.JOINTS)
