@@ -17,6 +17,7 @@ from unipose_ros.networks.registry import build_network, load_network, save_netw
 from unipose_training.adaptation import finetune as module
 from unipose_training.adaptation.finetune import Provenance, finetune, run_settings, target_of
 from unipose_training.adaptation.lift import MixedPeople, PseudoLabels, mixed_loader
+from unipose_training.adaptation.mixing import SHARES
 from unipose_training.adaptation.settings import AdaptSettings, GateSettings
 from unipose_training.engine.config import RunSettings
 from unipose_training.samples.store import SampleStore
@@ -144,4 +145,4 @@ def test_a_network_of_depth_images_is_adapted_too(tmp_path: Path, store: SampleS
     assert load_network(tmp_path / "out" / "depth.safetensors", "depth")
     mixture = facts["mixture"]
     assert mixture["recording_before"] > 0
-    assert all(0 <= share <= 1 for share in mixture["shares"].values())
+    assert mixture["share"] in SHARES

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from unipose_ros.modalities.factory import Components, build_person_detector
 from unipose_ros.networks.detector import PersonCenterNet
 from unipose_ros.networks.registry import load_network, save_network
 from unipose_training.adaptation.finetune import Provenance, run_settings
-from unipose_training.adaptation.mixing import interpolate, layer_of
+from unipose_training.adaptation.mixing import Mixture, interpolate
 from unipose_training.adaptation.settings import DETECTOR, AdaptSettings
 from unipose_training.datasets.base import Clip
 from unipose_training.datasets.keypoint_files import KeypointLabels
@@ -62,23 +62,6 @@ _OF_MARGIN = 0.5
 _FILE = "scenes.npz"
 #: What :func:`unipose_training.adaptation.health.judge` is told of the detector.
 GATE: dict[str, Any] = {"improving": ("missed", "false_people"), "unit": "%"}
-
-
-@dataclass(frozen=True)
-class DetectorMixture:
-    """Weights between two networks; errors are ``100 (1 - AP)``.
-
-    Attributes:
-        share: of the adapted weights; 0 is the parent.
-        source_before, source: on source scenes of the parent, and with this share.
-        recording_before, recording: on the recording's scenes.
-    """
-
-    share: float
-    source_before: float
-    source: float
-    recording_before: float
-    recording: float
 
 
 def recorded_scenes(parts: Sequence[Clip], labels: Sequence[KeypointLabels]) -> Iterator[Scene]:
@@ -209,7 +192,7 @@ def finetune_detector(
     mixture = choose_share(
         parent, trained, selection_scenes(stream, settings), recorded, _OF_MARGIN * settings.gate.source_margin
     )
-    _between(parent, trained, mixture.share)
+    interpolate(trained, parent, mixture.share)
     people, empty = sum(map(len, recorded)), sum(not len(scene) for scene in recorded)
     text = (
         f"adapted ({outcome.step} steps) to {provenance.recordings}: {len(recorded)} depth images with {people} people "
@@ -242,8 +225,8 @@ def _kept(path: Path, scenes: Callable[[], Iterator[Scene]]) -> list[Scene]:
 
 def choose_share(
     parent: PersonCenterNet, trained: PersonCenterNet, source: Sequence[Scene], recorded: Sequence[Scene], margin: float
-) -> DetectorMixture:
-    """The share of the adapted weights at which the recording's people are found best.
+) -> Mixture:
+    """The share of the adapted weights at which the recording's people are found best; errors are ``100 (1 - AP)``.
 
     Args:
         source: scenes with ground truth.
@@ -255,18 +238,14 @@ def choose_share(
     recorded = [recorded[at] for at in np.linspace(0, len(recorded) - 1, min(len(recorded), _RECORDED)).astype(int)]
     on_source, on_recording = (DetectorDataset(each, SCENE_FOCAL, focal, varied=False) for each in (source, recorded))
     before = error_percent(parent, on_source), error_percent(parent, on_recording)
-    found: list[DetectorMixture] = []
+    found: list[Mixture] = []
     for share in SHARES:
         network = copy.deepcopy(trained)
-        _between(parent, network, share)
+        interpolate(network, parent, share)
         errors = error_percent(network, on_source), error_percent(network, on_recording)
-        found.append(DetectorMixture(share, before[0], errors[0], before[1], errors[1]))
+        found.append(Mixture(share, before[0], errors[0], before[1], errors[1]))
     allowed = [each for each in found if each.source <= (1 + margin) * before[0]]
     return min(allowed, key=lambda each: each.recording) if allowed else found[-1]
-
-
-def _between(parent: nn.Module, network: nn.Module, share: float) -> None:
-    interpolate(network, parent, dict.fromkeys(map(layer_of, network.state_dict()), share))
 
 
 def selection_scenes(stream: StreamSettings, settings: AdaptSettings) -> list[Scene]:

@@ -18,7 +18,7 @@ from unipose_ros.networks.points import PointNetwork
 from unipose_ros.networks.registry import load_named, load_network, save_network
 from unipose_ros.networks.weights import ModelCard
 from unipose_training.adaptation.lift import MixedPeople, PseudoLabels, mixed_loader
-from unipose_training.adaptation.mixing import choose_shares, interpolate
+from unipose_training.adaptation.mixing import choose_share, interpolate
 from unipose_training.adaptation.settings import ADAPTED, AdaptSettings
 from unipose_training.engine.config import RunSettings
 from unipose_training.engine.data_loading import seed_everything, seed_of, validation_loader
@@ -141,12 +141,12 @@ def finetune(
     if outcome.signal:
         raise KeyboardInterrupt(outcome.signal)
     trained = task.trained()
-    mixture = choose_shares(
+    mixture = choose_share(
         parent, trained, partial(make_task, centers=store.centers),
         source_people(modality, parent, stream, settings),
         people.labeled(settings.gate.source_people), _OF_MARGIN * settings.gate.source_margin,
     )  # fmt: skip
-    interpolate(trained, parent, mixture.shares)
+    interpolate(trained, parent, mixture.share)
     save_network(
         folder / f"{modality}.safetensors", trained, network.config,
         adapted_card(card, modality, provenance, outcome.step, len(store), int(labels.good.sum())),

@@ -33,7 +33,7 @@ from unipose_ros.networks.lifter import Lifted, LifterNetwork
 from unipose_ros.networks.registry import load_network, save_network
 from unipose_training.adaptation.finetune import EstimatedMounting, Provenance, adapted_card, run_settings
 from unipose_training.adaptation.lift import PseudoLabels
-from unipose_training.adaptation.mixing import choose_shares, interpolate
+from unipose_training.adaptation.mixing import choose_share, interpolate
 from unipose_training.adaptation.refining import default_refiner
 from unipose_training.adaptation.settings import AdaptSettings
 from unipose_training.datasets.base import Clip
@@ -378,10 +378,10 @@ def finetune_lifter(
     recording: Any = _labeled(batch, _MANY * count)
     mixture = None
     if len(recording.rows):
-        mixture = choose_shares(
+        mixture = choose_share(
             parent, task.trained(), make_task, judged, recording, _OF_MARGIN * settings.gate.source_margin
         )
-        interpolate(task.trained(), parent, mixture.shares)
+        interpolate(task.trained(), parent, mixture.share)
     used, everyone = people.labeled, len(people.batch.rows)
     save_network(
         folder / f"{LIFTER}.safetensors", network, network.config,

@@ -110,7 +110,7 @@ class AdaptSettings:
     replay: float = 0.65
     mounted: float = 0.5
     batch: int = 32
-    learning_rate: float = 5e-4
+    learning_rate: float = 2.5e-4
     seed: int = 0
     most_steps: int = 0
     threads: int = 2
