@@ -266,7 +266,7 @@ def body_frame(positions: NDArray[np.floating], joint_set: JointSet) -> BodyFram
     if not width >= MIN_WIDTH:
         return None
     y = sideways / width
-    return BodyFrame(origin, np.column_stack([np.cross(y, z), y, z]))
+    return BodyFrame(origin, np.stack([_cross(y[None], z[None])[0], y, z], axis=1))
 
 
 class _Points:

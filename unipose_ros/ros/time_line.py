@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
-
-import numpy as np
+from statistics import median
 
 _SECOND = 1_000_000_000
 #: Stamp differences kept for the frame period.
@@ -80,7 +79,7 @@ class TimeLine:
     @property
     def period(self) -> float | None:
         """Median frame period in seconds; ``None`` until it can be told."""
-        return float(np.median(self.steps_ns)) / _SECOND if len(self.steps_ns) >= 3 else None
+        return median(self.steps_ns) / _SECOND if len(self.steps_ns) >= 3 else None
 
     def forget(self) -> None:
         """Take the next stamp as it comes."""

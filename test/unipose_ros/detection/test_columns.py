@@ -79,3 +79,16 @@ def test_where_people_are_everywhere_and_in_a_glance_the_image_is_seen_as_a_whol
     # A glance is not the last image.
     assert movenet._seen is not None
     assert movenet._seen[0].all()
+
+
+def test_a_twin_remembers_its_own_last_image() -> None:
+    bright, dark = (np.full((480, 640, 3), shade, np.uint8) for shade in (200, 10))
+    run = Brightness()
+    movenet = MoveNet(run)
+    movenet(bright)
+    twin = movenet.twin()
+    assert twin.run is run
+    assert twin._seen is None
+    twin(dark)
+    pixels = np.full((1, 17, 2), 240.0)
+    assert movenet.heat_near(pixels, 5.0).min() > 10 * twin.heat_near(pixels, 5.0).max()
