@@ -27,6 +27,7 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from unipose_ros.msg import SkeletonArray
+from unipose_ros.ros.synchronizer import stamp_to_ns
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -149,19 +150,24 @@ class Rig:
         for topic in ("unipose/skeletons", "unipose/markers", "/tf"):
             self.wait_for(lambda topic=topic: self.node.count_publishers(topic) > 0, f"a publisher of {topic}")
 
-        def published() -> bool:
+        def sent() -> int:
             stamp = time.time_ns()
             color, depth = scene()
             send(self, color_message(stamp, color), depth_message(stamp, depth))
-            return bool(self.received["skeletons"])
+            return stamp
 
-        self.wait_for(published, "the first answer")
-        last = 0
-        while last != len(self.received["skeletons"]):  # those still on their way
-            last = len(self.received["skeletons"])
+        self.wait_for(lambda: sent() and bool(self.received["skeletons"]), "the first answer")
+        # With the answer to the last frame none is on its way; a node that leaves out frames may never give it.
+        newest, count, calm = sent(), 0, 0.0
+        while calm < (0.1 if self._answered(newest) else 1.0):
             time.sleep(0.1)
+            calm = calm + 0.1 if count == len(self.received["skeletons"]) else 0.0
+            count = len(self.received["skeletons"])
         for messages in self.received.values():
             messages.clear()
+
+    def _answered(self, stamp_ns: int) -> bool:
+        return any(stamp_to_ns(answer.header.stamp) == stamp_ns for answer in list(self.received["skeletons"]))
 
     def call(self, kind: type, service: str, request: Any) -> Any:
         """Call a service and return the response."""
