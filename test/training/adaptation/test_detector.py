@@ -38,7 +38,7 @@ from unipose_training.errors import AdaptationError
 from unipose_training.tasks.base import model_card
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-TINY = PersonCenterNetConfig(widths=(4, 4, 8, 8, 8), head_width=8)
+TINY = PersonCenterNetConfig(widths=(8, 8, 8, 8, 8), head_width=8)
 SETTINGS = AdaptSettings(most_steps=6, batch=4, replay=0.5, threads=1, gate=GateSettings(source_people=4))
 RUN = RunSettings(steps=40, batch=8, accelerator="cpu")
 

@@ -24,7 +24,7 @@ from unipose_training.errors import DataError
 from unipose_training.recipes.detector import DetectorRecipe, DetectorTask, distance_loss, heat_loss, run, side_loss
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-TINY = PersonCenterNetConfig(widths=(4, 4, 8, 8, 8), head_width=8)
+TINY = PersonCenterNetConfig(widths=(8, 8, 8, 8, 8), head_width=8)
 
 
 def test_heat_loss_is_zero_when_sure_and_right() -> None:

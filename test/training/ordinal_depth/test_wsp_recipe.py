@@ -39,7 +39,7 @@ from unipose_training.tasks.wsp import (
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-TINY = AnchorNetworkConfig(channels=3, size=64, widths=(4, 4, 8, 8), blocks=(1, 1, 1), head_width=8)
+TINY = AnchorNetworkConfig(channels=3, size=64, widths=(8, 8, 8, 8), blocks=(1, 1, 1), head_width=8)
 MIRROR = torch.tensor(ITOP15.mirror)
 LEFT, RIGHT = ITOP15.index("left_hand"), ITOP15.index("right_hand")
 

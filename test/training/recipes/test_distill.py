@@ -54,7 +54,7 @@ SIZE = 32
 POINTS = PointNetworkConfig(
     points=64, centers=8, neighbors=4, width=16, edge=(8,), layers=1, heads=2, head_width=8, hidden=16
 )
-SMALL = AnchorNetworkConfig(size=SIZE, widths=(4, 4, 8, 8), blocks=(1, 1, 1), head_width=8)
+SMALL = AnchorNetworkConfig(size=SIZE, widths=(8, 8, 8, 8), blocks=(1, 1, 1), head_width=8)
 MIRROR = torch.tensor(ITOP15.mirror)
 CLIPS, ROWS = 4, 5
 

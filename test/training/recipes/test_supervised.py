@@ -29,7 +29,7 @@ def _nano_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     points = PointNetworkConfig(
         points=64, centers=16, neighbors=8, edge=(8,), width=16, layers=1, heads=1, head_width=8, hidden=16
     )
-    small: dict[str, Any] = {"widths": (4, 4, 8, 8), "blocks": (1, 1, 1), "head_width": 8}
+    small: dict[str, Any] = {"widths": (8, 8, 8, 8), "blocks": (1, 1, 1), "head_width": 8}
     monkeypatch.setitem(point_cloud.SIZES, "nano", points)
     monkeypatch.setitem(DEPTH_SIZES, "nano", AnchorNetworkConfig(channels=1, size=48, **small))
     monkeypatch.setitem(RGB_SIZES, "nano", AnchorNetworkConfig(channels=3, size=32, **small))

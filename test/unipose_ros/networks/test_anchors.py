@@ -22,7 +22,7 @@ from unipose_ros.networks.anchors import (
 )
 from unipose_ros.networks.export import export_onnx
 
-SMALL = AnchorNetworkConfig(joints=3, size=64, widths=(4, 8, 8, 16), blocks=(1, 1, 1), head_width=8)
+SMALL = AnchorNetworkConfig(joints=3, size=64, widths=(8, 8, 8, 16), blocks=(1, 1, 1), head_width=8)
 
 
 @pytest.fixture

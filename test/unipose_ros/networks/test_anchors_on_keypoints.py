@@ -13,7 +13,7 @@ from unipose_ros.networks.anchors import AnchorNetwork, AnchorNetworkConfig, Anc
 from unipose_ros.networks.registry import build_network, load_network, save_network
 from unipose_ros.networks.weights import ModelCard
 
-PLAIN = AnchorNetworkConfig(joints=2, size=64, widths=(4, 8, 8, 16), blocks=(1, 1, 1), head_width=16)
+PLAIN = AnchorNetworkConfig(joints=2, size=64, widths=(8, 8, 8, 16), blocks=(1, 1, 1), head_width=16)
 LIFTING = replace(PLAIN, local=8)
 RECORD = ModelCard("depth", {}, "itop15", "(B, 1, 64, 64)", "nothing", "Apache-2.0")
 

@@ -150,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
         help="also report errors on the held-out part by the recording's own ground truth, to judge the adaptation; "
         "nothing is trained or decided by it")  # fmt: skip
     add("--engine", choices=sorted(ENGINES), default="processes", help="what runs the labeling (default: %(default)s)")
-    add("--workers", type=positive, default=1, metavar="N", help="labeling workers (default: %(default)s)")
+    add("--workers", type=positive, default=1, metavar="N", help="workers for labels and crops (default: %(default)s)")
     add_topic_options(parser)
     add_mounting_option(parser)
     return parser

@@ -125,7 +125,7 @@ class Adaptation:
         recordings: to adapt to.
         settings: how.
         labeler: the 2D network.
-        engine, workers: who shares out the labeling.
+        engine, workers: who shares out the labeling; crops are shared out among as many processes of this machine.
         sources: further source benchmarks with ground truth (clips), e.g. UniPose-Synth.
         ground_truth: report errors on the held-out part by the recording's own ground truth, for judging the
             adaptation itself; nothing is trained or decided by it.
@@ -230,7 +230,7 @@ class Adaptation:
         for which in (ADAPTATION, HELD_OUT):
             parts = open_parts(self._clips, spans, which)
             source = LabelFiles.of_clips(labels.folder, parts)
-            store = build_store(parts, source, folder / which, self._cut(), 1, teacher=source.teacher)
+            store = build_store(parts, source, folder / which, self._cut(), self._workers, teacher=source.teacher)
             found[which] = {"frames": sum(clip.frames for clip in store.clips), "people": len(store)}
             if len(store):
                 found[which] = assess(store)[0].to_dict()
