@@ -24,7 +24,7 @@ _STALE_NS = 300_000_000
 _SHARED, _NEAR = 0.5, 0.3
 #: So long a box around joints of the last frame is better than a detector's of this one, in nanoseconds: at 15 frames
 #: a second of people who walk, but not at 7.5.
-_FRESH_NS = 80_000_000
+FRESH_NS = 80_000_000
 #: People move on as they did between the last two frames: half as their bodies, half as their joints, and each joint
 #: by at most so many meters. Who is farther apart than this is another person.
 _MOST_MOVED, _SAME = 0.25, 0.5
@@ -63,7 +63,7 @@ class ProposalCache:
         """Where people were last; ``None`` when it is time to detect them."""
         if self._age >= self._config.detection_interval or not len(self._people):
             return None
-        return self._moved(frame) if self._is_recent(frame, _FRESH_NS) else None
+        return self._moved(frame) if self._is_recent(frame, FRESH_NS) else None
 
     def detect(self, frame: RgbdFrame) -> Proposals:
         """Run the detector; those that count as people, best first, and no more than are to be processed.
@@ -90,7 +90,7 @@ class ProposalCache:
         matched once, to the proposal that shares most of the box.
         """
         known = np.zeros(len(found), np.bool_)
-        if not (len(found) and len(self._people) and self._is_recent(frame, _FRESH_NS)):
+        if not (len(found) and len(self._people) and self._is_recent(frame, FRESH_NS)):
             return found, known
         last = self._moved(frame)
         assert last.joints is not None

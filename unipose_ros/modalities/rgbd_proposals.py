@@ -13,7 +13,7 @@ from unipose_ros.detection import PersonDetector, Proposals, visible_keypoints
 from unipose_ros.detection.color_support import KeypointFlow, WindowDetector
 from unipose_ros.detection.hybrid import BackgroundTask
 from unipose_ros.detection.keypoints import propose
-from unipose_ros.detection.temporal import boxes_around_joints, is_usable
+from unipose_ros.detection.temporal import FRESH_NS, boxes_around_joints, is_usable
 from unipose_ros.errors import twin_of
 from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.geometry import body_model as body
@@ -132,7 +132,8 @@ class Watch:
     def depth(self, frame: RgbdFrame, seen: Proposals) -> tuple[Proposals, NDArray[np.bool_]]:
         """People whom color does not show, best first, without keypoints.
 
-        They were there in the last frame, found in color or depth, or they are found in depth now.
+        They were there a moment ago, found in color or depth, or they are found in depth now. Where someone was earlier
+        than that they are no more: looked for there, they would be found a second time, at a wrong place.
 
         Args:
             seen: those whom color shows.
@@ -140,7 +141,8 @@ class Watch:
         Returns:
             The people, and (N,) whose box is a rough one, found now, and not one around joints.
         """
-        known = self._known.select(~self._known.overlaps_any(seen)) if len(self._known) else self._known
+        known = self._known if frame.stamp_ns - self._stamp_ns < FRESH_NS else Proposals.empty()
+        known = known.select(~known.overlaps_any(seen)) if len(known) else known
         new = self._new.select(~self._new.overlaps_any(seen) & ~self._new.overlaps_any(known))
         people = known.joined(new)
         rough = np.arange(len(people)) >= len(known)

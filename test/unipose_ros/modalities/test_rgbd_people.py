@@ -1,16 +1,20 @@
-"""Person detection by color: keypoints that one person has borrowed from another."""
+"""Person detection by color: borrowed keypoints, and people of the last frame whom color overlooks."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from tiny_networks import FixedDetector
 
 from unipose_ros.camera import Camera
+from unipose_ros.config import DetectionConfig, RgbdConfig
 from unipose_ros.detection import DepthOf, Proposals
-from unipose_ros.frame import RgbdFrame
+from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.joint_sets import COCO17
 from unipose_ros.keypoints import Keypoints2D
-from unipose_ros.modalities.rgbd_proposals import without_borrowed_keypoints
+from unipose_ros.modalities.rgbd_proposals import Watch, without_borrowed_keypoints
 
 CAMERA = Camera(500, 500, 319.5, 239.5, 640, 480)
 WRIST = COCO17.index("right_wrist")
@@ -60,3 +64,35 @@ def test_unknown_distances_and_single_people_do_no_harm() -> None:
     found = without_borrowed_keypoints(frame(1.9), unknown)
     assert found.keypoints is not None
     assert (found.keypoints.confidences[:, WRIST] == 0).all(), "whose it is cannot be told"
+
+
+class SeesNothing:
+    """A 2D network."""
+
+    runtime = "nothing"
+    joint_set = COCO17
+
+    def __call__(self, image: np.ndarray) -> Keypoints2D:
+        return Keypoints2D.empty()
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+@pytest.mark.parametrize(("milliseconds", "looked_for"), [(33, 1), (67, 1), (133, 0), (250, 0)])
+def test_people_whom_color_overlooks_are_looked_for_where_they_were_a_moment_ago(
+    milliseconds: int, looked_for: int
+) -> None:
+    watch = Watch(SeesNothing(), FixedDetector(), DetectionConfig(), RgbdConfig())
+    first = frame(5.0)
+    joints = np.random.default_rng(0).normal(0, 0.3, (1, 15, 3)).astype(np.float32) + np.float32([0, 0, 3])
+    empty = Skeletons.empty(first.stamp_ns, "camera", "rgbd")
+    known = replace(
+        empty, positions=joints, confidences=np.ones((1, 15), np.float32), status=np.ones((1, 15), np.uint8),
+        scores=np.ones(1, np.float32), states=np.zeros(1, np.uint8), ages_ns=np.zeros(1, np.int64),
+    )  # fmt: skip
+    watch.remember(first, known)
+    later = replace(first, stamp_ns=first.stamp_ns + milliseconds * 1_000_000)
+    found, rough = watch.depth(later, Proposals.empty())
+    assert len(found) == looked_for
+    assert not rough.any()
