@@ -165,9 +165,9 @@ def test_people_without_a_3d_label_are_trained_on_too_and_uncertain_joints_are_n
 
 def test_no_one_who_can_be_lifted(sightings) -> None:
     labels, store, fused = labels_and_store(sightings, good=5)
-    nobody = replace(labels, people=replace(labels.people, confidences=np.zeros_like(labels.people.confidences)))
+    unseen = replace(labels, people=replace(labels.people, confidences=np.zeros_like(labels.people.confidences)))
     with pytest.raises(AdaptationError, match="no one"):
-        recorded_people([Part()], [nobody], store, fused, None)  # type: ignore[list-item, arg-type]
+        recorded_people([Part()], [unseen], store, fused, None)  # type: ignore[list-item, arg-type]
 
 
 def task_of(pairs) -> AdaptedLifter:

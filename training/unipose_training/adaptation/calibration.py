@@ -24,7 +24,7 @@ from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.modalities.calibration import Calibration, StatusCalibration, load_calibrations
 from unipose_ros.modalities.registry import MODALITIES
 from unipose_ros.tracking.assignment import match, mean_distances
-from unipose_training.adaptation.lift import PseudoLabels
+from unipose_training.adaptation.lift import PseudoLabels, rows_by_frame
 from unipose_training.adaptation.settings import AdaptSettings
 from unipose_training.datasets.base import Clip
 from unipose_training.datasets.keypoint_files import KeypointLabels
@@ -46,10 +46,8 @@ LabeledPeople = dict[tuple[int, int], tuple[NDArray[np.float32], NDArray[np.floa
 
 def labeled_people(store: SampleStore, labels: PseudoLabels) -> LabeledPeople:
     """Good pseudo-labels by (part, stamp): (N, J, 3) joints in meters and (N, J) standard deviations."""
-    rows_at: dict[tuple[int, int], list[int]] = {}
-    for row in np.flatnonzero(labels.good):
-        rows_at.setdefault((int(store["clip"][row]), int(store["stamp_ns"][row])), []).append(int(row))
-    return {key: (labels.joints[rows], labels.stds[rows]) for key, rows in rows_at.items()}
+    good = {key: [row for row in rows if labels.good[row]] for key, rows in rows_by_frame(store).items()}
+    return {key: (labels.joints[rows], labels.stds[rows]) for key, rows in good.items() if rows}
 
 
 def label_residuals(

@@ -82,7 +82,7 @@ def fused_by_frame(
     shown = ShownKeypoints()
     joints = np.full((len(store), len(ITOP15), 3), np.nan, np.float32)
     stds = np.full((len(store), len(ITOP15)), np.nan, np.float32)
-    rows_at = _rows_by_frame(store)
+    rows_at = rows_by_frame(store)
     with closing(PoseEstimator(EstimatorConfig("rgbd", threads=threads), shown, calibrations={})) as estimator:
         for number, (part, seen) in enumerate(zip(parts, labels, strict=True)):
             tracker = NearestTracker(TrackerConfig(seed=0, smoothing=0.0))
@@ -105,7 +105,8 @@ def fused_by_frame(
     return joints, stds
 
 
-def _rows_by_frame(store: SampleStore) -> dict[tuple[int, int], list[int]]:
+def rows_by_frame(store: SampleStore) -> dict[tuple[int, int], list[int]]:
+    """Rows of the store in their order, by (clip, stamp)."""
     rows: dict[tuple[int, int], list[int]] = {}
     for row, (clip, stamp) in enumerate(zip(store["clip"].tolist(), store["stamp_ns"].tolist(), strict=True)):
         rows.setdefault((clip, stamp), []).append(row)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import nn
@@ -76,14 +77,15 @@ def choose_share(
         interpolate(network, parent, share)
         return _mean_error(make_task(network).eval(), people)
 
-    before = error(0.0, source)
+    on_source = cache(lambda share: error(share, source))
+    before = on_source(0.0)
     first, last = 0, len(SHARES) - 1
     while first < last:
         middle = (first + last) // 2
-        within = error(SHARES[middle], source) <= (1 + margin) * before
+        within = on_source(SHARES[middle]) <= (1 + margin) * before
         first, last = (first, middle) if within else (middle + 1, last)
     share = SHARES[first]
-    return Mixture(share, before, error(share, source), error(0.0, recording), error(share, recording))
+    return Mixture(share, before, on_source(share), error(0.0, recording), error(share, recording))
 
 
 @torch.no_grad()

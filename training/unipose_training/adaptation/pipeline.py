@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unipose_ros.config import EstimatorConfig
 from unipose_ros.files import file_sha256, write_atomic
 from unipose_ros.modalities.factory import weights_file
 from unipose_ros.resources import __version__
-from unipose_training.adaptation.calibration import calibrate_adapted, coverage_percent
+from unipose_training.adaptation.calibration import calibrate_adapted, coverage_percent, labeled_people
 from unipose_training.adaptation.checks import assess, check_data, require_data, require_held_out
 from unipose_training.adaptation.detector import GATE, finetune_detector, recorded_scenes
 from unipose_training.adaptation.finetune import (
@@ -387,11 +386,7 @@ def _labels_of(labels: Stage, parts: Sequence[ClipPart]) -> list[KeypointLabels]
 
 
 def _reference(store: SampleStore, labels: PseudoLabels) -> Reference:
-    people: dict[tuple[int, int], list[NDArray[np.float32]]] = {}
-    for row in np.flatnonzero(labels.good):
-        key = int(store["clip"][row]), int(store["stamp_ns"][row])
-        people.setdefault(key, []).append(labels.joints[row])
-    return Reference({key: np.stack(poses) for key, poses in people.items()})
+    return Reference({key: joints for key, (joints, _) in labeled_people(store, labels).items()})
 
 
 def _mounting(fused: Stage) -> EstimatedMounting | None:
