@@ -23,7 +23,7 @@ from unipose_ros.networks.lifter import LifterConfig, LifterNetwork
 from unipose_ros.networks.registry import load_network, save_network
 from unipose_ros.networks.weights import ModelCard
 from unipose_training.adaptation import lifter as module
-from unipose_training.adaptation.finetune import EstimatedMounting, Provenance
+from unipose_training.adaptation.finetune import Provenance
 from unipose_training.adaptation.lift import PseudoLabels
 from unipose_training.adaptation.lifter import (
     AdaptedLifter,
@@ -40,6 +40,7 @@ from unipose_training.adaptation.lifter import (
     recorded_people,
     source_sightings,
 )
+from unipose_training.adaptation.mounting import EstimatedMounting
 from unipose_training.adaptation.settings import AdaptSettings, GateSettings
 from unipose_training.datasets.keypoint_files import KeypointLabels, LabelerId
 from unipose_training.errors import AdaptationError

@@ -31,9 +31,10 @@ from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.lifting.lifter import KeypointRefiner, enough_keypoints
 from unipose_ros.networks.lifter import Lifted, LifterNetwork
 from unipose_ros.networks.registry import load_network, save_network
-from unipose_training.adaptation.finetune import EstimatedMounting, Provenance, adapted_card, run_settings
+from unipose_training.adaptation.finetune import Provenance, adapted_card, run_settings
 from unipose_training.adaptation.lift import PseudoLabels
 from unipose_training.adaptation.mixing import choose_share, interpolate
+from unipose_training.adaptation.mounting import EstimatedMounting
 from unipose_training.adaptation.refining import default_refiner
 from unipose_training.adaptation.settings import AdaptSettings
 from unipose_training.datasets.base import Clip

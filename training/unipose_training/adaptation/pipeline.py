@@ -22,21 +22,12 @@ from unipose_ros.resources import __version__
 from unipose_training.adaptation.calibration import calibrate_adapted, coverage_percent, labeled_people
 from unipose_training.adaptation.checks import assess, check_data, require_data, require_held_out
 from unipose_training.adaptation.detector import GATE, finetune_detector, recorded_scenes
-from unipose_training.adaptation.finetune import (
-    EstimatedMounting,
-    Provenance,
-    estimate_mounting,
-    finetune,
-    stream_settings,
-)
+from unipose_training.adaptation.finetune import Provenance, finetune, stream_settings
 from unipose_training.adaptation.focal import NOT_TOLD, NOTHING_TOLD, focal_evidence, people_upright
 from unipose_training.adaptation.health import Reference, Verdict, judge, measure_health
 from unipose_training.adaptation.lift import PseudoLabels, fused_by_frame, pseudo_labels
-from unipose_training.adaptation.lifter import (
-    RGB,
-    finetune_lifter,
-    recorded_people,
-)
+from unipose_training.adaptation.lifter import RGB, finetune_lifter, recorded_people
+from unipose_training.adaptation.mounting import EstimatedMounting, estimate_mounting
 from unipose_training.adaptation.parts import (
     ADAPTATION,
     HELD_OUT,

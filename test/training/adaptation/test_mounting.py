@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from track_store import standing
 
-from unipose_training.adaptation.finetune import estimate_mounting
+from unipose_training.adaptation.mounting import estimate_mounting
 from unipose_training.errors import SyntheticError
 from unipose_training.synthetic.batch.placing import Mounting, Standpoints, mounted
 
