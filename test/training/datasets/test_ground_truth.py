@@ -11,10 +11,17 @@ import numpy as np
 import pytest
 from standing_body import STANDING
 
+from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.joint_sets import H36M17, ITOP15, PANOPTIC19, JointSet, convert_joints
-from unipose_training.datasets.base import open_clips, true_skeletons
+from unipose_training.datasets.base import IndexedClip, open_clips, true_skeletons
 from unipose_training.datasets.check import main as check
-from unipose_training.datasets.ground_truth import knee_bends, require_people, require_plausible, require_sizes
+from unipose_training.datasets.ground_truth import (
+    knee_bends,
+    require_people,
+    require_plausible,
+    require_recorded,
+    require_sizes,
+)
 from unipose_training.datasets.itop import AXES
 from unipose_training.datasets.registry import open_data_set
 from unipose_training.errors import DataError
@@ -36,6 +43,21 @@ def walkers(count: int = 40) -> np.ndarray:
         turn = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
         poses.append(body @ turn.T + [rng.uniform(-1, 1), 0.2, rng.uniform(2, 4)])
     return np.array(poses)
+
+
+class RecordedPoses(IndexedClip):
+    """A clip of which only the ground truth is read: one pose (15, 3) a frame."""
+
+    def __init__(self, poses: np.ndarray) -> None:
+        super().__init__("poses", "", len(poses))
+        self._poses = poses
+
+    def frame_at(self, index: int) -> RgbdFrame:
+        raise AssertionError("no image is needed to know the unit")
+
+    def ground_truth_at(self, index: int) -> Skeletons:
+        visible = np.ones((1, 15), np.bool_)
+        return true_skeletons(index + 1, "camera", self._poses[index, None], visible, ("0",), ITOP15)
 
 
 def plausible(poses: np.ndarray, joint_set: JointSet = ITOP15) -> None:
@@ -101,6 +123,27 @@ def test_what_is_hardly_right_is_said(change: Change, words: tuple[str, ...], ca
     plausible(change(walkers()))
     assert all(word in caplog.text for word in words), caplog.text
     assert ("bend forward" in caplog.text) == ("bend forward" in words)
+
+
+def test_small_children_are_people_and_their_unit_is_doubted(caplog: pytest.LogCaptureFixture) -> None:
+    poses = walkers()
+    middle = poses.mean(axis=1, keepdims=True)
+    plausible(middle + 0.38 * (poses - middle), ITOP15)
+    assert "those of small children, or inches where centimeters are expected" in caplog.text
+
+
+def test_one_child_among_adults_is_no_fault_of_the_recordings(caplog: pytest.LogCaptureFixture) -> None:
+    """UniPose-Synth v2 has a clip of one child of 0.8 m."""
+    poses = walkers(20)
+    middle = poses.mean(axis=1, keepdims=True)
+    child = middle + 0.25 * (poses - middle)
+    recordings = [poses, poses, child, poses, poses]
+    require_recorded([RecordedPoses(each) for each in recordings], "it")
+    assert not caplog.records
+    with pytest.raises(DataError, match="times as long"):
+        require_recorded([RecordedPoses(child)], "it")
+    with pytest.raises(DataError, match="feet where meters"):
+        require_recorded([RecordedPoses(each / 0.3048) for each in recordings], "it")
 
 
 def test_a_camera_that_looks_down_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.frame import Skeletons
 from unipose_ros.joint_sets import ITOP15, JointSet, convert_joints
-from unipose_training.datasets.base import IndexedClip
+from unipose_training.datasets.base import Clip, IndexedClip
 from unipose_training.datasets.data_set import evenly_spaced
 from unipose_training.errors import DataError
 
@@ -26,8 +27,9 @@ LENGTH_UNITS = {
 }  # fmt: skip
 #: Those that data sets are published in.
 _EXPECTED = ("meters", "centimeters", "millimeters")
-#: Bones as a part of ITOP's mean: from small children to the tallest.
-_SHORTEST, _LONGEST = 0.4, 1.6
+#: Bones as a part of ITOP's mean: from small children to the tallest. Children of 0.8 m have 0.38, as adults have in
+#: inches where centimeters are expected.
+_SHORTEST, _LONGEST, _AMBIGUOUS = 0.34, 1.6, 0.4
 #: The same for points that are no bodies: an upper quartile of their bones is this many times the lower one, or more.
 _EVEN, _TINY, _HUGE = 1.45, 0.1, 8.0
 #: Meters within which half of the people stand.
@@ -38,6 +40,8 @@ _BENT, _FEWEST, _WRONG = 0.2, 20, 0.75
 #: Cosine between mean trunk and an axis.
 _ALONG = 0.7
 _CLIPS, _FRAMES = 12, 5
+#: Frames of recordings whose ground truth is looked at before they are evaluated.
+_RECORDED = 100
 _RIGID = [(ITOP15.index(b), ITOP15.index(a)) for side in ("left", "right") for a, b in (
     (f"{side}_elbow", f"{side}_shoulder"), (f"{side}_hand", f"{side}_elbow"), (f"{side}_knee", f"{side}_hip"),
     (f"{side}_foot", f"{side}_knee"),
@@ -59,6 +63,15 @@ def require_people(clips: Sequence[IndexedClip], what: str, upright: bool = True
     """
     found = [clip for clip in (clips[n] for n in evenly_spaced(len(clips), _CLIPS)) if len(clip)]
     require_plausible(_poses(found), what, upright)
+
+
+def require_recorded(clips: Sequence[Clip], what: str) -> None:
+    """As :func:`require_people`, of clips that lie together and are read in order: the first frames of all of them.
+
+    They have one unit, and one clip alone may show no one but a small child.
+    """
+    frames = -(-_RECORDED // max(len(clips), 1))
+    require_plausible(chain.from_iterable(islice(clip.ground_truth(), frames) for clip in clips), what)
 
 
 def _poses(clips: Iterable[IndexedClip]) -> Iterator[Skeletons]:
@@ -104,6 +117,11 @@ def require_sizes(positions: NDArray[np.floating], joint_set: JointSet, what: st
             f"{what}: bones of the ground truth are {ratio:.3g} times as long as people's: probably {_units(ratio)}; "
             "take the publishers' own files"
         )
+    if least == _SHORTEST and ratio < _AMBIGUOUS:
+        _log.warning(
+            "%s: bones of the ground truth are %.3g times as long as adults': those of small children, or %s",
+            what, ratio, _units(ratio),
+        )  # fmt: skip
 
 
 def _as_itop(positions: NDArray[np.floating], joint_set: JointSet) -> NDArray[np.float64]:

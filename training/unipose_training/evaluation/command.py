@@ -15,7 +15,6 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import fields, replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +41,7 @@ from unipose_ros.recordings import RecordingError
 from unipose_ros.resources import resource_path
 from unipose_ros.visualization.video import find_ffmpeg
 from unipose_training.datasets.base import Clip, IndexedClip, open_clips
-from unipose_training.datasets.ground_truth import require_plausible
+from unipose_training.datasets.ground_truth import require_recorded
 from unipose_training.datasets.itop import ItopFile
 from unipose_training.datasets.joint_sets import in_joint_set
 from unipose_training.datasets.predictions import COORDINATES, align_predictions, read_predictions
@@ -77,8 +76,6 @@ from unipose_training.evaluation.units import require_units
 #: Images without depth or camera: evaluated in 2D.
 _COCO = "coco"
 _VIDEO = "comparison.mp4"
-#: Frames of a recording whose ground truth is looked at before the others are evaluated.
-_LOOKED_AT = 100
 
 
 def add_data_set_options(parser: argparse.ArgumentParser) -> None:
@@ -431,9 +428,11 @@ def estimator_config(options: argparse.Namespace, modality: str = "") -> Estimat
 def _recorded_clips(options: argparse.Namespace) -> list[Clip]:
     topics = chosen_topics(options)
     about = {"fixed_frame": options.fixed_frame, "mounting": options.mounting}
-    clips = [clip for path in options.recordings for clip in open_clips(path, topics, **about)]
-    for clip in clips:
-        require_plausible(islice(clip.ground_truth(), _LOOKED_AT), clip.name)
+    clips: list[Clip] = []
+    for path in options.recordings:
+        found = open_clips(path, topics, **about)
+        require_recorded(found, str(path))
+        clips += found
     return clips
 
 
