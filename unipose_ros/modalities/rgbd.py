@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from unipose_ros.backends.inference import LoadedNetwork
 from unipose_ros.camera import prepare_rays
 from unipose_ros.codecs.base import CodecContext, JointPredictions, card_temperature
 from unipose_ros.codecs.instances import own_points
-from unipose_ros.codecs.points import PointsCodec
+from unipose_ros.codecs.points import PointSample, PointsCodec
 from unipose_ros.config import DetectionConfig, RgbdConfig
 from unipose_ros.detection import PersonDetector, Proposals
 from unipose_ros.detection.color_support import color_support
@@ -23,13 +24,14 @@ from unipose_ros.detection.temporal import boxes_around_joints, is_usable, squar
 from unipose_ros.detection.verification import PoseVerifier, is_same
 from unipose_ros.errors import Closable
 from unipose_ros.frame import RgbdFrame, Skeletons
-from unipose_ros.joint_sets import ITOP15
+from unipose_ros.joint_sets import COCO17, ITOP15
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
 from unipose_ros.modalities.base import RequiredInputs, StageClock
 from unipose_ros.modalities.bodies import Bodies
 from unipose_ros.modalities.convert import to_skeletons
 from unipose_ros.modalities.rgbd_fusion import PointPredictions, fused_people
 from unipose_ros.modalities.rgbd_proposals import Watch, rough_joints, together
+from unipose_ros.modalities.sides import CheckedSides, contradicted, permuted, with_exchanged_paint, without_paint
 
 if TYPE_CHECKING:
     from unipose_ros.lifting import Lifter
@@ -84,6 +86,7 @@ class Rgbd:
         self._reader = PointsCodec(trained.record, CodecContext(people))
         self._temperature = card_temperature(trained.record)
         self._watch = Watch(detector, person_detector, people, config, live)
+        self._sides = CheckedSides()
         self._verifier = verifier
         self._lifter = lifter
         self._people = people
@@ -145,6 +148,7 @@ class Rgbd:
             by_color = np.arange(len(people)) < int(measurable.sum())
             found = self._believed(frame, found, predictions, by_color, touched & plausible)
             self._watch.remember(frame, found)
+            self._sides.remember(frame.stamp_ns, found.positions)
         return found
 
     def _closer(self, frame: RgbdFrame, rough: Proposals, clock: StageClock) -> Proposals:
@@ -171,11 +175,39 @@ class Rgbd:
         if chosen:
             samples = [sample for sample in cut if sample is not None]
             with clock.stage("network"):
-                outputs = self._trained.get().run(self._reader.collate(samples))
-            predictions = self._reader.decode(samples, outputs)
+                people, predictions = self._looked_at(frame.stamp_ns, people, np.array(chosen), samples)
             joints[chosen], scales[chosen] = predictions.positions, self._temperature * predictions.scales
             covariances[chosen] = self._temperature**2 * predictions.covariances
         return PointPredictions(people, joints, scales, covariances)
+
+    def _looked_at(
+        self, stamp_ns: int, people: Proposals, chosen: NDArray[np.intp], samples: Sequence[PointSample]
+    ) -> tuple[Proposals, JointPredictions]:
+        """Predictions of the chosen people; where depth contradicts the sides of keypoints, these are exchanged."""
+        inputs = self._reader.collate(samples)
+        named = self._run(samples, inputs)
+        keypoints = people.keypoints
+        assert keypoints is not None
+        shown = np.flatnonzero(keypoints.confidences[chosen].any(axis=1))
+        due = shown[self._sides.due(stamp_ns, named.positions[shown])]
+        if not len(due):
+            return people, named
+        checked = [samples[row] for row in due]
+        exchanged = self._run(checked, with_exchanged_paint(inputs[due]))
+        unpainted = self._run(checked, without_paint(inputs[due]))
+        wrong = contradicted(named.positions[due], exchanged.positions, unpainted.positions)
+        if not wrong.any():
+            return people, named
+        self._count("people whose left and right color exchanges", int(wrong.sum()))
+        parts = {name: part.copy() for name, part in vars(named).items()}
+        for name, part in parts.items():
+            part[due[wrong]] = getattr(exchanged, name)[wrong]
+        order = np.tile(np.arange(len(COCO17)), (len(people), 1))
+        order[chosen[due[wrong]]] = COCO17.mirror
+        return replace(people, keypoints=permuted(keypoints, order)), JointPredictions(**parts)
+
+    def _run(self, samples: Sequence[PointSample], inputs: NDArray[np.float32]) -> JointPredictions:
+        return self._reader.decode(samples, self._trained.get().run(inputs))
 
     def _believed(
         self,
@@ -237,6 +269,7 @@ class Rgbd:
     def reset(self) -> None:
         """Forget earlier frames, and all people's bones."""
         self._watch.reset()
+        self._sides.reset()
         self.bodies.reset()
 
     def close(self) -> None:
