@@ -36,7 +36,7 @@ from unipose_ros.ros.lifecycle import START_ERRORS, refuse_start, ros_session, s
 from unipose_ros.ros.messages import from_message, point, quaternion, ros_message_class, vector
 from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
 from unipose_ros.ros.parameters import Parameters, parameter
-from unipose_ros.ros.subscriptions import CalibrationSubscription, note_publishers
+from unipose_ros.ros.subscriptions import CalibrationSubscription, calibration_qos, note_publishers
 from unipose_ros.ros.synchronizer import OVERRIDABLE_QOS, sensor_qos, stamp_to_ns
 from unipose_ros.ros.upright import tf_qos
 from unipose_ros.termination import leave
@@ -148,7 +148,7 @@ class HumansNode(Node):
         self._info: CameraInfo | None = None
         self._images: OrderedDict[int, Image] = OrderedDict()
         self._image_subscription: Any = None
-        info = CalibrationSubscription(self, "color/camera_info", self._keep_info, self._reporter, sensor_qos())
+        info = CalibrationSubscription(self, "color/camera_info", self._keep_info, self._reporter, calibration_qos())
         skeletons = self.resolve_topic_name("skeletons")
 
         def look() -> None:

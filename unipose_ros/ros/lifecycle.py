@@ -267,10 +267,34 @@ def signals_end_at_once() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+class _Nobody:
+    """Stands for a guard condition that wakes nobody."""
+
+    def trigger(self) -> None:
+        """Nothing."""
+
+
+class QuietExecutor(SingleThreadedExecutor):
+    """Does not wake itself after each callback.
+
+    rclpy wakes an executor twice for each callback, so that another of its threads may take up what waited for it. Here
+    there is no other thread: all that it waits for was gathered once more, for nothing, with every message.
+    """
+
+    _guard: Any
+
+    def _make_handler(self, *arguments: Any) -> Any:
+        guard, self._guard = self._guard, _Nobody()
+        try:
+            return super()._make_handler(*arguments)
+        finally:
+            self._guard = guard
+
+
 def spin(node: Node, stop: threading.Event) -> None:
     """Serve a node in this thread until the event is set or the context ends."""
     # One thread is enough beside the worker, and rclpy's multi-threaded executor is slower (ros2/rclpy#1452).
-    executor = SingleThreadedExecutor()
+    executor = QuietExecutor()
     executor.add_node(node)
     group = node.default_callback_group
     seldom = group if isinstance(group, SeldomGroup) else None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, MutableMapping
 from functools import partial
 from typing import Any
 
 import message_filters
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
@@ -63,6 +65,42 @@ def note_publishers(node: Node, topic: str, reporter: ThrottledLogger, what: str
     return publishers
 
 
+#: Seconds for which a calibration that was read is not read again.
+_CALIBRATION_RESTS_S = 0.2
+
+
+class RestingGroup(MutuallyExclusiveCallbackGroup):
+    """Of a topic whose messages are much the same: after one was taken, the executor passes over it for a while.
+
+    Each message that rclpy takes costs it about a millisecond, in which images wait, and calibrations come as often as
+    they do.
+
+    Args:
+        seconds: for which it rests.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._seconds, self._clock = seconds, clock
+        self._until = -math.inf
+
+    def rest(self) -> None:
+        """Pass over it from now on."""
+        self._until = self._clock() + self._seconds
+
+    def can_execute(self, entity: Any) -> bool:
+        """Whether the executor is to look at an entity now."""
+        return self._clock() >= self._until and bool(super().can_execute(entity))
+
+
+def calibration_qos(preset: str = "sensor") -> QoSProfile:
+    """As :func:`unipose_ros.ros.synchronizer.sensor_qos`, of which the newest message alone counts."""
+    profile = sensor_qos(preset)
+    profile.depth = 1
+    return profile
+
+
 class CalibrationSubscription:
     """A ``CameraInfo`` topic, also where its publisher spoke once and keeps it for those who come late.
 
@@ -85,11 +123,13 @@ class CalibrationSubscription:
         self._store, self._reporter = store, reporter
         self._has_come = self._latched = False
         self._events = qos_events(self._topic, reporter)
+        self._group = RestingGroup(_CALIBRATION_RESTS_S)
         self._subscription = node.create_subscription(
             CameraInfo,
             self._topic,
             self._take,
             qos,
+            callback_group=self._group,
             qos_overriding_options=OVERRIDABLE_QOS,
             event_callbacks=self._events,
         )
@@ -114,12 +154,13 @@ class CalibrationSubscription:
         self.close()
         # Not to be overridden: that it is volatile by default was declared before.
         self._subscription = self._node.create_subscription(
-            CameraInfo, self._topic, self._take, LATCHED_QOS, event_callbacks=self._events
+            CameraInfo, self._topic, self._take, LATCHED_QOS, callback_group=self._group, event_callbacks=self._events
         )
         self._node.get_logger().info(f"{self._topic} is latched (transient local): subscribing to it as such")
 
     def _take(self, info: CameraInfo) -> None:
         self._has_come = True
+        self._group.rest()
         self._store(info)
 
 
@@ -171,7 +212,7 @@ class Subscriptions:
             for name in NAMES:
                 store = partial(decoder.set_info, name)
                 self._infos.append(
-                    CalibrationSubscription(node, f"{name}/camera_info", store, reporter, sensor_qos(config.qos))
+                    CalibrationSubscription(node, f"{name}/camera_info", store, reporter, calibration_qos(config.qos))
                 )
         except Exception:
             # An override of the QoS that cannot be: leave no half of the subscriptions behind.

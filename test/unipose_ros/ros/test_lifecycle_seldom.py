@@ -1,4 +1,4 @@
-"""Services and QoS events of a node that are looked at only now and then."""
+"""What a node's executor looks at only now and then, and only once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rclpy.node import Node
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from unipose_ros.ros.lifecycle import ManagedNode, spin
+from unipose_ros.ros.lifecycle import ManagedNode, QuietExecutor, spin
 
 pytestmark = pytest.mark.ros
 
@@ -79,3 +79,41 @@ def test_a_service_is_answered_and_no_message_is_lost_while_messages_come(node: 
     thread.join(5)
     assert not thread.is_alive()
     asking.destroy_node()
+
+
+def test_after_a_callback_the_executor_waits_for_the_next_message(
+    node: ManagedNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[None] = []
+    timer = node.create_timer(0.01, lambda: called.append(None))
+    executor = QuietExecutor()
+    executor.add_node(node)
+    while not called:
+        executor.spin_once(timeout_sec=1.0)
+    timer.cancel()
+    executor.spin_once(timeout_sec=0.0)  # what the timer's own end and the node's beginning have woken
+    node.create_guard_condition(lambda: called.append(None)).trigger()
+    looks: list[None] = []
+    gather = executor.get_nodes
+
+    def counted() -> Any:
+        looks.append(None)
+        return gather()
+
+    monkeypatch.setattr(executor, "get_nodes", counted)
+    executor.spin_once(timeout_sec=1.0)
+    assert len(called) == 2
+    executor.spin_once(timeout_sec=0.05)
+    executor.remove_node(node)
+    assert len(looks) == 2  # once for the callback, and once in vain
+
+
+def test_another_thread_still_wakes_the_executor(node: ManagedNode) -> None:
+    executor = QuietExecutor()
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin_once, args=(60.0,))
+    thread.start()
+    executor.create_task(lambda: None)
+    thread.join(10)
+    assert not thread.is_alive()
+    executor.remove_node(node)
