@@ -19,6 +19,7 @@ from unipose_ros.detection.proposals import Proposals
 from unipose_ros.detection.silhouette import SilhouetteLimits, free_share, silhouette_score, split_at_heads
 from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame
+from unipose_ros.gaps import breathe
 from unipose_ros.geometry.crop import Letterbox
 
 FloatArray = NDArray[np.float64]
@@ -110,7 +111,9 @@ class ClusterDetector:
         view = canonical_view(frame.camera, self._config.focal, multiple=1)
         image = canonical_depth(frame.depth, view)
         cloud = _off_planes(image, frame.camera, view)
+        breathe()
         clusters = [cloud.select(part) for part in _joined(cloud, _components(cloud))]
+        breathe()
         people = [person for cluster in clusters for person in _people(cluster, image[0], self._config)]
         proposals = _propose(people, view)
         on_planes = 1 - len(cloud.depth) / max(int((image[0] > 0).sum()), 1)
@@ -283,6 +286,7 @@ def find_planes(points: FloatArray, areas: FloatArray) -> Planes:
     usable = np.isfinite(normals[..., 0]) & np.isfinite(areas)
     rng = np.random.default_rng(0)
     for _ in range(_MOST_PLANES):
+        breathe()
         free = np.flatnonzero(usable & ~members)
         plane = _largest(points.reshape(-1, 3)[free], normals.reshape(-1, 3)[free], areas.reshape(-1)[free], rng)
         if plane is None:

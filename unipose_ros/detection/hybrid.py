@@ -15,6 +15,7 @@ from unipose_ros.detection.heatmap import CenterNetConfig, CenterNetDetector
 from unipose_ros.detection.proposals import PersonDetector, Proposals
 from unipose_ros.errors import twin_of
 from unipose_ros.frame import RgbdFrame
+from unipose_ros.gaps import beside_frames, breathe
 
 #: A shape where the network sees nothing at all has this score.
 _UNSEEN = 0.05
@@ -236,12 +237,14 @@ _log = logging.getLogger(__name__)
 
 #: What was found in a frame says nothing this long after it, in nanoseconds.
 _STALE_NS = 500_000_000
+#: Seconds for which a piece of work waits for gaps between frames.
+_PATIENCE_S = 0.25
 
 Result = TypeVar("Result")
 
 
 class BackgroundTask(Generic[Result]):
-    """Does one piece of work at a time in a thread of its own, and rests after it.
+    """Does one piece of work at a time in a thread of its own, between frames (:mod:`unipose_ros.gaps`), and rests.
 
     Only one other thread may use it.
 
@@ -335,7 +338,9 @@ class BackgroundTask(Generic[Result]):
         # The thread's own time, without what it waits for others: that is what it takes from the machine.
         began = time.thread_time()
         try:
-            return work()
+            with beside_frames(_PATIENCE_S):
+                breathe()
+                return work()
         except Exception:  # the next frame deserves its chance, and a dead thread would go unnoticed
             if not self._closed:
                 _log.exception("%s: the frame of %d ns was given up", self._name, stamp_ns)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from unipose_ros.camera import CameraError
 from unipose_ros.estimator import EstimatorError, PoseEstimator
 from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.gaps import GAPS
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.modalities.base import Follower, StageClock
 from unipose_ros.mounting import MountingCheck
@@ -103,7 +104,8 @@ class Pipeline:
     def process(self, pair: Pair) -> None:
         """Take a pair all the way. Never raises: a bad frame is counted, logged once and left out."""
         try:
-            self._process(pair)
+            with GAPS.frame():
+                self._process(pair)
         except BadInputError as error:
             if error.reason == "no_camera_info" and time.monotonic() - self._began < _INFO_PATIENCE_S:
                 self._statistics.drop(error.reason)  # the first image may come before the first calibration

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from unipose_ros.camera import Camera
-from unipose_ros.detection import Proposals
+from unipose_ros.detection import Proposals, hybrid
 from unipose_ros.detection.clusters import ClusterDetector
 from unipose_ros.detection.hybrid import SearchBesideFrames, SearchWithinFrames, Shapes
 from unipose_ros.frame import RgbdFrame
+from unipose_ros.gaps import GAPS
 
 CAMERA = Camera(100, 100, 160, 120, 320, 240)
 
@@ -83,6 +84,19 @@ def test_a_frame_never_waits() -> None:
     assert len(shapes.looked) == 1
     search.close()
     assert shapes.closed
+
+
+def test_a_frame_in_work_is_done_before_the_thread_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hybrid, "_PATIENCE_S", 60.0)
+    shapes = Shape()
+    search = beside(shapes)
+    with GAPS.frame():
+        search(frame(1.0))
+        assert not search.wait(0.1)
+        assert not shapes.looked
+    assert search.wait(5)
+    assert shapes.looked == [1_000_000_000]
+    search.close()
 
 
 def test_after_work_the_thread_rests_for_its_share() -> None:
