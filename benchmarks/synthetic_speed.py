@@ -16,7 +16,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from unipose_training.synthetic.dataset import DatasetSettings, draw_dataset, record_clip, use_few_threads
+from unipose_training.jobs import use_few_threads
+from unipose_training.synthetic.dataset import DatasetSettings, draw_dataset, record_clip
 from unipose_training.synthetic.perform import Sources
 from unipose_training.synthetic.record import default_motions
 from unipose_training.synthetic.variety.plans import ClipPlan

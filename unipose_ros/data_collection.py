@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +31,8 @@ class ClipRules:
         pause: seconds between two clips at least: successive clips look alike.
         steady: seconds for which people must be seen confidently before a clip begins.
         min_score, min_measured: least score of a person, and least fraction of joints that are measured.
-        empty_every: after so many clips with people one of an empty scene is taken, where false people would show.
+        empty_every: after so many clips with people one of an empty scene is taken when there is one, for false people
+            show there; people are kept meanwhile.
 
     Raises:
         ValueError: a value is not positive.
@@ -70,10 +71,10 @@ class ClipChooser:
             self._since = {}
         kind = self._kind(people)
         self._since = {kind: min(self._since.get(kind, now), now)} if kind else {}
-        wanted = "empty" if self._with_people and self._with_people % rules.empty_every == 0 else "people"
-        if kind != wanted or now < self._free_at or now - self._since[kind] < rules.steady:
+        wanted = kind == "people" or (kind == "empty" and self._with_people >= rules.empty_every)
+        if not wanted or now < self._free_at or now - self._since[kind] < rules.steady:
             return False
-        self._with_people += 1  # an empty clip counts as one, too, so that the next one shows people again
+        self._with_people = self._with_people + 1 if kind == "people" else 0
         self._ends = now + rules.seconds
         return True
 
@@ -101,17 +102,20 @@ def folder_bytes(folder: Path) -> int:
     return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
 
 
-def make_room(folder: Path, most_bytes: int) -> list[Path]:
+def make_room(folder: Path, most_bytes: int, in_use: Collection[Path] = ()) -> list[Path]:
     """Remove the oldest clips until all together are within their bound.
 
     Only what a clip is made of is removed: a file that somebody has put beside it stays, and its folder with it.
+
+    Args:
+        in_use: clips that stay, and count.
 
     Returns:
         The clips that were removed.
     """
     removed = []
     sizes = {clip: sum(file.stat().st_size for file in _files_of(clip)) for clip in finished_clips(folder)}
-    for clip in sorted(sizes):
+    for clip in sorted(set(sizes) - set(in_use)):
         if sum(sizes.values()) <= most_bytes:
             break
         del sizes[clip]

@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import shlex
+import signal
 import subprocess
 import sys
 import threading
@@ -23,7 +25,7 @@ from typing import cast
 from rclpy.node import Node
 
 from unipose_ros.data_collection import ClipChooser, ClipRules, clip_name, finished_clips, make_room
-from unipose_ros.files import exclusive
+from unipose_ros.files import exclusive, write_atomic
 from unipose_ros.frame import Skeletons
 from unipose_ros.recordings import BagWriter
 from unipose_ros.ros.bag_recorder import (
@@ -35,10 +37,13 @@ from unipose_ros.ros.bag_recorder import (
     subscribe_skeletons,
 )
 from unipose_ros.ros.cli_node import run_tool
+from unipose_ros.termination import signal_on_parent_end
 
-_LOWEST_PRIORITY = 19
 _LOOK_S = 5.0
+#: Seconds that a proposal has to end by itself; the collector itself is given three.
+_PATIENCE_S = 2.0
 _GIGABYTE = 1_000_000_000
+_VERDICT = "verdict.txt"
 #: Exit status of ``unipose adapt`` -> what it means.
 _VERDICTS = {0: "accepted", 3: "refused by the gate", 4: "the clips are refused"}
 
@@ -56,6 +61,9 @@ class CollectionReport:
 class Collector:
     """Clips by what skeletons show, and a proposal now and then.
 
+    A proposal is a folder that is named after the newest clip it was made of; :data:`_VERDICT` in it says what became
+    of it. One without that was interrupted, and is gone on with.
+
     Args:
         node: where to subscribe from.
         options: of the command line.
@@ -69,8 +77,7 @@ class Collector:
         self._chooser = ClipChooser(ClipRules(seconds=options.clip_seconds, pause=options.pause))
         self._clips: Path = options.output / "clips"
         self._clips.mkdir(parents=True, exist_ok=True)
-        self._used = 0
-        self._running: tuple[subprocess.Popen[bytes], Path] | None = None
+        self._running: _Running | None = None
         subscribe_skeletons(node, options.skeletons, self._take)
         node.create_timer(_LOOK_S, self.look)
 
@@ -83,50 +90,85 @@ class Collector:
                 self._node.get_logger().info(f"keeping {name}")
         elif not wanted and self.writer.writing:
             self.writer.end()
-            self.removed += len(make_room(self._clips, int(self._options.most_gb * _GIGABYTE)))
+            in_use = self._running.clips if self._running else []
+            self.removed += len(make_room(self._clips, int(self._options.most_gb * _GIGABYTE), in_use))
 
     def look(self) -> None:
         """See whether a proposal is finished, and begin one when there are enough new clips."""
         if self._running is not None:
-            self._finish(*self._running)
-            return
-        clips = finished_clips(self._clips)
-        enough = len(clips) * self._options.clip_seconds >= 60 * self._options.minutes
-        if self._options.adapt and enough and len(clips) > self._used:
-            self._used = len(clips) + max(1, len(clips) // 2)  # the next one only with half as many again
-            folder = self._options.output / f"proposal_{time.strftime('%Y%m%d_%H%M%S', time.gmtime())}"
-            self._running = _start(clips, folder, self._options.budget, self._options.most_memory_gb), folder
+            self._finish(self._running)
+        elif self._options.adapt and (clips := self._due()):
+            folder = _proposal_of(self._options.output, clips[-1])
+            self._running = _Running(_start(clips, folder, self._options), clips, folder)
             self._node.get_logger().info(f"adapting to {len(clips)} clips in {folder}")
 
-    def _finish(self, process: subprocess.Popen[bytes], folder: Path) -> None:
-        status = process.poll()
+    def _due(self) -> list[Path]:
+        """Clips for a proposal: those of one that was interrupted, or all when there are half as many new ones."""
+        clips = finished_clips(self._clips)
+        last = max(self._options.output.glob("proposal_*/"), default=None)
+        known = [clip for clip in clips if last is not None and _proposal_of(self._options.output, clip) <= last]
+        if last is not None and not (last / _VERDICT).exists():
+            return known
+        enough = len(clips) * self._options.clip_seconds >= 60 * self._options.minutes
+        return clips if enough and 2 * (len(clips) - len(known)) >= max(1, len(known)) else []
+
+    def _finish(self, running: _Running) -> None:
+        status, folder = running.process.poll(), running.folder
         if status is None:
             return
         self._running = None
         verdict = _VERDICTS.get(status, f"failed with status {status}, see {folder}.log")
         self.proposals[str(folder)] = verdict
+        write_atomic(folder / _VERDICT, verdict + "\n")
         remedy = f"; to use the weights: unipose deploy {folder}" if status == 0 else ""
         self._node.get_logger().info(f"{folder}: {verdict}{remedy}")
 
     def close(self) -> None:
         """End the clip, and a proposal that is being made; the same command goes on with it."""
+        if self._running is not None:
+            self._running.process.terminate()
         self.writer.end()
         if self._running is not None:
-            self._running[0].terminate()
-            self._running[0].wait()
+            try:
+                self._running.process.wait(_PATIENCE_S)
+            except subprocess.TimeoutExpired:  # the lowest priority on a busy machine; its files are whole nevertheless
+                self._running.process.kill()
+                self._running.process.wait()
 
 
-def _start(clips: Sequence[Path], folder: Path, budget: str, most_memory_gb: float) -> subprocess.Popen[bytes]:
+@dataclass(frozen=True)
+class _Running:
+    """A proposal that is being made, of which clips, and where."""
+
+    process: subprocess.Popen[bytes]
+    clips: list[Path]
+    folder: Path
+
+
+def _proposal_of(output: Path, newest: Path) -> Path:
+    """Where the proposal is whose newest clip this is."""
+    return output / newest.name.replace("clip_", "proposal_", 1)
+
+
+def _start(clips: Sequence[Path], folder: Path, options: argparse.Namespace) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "unipose_ros.cli", "adapt", *map(str, clips)]
-    command += ["--output", str(folder), "--budget", budget, "--threads", "1"]
-    most = int(most_memory_gb * _GIGABYTE)
+    command += [
+        "--output",
+        str(folder),
+        "--budget",
+        options.budget,
+        "--threads",
+        "1",
+        *shlex.split(options.adapt_options),
+    ]
+    most = int(options.most_memory_gb * _GIGABYTE)
 
     def humbly() -> None:
-        os.nice(_LOWEST_PRIORITY)
+        signal_on_parent_end(signal.SIGTERM)
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with Path(f"{folder}.log").open("wb") as log:
+    with Path(f"{folder}.log").open("ab") as log:
         return subprocess.Popen(
             command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, preexec_fn=humbly,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -139,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _collect(node: Node, options: argparse.Namespace, stop: threading.Event) -> CollectionReport:
-    os.nice(_LOWEST_PRIORITY)
+    _lower_priority(options.nice)
     with exclusive(options.output, "collecting clips into it"):
         collector = Collector(node, options)
         try:
@@ -149,6 +191,13 @@ def _collect(node: Node, options: argparse.Namespace, stop: threading.Event) -> 
             collector.close()
     kept = [each.name for each in finished_clips(options.output / "clips")]
     return CollectionReport(str(options.output), kept, collector.removed, collector.proposals)
+
+
+def _lower_priority(nice: int) -> None:
+    """Of all threads, those of the middleware among them, and of what this process starts."""
+    nice = max(nice, os.getpriority(os.PRIO_PROCESS, 0))
+    for thread in Path("/proc/self/task").iterdir():
+        os.setpriority(os.PRIO_PROCESS, int(thread.name), nice)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -165,6 +214,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--adapt", action="store_true", help="also run unipose adapt on the clips, and propose its weights")
     add("--minutes", type=float, default=6.0, metavar="MIN", help="of clips for a proposal (default: %(default)g)")
     add("--budget", default="30min", metavar="TIME", help="of a proposal, see unipose adapt (default: %(default)s)")
+    add("--adapt-options", default="", metavar="OPTIONS", help="more for unipose adapt, in quotes")
+    add("--nice", type=int, choices=range(20), default=19, metavar="N",
+        help="of all of it; 19, the default, is the lowest priority")  # fmt: skip
     add("--most-memory-gb", type=float, default=6.0, metavar="GB", help="of a proposal (default: %(default)g)")
     return parser
 

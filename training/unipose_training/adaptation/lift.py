@@ -67,42 +67,63 @@ class PseudoLabels:
     good: NDArray[np.bool_]
 
 
-def fused_by_frame(
-    parts: Sequence[Clip],
-    labels: Sequence[KeypointLabels],
-    store: SampleStore,
-    threads: int,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Joints (N, J, 3) and their standard deviations (N, J) of each row by modality ``rgbd``; NaN where it has none.
+@dataclass(frozen=True, eq=False)
+class PartToFuse:
+    """A part of a recording.
 
-    Args:
-        parts: the clips of the store, in its order.
-        labels: 2D pseudo-labels of each.
+    Attributes:
+        part: its frames.
+        labels: 2D pseudo-labels.
+        stamps_ns: (N,) of its rows in the store, in their order.
+        lifted: (N, J, 3) their lifted keypoints, by which a fused person is told to be theirs.
+    """
+
+    part: Clip
+    labels: KeypointLabels
+    stamps_ns: NDArray[np.int64]
+    lifted: NDArray[np.float32]
+
+
+def parts_to_fuse(parts: Sequence[Clip], labels: Sequence[KeypointLabels], store: SampleStore) -> list[PartToFuse]:
+    """The clips of a store, in its order, with their rows, which follow each other in the store."""
+    clips, stamps, lifted = (np.array(store[name]) for name in ("clip", "stamp_ns", "lifted"))
+    return [
+        PartToFuse(part, seen, stamps[clips == number], lifted[clips == number])
+        for number, (part, seen) in enumerate(zip(parts, labels, strict=True))
+    ]
+
+
+def part_fuser(threads: int) -> Callable[[PartToFuse], tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """What finds joints (N, J, 3) and their standard deviations (N, J) of each row of a part by modality ``rgbd``.
+
+    NaN where it has none.
     """
     shown = ShownKeypoints()
-    joints = np.full((len(store), len(ITOP15), 3), np.nan, np.float32)
-    stds = np.full((len(store), len(ITOP15)), np.nan, np.float32)
-    rows_at = rows_by_frame(store)
-    with closing(PoseEstimator(EstimatorConfig("rgbd", threads=threads), shown, calibrations={})) as estimator:
-        for number, (part, seen) in enumerate(zip(parts, labels, strict=True)):
-            tracker = NearestTracker(TrackerConfig(seed=0, smoothing=0.0))
-            estimator.reset()
-            for frame in part.frames():
-                keypoints = seen.keypoints_of(frame.stamp_ns)
-                if keypoints is None or frame.depth is None or frame.color is None:
-                    continue
-                shown.seen = keypoints
-                found = estimator.estimate(frame)
-                estimator.follow(tracker.update(found))
-                rows = np.array(rows_at.get((number, frame.stamp_ns), []), np.int64)
-                if len(rows) and len(found):
-                    apart = mean_distances(np.asarray(store["lifted"])[rows], found.positions)
-                    own, people = match(apart, np.full(len(rows), _SAME))
-                    joints[rows[own]] = found.positions[people]
-                    assert found.covariances is not None
-                    variance = np.trace(expand(found.covariances[people]), axis1=-2, axis2=-1) / 3
-                    stds[rows[own]] = np.sqrt(variance)
-    return joints, stds
+    estimator = PoseEstimator(EstimatorConfig("rgbd", threads=threads), shown, calibrations={})
+
+    def fuse(wanted: PartToFuse) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        joints = np.full(wanted.lifted.shape, np.nan, np.float32)
+        stds = np.full(wanted.lifted.shape[:2], np.nan, np.float32)
+        tracker = NearestTracker(TrackerConfig(seed=0, smoothing=0.0))
+        estimator.reset()
+        for frame in wanted.part.frames():
+            keypoints = wanted.labels.keypoints_of(frame.stamp_ns)
+            if keypoints is None or frame.depth is None or frame.color is None:
+                continue
+            shown.seen = keypoints
+            found = estimator.estimate(frame)
+            estimator.follow(tracker.update(found))
+            rows = np.flatnonzero(wanted.stamps_ns == frame.stamp_ns)
+            if len(rows) and len(found):
+                apart = mean_distances(wanted.lifted[rows], found.positions)
+                own, people = match(apart, np.full(len(rows), _SAME))
+                joints[rows[own]] = found.positions[people]
+                assert found.covariances is not None
+                variance = np.trace(expand(found.covariances[people]), axis1=-2, axis2=-1) / 3
+                stds[rows[own]] = np.sqrt(variance)
+        return joints, stds
+
+    return fuse
 
 
 def rows_by_frame(store: SampleStore) -> dict[tuple[int, int], list[int]]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from itertools import groupby, islice, pairwise
 from typing import Protocol, runtime_checkable
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +20,6 @@ from unipose_ros.geometry.covariance import variances
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.mounting import clearly_better, evidence, turn_frame
 from unipose_ros.resources import __version__
-from unipose_ros.termination import WorkerPool
 from unipose_ros.tracking import NearestTracker, Tracker, TrackerConfig
 from unipose_training.datasets.base import Clip, RecordingClip
 from unipose_training.errors import EvaluationError
@@ -53,6 +51,7 @@ from unipose_training.evaluation.metrics.uncertainty import (
 from unipose_training.evaluation.metrics.worst import latency, worst_frames
 from unipose_training.evaluation.replay import Estimator, ReplayedFrame, replay
 from unipose_training.evaluation.results import Accuracy, ClipRecord, Results, bootstrap, breakdowns, summarize
+from unipose_training.jobs import in_processes, share_out
 
 
 def evaluate_clips(
@@ -300,8 +299,13 @@ def _warm(frames: Sequence[ReplayedFrame]) -> list[Mapping[str, float]]:
 
 # Clips are replayed by several processes, one thread each; the figures are those of one process.
 
-#: The worker's own; set when its process starts.
-_estimator: PoseEstimator | None = None
+
+def _replayer(
+    config: EstimatorConfig, tracking: bool, joint_set: JointSet | None, limit: int | None
+) -> Callable[[tuple[int, Clip]], list[ReplayedFrame]]:
+    """A worker's function: a clip with its number -> its frames."""
+    estimator = build_estimator(config)
+    return lambda job: replay_clip(job[1], job[0], estimator, tracking, joint_set, limit)
 
 
 def replay_in_processes(
@@ -321,31 +325,13 @@ def replay_in_processes(
         advance: told how many frames a clip had that is done.
 
     Raises:
-        EvaluationError: as of :func:`unipose_training.evaluation.run.evaluate_clips`, or a worker was killed.
+        EvaluationError: as of :func:`unipose_training.evaluation.run.evaluate_clips`.
+        WorkersError: a worker was killed.
     """
     found: dict[int, list[ReplayedFrame]] = {}
-    try:
-        with WorkerPool(min(workers, len(clips)), _start, (replace(config, threads=1),)) as pool:
-            futures = {pool.submit(_replay, clip, number, tracking, joint_set, limit): number
-                       for number, clip in enumerate(clips)}  # fmt: skip
-            for future in as_completed(futures):
-                found[futures[future]] = future.result()
-                advance(len(found[futures[future]]))
-    except BrokenProcessPool as error:
-        raise EvaluationError(
-            "a worker was killed, perhaps for want of memory; run the same again with --workers 1"
-        ) from error
+    start = partial(_replayer, replace(config, threads=1), tracking, joint_set, limit)
+    with closing(share_out(list(enumerate(clips)), start, workers, in_processes)) as replayed:
+        for (number, _), frames in replayed:
+            found[number] = frames
+            advance(len(frames))
     return [frame for number in range(len(clips)) for frame in found[number]]
-
-
-def _start(config: EstimatorConfig) -> None:
-    global _estimator
-    cv2.setNumThreads(1)
-    _estimator = build_estimator(config)
-
-
-def _replay(
-    clip: Clip, number: int, tracking: bool, joint_set: JointSet | None, limit: int | None
-) -> list[ReplayedFrame]:
-    assert _estimator is not None  # set by _start
-    return replay_clip(clip, number, _estimator, tracking, joint_set, limit)

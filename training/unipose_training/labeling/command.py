@@ -12,8 +12,9 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -27,7 +28,8 @@ from unipose_training.datasets.base import Clip
 from unipose_training.datasets.keypoint_files import SUFFIX
 from unipose_training.datasets.registry import add_clip_options, chosen_clips
 from unipose_training.errors import DataError
-from unipose_training.labeling.labeler import ENGINES, Engine, MoveNetLabeler, Outcome, Plan, jobs_for, unfinished
+from unipose_training.jobs import ENGINES, Engine, share_out
+from unipose_training.labeling.labeler import Labeler, MoveNetLabeler, Outcome, Plan, jobs_for, unfinished
 
 REPORT = "labeling.json"
 #: What an earlier version left when it was killed.
@@ -107,8 +109,8 @@ def label(
         report: to count into; what could not be opened may stand there already.
 
     Raises:
-        DataError: two clips have one name, another teacher's labels are there, another run is at
-            work in the folder, or a worker was killed.
+        DataError: two clips have one name, another teacher's labels are there, or another run is at work in the folder.
+        WorkersError: a worker was killed.
     """
     report = report or Report()
     jobs = jobs_for(clips, folder)
@@ -116,14 +118,13 @@ def label(
         waiting = unfinished(jobs, plan.identity())
         report.clips, report.before = len(jobs) + len(report.damaged), len(jobs) - len(waiting)
         frames = {job.clip.name: -(-len(job.clip) // plan.every) for job in waiting}
-        outcomes = engine(waiting, plan, workers) if waiting else iter(())
-        try:
-            with tqdm(total=sum(frames.values()), desc="labeling", unit="frame") as bar:
-                for outcome in outcomes:
-                    report.add(outcome)
-                    bar.update(frames[outcome.clip])
-        finally:
-            getattr(outcomes, "close", lambda: None)()  # ends the workers of a run that is interrupted
+        with (
+            tqdm(total=sum(frames.values()), desc="labeling", unit="frame") as bar,
+            closing(share_out(waiting, partial(Labeler, plan), workers, engine)) as outcomes,
+        ):
+            for _, outcome in outcomes:
+                report.add(outcome)
+                bar.update(frames[outcome.clip])
         write_atomic(folder / REPORT, json.dumps(asdict(report), indent=2, sort_keys=True) + "\n")
     return report
 

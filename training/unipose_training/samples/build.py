@@ -1,14 +1,13 @@
-"""Clips and their 2D labels -> a sample store, by several processes, resumable."""
+"""Clips and their 2D labels -> a sample store, by several workers, resumable."""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,17 +18,16 @@ from unipose_ros.frame import RgbdFrame, Skeletons
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
 from unipose_ros.recordings import RecordingError
-from unipose_ros.termination import WorkerPool
 from unipose_ros.tracking.assignment import match, mean_distances
 from unipose_training.datasets.base import Clip, IndexedClip
 from unipose_training.datasets.joint_sets import in_joint_set
 from unipose_training.datasets.keypoint_files import LabelerId, keypoint_path, read_about, read_keypoints
 from unipose_training.datasets.registry import clips_for, open_data_set
 from unipose_training.errors import DataError
+from unipose_training.jobs import Engine, in_processes, share_out
 from unipose_training.labeling.labeler import LabelerPlan
 from unipose_training.samples.rows import FoundPeople, Row, SampleSettings, find_rows, ground_truth_rows
 from unipose_training.samples.store import GROUND_TRUTH, Arrays, SampleStore, StoredClip, StoreWriter, stacked
-from unipose_training.synthetic.dataset import use_few_threads
 
 #: A person who moved less than this since the last frame is the same, meters between joints on average.
 _SAME = 0.5
@@ -51,6 +49,7 @@ def build_store(
     progress: bool = True,
     teacher: LabelerId | None = None,
     damaged: Callable[[str, str], object] | None = None,
+    engine: Engine = in_processes,
 ) -> SampleStore:
     """Cut all people out of all clips.
 
@@ -61,10 +60,12 @@ def build_store(
         labels: where the people are; ``None``: where the ground truth says. Such a store is marked.
         teacher: who labeled; the store keeps it, and takes no labels of another.
         damaged: told of each clip that cannot be used, and why; it is left out then.
+        engine: has the workers.
 
     Raises:
-        DataError: the folder holds samples of other settings or labels, two clips have one name, a
-            worker was killed, or, without ``damaged``, a clip cannot be used.
+        DataError: the folder holds samples of other settings or labels, two clips have one name, or, without
+            ``damaged``, a clip cannot be used.
+        WorkersError: a worker was killed.
     """
     teacher = LabelerId(GROUND_TRUTH) if labels is None else teacher
     _require_names(clips)
@@ -72,9 +73,9 @@ def build_store(
         missing = [clip for clip in clips if clip.name not in writer.done]
         with (
             tqdm(total=len(clips), initial=len(clips) - len(missing), unit="clip", disable=not progress) as bar,
-            closing(_encoded(missing, labels, settings, workers)) as results,
+            closing(share_out(missing, partial(_encoder, labels, settings), workers, engine, ordered=True)) as results,
         ):
-            for clip, result in zip(missing, results, strict=True):
+            for clip, result in results:
                 why = _keep(writer, result)
                 if why and damaged is None:
                     raise DataError(f"clip '{clip.name}': {why}")
@@ -103,31 +104,16 @@ def _require_names(clips: Sequence[Clip]) -> None:
         raise DataError(f"{count} clips are called '{name}'; build a store of each folder")
 
 
-def _encoded(
-    clips: Sequence[Clip], labels: LabelSource | None, settings: SampleSettings, workers: int
-) -> Generator[_Result, None, None]:
-    if workers <= 1:
-        for clip in clips:
-            yield _try_clip(clip, labels, settings)
-        return
-    with WorkerPool(workers, use_few_threads) as pool:
-        # In their own order, and a few ahead: finished clips wait in memory for those before them.
-        jobs = deque(pool.submit(_try_clip, clip, labels, settings) for clip in clips[: 2 * workers])
-        for following in [*clips[2 * workers :], *[None] * len(jobs)]:
-            try:
-                yield jobs.popleft().result()
-            except BrokenProcessPool as error:
-                raise DataError("a worker was killed, perhaps for memory; the same command resumes it") from error
-            if following is not None:
-                jobs.append(pool.submit(_try_clip, following, labels, settings))
+def _encoder(labels: LabelSource | None, settings: SampleSettings) -> Callable[[Clip], _Result]:
+    """A worker's function. Never raises: a clip can be damaged in ways no one foresaw, and the others are to be had."""
 
+    def try_clip(clip: Clip) -> _Result:
+        try:
+            return encode_clip(clip, labels, settings)
+        except Exception as error:
+            return str(error) if isinstance(error, (DataError, RecordingError)) else repr(error)
 
-def _try_clip(clip: Clip, labels: LabelSource | None, settings: SampleSettings) -> _Result:
-    """Never raises: a clip can be damaged in ways no one foresaw, and the others are to be had."""
-    try:
-        return encode_clip(clip, labels, settings)
-    except Exception as error:
-        return str(error) if isinstance(error, (DataError, RecordingError)) else repr(error)
+    return try_clip
 
 
 def encode_clip(clip: Clip, labels: LabelSource | None, settings: SampleSettings) -> tuple[StoredClip, Arrays]:

@@ -20,6 +20,7 @@ from unipose_training.datasets.keypoint_files import LabelerId
 from unipose_training.datasets.registry import add_clip_options, chosen_clips
 from unipose_training.engine.config import TrainingError, load_config
 from unipose_training.errors import DataError
+from unipose_training.jobs import ENGINES
 from unipose_training.labeling.labeler import MoveNetLabeler
 from unipose_training.samples.build import LabelFiles, LabelSource, LiveLabels, build_store
 from unipose_training.samples.rows import SampleSettings
@@ -61,6 +62,7 @@ def _build(options: argparse.Namespace, damaged: dict[str, str]) -> SampleStore:
         options.workers,
         teacher=teacher,
         damaged=report,
+        engine=ENGINES[options.engine],
     )
 
 
@@ -104,7 +106,8 @@ def _parser() -> argparse.ArgumentParser:
         "--boxes", choices=["ground-truth"], help="boxes around the 3D ground truth; for supervised recipes only"
     )
     add("--output", type=Path, required=True, metavar="DIR", help="folder for the samples")
-    add("--workers", type=positive, default=1, metavar="N", help="number of processes (default: %(default)s)")
+    add("--workers", type=positive, default=1, metavar="N", help="number of workers (default: %(default)s)")
+    add("--engine", choices=sorted(ENGINES), default="processes", help="what runs the workers (default: %(default)s)")
     add(
         "--set",
         action="append",

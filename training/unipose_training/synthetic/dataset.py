@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,10 @@ from unipose_ros.joint_sets import ITOP15
 from unipose_ros.recordings import BagWriter
 from unipose_ros.recordings.messages import camera_info, compressed_depth, compressed_image, skeleton_array
 from unipose_ros.recordings.writer import complete_recording
-from unipose_ros.resources import set_malloc_thresholds
-from unipose_ros.termination import WorkerPool
 from unipose_training.datasets.joint_sets import in_joint_set
 from unipose_training.datasets.shards import LabeledFrame, write_shard
 from unipose_training.errors import SyntheticError
+from unipose_training.jobs import in_processes, share_out
 from unipose_training.synthetic.perform import Sources
 from unipose_training.synthetic.photograph import photograph
 from unipose_training.synthetic.variety.plans import HARD_SUBSETS, SUBSETS, ClipPlan, digest
@@ -99,6 +98,7 @@ def record_clips(
         SyntheticError: a motion or a garment cannot be read, the folder holds other clips, or another run is at
             work in it.
         RecordingError, OSError: a clip cannot be written.
+        WorkersError: a worker was killed.
     """
     todo = list(plans)
     with exclusive(output, "recording into it", refusal=SyntheticError):
@@ -112,34 +112,16 @@ def record_clips(
             if workers <= 1:
                 for plan in missing:
                     record_clip(plan, sources, output, kind, bar.update)
-            elif missing:
-                _in_parallel(missing, sources, output, kind, workers, bar.update)
+                return
+            start = partial(_recorder, sources, output, kind)
+            with closing(share_out(missing, start, workers, in_processes)) as recorded:
+                for plan, _ in recorded:
+                    bar.update(plan.frames)
 
 
-def _in_parallel(
-    plans: Sequence[ClipPlan], sources: Sources, output: Path, kind: str, workers: int, advance: Callable[[int], object]
-) -> None:
-    try:
-        with WorkerPool(workers, use_few_threads) as pool:
-            futures: dict[Future[None], ClipPlan] = {
-                pool.submit(record_clip, plan, sources, output, kind): plan for plan in plans
-            }
-            for future in as_completed(futures):
-                future.result()
-                advance(futures[future].frames)
-    except BrokenProcessPool as error:
-        raise SyntheticError("a worker was killed, perhaps for want of memory; the same command resumes it") from error
-
-
-def use_few_threads() -> None:
-    """Keep this process to one thread and its memory to itself: several of them fill the cores."""
-    import cv2
-    import torch
-
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    # The images' memory is used again; by default it is handed back, and the kernel clears every new page.
-    set_malloc_thresholds(1 << 30)
+def _recorder(sources: Sources, output: Path, kind: str) -> Callable[[ClipPlan], None]:
+    """A worker's function."""
+    return lambda plan: record_clip(plan, sources, output, kind)
 
 
 def _claim(output: Path, plans: Sequence[ClipPlan], kind: str) -> None:
