@@ -30,7 +30,7 @@ TRAIN = [
 ]
 DOCS = ["furo>=2024.8", "myst-parser>=4", "sphinx>=8,<9"]
 FAST = ["openvino>=2024.4"]  # MoveNet in half of the time on CPUs that compute in bfloat16
-RAY = ["ray[data]>=2.10"]  # labeling on a cluster
+RAY = ["ray>=2.10"]  # labels, crops and fusion on a cluster
 DEV = [
     "hypothesis>=6.100",
     "import-linter>=2.1",

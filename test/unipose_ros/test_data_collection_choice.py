@@ -43,10 +43,12 @@ def test_unsure_occluded_and_no_people_begin_none(kind: dict[str, float | None])
 
 def test_now_and_then_an_empty_scene() -> None:
     chooser = ClipChooser(RULES)
-    assert times(chooser, 40)  # two clips of people
-    assert not times(chooser, 20, start=40)  # now an empty one is wanted
-    assert times(chooser, 10, start=60, score=None)
-    assert times(chooser, 20, start=80)
+    assert not times(chooser, 20, score=None)  # there are no clips of people yet
+    assert times(chooser, 40, start=20)  # two of them and more: people may never leave
+    assert times(chooser, 20, start=60)
+    assert times(chooser, 20, start=80, score=None)  # now an empty one is due
+    assert not times(chooser, 20, start=104, score=None)  # one is enough
+    assert times(chooser, 20, start=124)
 
 
 def test_stamps_that_go_back_end_the_clip() -> None:
@@ -65,6 +67,7 @@ def test_the_oldest_clips_make_room(tmp_path: Path) -> None:
     assert [each.name for each in make_room(tmp_path, 250)] == ["clip_0", "clip_1"]
     assert [each.name for each in finished_clips(tmp_path)] == ["clip_2", "clip_3"]
     assert not make_room(tmp_path, 250)
+    assert [each.name for each in make_room(tmp_path, 0, in_use=[tmp_path / "clip_2"])] == ["clip_3"]
 
 
 def test_what_is_no_clip_is_never_removed(tmp_path: Path) -> None:

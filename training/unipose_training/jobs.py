@@ -40,7 +40,9 @@ class Engine(Protocol):
 
     def __call__(
         self, start: Callable[[], Callable[[J], R]], workers: int, /
-    ) -> AbstractContextManager[Callable[[J], Future[R]]]: ...
+    ) -> AbstractContextManager[Callable[[J], Future[R]]]:
+        """Have the workers, and end them."""
+        ...
 
 
 def share_out(
@@ -61,7 +63,9 @@ def share_out(
         WorkersError: there are no workers, or one was killed.
         Exception: that of a job, or of ``start``.
     """
-    workers = max(1, min(workers, len(jobs)))
+    if not jobs:
+        return
+    workers = min(workers, len(jobs))
     pending: dict[Future[R], J] = {}
 
     def take() -> tuple[J, R]:
@@ -114,15 +118,13 @@ _worker: _Worker
 
 
 @contextmanager
-def in_processes(
-    start: Callable[[], Callable[[J], R]], workers: int
-) -> Iterator[Callable[[J], Future[R]]]:
+def in_processes(start: Callable[[], Callable[[J], R]], workers: int) -> Iterator[Callable[[J], Future[R]]]:
     """Workers of one thread on this machine; a single one is this process itself."""
     if workers == 1:
         yield partial(_do_at_once, start())
         return
     with WorkerPool(workers, _start_process, (start,)) as pool:
-        yield partial(pool.submit, _run)
+        yield lambda job: pool.submit(_run, job)
 
 
 def _do_at_once(work: Callable[[J], R], job: J) -> Future[R]:
@@ -167,7 +169,7 @@ def on_ray(start: Callable[[], Callable[[J], R]], workers: int) -> Iterator[Call
 
     pool = ThreadPoolExecutor(workers)
     try:
-        yield partial(pool.submit, run)
+        yield lambda job: pool.submit(run, job)
     finally:
         for each in actors:
             ray.kill(each)  # ends the threads that wait for them

@@ -14,7 +14,7 @@ from unipose_training.adaptation.health import Verdict
 from unipose_training.adaptation.pipeline import Adaptation
 from unipose_training.adaptation.report import Comparison
 from unipose_training.adaptation.settings import AdaptSettings, Stage
-from unipose_training.labeling.labeler import ENGINES
+from unipose_training.jobs import ENGINES
 
 
 class Scripted(Adaptation):
@@ -28,7 +28,7 @@ class Scripted(Adaptation):
         self.trained_beside: dict[str, dict[str, str]] = {}
 
     def _stage(self, name: str, inputs: Mapping[str, Any], needs: Sequence[Stage], work: Any) -> Stage:
-        return Stage(self._root / name, name, {"spans": []})
+        return Stage(self._root / name, name, {"clips": [], "spans": []})
 
     def _train(self, modality: str, *stages: Any) -> Stage:
         assert modality not in stages[-1]

@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import blob_labeler
@@ -21,8 +21,9 @@ from unipose_ros.frame import RgbdFrame
 from unipose_training.datasets.base import IndexedClip, open_clips
 from unipose_training.datasets.keypoint_files import read_keypoints
 from unipose_training.errors import DataError
+from unipose_training.jobs import WorkersError, in_processes
 from unipose_training.labeling.command import Report, label, main
-from unipose_training.labeling.labeler import Job, Labeler, Outcome, Plan, in_processes, on_ray
+from unipose_training.labeling.labeler import Job, Labeler, Outcome, Plan
 
 Shards = Callable[[Path, int, int], list[Path]]
 
@@ -99,12 +100,14 @@ def test_one_run_a_folder(tmp_path: Path, shards: Shards, plan: Plan) -> None:
     shards(tmp_path / "in", 1, 2)
     clips = open_clips(tmp_path / "in")
 
-    def second(*_: object) -> Any:
+    @contextmanager
+    def second(start: Any, workers: int) -> Iterator[Any]:
         with pytest.raises(DataError, match="another run is labeling into it"):
             label(clips, tmp_path / "out", plan, 1, in_processes)
-        return iter(())
+        with in_processes(start, workers) as submit:
+            yield submit
 
-    label(clips, tmp_path / "out", plan, 1, second)
+    assert label(clips, tmp_path / "out", plan, 1, second).labeled == 1
 
 
 def test_two_clips_of_one_name_are_refused(tmp_path: Path, shards: Shards, plan: Plan) -> None:
@@ -189,7 +192,7 @@ from pathlib import Path
 from blob_labeler import BlobLabeler
 from unipose_training.datasets.base import open_clips
 from unipose_training.labeling.command import label
-from unipose_training.labeling.labeler import in_processes
+from unipose_training.jobs import in_processes
 from unipose_training.labeling.labeler import Plan
 
 if __name__ == "__main__":
@@ -223,55 +226,8 @@ def test_kill_9_loses_and_doubles_nothing(tmp_path: Path, shards: Shards) -> Non
 
 def test_a_worker_that_is_killed_is_explained(tmp_path: Path, shards: Shards) -> None:
     shards(tmp_path / "in", 3, 2)
-    with pytest.raises(DataError, match=r"a worker was killed, .* fewer --workers, what is labeled is kept"):
+    with pytest.raises(WorkersError, match=r"a worker was killed, .* with fewer --workers goes on"):
         label(open_clips(tmp_path / "in"), tmp_path / "out", Plan(blob_labeler.MortalLabeler()), 2, in_processes)
-
-
-def test_ray_is_asked_for_when_it_is_absent(monkeypatch: pytest.MonkeyPatch, plan: Plan) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(DataError, match=r"pip install 'unipose_ros\[ray\]', or use --engine processes"):
-        list(on_ray([], plan, 2))
-
-
-def test_what_ray_is_told(tmp_path: Path, shards: Shards, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With Ray's part played by a list; the real one is tried in the next test, where it is installed."""
-    options: dict[str, Any] = {}
-
-    class Rows(list[Any]):
-        def map(self, worker: Any, fn_constructor_args: Any, **more: Any) -> SimpleNamespace:
-            options.update(more)
-            actor = worker(*fn_constructor_args)
-            return SimpleNamespace(iter_rows=lambda: (actor(row) for row in self))
-
-    def from_items(rows: list[Any], override_num_blocks: int) -> Rows:
-        options["blocks"] = override_num_blocks
-        return Rows(rows)
-
-    data = SimpleNamespace(from_items=from_items, ActorPoolStrategy=lambda size: ("actors", size))
-    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(data=data))
-    monkeypatch.setitem(sys.modules, "ray.data", data)
-    shards(tmp_path / "in", 3, 2)
-    clips = open_clips(tmp_path / "in")
-    report = label(clips, tmp_path / "out", plan, 2, on_ray)
-    assert (report.labeled, options) == (3, {"blocks": 3, "compute": ("actors", 2), "num_cpus": 1})
-    label(clips, tmp_path / "here", plan, 1, in_processes)
-    assert label_files(tmp_path / "out") == label_files(tmp_path / "here")
-
-
-@pytest.mark.slow
-def test_ray_labels_like_processes(tmp_path: Path, shards: Shards, plan: Plan) -> None:
-    ray = pytest.importorskip("ray", reason="Ray is an optional extra: pip install 'unipose_ros[ray]'")
-    pytest.importorskip("ray.data")
-    paths = os.pathsep.join(sys.path)
-    ray.init(num_cpus=2, include_dashboard=False, runtime_env={"env_vars": {"PYTHONPATH": paths}})
-    try:
-        shards(tmp_path / "in", 4, 3)
-        clips = open_clips(tmp_path / "in")
-        assert label(clips, tmp_path / "ray", plan, 2, on_ray).labeled == 4
-        label(clips, tmp_path / "here", plan, 1, in_processes)
-        assert label_files(tmp_path / "ray") == label_files(tmp_path / "here")
-    finally:
-        ray.shutdown()
 
 
 def test_counts_add_up() -> None:

@@ -42,7 +42,7 @@ def node() -> Iterator[Node]:
 def options(tmp_path: Path) -> Namespace:
     return Namespace(
         output=tmp_path / "out", skeletons="skeletons", clip_seconds=3.0, pause=1.0, most_gb=1.0, adapt=False,
-        minutes=0.05, budget="1min", most_memory_gb=4.0,
+        minutes=0.05, budget="1min", most_memory_gb=4.0, adapt_options="", nice=0,
     )  # fmt: skip
 
 
@@ -99,16 +99,17 @@ def test_a_clip_of_confident_people(node: Node, options: Namespace) -> None:
     assert len(list((options.output / "clips").glob("clip_*"))) == 1
 
 
-def add_clip(options: Namespace) -> None:
-    folder = options.output / "clips" / "clip_1"
-    folder.mkdir()
-    (folder / "metadata.yaml").write_text("rosbag2_bagfile_information: {}\n")
+def add_clips(options: Namespace, *names: int) -> None:
+    for name in names:
+        folder = options.output / "clips" / f"clip_{name}"
+        folder.mkdir(parents=True)
+        (folder / "metadata.yaml").write_text("rosbag2_bagfile_information: {}\n")
 
 
 def test_without_adapt_nothing_is_trained(node: Node, options: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clip_collector, "_start", lambda *_: pytest.fail("it was started"))
     collector = Collector(node, options)
-    add_clip(options)
+    add_clips(options, 1)
     collector.look()
     assert not collector.proposals
 
@@ -126,7 +127,7 @@ def test_a_proposal_is_reported(
 
     monkeypatch.setattr(clip_collector, "_start", start)
     collector = Collector(node, options)
-    add_clip(options)
+    add_clips(options, 1)
     collector.look()
     for _ in range(200):
         collector.look()
@@ -136,3 +137,80 @@ def test_a_proposal_is_reported(
     collector.look()
     assert started == [["clip_1"]]  # not again before there are more clips
     assert [found.startswith(verdict) for found in collector.proposals.values()] == [True]
+
+
+class Started:
+    """Stands in for what starts an adaptation, which ends with a status when it is told."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[list[str], str]] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def __call__(self, clips: list[Path], folder: Path, options: Namespace) -> subprocess.Popen[bytes]:
+        folder.mkdir(exist_ok=True)
+        self.calls.append(([clip.name for clip in clips], folder.name))
+        self.processes.append(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE))
+        return self.processes[-1]
+
+    def end(self) -> None:
+        """The last one."""
+        self.processes[-1].communicate(b"\n")
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Started:
+    made = Started()
+    monkeypatch.setattr(clip_collector, "_start", made)
+    return made
+
+
+def test_a_proposal_follows_half_as_many_new_clips(node: Node, options: Namespace, started: Started) -> None:
+    options.adapt = True
+    collector = Collector(node, options)
+    add_clips(options, 1, 2, 3, 4)
+    collector.look()
+    started.end()
+    collector.look()
+    for number in (5, 6):
+        collector.look()
+        assert len(started.calls) == 1
+        add_clips(options, number)
+    (
+        options.output / "clips" / "clip_1" / "metadata.yaml"
+    ).unlink()  # made room: the number of clips alone says nothing
+    (options.output / "clips" / "clip_2" / "metadata.yaml").unlink()
+    collector.look()
+    assert started.calls[1:] == [(["clip_3", "clip_4", "clip_5", "clip_6"], "proposal_6")]
+    collector.close()
+
+
+def test_a_proposal_that_was_interrupted_is_gone_on_with(node: Node, options: Namespace, started: Started) -> None:
+    options.adapt = True
+    add_clips(options, 1, 2)
+    collector = Collector(node, options)
+    collector.look()
+    collector.close()
+    assert started.processes[0].poll() is not None
+    add_clips(options, 3)
+    collector = Collector(node, options)
+    collector.look()
+    assert started.calls == [(["clip_1", "clip_2"], "proposal_2")] * 2
+    started.end()
+    collector.look()
+    assert (options.output / "proposal_2" / "verdict.txt").read_text() == "accepted\n"
+    Collector(node, options).look()
+    assert started.calls[2] == (["clip_1", "clip_2", "clip_3"], "proposal_3")
+
+
+def test_clips_in_use_do_not_make_room(node: Node, options: Namespace, started: Started) -> None:
+    options.adapt, options.most_gb = True, 0.0
+    collector = Collector(node, options)
+    add_clips(options, 1)
+    collector.look()
+    add_clips(options, 2)
+    (subscription,) = (each for each in node.subscriptions if each.topic_name.endswith(options.skeletons))
+    for step in range(14):
+        subscription.callback(to_message(people(10 + 0.5 * step)))
+    assert [each.name for each in (options.output / "clips").glob("clip_[12]")] == ["clip_1"]
+    assert collector.removed == 2
+    collector.close()

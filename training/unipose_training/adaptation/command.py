@@ -25,7 +25,8 @@ from unipose_training.adaptation.settings import ADAPTED, AdaptSettings, GateSet
 from unipose_training.datasets.base import RecordingClip, open_clips
 from unipose_training.engine.config import TrainingError
 from unipose_training.errors import AdaptationError, DataError, DataRefusedError, EvaluationError, SyntheticError
-from unipose_training.labeling.labeler import ENGINES, LabelerPlan, MoveNetLabeler
+from unipose_training.jobs import ENGINES
+from unipose_training.labeling.labeler import LabelerPlan, MoveNetLabeler
 
 ACCEPTED, REFUSED_BY_GATE, REFUSED_DATA = 0, 3, 4
 _REFUSALS = (
@@ -149,8 +150,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--judge-by-ground-truth", action="store_true",
         help="also report errors on the held-out part by the recording's own ground truth, to judge the adaptation; "
         "nothing is trained or decided by it")  # fmt: skip
-    add("--engine", choices=sorted(ENGINES), default="processes", help="what runs the labeling (default: %(default)s)")
-    add("--workers", type=positive, default=1, metavar="N", help="workers for labels and crops (default: %(default)s)")
+    add("--engine", choices=sorted(ENGINES), default="processes", help="what runs the workers (default: %(default)s)")
+    add("--workers", type=positive, default=1, metavar="N",
+        help="that label, cut out and fuse parts of recordings (default: %(default)s)")  # fmt: skip
     add_topic_options(parser)
     add_mounting_option(parser)
     return parser

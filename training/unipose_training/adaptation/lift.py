@@ -7,9 +7,9 @@ moves steadily and agrees with it and with the lifted keypoints.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,6 @@ from torch.utils.data import DataLoader, Dataset
 from unipose_ros.config import EstimatorConfig
 from unipose_ros.estimator import PoseEstimator
 from unipose_ros.geometry.covariance import expand
-from unipose_ros.joint_sets import ITOP15
 from unipose_ros.tracking import NearestTracker, TrackerConfig
 from unipose_ros.tracking.assignment import match, mean_distances
 from unipose_training.datasets.base import Clip
@@ -93,15 +92,24 @@ def parts_to_fuse(parts: Sequence[Clip], labels: Sequence[KeypointLabels], store
     ]
 
 
-def part_fuser(threads: int) -> Callable[[PartToFuse], tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """What finds joints (N, J, 3) and their standard deviations (N, J) of each row of a part by modality ``rgbd``.
+class FusedRows(NamedTuple):
+    """Of the N rows of a part by modality ``rgbd``; NaN where it has none.
 
-    NaN where it has none.
+    Attributes:
+        joints: (N, J, 3) meters in the camera's frame.
+        stds: (N, J) standard deviation of a coordinate, meters.
     """
+
+    joints: NDArray[np.float32]
+    stds: NDArray[np.float32]
+
+
+def part_fuser(threads: int) -> Callable[[PartToFuse], FusedRows]:
+    """What fuses parts, frame by frame; nothing is kept from one part to the next."""
     shown = ShownKeypoints()
     estimator = PoseEstimator(EstimatorConfig("rgbd", threads=threads), shown, calibrations={})
 
-    def fuse(wanted: PartToFuse) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def fuse(wanted: PartToFuse) -> FusedRows:
         joints = np.full(wanted.lifted.shape, np.nan, np.float32)
         stds = np.full(wanted.lifted.shape[:2], np.nan, np.float32)
         tracker = NearestTracker(TrackerConfig(seed=0, smoothing=0.0))
@@ -121,7 +129,7 @@ def part_fuser(threads: int) -> Callable[[PartToFuse], tuple[NDArray[np.float32]
                 assert found.covariances is not None
                 variance = np.trace(expand(found.covariances[people]), axis1=-2, axis2=-1) / 3
                 stds[rows[own]] = np.sqrt(variance)
-        return joints, stds
+        return FusedRows(joints, stds)
 
     return fuse
 

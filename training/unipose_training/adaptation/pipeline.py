@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from unipose_training.adaptation.detector import GATE, finetune_detector, record
 from unipose_training.adaptation.finetune import Provenance, finetune, stream_settings
 from unipose_training.adaptation.focal import NOT_TOLD, NOTHING_TOLD, focal_evidence, people_upright
 from unipose_training.adaptation.health import Reference, Verdict, judge, measure_health
-from unipose_training.adaptation.lift import PseudoLabels, fused_by_frame, pseudo_labels
+from unipose_training.adaptation.lift import PartToFuse, PseudoLabels, part_fuser, parts_to_fuse, pseudo_labels
 from unipose_training.adaptation.lifter import RGB, finetune_lifter, recorded_people
 from unipose_training.adaptation.mounting import EstimatedMounting, estimate_mounting
 from unipose_training.adaptation.parts import (
@@ -49,15 +49,17 @@ from unipose_training.datasets.io import read_npz
 from unipose_training.datasets.keypoint_files import KeypointLabels, keypoint_path, read_keypoints
 from unipose_training.errors import AdaptationError
 from unipose_training.evaluation.compare import figures_of
+from unipose_training.jobs import Engine, share_out
 from unipose_training.labeling.command import label
-from unipose_training.labeling.labeler import Engine, LabelerPlan, Plan
+from unipose_training.labeling.labeler import LabelerPlan, Plan
 from unipose_training.samples.build import LabelFiles, build_store
 from unipose_training.samples.rows import SampleSettings
 from unipose_training.samples.store import SampleStore
 from unipose_training.tasks.points import point_samples
 
 _log = logging.getLogger(__name__)
-_ARRAYS = ("joints", "stds", "good")
+_ARRAYS, _BY_FRAME = ("joints", "stds", "good"), ("joints", "stds")
+_REMEDY = "delete the stage's folder, it is made again"
 #: Settings that training does not depend on, or through other stages.
 _ELSEWHERE = ("gate", "modalities", "rate_hz", "refine")
 _LABELS, _PREDICTIONS = "pseudo_labels.npz", "predictions.npz"
@@ -115,7 +117,7 @@ class Adaptation:
         recordings: to adapt to.
         settings: how.
         labeler: the 2D network.
-        engine, workers: who shares out the labeling; crops are shared out among as many processes of this machine.
+        engine, workers: who labels, cuts people out and fuses frame by frame; a part of a recording is a job.
         sources: further source benchmarks with ground truth (clips), e.g. UniPose-Synth.
         ground_truth: report errors on the held-out part by the recording's own ground truth, for judging the
             adaptation itself; nothing is trained or decided by it.
@@ -147,6 +149,7 @@ class Adaptation:
         settings = self._settings
         frames = self._stage("frames", {"rate": settings.rate_hz, "held_out": settings.held_out}, (), self._frames)
         spans = _spans(frames.result)
+        self._clips = [clip for clip in self._clips if clip.name in frames.result["clips"]]
         labels = self._stage("labels", {}, (frames,), lambda folder: self._label(folder, spans))
         windows = {"depth": "depth" in settings.modalities}
         targets = labels
@@ -194,12 +197,20 @@ class Adaptation:
 
     def _frames(self, folder: Path) -> Mapping[str, Any]:
         del folder
-        spans = []
+        spans: dict[str, list[list[int]]] = {}
+        left_out: dict[str, str] = {}
         for clip in self._clips:
             stamps = [f.stamp_ns for f in clip.frames() if f.depth is not None and f.color is not None]
-            both = divide(thinned(stamps, self._settings.rate_hz), self._settings.held_out, clip.name)
-            spans.append([list(span.stamps_ns) for span in both])
-        return {"clips": [clip.name for clip in self._clips], "spans": spans}
+            try:
+                both = divide(thinned(stamps, self._settings.rate_hz), self._settings.held_out, clip.name)
+            except AdaptationError as error:
+                if len(left_out) == len(self._clips) - 1:
+                    raise
+                _log.warning("left out: %s", error)
+                left_out[clip.name] = str(error)
+                continue
+            spans[clip.name] = [list(span.stamps_ns) for span in both]
+        return {"clips": list(spans), "spans": list(spans.values()), "left_out": left_out}
 
     def _label(self, folder: Path, spans: Sequence[tuple[Span, Span]]) -> Mapping[str, Any]:
         clips = [part for which in (ADAPTATION, HELD_OUT) for part in open_parts(self._clips, spans, which)]
@@ -220,7 +231,9 @@ class Adaptation:
         for which in (ADAPTATION, HELD_OUT):
             parts = open_parts(self._clips, spans, which)
             source = LabelFiles.of_clips(labels.folder, parts)
-            store = build_store(parts, source, folder / which, self._cut(), self._workers, teacher=source.teacher)
+            store = build_store(
+                parts, source, folder / which, self._cut(), self._workers, teacher=source.teacher, engine=self._engine
+            )
             found[which] = {"frames": sum(clip.frames for clip in store.clips), "people": len(store)}
             if len(store):
                 found[which] = assess(store)[0].to_dict()
@@ -246,25 +259,36 @@ class Adaptation:
     def _fuse(
         self, folder: Path, labels: Stage, samples: Stage, spans: Sequence[tuple[Span, Span]]
     ) -> Mapping[str, Any]:
+        stores = {which: SampleStore(samples.folder / which) for which in (ADAPTATION, HELD_OUT)}
+        self._fuse_by_frame(folder, labels, stores, spans)
         result: dict[str, Any] = {}
-        for which in (ADAPTATION, HELD_OUT):
-            path = folder / which / _LABELS
-            if path.is_file():
-                continue  # an interrupted run has made it
-            store = SampleStore(samples.folder / which)
-            parts = open_parts(self._clips, spans, which)
-            joints, stds = fused_by_frame(parts, _labels_of(labels, parts), store, self._settings.threads)
-            found, left_out = pseudo_labels(store, joints, stds, assess(store)[1])
-            write_atomic(folder / which / "left_out.json", json.dumps(left_out, sort_keys=True) + "\n")
-            _write(path, found)
-        for which in (ADAPTATION, HELD_OUT):
-            found = _read(folder / which / _LABELS)
-            left_out = json.loads((folder / which / "left_out.json").read_text())
-            result[which] = {"people": len(found.good), "used": int(found.good.sum()), "left_out": left_out}
-        adapted = _read(folder / ADAPTATION / _LABELS)
+        found = {}
+        for which, store in stores.items():
+            parts = [read_npz(path, _BY_FRAME, _REMEDY) for path in _by_frame(folder, which, len(spans))]
+            joints, stds = (np.concatenate([part[name] for part in parts]) for name in _BY_FRAME)
+            found[which], left_out = pseudo_labels(store, joints, stds, assess(store)[1])
+            _write(folder / which / _LABELS, found[which], _ARRAYS)
+            good = found[which].good
+            result[which] = {"people": len(good), "used": int(good.sum()), "left_out": left_out}
+        adapted = found[ADAPTATION]
         mounting = estimate_mounting(adapted.joints[adapted.good])
         result["mounting"] = None if mounting is None else vars(mounting)
         return result
+
+    def _fuse_by_frame(
+        self, folder: Path, labels: Stage, stores: Mapping[str, SampleStore], spans: Sequence[tuple[Span, Span]]
+    ) -> None:
+        """Write a file for each part that has none yet; an interrupted run has left those that it finished."""
+        waiting: dict[PartToFuse, Path] = {}
+        for which, store in stores.items():
+            parts = open_parts(self._clips, spans, which)
+            jobs = parts_to_fuse(parts, _labels_of(labels, parts), store)
+            files = zip(jobs, _by_frame(folder, which, len(jobs)), strict=True)
+            waiting |= {job: path for job, path in files if not path.is_file()}
+        start = partial(part_fuser, self._settings.threads)
+        with closing(share_out(list(waiting), start, self._workers, self._engine)) as results:
+            for job, fused in results:
+                _write(waiting[job], fused, _BY_FRAME)
 
     def _train(
         self, modality: str, labels_2d: Stage, samples: Stage, fused: Stage, spans: Sequence[tuple[Span, Span]],
@@ -409,11 +433,15 @@ def _verdict(result: Mapping[str, Any]) -> Verdict:
     return Verdict(bool(result["accepted"]), tuple(result["reasons"]), gain, **numbers, unit=result["unit"])
 
 
-def _write(path: Path, labels: PseudoLabels) -> None:
+def _by_frame(folder: Path, which: str, parts: int) -> list[Path]:
+    return [folder / which / f"by_frame_{number}.npz" for number in range(parts)]
+
+
+def _write(path: Path, arrays: Any, names: Sequence[str]) -> None:
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, joints=labels.joints, stds=labels.stds, good=labels.good)
+    np.savez(buffer, allow_pickle=False, **{name: getattr(arrays, name) for name in names})
     write_atomic(path, buffer.getvalue())
 
 
 def _read(path: Path) -> PseudoLabels:
-    return PseudoLabels(**read_npz(path, _ARRAYS, "delete the stage's folder, it is made again"))
+    return PseudoLabels(**read_npz(path, _ARRAYS, _REMEDY))

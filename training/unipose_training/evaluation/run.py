@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import CameraError
 from unipose_ros.errors import EstimatorError
-from unipose_ros.estimator import EstimatorConfig, PoseEstimator, build_estimator
+from unipose_ros.estimator import EstimatorConfig, build_estimator
 from unipose_ros.geometry.covariance import variances
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.mounting import clearly_better, evidence, turn_frame
