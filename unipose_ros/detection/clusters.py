@@ -21,6 +21,7 @@ from unipose_ros.errors import EstimatorError
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.gaps import breathe
 from unipose_ros.geometry.crop import Letterbox
+from unipose_ros.geometry.medians import median
 
 FloatArray = NDArray[np.float64]
 
@@ -171,8 +172,12 @@ def _components(cloud: _Cloud) -> list[NDArray[np.intp]]:
     close = np.abs(cloud.depth[first] - cloud.depth[second]) < _GAP + _GAP_PART * nearer
     links = coo_matrix((np.ones(close.sum()), (first[close], second[close])), shape=(count, count))
     _, labels = connected_components(links, directed=False)
-    order = np.argsort(labels, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+    # Most are single points: they are not even listed. The margin is for sums that are added up in another order.
+    candidates = np.flatnonzero(np.bincount(labels, weights=cloud.areas) > 0.999 * _SPECK)
+    order, counts = np.argsort(labels, kind="stable"), np.bincount(labels)
+    ends = np.cumsum(counts)
+    begins = ends - counts
+    parts = [order[begins[label] : ends[label]] for label in candidates.tolist()]
     areas = [float(cloud.areas[part].sum()) for part in parts]
     largest = sorted(range(len(parts)), key=lambda number: -areas[number])[:_MOST_PARTS]
     return [parts[number] for number in largest if areas[number] > _SPECK]
@@ -183,20 +188,22 @@ class _Part:
     """Points that hang together, and what is asked of them again and again."""
 
     points: NDArray[np.intp]
-    middle: FloatArray
+    across: float
+    depth: float
     lowest: float
     highest: float
 
     @classmethod
     def of(cls, cloud: _Cloud, points: NDArray[np.intp]) -> _Part:
-        middle = np.median(np.stack([cloud.across[points], cloud.depth[points]]), axis=1)
-        return cls(points, middle, float(cloud.height[points].min()), float(cloud.height[points].max()))
+        across, depth, height = cloud.across[points], cloud.depth[points], cloud.height[points]
+        return cls(points, float(median(across)), float(median(depth)), float(height.min()), float(height.max()))
 
     def is_above_or_below(self, other: _Part) -> bool:
         """Does one stand above the other, both no taller than a person?"""
         tall = max(self.highest, other.highest) - min(self.lowest, other.lowest)
         between = max(self.lowest, other.lowest) - min(self.highest, other.highest)
-        return bool(np.abs(self.middle - other.middle).max() < _NEAR and tall < 2.1 and between > -0.2)
+        apart = max(abs(self.across - other.across), abs(self.depth - other.depth))
+        return apart < _NEAR and tall < 2.1 and between > -0.2
 
 
 def _joined(cloud: _Cloud, parts: list[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
