@@ -89,7 +89,8 @@ class PoseNode(ManagedNode):
         self._switch: Switch | None = None
         self._session: Session | None = None
         self._enabled = True
-        self.create_timer(_LOOK_S, self._look_at_switch, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._look = self.create_timer(_LOOK_S, self._look_at_switch, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._look.cancel()  # a timer that goes off costs the executor as much as a message
         self._diagnostics = self.create_publisher(
             DiagnosticArray, "/diagnostics", 10, qos_overriding_options=OVERRIDABLE_QOS
         )
@@ -173,17 +174,24 @@ class PoseNode(ManagedNode):
         if before.model.modality == after.model.modality:
             self.get_logger().info("parameters of the model count from the next configuration on: cleanup, configure")
             return
+        self.get_logger().info(f"loading modality {after.model.modality} beside {self._model.modality}")
+        self._begin_switch(after.model)
+
+    def _begin_switch(self, model: EstimatorConfig) -> None:
+        """Load an estimator beside the present one, and no longer the one that is being loaded."""
         if self._switch is not None:
             self._switch.load.cancel()
-        self.get_logger().info(f"loading modality {after.model.modality} beside {self._model.modality}")
-        model = after.model
         self._switch = Switch(model, BackgroundLoad(lambda: self._build(model)))
+        self._look.reset()
 
     def _look_at_switch(self) -> None:
         switch = self._switch
-        if switch is None or not switch.load.done:
+        if switch is not None and not switch.load.done:
             return
         self._switch = None
+        self._look.cancel()
+        if switch is None:
+            return
         try:
             estimator = switch.load.result()
         except Exception as error:
@@ -275,11 +283,8 @@ class PoseNode(ManagedNode):
         if not response.success:
             response.message = "the node is not configured; it takes the weights in place when it is"
             return response
-        if self._switch is not None:
-            self._switch.load.cancel()
-        model = self._model
-        self._switch = Switch(model, BackgroundLoad(lambda: self._build(model)))
-        response.message = f"loading modality {model.modality}; it takes over between two frames"
+        self._begin_switch(self._model)
+        response.message = f"loading modality {self._model.modality}; it takes over between two frames"
         self.get_logger().info("loading the weights that are in place now")
         return response
 

@@ -60,7 +60,7 @@ def ros_session(ros_arguments: Sequence[str] | None = None) -> Iterator[threadin
 #: How long a signal may wait for the executor to notice it.
 _POLL_SECONDS = 0.1
 #: How long services and QoS events may wait for the executor to look at them.
-_SELDOM_SECONDS = 0.05
+_SELDOM_SECONDS = 0.1
 #: How long a network that is being loaded is waited for when the process is to end.
 _LOADING_SECONDS = 0.3
 

@@ -40,8 +40,8 @@ def test_services_and_events_are_open_once_in_a_while_and_the_rest_always(node: 
 
     # Without anyone who begins, all are: any executor can spin the node.
     assert [group.can_execute(entity) for entity in (service, event, timer)] == [True] * 3
-    assert [looked(10 + 0.01 * number)[:2] for number in range(7)] == [[False] * 2] * 5 + [[True] * 2] + [[False] * 2]
-    assert looked(10.07)[2:] == [True, True]
+    assert [looked(10 + 0.021 * number)[:2] for number in range(7)] == [[False] * 2] * 5 + [[True] * 2] + [[False] * 2]
+    assert looked(10.14)[2:] == [True, True]
     # Rclpy may hand out what it found before, and look at nothing: that does not count as a look.
     group.begin(20.0)
     group.begin(20.0)
