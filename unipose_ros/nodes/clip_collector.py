@@ -1,9 +1,9 @@
 """``unipose collect``: guarded adaptation on the robot. Nothing starts it by itself.
 
 Beside a running node it keeps short clips in which people are seen confidently, and now and then an empty scene, at
-the lowest priority and within a bound on disk space; the oldest clips make room. With ``--adapt`` it runs
-``unipose adapt`` on them once there are enough, on one thread, at the lowest priority and with bounded memory. Weights
-that the gate accepts are proposed, never deployed: ``unipose deploy`` is left to a person.
+the lowest priority and within a bound on disk space; the oldest clips make room, proposals stay. With ``--adapt`` it
+runs ``unipose adapt`` on them once there are enough, on one thread, at the lowest priority and with bounded memory.
+Weights that the gate accepts are proposed, never deployed: ``unipose deploy`` is left to a person.
 """
 
 from __future__ import annotations
@@ -24,7 +24,14 @@ from typing import cast
 
 from rclpy.node import Node
 
-from unipose_ros.data_collection import ClipChooser, ClipRules, clip_name, finished_clips, make_room
+from unipose_ros.data_collection import (
+    ClipChooser,
+    ClipRules,
+    clip_name,
+    finished_clips,
+    folder_bytes,
+    make_room,
+)
 from unipose_ros.files import exclusive, write_atomic
 from unipose_ros.frame import Skeletons
 from unipose_ros.recordings import BagWriter
@@ -42,6 +49,8 @@ from unipose_ros.termination import signal_on_parent_end
 _LOOK_S = 5.0
 #: Seconds that a proposal has to end by itself; the collector itself is given three.
 _PATIENCE_S = 2.0
+#: Seconds between two notices that there is no room for a proposal.
+_REMIND_S = 600.0
 _GIGABYTE = 1_000_000_000
 _VERDICT = "verdict.txt"
 #: Exit status of ``unipose adapt`` -> what it means.
@@ -91,13 +100,13 @@ class Collector:
         elif not wanted and self.writer.writing:
             self.writer.end()
             in_use = self._running.clips if self._running else []
-            self.removed += len(make_room(self._clips, int(self._options.most_gb * _GIGABYTE), in_use))
+            self.removed += len(make_room(self._clips, max(self._most_bytes() - self._proposed_bytes(), 0), in_use))
 
     def look(self) -> None:
         """See whether a proposal is finished, and begin one when there are enough new clips."""
         if self._running is not None:
             self._finish(self._running)
-        elif self._options.adapt and (clips := self._due()):
+        elif self._options.adapt and (clips := self._due()) and self._has_room():
             folder = _proposal_of(self._options.output, clips[-1])
             self._running = _Running(_start(clips, folder, self._options), clips, folder)
             self._node.get_logger().info(f"adapting to {len(clips)} clips in {folder}")
@@ -111,6 +120,23 @@ class Collector:
             return known
         enough = len(clips) * self._options.clip_seconds >= 60 * self._options.minutes
         return clips if enough and 2 * (len(clips) - len(known)) >= max(1, len(known)) else []
+
+    def _most_bytes(self) -> int:
+        return int(self._options.most_gb * _GIGABYTE)
+
+    def _proposed_bytes(self) -> int:
+        return sum(map(folder_bytes, self._options.output.glob("proposal_*/")))
+
+    def _has_room(self) -> bool:
+        """Whether proposals leave half of the disk space to clips; where not, there is none, and a notice."""
+        taken = self._proposed_bytes()
+        if 2 * taken > self._most_bytes():
+            self._node.get_logger().warning(
+                f"no further proposal: those in {self._options.output} take {taken / _GIGABYTE:.2g} GB of --most-gb "
+                f"{self._options.most_gb:g}; remove those that are not needed", throttle_duration_sec=_REMIND_S
+            )  # fmt: skip
+            return False
+        return True
 
     def _finish(self, running: _Running) -> None:
         status, folder = running.process.poll(), running.folder
@@ -209,7 +235,13 @@ def _parser() -> argparse.ArgumentParser:
     add_live_topics(parser)
     add("--clip-seconds", type=float, default=20.0, metavar="S", help="length of a clip (default: %(default)g)")
     add("--pause", type=float, default=60.0, metavar="S", help="between two clips at least (default: %(default)g)")
-    add("--most-gb", type=float, default=4.0, metavar="GB", help="disk space of the clips (default: %(default)g)")
+    add(
+        "--most-gb",
+        type=float,
+        default=4.0,
+        metavar="GB",
+        help="disk space of clips and proposals (default: %(default)g)",
+    )
     add("--duration", type=float, default=0.0, metavar="S", help="stop after so long (default: not)")
     add("--adapt", action="store_true", help="also run unipose adapt on the clips, and propose its weights")
     add("--minutes", type=float, default=6.0, metavar="MIN", help="of clips for a proposal (default: %(default)g)")

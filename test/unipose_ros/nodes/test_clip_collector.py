@@ -114,6 +114,40 @@ def test_without_adapt_nothing_is_trained(node: Node, options: Namespace, monkey
     assert not collector.proposals
 
 
+def test_proposals_count_as_disk_space_and_leave_half_of_it_to_clips(
+    node: Node, options: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Path] = []
+
+    def start(clips: list[Path], folder: Path, *_: object) -> subprocess.Popen[bytes]:
+        started.append(folder)
+        return subprocess.Popen([sys.executable, "-c", "pass"])
+
+    monkeypatch.setattr(clip_collector, "_start", start)
+    options.adapt, options.most_gb = True, 1e-5  # 10 kB
+    collector = Collector(node, options)
+    add_clips(options, 1, 2, 3)
+    old = options.output / "proposal_0"
+    old.mkdir()
+    (old / "verdict.txt").write_text("accepted\n")
+    (old / "report.html").write_bytes(bytes(5001))
+    collector.look()
+    assert not started
+    (old / "report.html").write_bytes(bytes(4000))
+    collector.look()
+    assert [folder.name for folder in started] == ["proposal_3"]
+    collector.close()
+    # A clip that ends makes room for the proposals, too: 10 kB less 9.9 kB leave room for two of 41 bytes.
+    (old / "report.html").write_bytes(bytes(9890))
+    collector = Collector(node, Namespace(**{**vars(options), "adapt": False}))
+    (subscription,) = (each for each in list(node.subscriptions)[-1:])
+    for step in range(14):
+        subscription.callback(to_message(people(10 + 0.5 * step)))
+    collector.close()
+    assert not (options.output / "clips" / "clip_1").exists()
+    assert (old / "report.html").exists()
+
+
 @pytest.mark.parametrize(("status", "verdict"), [(0, "accepted"), (3, "refused by the gate"), (9, "failed")])
 def test_a_proposal_is_reported(
     node: Node, options: Namespace, monkeypatch: pytest.MonkeyPatch, status: int, verdict: str
