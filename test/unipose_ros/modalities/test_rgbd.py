@@ -188,7 +188,7 @@ def test_depth_settles_the_sides_of_people_seen_for_the_first_time(
     exchanged, named = np.array(settled[::2]), np.array(settled[1::2])
     assert named.all()
     assert exchanged.mean() >= 0.75
-    assert machine.counters["people whose left and right color exchanges"] >= exchanged.sum()
+    assert machine.counters["people whose left and right color exchanges"] >= 1
 
 
 def test_keypoints_with_sides_exchanged_do_not_exchange_the_body(
