@@ -69,6 +69,8 @@ def test_who_is_new_turned_round_or_was_not_checked_for_long_is_due() -> None:
     assert sides.due(SECOND // 2, np.stack([here, there])).tolist() == [False, True]
     sides.remember(SECOND // 2, np.stack([here, there]))
     assert sides.due(SECOND * 6 // 10, np.stack([here, there])).tolist() == [True, False]
+    # Time that goes back.
+    assert sides.due(0, np.stack([here, there])).all()
     sides.reset()
     assert sides.due(SECOND, np.stack([here, there])).all()
 
