@@ -267,8 +267,8 @@ def signals_end_at_once() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-class _Nobody:
-    """Stands for a guard condition that wakes nobody."""
+class _MuteGuard:
+    """Stands for a guard condition that wakes no executor."""
 
     def trigger(self) -> None:
         """Nothing."""
@@ -278,15 +278,19 @@ class QuietExecutor(SingleThreadedExecutor):
     """Does not wake itself after each callback.
 
     rclpy wakes an executor twice for each callback, so that another of its threads may take up what waited for it. Here
-    there is no other thread: all that it waits for was gathered once more, for nothing, with every message.
+    there is no other thread: all that it waits for was gathered once more, for nothing, with every message. An rclpy
+    that is made otherwise is left as it is.
     """
 
-    _guard: Any
+    _guard: Any = None
 
-    def _make_handler(self, *arguments: Any) -> Any:
-        guard, self._guard = self._guard, _Nobody()
+    def _make_handler(self, *arguments: Any, **named: Any) -> Any:
+        guard = self._guard
+        if guard is None:
+            return super()._make_handler(*arguments, **named)
+        self._guard = _MuteGuard()
         try:
-            return super()._make_handler(*arguments)
+            return super()._make_handler(*arguments, **named)
         finally:
             self._guard = guard
 
