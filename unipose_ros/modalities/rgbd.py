@@ -175,12 +175,12 @@ class Rgbd:
         if chosen:
             samples = [sample for sample in cut if sample is not None]
             with clock.stage("network"):
-                people, predictions = self._looked_at(frame.stamp_ns, people, np.array(chosen), samples)
+                people, predictions = self._with_checked_sides(frame.stamp_ns, people, np.array(chosen), samples)
             joints[chosen], scales[chosen] = predictions.positions, self._temperature * predictions.scales
             covariances[chosen] = self._temperature**2 * predictions.covariances
         return PointPredictions(people, joints, scales, covariances)
 
-    def _looked_at(
+    def _with_checked_sides(
         self, stamp_ns: int, people: Proposals, chosen: NDArray[np.intp], samples: Sequence[PointSample]
     ) -> tuple[Proposals, JointPredictions]:
         """Predictions of the chosen people; where depth contradicts the sides of keypoints, these are exchanged."""

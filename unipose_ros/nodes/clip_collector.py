@@ -178,15 +178,8 @@ def _proposal_of(output: Path, newest: Path) -> Path:
 
 def _start(clips: Sequence[Path], folder: Path, options: argparse.Namespace) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "unipose_ros.cli", "adapt", *map(str, clips)]
-    command += [
-        "--output",
-        str(folder),
-        "--budget",
-        options.budget,
-        "--threads",
-        "1",
-        *shlex.split(options.adapt_options),
-    ]
+    command += ["--output", str(folder), "--budget", options.budget, "--threads", "1"]
+    command += shlex.split(options.adapt_options)
     most = int(options.most_memory_gb * _GIGABYTE)
 
     def humbly() -> None:
@@ -235,13 +228,8 @@ def _parser() -> argparse.ArgumentParser:
     add_live_topics(parser)
     add("--clip-seconds", type=float, default=20.0, metavar="S", help="length of a clip (default: %(default)g)")
     add("--pause", type=float, default=60.0, metavar="S", help="between two clips at least (default: %(default)g)")
-    add(
-        "--most-gb",
-        type=float,
-        default=4.0,
-        metavar="GB",
-        help="disk space of clips and proposals (default: %(default)g)",
-    )
+    add("--most-gb", type=float, default=4.0, metavar="GB",
+        help="disk space of clips and proposals (default: %(default)g)")  # fmt: skip
     add("--duration", type=float, default=0.0, metavar="S", help="stop after so long (default: not)")
     add("--adapt", action="store_true", help="also run unipose adapt on the clips, and propose its weights")
     add("--minutes", type=float, default=6.0, metavar="MIN", help="of clips for a proposal (default: %(default)g)")

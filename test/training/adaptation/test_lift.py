@@ -11,7 +11,7 @@ import pytest
 import walkers
 from blob_labeler import BlobLabeler
 
-from unipose_ros.camera import Camera
+from unipose_ros.camera import Camera, project
 from unipose_ros.frame import Skeletons
 from unipose_ros.joint_sets import COCO17
 from unipose_ros.keypoints import Keypoints2D
@@ -33,8 +33,7 @@ def seen(people: Skeletons, camera: Camera) -> Keypoints2D:
     pixels, confidences = np.zeros((len(people), 17, 2), np.float32), np.zeros((len(people), 17), np.float32)
     for number, name in enumerate(COCO17.landmarks):
         if name in people.joint_set.landmarks:
-            x, y, z = people.positions[:, people.joint_set.landmarks.index(name)].T
-            pixels[:, number] = np.stack([camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy], axis=1)
+            pixels[:, number] = project(camera, people.positions[:, people.joint_set.landmarks.index(name)])
             confidences[:, number] = 0.9
     shown = pixels[:, confidences[0] > 0]
     boxes = np.concatenate([shown.min(axis=1), shown.max(axis=1)], axis=1)

@@ -99,6 +99,13 @@ def test_a_clip_of_confident_people(node: Node, options: Namespace) -> None:
     assert len(list((options.output / "clips").glob("clip_*"))) == 1
 
 
+def show_people(node: Node, options: Namespace) -> None:
+    """Confident people for 7 s, to the newest collector: one clip."""
+    *_, subscription = (each for each in node.subscriptions if each.topic_name.endswith(options.skeletons))
+    for step in range(14):
+        subscription.callback(to_message(people(10 + 0.5 * step)))
+
+
 def add_clips(options: Namespace, *names: int) -> None:
     for name in names:
         folder = options.output / "clips" / f"clip_{name}"
@@ -114,16 +121,34 @@ def test_without_adapt_nothing_is_trained(node: Node, options: Namespace, monkey
     assert not collector.proposals
 
 
+class Started:
+    """Stands in for what starts an adaptation, which ends with a status when it is told."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[list[str], str]] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def __call__(self, clips: list[Path], folder: Path, options: Namespace) -> subprocess.Popen[bytes]:
+        folder.mkdir(exist_ok=True)
+        self.calls.append(([clip.name for clip in clips], folder.name))
+        self.processes.append(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE))
+        return self.processes[-1]
+
+    def end(self) -> None:
+        """The last one."""
+        self.processes[-1].communicate(b"\n")
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Started:
+    made = Started()
+    monkeypatch.setattr(clip_collector, "_start", made)
+    return made
+
+
 def test_proposals_count_as_disk_space_and_leave_half_of_it_to_clips(
-    node: Node, options: Namespace, monkeypatch: pytest.MonkeyPatch
+    node: Node, options: Namespace, started: Started
 ) -> None:
-    started: list[Path] = []
-
-    def start(clips: list[Path], folder: Path, *_: object) -> subprocess.Popen[bytes]:
-        started.append(folder)
-        return subprocess.Popen([sys.executable, "-c", "pass"])
-
-    monkeypatch.setattr(clip_collector, "_start", start)
     options.adapt, options.most_gb = True, 1e-5  # 10 kB
     collector = Collector(node, options)
     add_clips(options, 1, 2, 3)
@@ -132,17 +157,15 @@ def test_proposals_count_as_disk_space_and_leave_half_of_it_to_clips(
     (old / "verdict.txt").write_text("accepted\n")
     (old / "report.html").write_bytes(bytes(5001))
     collector.look()
-    assert not started
+    assert not started.calls
     (old / "report.html").write_bytes(bytes(4000))
     collector.look()
-    assert [folder.name for folder in started] == ["proposal_3"]
+    assert [folder for _, folder in started.calls] == ["proposal_3"]
     collector.close()
     # A clip that ends makes room for the proposals, too: 10 kB less 9.9 kB leave room for two of 41 bytes.
     (old / "report.html").write_bytes(bytes(9890))
     collector = Collector(node, Namespace(**{**vars(options), "adapt": False}))
-    (subscription,) = (each for each in list(node.subscriptions)[-1:])
-    for step in range(14):
-        subscription.callback(to_message(people(10 + 0.5 * step)))
+    show_people(node, options)
     collector.close()
     assert not (options.output / "clips" / "clip_1").exists()
     assert (old / "report.html").exists()
@@ -173,31 +196,6 @@ def test_a_proposal_is_reported(
     assert [found.startswith(verdict) for found in collector.proposals.values()] == [True]
 
 
-class Started:
-    """Stands in for what starts an adaptation, which ends with a status when it is told."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[list[str], str]] = []
-        self.processes: list[subprocess.Popen[bytes]] = []
-
-    def __call__(self, clips: list[Path], folder: Path, options: Namespace) -> subprocess.Popen[bytes]:
-        folder.mkdir(exist_ok=True)
-        self.calls.append(([clip.name for clip in clips], folder.name))
-        self.processes.append(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE))
-        return self.processes[-1]
-
-    def end(self) -> None:
-        """The last one."""
-        self.processes[-1].communicate(b"\n")
-
-
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> Started:
-    made = Started()
-    monkeypatch.setattr(clip_collector, "_start", made)
-    return made
-
-
 def test_a_proposal_follows_half_as_many_new_clips(node: Node, options: Namespace, started: Started) -> None:
     options.adapt = True
     collector = Collector(node, options)
@@ -209,10 +207,8 @@ def test_a_proposal_follows_half_as_many_new_clips(node: Node, options: Namespac
         collector.look()
         assert len(started.calls) == 1
         add_clips(options, number)
-    (
-        options.output / "clips" / "clip_1" / "metadata.yaml"
-    ).unlink()  # made room: the number of clips alone says nothing
-    (options.output / "clips" / "clip_2" / "metadata.yaml").unlink()
+    for name in ("clip_1", "clip_2"):  # made room: the number of clips alone says nothing
+        (options.output / "clips" / name / "metadata.yaml").unlink()
     collector.look()
     assert started.calls[1:] == [(["clip_3", "clip_4", "clip_5", "clip_6"], "proposal_6")]
     collector.close()
@@ -242,9 +238,7 @@ def test_clips_in_use_do_not_make_room(node: Node, options: Namespace, started: 
     add_clips(options, 1)
     collector.look()
     add_clips(options, 2)
-    (subscription,) = (each for each in node.subscriptions if each.topic_name.endswith(options.skeletons))
-    for step in range(14):
-        subscription.callback(to_message(people(10 + 0.5 * step)))
+    show_people(node, options)
     assert [each.name for each in (options.output / "clips").glob("clip_[12]")] == ["clip_1"]
     assert collector.removed == 2
     collector.close()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-import rclpy
 from rclpy.node import Node
 
 from unipose_ros.frame import Skeletons
@@ -13,15 +10,6 @@ from unipose_ros.ros.bag_recorder import subscribe_skeletons
 from unipose_ros.ros.messages import to_message
 
 pytestmark = pytest.mark.ros
-
-
-@pytest.fixture
-def node() -> Iterator[Node]:
-    rclpy.init()
-    made = rclpy.create_node("live_input")
-    yield made
-    made.destroy_node()
-    rclpy.shutdown()
 
 
 def test_a_message_of_an_unknown_joint_set_is_dropped(node: Node) -> None:

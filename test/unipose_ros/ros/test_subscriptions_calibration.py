@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
-import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo
@@ -15,15 +13,6 @@ from unipose_ros.ros.monitoring import Statistics, ThrottledLogger
 from unipose_ros.ros.subscriptions import CalibrationSubscription, RestingGroup, calibration_qos
 
 pytestmark = pytest.mark.ros
-
-
-@pytest.fixture
-def node() -> Iterator[Node]:
-    rclpy.init()
-    made = Node("calibrated")
-    yield made
-    made.destroy_node()
-    rclpy.try_shutdown()
 
 
 def test_a_group_rests_after_a_message_for_its_time(node: Node) -> None:

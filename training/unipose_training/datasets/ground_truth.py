@@ -111,13 +111,14 @@ def require_sizes(positions: NDArray[np.floating], joint_set: JointSet, what: st
         return
     lower, ratio, upper = np.percentile(ratios, [25, 50, 75])
     # What has not the proportions of bodies either is no body in another unit, unless it is far too large or small.
-    least, most = (_SHORTEST, _LONGEST) if upper < _EVEN * lower else (_TINY, _HUGE)
+    bodies = upper < _EVEN * lower
+    least, most = (_SHORTEST, _LONGEST) if bodies else (_TINY, _HUGE)
     if not least < ratio < most:
         raise DataError(
             f"{what}: bones of the ground truth are {ratio:.3g} times as long as people's: probably {_units(ratio)}; "
             "take the publishers' own files"
         )
-    if least == _SHORTEST and ratio < _AMBIGUOUS:
+    if bodies and ratio < _AMBIGUOUS:
         _log.warning(
             "%s: bones of the ground truth are %.3g times as long as adults': those of small children, or %s",
             what, ratio, _units(ratio),
