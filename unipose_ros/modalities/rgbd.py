@@ -31,7 +31,7 @@ from unipose_ros.modalities.bodies import Bodies
 from unipose_ros.modalities.convert import to_skeletons
 from unipose_ros.modalities.rgbd_fusion import PointPredictions, fused_people
 from unipose_ros.modalities.rgbd_proposals import Watch, rough_joints, together
-from unipose_ros.modalities.sides import CheckedSides, contradicted, permuted, with_exchanged_paint, without_paint
+from unipose_ros.modalities.sides import CheckedSides, contradicted, permuted, with_swapped_paint, without_paint
 
 if TYPE_CHECKING:
     from unipose_ros.lifting import Lifter
@@ -183,7 +183,7 @@ class Rgbd:
     def _with_checked_sides(
         self, stamp_ns: int, people: Proposals, chosen: NDArray[np.intp], samples: Sequence[PointSample]
     ) -> tuple[Proposals, JointPredictions]:
-        """Predictions of the chosen people; where depth contradicts the sides of keypoints, these are exchanged."""
+        """Predictions of the chosen people; where depth contradicts the sides of keypoints, these are swapped."""
         inputs = self._reader.collate(samples)
         named = self._run(samples, inputs)
         keypoints = people.keypoints
@@ -193,15 +193,15 @@ class Rgbd:
         if not len(due):
             return people, named
         checked = [samples[row] for row in due]
-        exchanged = self._run(checked, with_exchanged_paint(inputs[due]))
+        swapped = self._run(checked, with_swapped_paint(inputs[due]))
         unpainted = self._run(checked, without_paint(inputs[due]))
-        wrong = contradicted(named.positions[due], exchanged.positions, unpainted.positions)
+        wrong = contradicted(named.positions[due], swapped.positions, unpainted.positions)
         if not wrong.any():
             return people, named
         self._count("people whose left and right color exchanges", int(wrong.sum()))
         parts = {name: part.copy() for name, part in vars(named).items()}
         for name, part in parts.items():
-            part[due[wrong]] = getattr(exchanged, name)[wrong]
+            part[due[wrong]] = getattr(swapped, name)[wrong]
         order = np.tile(np.arange(len(COCO17)), (len(people), 1))
         order[chosen[due[wrong]]] = COCO17.mirror
         return replace(people, keypoints=permuted(keypoints, order)), JointPredictions(**parts)

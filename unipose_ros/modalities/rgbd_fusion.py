@@ -24,7 +24,7 @@ from unipose_ros.lifting.localization import BODY_POSITIONS
 from unipose_ros.lookup.solve import joint_depths, surface_costs
 from unipose_ros.modalities.bodies import Bodies
 from unipose_ros.modalities.convert import probability_within
-from unipose_ros.modalities.sides import Exchange, exchange_probability, exchanges, permuted, widened
+from unipose_ros.modalities.sides import Swap, permuted, swap_probability, swaps, widened
 
 if TYPE_CHECKING:
     from unipose_ros.lifting import Lifter
@@ -72,11 +72,11 @@ def fused_people(
     """
     evidence = _evidence(frame, predictions, lifter, bodies, config)
     start = _start(evidence, predictions)
-    tried = exchanges(evidence)
+    tried = swaps(evidence)
     if tried:
         # Of some people the sides may be named otherwise. Both ways are fused at once: most of the time does not depend
         # on the number of people.
-        other = _exchanged(predictions, tried)
+        other = _swapped(predictions, tried)
         their_evidence = _evidence(frame, other, lifter, bodies, config)
         evidence = evidence.joined(their_evidence)
         start = np.concatenate([start, _start(their_evidence, other)])
@@ -89,25 +89,25 @@ def fused_people(
     return _skeletons(frame, predictions.people, fused), fused
 
 
-def _exchanged(predictions: PointPredictions, tried: Sequence[Exchange]) -> PointPredictions:
-    """One person for every exchange, with the keypoints permuted."""
-    rows = np.array([exchange.person for exchange in tried])
+def _swapped(predictions: PointPredictions, tried: Sequence[Swap]) -> PointPredictions:
+    """One person for every swap, with the keypoints permuted."""
+    rows = np.array([swap.person for swap in tried])
     people = predictions.people.select(rows)
     assert people.keypoints is not None
-    order = np.array([exchange.keypoints for exchange in tried])
+    order = np.array([swap.keypoints for swap in tried])
     people = replace(people, keypoints=permuted(people.keypoints, order))
     return PointPredictions(people, predictions.joints[rows], predictions.scales[rows], predictions.covariances[rows])
 
 
-def _likelier(fused: Fused, theirs: Fused, tried: Sequence[Exchange]) -> Fused:
+def _likelier(fused: Fused, theirs: Fused, tried: Sequence[Swap]) -> Fused:
     """With the likelier naming of the sides. How sure it is enters the covariances."""
     arrays = {name: value.copy() for name, value in vars(fused).items()}
-    for person in sorted({exchange.person for exchange in tried}):
-        rows = [row for row, exchange in enumerate(tried) if exchange.person == person]
+    for person in sorted({swap.person for swap in tried}):
+        rows = [row for row, swap in enumerate(tried) if swap.person == person]
         costs = [theirs.costs[row] + tried[row].prior for row in rows]
         best = rows[int(np.argmin(costs))]
         straight, crossed = float(fused.costs[person]), float(min(costs))
-        probability = exchange_probability(straight, crossed)
+        probability = swap_probability(straight, crossed)
         if crossed < straight:
             for name, value in arrays.items():
                 value[person] = getattr(theirs, name)[best]

@@ -3,8 +3,8 @@
 A 2D network names sides by appearance. It errs for people seen from behind or from the side, sometimes for a pair of
 limbs alone, and from above it takes the back of a head for a face. A point network names them by shape, but one with
 keypoints painted on follows the paint. So now and then it looks at a person twice more, with the sides of the paint
-exchanged and without paint (:func:`contradicted`). Where limbs alone disagree, both ways are fused and compared by
-their likelihoods (:func:`exchanges`).
+swapped and without paint (:func:`contradicted`). Where limbs alone disagree, both ways are fused and compared by
+their likelihoods (:func:`swaps`).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from unipose_ros.keypoints import Keypoints2D
 
 FloatArray = NDArray[np.float64]
 
-#: The unpainted joints are nearer to those with exchanged paint by this many meters on average where the 2D network
-#: exchanged left and right. Of 622 rendered people, by whom it was chosen, this was true of the six whom it exchanged.
+#: The unpainted joints are nearer to those with swapped paint by this many meters on average where the 2D network
+#: swapped left and right. Of 622 rendered people, by whom it was chosen, this was true of the six whom it swapped.
 _NEARER = 0.2
 #: Sides that were checked are believed for so many nanoseconds, of a person who moved by less than so many meters and
 #: faces about where they faced.
@@ -31,20 +31,20 @@ _BELIEVED_NS, _SAME = 300_000_000, 0.4
 
 
 def contradicted(
-    named: NDArray[np.floating], exchanged: NDArray[np.floating], unpainted: NDArray[np.floating]
+    named: NDArray[np.floating], swapped: NDArray[np.floating], unpainted: NDArray[np.floating]
 ) -> NDArray[np.bool_]:
-    """(N,) whether depth alone says that a 2D network exchanged left and right.
+    """(N,) whether depth alone says that a 2D network swapped left and right.
 
     Args:
-        named, exchanged, unpainted: (N, 15, 3) meters: a network's joints with keypoints painted on as they are named,
-            with left and right of them exchanged, and without.
+        named, swapped, unpainted: (N, 15, 3) meters: a network's joints with keypoints painted on as they are named,
+            with left and right of them swapped, and without.
     """
-    apart, otherwise = (np.linalg.norm(joints - unpainted, axis=-1).mean(axis=-1) for joints in (named, exchanged))
+    apart, otherwise = (np.linalg.norm(joints - unpainted, axis=-1).mean(axis=-1) for joints in (named, swapped))
     return np.asarray(apart - otherwise > _NEARER)
 
 
-def with_exchanged_paint(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Inputs (..., 3 + 17) of a painted network, with left and right of the keypoints exchanged."""
+def with_swapped_paint(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Inputs (..., 3 + 17) of a painted network, with left and right of the keypoints swapped."""
     return np.concatenate([inputs[..., :3], inputs[..., 3:][..., list(COCO17.mirror)]], axis=-1)
 
 
@@ -117,24 +117,24 @@ def _facing(joints: NDArray[np.floating]) -> FloatArray:
 
 # Two namings of some of the keypoints, by their likelihoods.
 
-#: What may be exchanged: everything, arms without shoulders, legs without hips; landmarks.
+#: What may be swapped: everything, arms without shoulders, legs without hips; landmarks.
 _LIMBS = (
     ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "eye", "ear"),
     ("elbow", "wrist"),
     ("knee", "ankle"),
 )
-#: An exchange is tried where it costs less than this more than none, by keypoints and network alone.
+#: A swap is tried where it costs less than this more than none, by keypoints and network alone.
 _TRY = 4.0
-#: Negative log probability that a 2D network exchanges all of a person, its arms, its legs: 3, 2 and 2 %.
+#: Negative log probability that a 2D network swaps all of a person, its arms, its legs: 3, 2 and 2 %.
 _PRIORS = (3.5, 3.9, 3.9)
 #: Sources are not independent, so that differences of their likelihoods say less than they seem to.
 _TEMPERATURE = 4.0
-#: However clear it looks, so many are exchanged.
+#: However clear it looks, so many are swapped.
 _LEAST_PROBABILITY = 0.005
 
 
-class Exchange(NamedTuple):
-    """Left and right of some of a person's keypoints exchanged.
+class Swap(NamedTuple):
+    """Left and right of some of a person's keypoints swapped.
 
     Attributes:
         person: index.
@@ -147,7 +147,7 @@ class Exchange(NamedTuple):
     prior: float
 
 
-def exchanges(evidence: Evidence) -> list[Exchange]:
+def swaps(evidence: Evidence) -> list[Swap]:
     """Those that are worth a try."""
     found = []
     for names, prior in zip(_LIMBS, _PRIORS, strict=True):
@@ -157,12 +157,12 @@ def exchanges(evidence: Evidence) -> list[Exchange]:
         # Nothing to tell apart costs the same both ways, and is left alone.
         better = np.where(moved, straight - crossed, 0.0).sum(axis=1)
         differs = np.abs(np.where(moved, straight - crossed, 0.0)).sum(axis=1) > _TRY
-        found += [Exchange(int(person), keypoints, prior) for person in np.flatnonzero(differs & (better > -_TRY))]
+        found += [Swap(int(person), keypoints, prior) for person in np.flatnonzero(differs & (better > -_TRY))]
     return found
 
 
 def _permutation(joints: JointSet, names: tuple[str, ...]) -> tuple[int, ...]:
-    """Left and right of some landmarks exchanged."""
+    """Left and right of some landmarks swapped."""
     return tuple(
         joints.mirror[joint] if place.partition("_")[2] in names else joint
         for joint, place in enumerate(joints.landmarks)
@@ -180,13 +180,13 @@ def _costs(evidence: Evidence, permutation: NDArray[np.intp]) -> FloatArray:
     return np.where(np.isfinite(squares), student_cost(np.nan_to_num(squares), 2), 0.0)
 
 
-def exchange_probability(straight: float, exchanged: float) -> float:
+def swap_probability(straight: float, swapped: float) -> float:
     """Probability that the likelier of two namings of the sides is wrong.
 
     Args:
-        straight, exchanged: negative log likelihoods, priors included.
+        straight, swapped: negative log likelihoods, priors included.
     """
-    difference = abs(straight - exchanged) / _TEMPERATURE
+    difference = abs(straight - swapped) / _TEMPERATURE
     return float(max(1 / (1 + np.exp(min(difference, 50.0))), _LEAST_PROBABILITY))
 
 

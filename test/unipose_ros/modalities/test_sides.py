@@ -10,8 +10,8 @@ from unipose_ros.joint_sets import COCO17, ITOP15
 from unipose_ros.modalities.sides import (
     CheckedSides,
     contradicted,
-    exchange_probability,
-    with_exchanged_paint,
+    swap_probability,
+    with_swapped_paint,
     without_paint,
 )
 
@@ -33,20 +33,20 @@ def test_depth_contradicts_where_it_has_the_other_side_on_the_left() -> None:
     right, wrong = person(), person(facing=-1)
     noise = np.random.default_rng(0).normal(0, 0.02, (3, 15, 3))
     named = np.stack([right, wrong, right])
-    exchanged = np.stack([wrong, right, right])
+    swapped = np.stack([wrong, right, right])
     unpainted = np.stack([right, right, wrong]) + noise
     # The third person's depth has other sides, but the network believes them whatever the paint is.
-    assert contradicted(named, exchanged, unpainted).tolist() == [False, True, False]
+    assert contradicted(named, swapped, unpainted).tolist() == [False, True, False]
 
 
-def test_paint_is_exchanged_by_channel_and_points_stay() -> None:
+def test_paint_is_swapped_by_channel_and_points_stay() -> None:
     inputs = np.random.default_rng(1).random((2, 1, 5, 20), np.float32)
-    other = with_exchanged_paint(inputs)
+    other = with_swapped_paint(inputs)
     left, right = 3 + COCO17.index("left_wrist"), 3 + COCO17.index("right_wrist")
     np.testing.assert_array_equal(other[..., :3], inputs[..., :3])
     np.testing.assert_array_equal(other[..., left], inputs[..., right])
     np.testing.assert_array_equal(other[..., 3 + COCO17.index("nose")], inputs[..., 3 + COCO17.index("nose")])
-    np.testing.assert_array_equal(with_exchanged_paint(other), inputs)
+    np.testing.assert_array_equal(with_swapped_paint(other), inputs)
     bare = without_paint(inputs)
     np.testing.assert_array_equal(bare[..., :3], inputs[..., :3])
     assert not bare[..., 3:].any()
@@ -62,7 +62,7 @@ def test_who_is_new_turned_round_or_was_not_checked_for_long_is_due() -> None:
     sides.remember(SECOND // 10, np.stack([here, there]))
     assert not sides.due(SECOND // 5, np.stack([there, here])).any()
     sides.remember(SECOND // 5, np.stack([there, here]))
-    # Left and right exchanged from one frame to the next.
+    # Left and right swapped from one frame to the next.
     assert sides.due(SECOND // 4, np.stack([person(facing=-1), there])).tolist() == [True, False]
     sides.remember(SECOND // 4, np.stack([here, there]))
     # The first person was checked at 0.25 s, the second at 0.1 s.
@@ -82,7 +82,7 @@ def test_no_one_is_due_in_an_empty_room() -> None:
     assert sides.due(1, person()[None]).all()
 
 
-@pytest.mark.parametrize(("straight", "exchanged"), [(3.0, 40.0), (40.0, 3.0)])
-def test_the_likelier_naming_is_wrong_less_often_the_further_apart_they_are(straight: float, exchanged: float) -> None:
-    assert exchange_probability(5.0, 5.0) == pytest.approx(0.5)
-    assert 0.005 <= exchange_probability(straight, exchanged) < exchange_probability(5.0, 9.0) < 0.5
+@pytest.mark.parametrize(("straight", "swapped"), [(3.0, 40.0), (40.0, 3.0)])
+def test_the_likelier_naming_is_wrong_less_often_the_further_apart_they_are(straight: float, swapped: float) -> None:
+    assert swap_probability(5.0, 5.0) == pytest.approx(0.5)
+    assert 0.005 <= swap_probability(straight, swapped) < swap_probability(5.0, 9.0) < 0.5
