@@ -29,7 +29,10 @@ TRAIN = [
     "torch>=2.9",  # recipes' run.optimizer=muon is torch.optim.Muon
 ]
 DOCS = ["furo>=2024.8", "myst-parser>=4", "sphinx>=8,<9"]
-FAST = ["openvino>=2024.4"]  # MoveNet in half of the time on CPUs that compute in bfloat16
+FAST = [
+    "numba>=0.55",  # loops over numbers as machine code
+    "openvino>=2024.4",  # MoveNet in half of the time on CPUs that compute in bfloat16
+]
 RAY = ["ray>=2.10"]  # labels, crops and fusion on a cluster
 DEV = [
     "hypothesis>=6.100",
