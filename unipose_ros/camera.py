@@ -273,10 +273,7 @@ def unproject_pixels(
     points = np.empty((3, len(u)), np.float32)
     z = depth.astype(np.float64)
     if camera.lens is None:
-        across, down = (
-            (np.arange(camera.width) - camera.cx) / camera.fx,
-            (np.arange(camera.height) - camera.cy) / camera.fy,
-        )
+        across, down = pinhole_rays(camera)
         points[0], points[1] = across[u] * z, down[v] * z
     elif not _has_table(camera):
         return unproject(camera, np.stack([u, v], axis=-1), depth).astype(np.float32)
@@ -285,6 +282,12 @@ def unproject_pixels(
         points[0], points[1] = seen[:, 0] * z, seen[:, 1] * z
     points[2] = depth
     return np.ascontiguousarray(points.T)
+
+
+@lru_cache(maxsize=2)
+def pinhole_rays(camera: Camera) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(W,) x of the columns' rays and (H,) y of the rows', without what a lens bends."""
+    return (np.arange(camera.width) - camera.cx) / camera.fx, (np.arange(camera.height) - camera.cy) / camera.fy
 
 
 def prepare_rays(camera: Camera) -> None:

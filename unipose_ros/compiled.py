@@ -22,6 +22,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 ENABLED = numba is not None and os.environ.get("UNIPOSE_COMPILED", "1") != "0"
 
 
+#: As in NumPy, numbers are divided by zero without an exception.
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
+
+
 def compiled(reference: Function, *signatures: str) -> Callable[[Function], Function]:
     """Decorate a function of loops: it is compiled when its module is imported, for these types and no others.
 
@@ -40,19 +44,17 @@ def compiled(reference: Function, *signatures: str) -> Callable[[Function], Func
     return build
 
 
-def compiled_part(*signatures: str) -> Callable[[Function], Function]:
-    """Decorate what only compiled functions call."""
+def compiled_part() -> Callable[[Function], Function]:
+    """Decorate what only compiled functions of the same file call: it is compiled with them."""
 
     def build(function: Function) -> Function:
-        return cast(Function, _machine_code(function, signatures)) if ENABLED else function
+        return cast(Function, numba.njit(function, **_OPTIONS)) if ENABLED else function
 
     return build
 
 
 def _machine_code(function: Callable[..., Any], signatures: tuple[str, ...]) -> Any:
-    # As in NumPy, numbers are divided by zero without an exception.
-    options = {"nogil": True, "error_model": "numpy"}
     try:
-        return numba.njit(list(signatures), cache=True, **options)(function)
+        return numba.njit(list(signatures), cache=True, **_OPTIONS)(function)
     except RuntimeError:  # no folder can be written: each process compiles anew
-        return numba.njit(list(signatures), cache=False, **options)(function)
+        return numba.njit(list(signatures), cache=False, **_OPTIONS)(function)

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, project, rays
+from unipose_ros.codecs.thinning import first_of_cells
+from unipose_ros.compiled import compiled, compiled_part
 from unipose_ros.joint_sets import ITOP15
 
 FloatArray = NDArray[np.float64]
@@ -81,21 +83,77 @@ def is_own(points: NDArray[np.floating], own: RoughBody, others: Sequence[RoughB
     Args:
         own: the person who is cut out; without any known part, no point is given away.
         others: people close by.
+
+    Raises:
+        ValueError: a coordinate of a point is not finite.
     """
-    if not len(own) or not len(points) or not others:
+    ends = [other.ends for other in others if len(other)]
+    if not len(own) or not len(points) or not ends:
         return np.ones(len(points), np.bool_)
     # Cell by cell: a person has some ten thousand points, which fill about a thousand cells.
-    number, cell = Cells.of(points, _CELL).owners()
-    first = np.empty(number, np.intp)
-    first[cell[::-1]] = np.arange(len(points) - 1, -1, -1)  # the last one written stays: the first point of each cell
-    chosen = points[first]
-    mine = own.distances(chosen)
-    kept = np.ones(len(chosen), np.bool_)
+    points = np.ascontiguousarray(points, np.float32)
+    first, cell = first_of_cells(points, _CELL)
+    radii = np.concatenate([other.radii for other in others])
+    return _nearer_to_own(points[first], own.ends, own.radii, np.concatenate(ends), radii)[cell]
+
+
+def nearer_to_own_by_numpy(
+    points: NDArray[np.float32], ends: FloatArray, radii: FloatArray, other_ends: FloatArray, other_radii: FloatArray
+) -> NDArray[np.bool_]:
+    """(K, 3) points -> (K,) those that are a body's own and not nearer to the parts of others."""
+    mine = RoughBody(ends, radii).distances(points)
+    kept = np.ones(len(points), np.bool_)
     # Most points are within the person's own skin: those belong to no other person.
     uncertain = np.flatnonzero(mine >= _SKIN)
-    for other in others:
-        kept[uncertain] &= other.distances(chosen[uncertain]) > mine[uncertain] - _NEARER
-    return np.asarray(kept[cell])
+    kept[uncertain] = RoughBody(other_ends, other_radii).distances(points[uncertain]) > mine[uncertain] - _NEARER
+    return kept
+
+
+@compiled_part()
+def _to_skin(
+    point: NDArray[np.float32], starts: FloatArray, along: FloatArray, radii: FloatArray, enough: float
+) -> float:
+    """Meters from (3,) to the nearest skin, or to one that is nearer than ``enough``.
+
+    Args:
+        along: (B, 4) from the starts of the parts to their ends, and 1 over the square of their lengths.
+    """
+    least = np.inf
+    for part in range(len(starts)):
+        x, y, z = point[0] - starts[part, 0], point[1] - starts[part, 1], point[2] - starts[part, 2]
+        u, v, w = along[part, 0], along[part, 1], along[part, 2]
+        where = min(max((x * u + y * v + z * w) * along[part, 3], 0.0), 1.0)
+        x, y, z = x - where * u, y - where * v, z - where * w
+        least = min(least, np.sqrt(x * x + y * y + z * z) - radii[part])
+        if least < enough:
+            break
+    return least
+
+
+@compiled_part()
+def _along(ends: FloatArray) -> FloatArray:
+    along = np.empty((len(ends), 4))
+    for part in range(len(ends)):
+        length = 0.0
+        for axis in range(3):
+            along[part, axis] = ends[part, 1, axis] - ends[part, 0, axis]
+            length += along[part, axis] ** 2
+        along[part, 3] = 1 / max(length, 1e-9)
+    return along
+
+
+@compiled(nearer_to_own_by_numpy, "b1[::1](f4[:,::1],f8[:,:,::1],f8[::1],f8[:,:,::1],f8[::1])")
+def _nearer_to_own(
+    points: NDArray[np.float32], ends: FloatArray, radii: FloatArray, other_ends: FloatArray, other_radii: FloatArray
+) -> NDArray[np.bool_]:
+    starts, other_starts = ends[:, 0].copy(), other_ends[:, 0].copy()
+    along, other_along = _along(ends), _along(other_ends)
+    kept = np.empty(len(points), np.bool_)
+    for i in range(len(points)):
+        mine = _to_skin(points[i], starts, along, radii, _SKIN)
+        nearer = mine - _NEARER
+        kept[i] = mine < _SKIN or _to_skin(points[i], other_starts, other_along, other_radii, nearer) > nearer
+    return kept
 
 
 def neighbors(joints: NDArray[np.floating]) -> list[list[int]]:
@@ -198,97 +256,3 @@ def to_segments(points: NDArray[np.floating], ends: NDArray[np.floating]) -> Flo
     ahead *= part
     squared += ahead
     return np.asarray(np.sqrt(np.maximum(squared, 0, out=squared), out=squared), np.float64)
-
-
-# Points sorted into the cells of a cubic grid, in one pass over them.
-
-IntArray = NDArray[np.integer]
-
-#: A grid of no more cells than this is a table with an entry for each; those of larger ones are sorted instead.
-_LARGEST_TABLE = 2**22
-
-
-@dataclass(frozen=True, eq=False)
-class Cells:
-    """Which cell of a grid, laid from the least coordinates on, each of N points lies in.
-
-    Attributes:
-        keys: (N,) number of each point's cell: its row, column and layer in one.
-        shape: cells along each axis.
-    """
-
-    keys: IntArray
-    shape: tuple[int, int, int]
-
-    @classmethod
-    def of(cls, points: NDArray[np.floating], width: float) -> Cells:
-        """Sort (N, 3) points into cells of ``width`` meters; there is at least one point, and all are finite."""
-        return Layout.of(points).cells(width)
-
-    @property
-    def size(self) -> int:
-        """Number of all cells, with and without points."""
-        return self.shape[0] * self.shape[1] * self.shape[2]
-
-    def occupied(self) -> NDArray[np.bool_]:
-        """Every cell in the order of the keys: whether there is a point in it."""
-        table = np.zeros(self.size, np.bool_)
-        table[self.keys] = True
-        return table
-
-    def count(self) -> int:
-        """Number of cells with points."""
-        if self.size > _LARGEST_TABLE:
-            keys = np.sort(self.keys)
-            return int(np.count_nonzero(keys[1:] != keys[:-1])) + min(len(keys), 1)
-        return int(np.count_nonzero(self.occupied()))
-
-    def owners(self) -> tuple[int, NDArray[np.intp]]:
-        """The number of cells with points, and (N,) which of them, in the order of the keys, is each point's."""
-        if self.size > _LARGEST_TABLE:
-            cells, owner = np.unique(self.keys, return_inverse=True)
-            return len(cells), owner.reshape(-1).astype(np.intp)
-        cells = np.flatnonzero(self.occupied())
-        number = np.empty(self.size, np.intp)  # read only where a point lies
-        number[cells] = np.arange(len(cells))
-        return len(cells), number[self.keys]
-
-    def means(self, points: NDArray[np.floating]) -> NDArray[np.float32]:
-        """(M, 3) mean of the points (N, 3) in each cell that has some."""
-        number, owner = self.owners()
-        weight = np.bincount(owner, minlength=number)
-        sums = [np.bincount(owner, weights=points[:, axis], minlength=number) for axis in range(3)]
-        return (np.stack(sums, axis=1) / weight[:, None]).astype(np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class Layout:
-    """Points from their least coordinates on, ready for grids of several widths.
-
-    Attributes:
-        offsets: (3, N) meters from the least coordinates.
-        extent: (3,) greatest of them.
-    """
-
-    offsets: NDArray[np.floating]
-    extent: NDArray[np.floating]
-
-    @classmethod
-    def of(cls, points: NDArray[np.floating]) -> Layout:
-        """(N, 3) finite points, at least one."""
-        columns = np.ascontiguousarray(points.T)
-        offsets = columns - columns.min(axis=1, keepdims=True)
-        return cls(offsets, offsets.max(axis=1))
-
-    def cells(self, width: float) -> Cells:
-        """The grid of this width in meters."""
-        along = [int(side) + 1 for side in self.extent / width]
-        shape = (along[0], along[1], along[2])
-        wide = np.int32 if shape[0] * shape[1] * shape[2] < 2**31 else np.int64
-        # Offsets are not negative: cutting off the decimals rounds down.
-        cells = (self.offsets / width).astype(wide)
-        keys = cells[0]
-        for axis in (1, 2):
-            keys *= shape[axis]
-            keys += cells[axis]
-        return Cells(keys, shape)

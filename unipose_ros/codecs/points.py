@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from unipose_ros.camera import Camera, project, unproject, unproject_pixels
+from unipose_ros.camera import Camera, pinhole_rays, project, unproject, unproject_pixels
 from unipose_ros.codecs.base import CodecContext, JointPredictions, card_integer
-from unipose_ros.codecs.instances import Cells, Layout, OwnPoints
+from unipose_ros.codecs.instances import OwnPoints
+from unipose_ros.codecs.thinning import farthest_first, largest_component, voxel_downsample
+from unipose_ros.compiled import compiled
 from unipose_ros.detection import Proposals
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.joint_sets import COCO17
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 FloatArray = NDArray[np.float32]
+DoubleArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -173,10 +175,55 @@ def _points_in_box(
         raise ValueError("the frame has no depth; point clouds are made of it")
     rows, columns = _grown(box, frame.camera, config)
     window = frame.depth[rows, columns]
-    near = (window > 0) & (np.abs(window - distance) < config.reach)  # False for NaN
-    row, column = np.nonzero(near)
+    if frame.camera.lens is not None:
+        return _readings_near(frame.camera, window, rows, columns, distance, config.reach)
+    across, down = pinhole_rays(frame.camera)
+    return _points_near(window, across[columns], down[rows], distance, config.reach)
+
+
+def _readings_near(
+    camera: Camera, window: FloatArray, rows: slice, columns: slice, distance: float, reach: float
+) -> FloatArray:
+    row, column = np.nonzero(_is_near(window, distance, reach))
     u, v = columns.start + columns.step * column, rows.start + rows.step * row
-    return unproject_pixels(frame.camera, u, v, window[row, column])
+    return unproject_pixels(camera, u, v, window[row, column])
+
+
+def _is_near(window: FloatArray, distance: float, reach: float) -> NDArray[np.bool_]:
+    near = np.abs(window - np.float32(distance)) < np.float32(reach)  # False for NaN
+    return np.asarray(near & (window > 0))
+
+
+def points_near_by_numpy(
+    window: FloatArray, across: DoubleArray, down: DoubleArray, distance: float, reach: float
+) -> FloatArray:
+    """(M, 3) points of those readings (H, W) of a pinhole that are near.
+
+    Args:
+        across, down: (W,), (H,) x and y of the rays of the columns and rows.
+        distance, reach: meters.
+    """
+    row, column = np.nonzero(_is_near(window, distance, reach))
+    z = window[row, column]
+    return np.stack([across[column] * z, down[row] * z, z], axis=1).astype(np.float32)
+
+
+@compiled(points_near_by_numpy, "f4[:,::1](f4[:,:],f8[:],f8[:],f8,f8)")
+def _points_near(
+    window: FloatArray, across: DoubleArray, down: DoubleArray, distance: float, reach: float
+) -> FloatArray:
+    middle, most = np.float32(distance), np.float32(reach)
+    points = np.empty((window.size, 3), np.float32)
+    count = 0
+    for row in range(window.shape[0]):
+        for column in range(window.shape[1]):
+            z = window[row, column]
+            if z > 0 and abs(z - middle) < most:
+                points[count, 0] = across[column] * z
+                points[count, 1] = down[row] * z
+                points[count, 2] = z
+                count += 1
+    return points[:count].copy()
 
 
 def _grown(box: NDArray[np.floating], camera: Camera, config: PointCloudConfig) -> tuple[slice, slice]:
@@ -255,68 +302,3 @@ class PointsCodec:
         joints, log_scales, covariances = (output[:, -1] for output in outputs)
         centers = np.stack([sample.center for sample in samples])
         return JointPredictions((joints + centers[:, None]).astype(np.float32), np.exp(log_scales), covariances)
-
-
-# Thinning a cloud to a fixed number of points, the same way every time.
-
-_TOUCHING = np.ones((3, 3, 3), np.int8)
-
-
-def largest_component(points: FloatArray, cell: float) -> NDArray[np.bool_]:
-    """Which of (N, 3) points belong to the largest cluster of touching cells of ``cell`` meters."""
-    if len(points) == 0:
-        return np.zeros(0, np.bool_)
-    cells = Cells.of(points, cell)
-    clusters, _ = ndimage.label(cells.occupied().reshape(cells.shape), structure=_TOUCHING)
-    cluster = clusters.reshape(-1)[cells.keys]
-    return np.asarray(cluster == np.bincount(cluster).argmax())
-
-
-def voxel_downsample(points: FloatArray, count: int, cell: float) -> FloatArray:
-    """At most ``count`` points: the means of the cells of a grid, as fine as the number allows.
-
-    Args:
-        points: (N, 3) meters.
-        cell: meters, the finest grid.
-
-    Returns:
-        (M, 3) meters, M <= count.
-    """
-    layout = Layout.of(points)
-    cells = layout.cells(cell)
-    while (occupied := cells.count()) > count:
-        # Points lie on surfaces: their number falls with the square of the grid's width.
-        cell *= 1.02 * float(np.sqrt(occupied / count))
-        cells = layout.cells(cell)
-    return cells.means(points)
-
-
-def farthest_first(points: FloatArray, count: int) -> FloatArray:
-    """The same (N, 3) points, the first ``count`` of them as far from each other as can be.
-
-    Farthest-point sampling (Eldar et al., IEEE TIP 1997), begun at the point nearest the mean. A round is six calls
-    of NumPy on rows of coordinates and writes into the same memory: that, not arithmetic, is what it costs.
-    """
-    count = min(count, len(points))
-    columns = np.ascontiguousarray(points.T)
-    offsets, distance = np.empty_like(columns), np.empty(len(points), columns.dtype)
-    x, y, z = offsets
-
-    def measure(origin: NDArray[np.floating]) -> None:
-        """Squared distances of all points from (3, 1)."""
-        np.subtract(columns, origin, out=offsets)
-        np.multiply(offsets, offsets, out=offsets)
-        np.add(x, y, out=distance)
-        np.add(distance, z, out=distance)
-
-    measure(points.mean(axis=0)[:, None])
-    chosen = np.zeros(count, np.intp)
-    chosen[0] = distance.argmin()
-    nearest = np.full(len(points), np.inf, columns.dtype)
-    for i in range(1, count):
-        measure(columns[:, chosen[i - 1], None])
-        np.minimum(nearest, distance, out=nearest)
-        chosen[i] = nearest.argmax()
-    rest = np.ones(len(points), np.bool_)
-    rest[chosen] = False
-    return np.concatenate([points[chosen], points[rest]])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from unipose_ros.camera import Camera, unproject
+from unipose_ros.codecs import instances
 from unipose_ros.codecs.instances import RoughBody, body_index, is_own, neighbors, own_points, to_segments
 from unipose_ros.codecs.windows import DepthImageConfig, encode_depth
+from unipose_ros.compiled import ENABLED
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.joint_sets import ITOP15
 
@@ -105,3 +108,16 @@ def test_each_pixel_shows_whose_skin_it_is_on() -> None:
     assert not body_index(CAMERA, depth, nowhere, [0]).any()
     behind = people[:1] - np.array([0, 0, 4.0])
     assert not body_index(CAMERA, depth, behind, [0]).any()
+
+
+@pytest.mark.skipif(not ENABLED, reason="without Numba the reference is all there is")
+@pytest.mark.parametrize("seed", range(5))
+def test_the_loop_tells_points_apart_as_its_reference_does(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    points = (rng.normal(0, 1, (4000, 3)) * [0.4, 0.8, 0.2]).astype(np.float32)
+    own, other = (RoughBody.of_joints(standing_at(x, 0.1 * x) + rng.normal(0, 0.1, (15, 3))) for x in (0.0, 0.4))
+    parts = (own.ends, own.radii, other.ends, other.radii)
+    wanted = instances.nearer_to_own_by_numpy(points, *parts)
+    assert 0.1 < wanted.mean() < 0.9
+    # The reference is in single precision: points on the border may go either way.
+    assert np.count_nonzero(instances._nearer_to_own(points, *parts) != wanted) <= 2

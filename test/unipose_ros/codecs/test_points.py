@@ -14,10 +14,7 @@ from unipose_ros.codecs.points import (
     PointSample,
     collate,
     encode_person,
-    farthest_first,
-    largest_component,
     stack_clip,
-    voxel_downsample,
 )
 from unipose_ros.frame import RgbdFrame
 
@@ -134,68 +131,3 @@ def test_a_clip_shares_the_last_center() -> None:
         assert np.allclose(clip.to_camera(clip.features[t]), sample.to_camera(sample.features), atol=1e-5)
     assert collate([clip, clip]).shape == (2, 3, 2048, 3)
     assert collate(samples).shape == (3, 1, 2048, 3)
-
-
-def test_thin_keeps_to_the_number_and_near_the_cloud() -> None:
-    cloud = np.random.default_rng(0).uniform(0, 1, (20000, 3)).astype(np.float32)
-    cloud[:, 2] = 0
-    thinned = voxel_downsample(cloud, 500, 0.01)
-    assert 300 < len(thinned) <= 500
-    assert (thinned[:, 2] == 0).all()
-
-
-def test_thin_of_one_point_is_that_point() -> None:
-    point = np.array([[1.0, 2.0, 3.0]], np.float32)
-    assert np.array_equal(voxel_downsample(np.repeat(point, 9, axis=0), 500, 0.01), point)
-
-
-def test_spread_first_covers_and_keeps_all_points() -> None:
-    cloud = np.random.default_rng(1).normal(0, 1, (1000, 3)).astype(np.float32)
-    ordered = farthest_first(cloud, 50)
-    assert np.array_equal(np.unique(ordered, axis=0), np.unique(cloud, axis=0))
-
-    def reach(chosen: np.ndarray) -> float:
-        return np.linalg.norm(cloud[:, None] - chosen, axis=-1).min(axis=1).max()
-
-    assert reach(ordered[:50]) < 0.7 * reach(cloud[:50])
-
-
-def test_components_touch_across_corners_but_not_gaps() -> None:
-    cloud = np.array([[0.05, 0.05, 0.05], [0.15, 0.15, 0.15], [0.45, 0.45, 0.45]], np.float32)
-    assert largest_component(cloud, 0.1).tolist() == [True, True, False]
-    assert largest_component(cloud[:0], 0.1).tolist() == []
-
-
-def _person_cloud(seed: int) -> np.ndarray:
-    """Points on the skin of some cylinders, with noise: as many and as dense as a person's."""
-    rng = np.random.default_rng(seed)
-    angle, height = rng.uniform(0, np.pi, 6000), rng.uniform(0, 1.7, 6000)
-    radius = 0.15 + 0.05 * np.sin(5 * height)
-    around = np.stack([radius * np.cos(angle), height, 2.5 - radius * np.sin(angle)], axis=1)
-    return (around + rng.normal(0, 0.004, around.shape)).astype(np.float32)
-
-
-def _slow_cell_means(points: np.ndarray, cell: float) -> np.ndarray:
-    rows = np.floor((points - points.min(axis=0)) / cell).astype(np.int64)
-    _, owner = np.unique(rows, axis=0, return_inverse=True)
-    sums = [np.bincount(owner.reshape(-1), weights=points[:, axis]) for axis in range(3)]
-    return (np.stack(sums, axis=1) / np.bincount(owner.reshape(-1))[:, None]).astype(np.float32)
-
-
-@pytest.mark.parametrize("count", [256, 1024, 4096])
-def test_thinning_gives_the_points_of_sorting_the_cells_anew_for_each_width(count: int) -> None:
-    cloud, cell = _person_cloud(2), 0.02
-    wanted = _slow_cell_means(cloud, cell)
-    while len(wanted) > count:
-        cell *= 1.02 * float(np.sqrt(len(wanted) / count))
-        wanted = _slow_cell_means(cloud, cell)
-    assert np.array_equal(voxel_downsample(cloud, count, 0.02), wanted)
-
-
-def test_farthest_points_are_those_of_the_plain_algorithm() -> None:
-    cloud = voxel_downsample(_person_cloud(3), 1024, 0.02)
-    chosen = [int(np.square(cloud - cloud.mean(axis=0)).sum(axis=1).argmin())]
-    while len(chosen) < 64:
-        apart = np.square(cloud[:, None] - cloud[chosen]).sum(axis=-1, dtype=np.float32).min(axis=1)
-        chosen.append(int(apart.argmax()))
-    assert np.array_equal(farthest_first(cloud, 64)[:64], cloud[chosen])

@@ -9,7 +9,8 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
-from unipose_ros.codecs.points import PointCloudConfig, encode_person, largest_component
+from unipose_ros.codecs.points import PointCloudConfig, encode_person
+from unipose_ros.codecs.thinning import largest_component
 from unipose_ros.codecs.windows import DepthImageConfig
 from unipose_ros.frame import RgbdFrame
 from unipose_ros.geometry.crop import Crop
