@@ -15,9 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.compiled import ENABLED
+from unipose_ros.fusion import loops
 from unipose_ros.fusion.evidence import (
     BLOCK_COLUMNS,
     BLOCK_ROWS,
+    BONES,
     FREEDOM,
     IDENTITY_EQUATIONS,
     Evidence,
@@ -48,8 +51,11 @@ _FAR = 200.0
 _NEAREST = 0.1
 #: Iterations; more move the joints by less than a millimeter.
 _ITERATIONS = 8
-#: (45, 45) what ITOP's identities add to the normal equations.
-_IDENTITIES = IDENTITY_EQUATIONS.T @ IDENTITY_EQUATIONS
+#: Factors on standard deviations, one an iteration.
+_WIDTHS = np.array([annealed_width(iteration / (_ITERATIONS - 1)) for iteration in range(_ITERATIONS)])
+#: (49, 49) what identities, the place's prior, and that no joint is anywhere add to the normal equations.
+_CONSTANT = np.diag([*[_SOMEWHERE**-2] * _PLACE, *[_ANYWHERE**-2] * 3, 0.0])
+_CONSTANT[_JOINTS, _JOINTS] += IDENTITY_EQUATIONS.T @ IDENTITY_EQUATIONS
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +96,32 @@ def fuse(evidence: Evidence, start: FloatArray) -> Fused:
         evidence: what is known.
         start: (N, 15, 3) meters, finite: where to begin.
     """
+    if not ENABLED:
+        return fuse_by_numpy(evidence, start)
+    surfaces, body = evidence.surfaces, evidence.body
+    joints, covariances, costs, sizes, lengths, stds, weights = loops.fuse(
+        _contiguous(evidence.joints, evidence.covariances),
+        _contiguous(evidence.pose, evidence.pose_covariances),
+        _contiguous(evidence.slopes, evidence.slope_stds),
+        _contiguous(surfaces.depths, surfaces.stds, surfaces.costs, surfaces.hidden),
+        _contiguous(body.lengths, body.stds, body.follows, body.sizes, body.size_stds),
+        np.ascontiguousarray(start),
+        BONES,
+        IDENTITY_EQUATIONS,
+        _CONSTANT,
+        _WIDTHS,
+        (_ANYWHERE, _SOMEWHERE**-2, _NEAREST, FREEDOM, _REACH, _TOLERANCE, _IN_FRONT, _FAR),
+    )
+    heard = {"rays": weights[:, 2], "networks": weights[:, 0], "owned": weights[:, 3]}
+    return Fused(joints, covariances, costs, sizes, lengths, stds, **heard)
+
+
+def _contiguous(*arrays: FloatArray) -> tuple[FloatArray, ...]:
+    return tuple(np.ascontiguousarray(array, np.float64) for array in arrays)
+
+
+def fuse_by_numpy(evidence: Evidence, start: FloatArray) -> Fused:
+    """:func:`fuse` where nothing is compiled."""
     return _Problem(evidence).run(start)
 
 
@@ -123,10 +155,8 @@ class _Problem:
         self._ray_constants()
         self._surface_constants()
         #: (49, 49) and (N, 49): identities, priors, and that no joint is anywhere.
-        self._constant = np.zeros((people, _UNKNOWNS, _UNKNOWNS))
-        self._constant[:, _JOINTS, _JOINTS] = _IDENTITIES + _SOMEWHERE**-2 * np.eye(_PLACE)
-        self._constant[:, _PLACES, _PLACES] = _ANYWHERE**-2 * np.eye(3)
-        self._constant[:, _SIZE, _SIZE] = evidence.body.size_stds**-2
+        self._constant = np.tile(_CONSTANT, (people, 1, 1))
+        self._constant[:, _SIZE, _SIZE] += evidence.body.size_stds**-2
         self._constant_right = np.zeros((people, _UNKNOWNS))
         self._constant_right[:, _SIZE] = evidence.body.sizes * evidence.body.size_stds**-2
 
@@ -159,8 +189,7 @@ class _Problem:
         x[:, _PLACES] = self._first_places(start)
         x[:, _SIZE] = self._evidence.body.sizes
         self._constant_right[:, _JOINTS] = _SOMEWHERE**-2 * x[:, _JOINTS]
-        for iteration in range(_ITERATIONS):
-            width = annealed_width(iteration / (_ITERATIONS - 1))
+        for width in _WIDTHS:
             self._weigh(x, width)
             hessian, right = self._normal_equations(x)
             x = np.asarray(np.linalg.solve(hessian, right[..., None])[..., 0], np.float64)

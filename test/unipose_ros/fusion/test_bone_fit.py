@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from people import JOINTS, person
 
-from unipose_ros.fusion.bone_fit import fit_bones
+from unipose_ros.compiled import ENABLED
+from unipose_ros.fusion.bone_fit import fit_bones, fit_by_numpy
 from unipose_ros.fusion.evidence import BONES, bone_lengths
 from unipose_ros.joint_sets import ITOP15
 
@@ -65,3 +66,18 @@ def test_a_joint_far_from_the_bodys_reach_does_not_drag_it_along() -> None:
     moved = np.linalg.norm(found - joints, axis=-1)[0]
     assert moved[ELBOW] < 0.1
     assert np.delete(moved, [ELBOW, HAND]).max() < 0.01
+
+
+@pytest.mark.skipif(not ENABLED, reason="nothing is compiled")
+@pytest.mark.parametrize("seed", range(5))
+def test_loops_find_what_numpy_finds(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    joints = np.stack([person(k, 3.0, 0.8 + 0.1 * k) for k in range(4)]) + rng.normal(0, 0.1, (4, JOINTS, 3))
+    turned = np.linalg.qr(rng.normal(size=(4, JOINTS, 3, 3)))[0] * rng.uniform(0.001, 0.3, (4, JOINTS, 1, 3))
+    covariances = turned @ turned.transpose(0, 1, 3, 2)
+    joints[rng.uniform(size=(4, JOINTS)) < 0.1] = [np.nan, 0.0, np.inf]
+    for broken in (np.nan, np.inf, -np.inf, 0.0, -1.0, 1e-30):
+        covariances[rng.integers(4), rng.integers(JOINTS)] = broken
+    joints[3] = np.nan if seed == 1 else joints[3]
+    for found, expected in zip(fit_bones(joints, covariances), fit_by_numpy(joints, covariances), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-9)

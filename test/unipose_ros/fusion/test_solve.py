@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from dense_equations import DenseProblem
 from people import JOINTS, LIMBS, boneless, evidence, own_body, person
 
+from unipose_ros.compiled import ENABLED
 from unipose_ros.fusion.evidence import BONES, Body, Evidence, bone_lengths
-from unipose_ros.fusion.solve import fuse
+from unipose_ros.fusion.solve import Fused, fuse, fuse_by_numpy
 from unipose_ros.joint_sets import ITOP15
 
 ELBOW, HAND = ITOP15.index("left_elbow"), ITOP15.index("left_hand")
@@ -304,10 +306,28 @@ def noisy(seed: int) -> tuple[Evidence, np.ndarray]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_blocks_of_joints_add_up_to_the_rows_of_all_equations(seed: int) -> None:
+@pytest.mark.parametrize("run", [fuse, fuse_by_numpy])
+def test_blocks_of_joints_add_up_to_the_rows_of_all_equations(
+    seed: int, run: Callable[[Evidence, np.ndarray], Fused]
+) -> None:
     observed, start = noisy(seed)
-    found, expected = fuse(observed, start), DenseProblem(observed).run(start)
+    found, expected = run(observed, start), DenseProblem(observed).run(start)
     for name, values in vars(expected).items():
         assert np.isfinite(values).all()
         # A hundredth of a micrometer, and as exact where numbers are large.
         np.testing.assert_allclose(getattr(found, name), values, rtol=1e-7, atol=1e-8, err_msg=name)
+
+
+@pytest.mark.skipif(not ENABLED, reason="nothing is compiled")
+@pytest.mark.parametrize("broken", [np.nan, np.inf, 0.0, -1.0, 1e-7])
+def test_loops_take_broken_numbers_as_numpy_does(broken: float) -> None:
+    observed, start = noisy(9)
+    observed.covariances[0, :4] = broken
+    observed.pose_covariances[1, 3] = np.diag([1.0, 1.0, broken])
+    observed.pose_covariances[2, 4] = broken
+    observed.joints[1, 5] = broken
+    observed.slopes[2, 6] = broken
+    start[3] = start[3, :1]  # all bones are without a direction
+    found, expected = fuse(observed, start), fuse_by_numpy(observed, start)
+    for name, values in vars(expected).items():
+        np.testing.assert_allclose(getattr(found, name), values, rtol=1e-6, atol=1e-7, err_msg=name)
