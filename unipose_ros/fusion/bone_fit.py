@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.compiled import ENABLED, compiled_part
+from unipose_ros.compiled import ENABLED, compiled, compiled_part
 from unipose_ros.fusion import equations
 from unipose_ros.fusion.evidence import (
     BLOCK_COLUMNS,
@@ -69,7 +69,7 @@ def fit_bones(joints: FloatArray, covariances: FloatArray) -> tuple[FloatArray, 
         return fit_by_numpy(joints, covariances)
     joints, covariances = np.ascontiguousarray(joints), np.ascontiguousarray(covariances)
     numbers = (_DEFINITION, _SOMEWHERE**-2, FREEDOM)
-    return _fit_by_loops(joints, covariances, BONES, MEAN_LENGTHS, LENGTH_STDS, _CONSTANT, _WIDTHS, numbers)
+    return _fit_compiled(joints, covariances, BONES, MEAN_LENGTHS, LENGTH_STDS, _CONSTANT, _WIDTHS, numbers)
 
 
 def fit_by_numpy(joints: FloatArray, covariances: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -119,7 +119,7 @@ def _normal_equations(
 # The same, one person after the other.
 
 
-@compiled_part("void(f8[:,::1],f8[::1],b1[::1])")
+@compiled_part()
 def _middle_of_rest(joints: FloatArray, places: FloatArray, there: NDArray[np.bool_]) -> None:
     """Joints one after the other, the middle of the others in the place of one that is not finite."""
     count = 0
@@ -134,10 +134,6 @@ def _middle_of_rest(joints: FloatArray, places: FloatArray, there: NDArray[np.bo
             places[3 * joint + a] = joints[joint, a] if there[joint] else total / max(count, 1)
 
 
-@compiled_part(
-    "Tuple((f8[:,:,::1],f8[:,:,:,::1]))"
-    "(f8[:,:,::1],f8[:,:,:,::1],i8[:,::1],f8[::1],f8[::1],f8[:,::1],f8[::1],UniTuple(f8,3))"
-)
 def _fit_by_loops(
     joints: FloatArray,
     covariances: FloatArray,
@@ -200,3 +196,10 @@ def _fit_by_loops(
                     if not known[joint]:
                         blocks[person, joint, a, b] = math.nan
     return found, blocks
+
+
+_fit_compiled = compiled(
+    _fit_by_loops,
+    "Tuple((f8[:,:,::1],f8[:,:,:,::1]))"
+    "(f8[:,:,::1],f8[:,:,:,::1],i8[:,::1],f8[::1],f8[::1],f8[:,::1],f8[::1],UniTuple(f8,3))",
+)(_fit_by_loops)

@@ -22,7 +22,7 @@ Indices = NDArray[np.int64]
 _SINGULAR = 1e-9
 
 
-@compiled_part("void(f8[:,::1])")
+@compiled_part()
 def factorize(a: FloatArray) -> None:
     """Cholesky: U with ``U^T U = a`` takes the place of the upper triangle of ``a``; NaN where there is none."""
     n = len(a)
@@ -37,7 +37,7 @@ def factorize(a: FloatArray) -> None:
                     a[i, j] -= factor * a[k, j]
 
 
-@compiled_part("void(f8[:,::1],f8[::1],f8[::1])")
+@compiled_part()
 def solve(u: FloatArray, right: FloatArray, x: FloatArray) -> None:
     """``U^T U x = right``."""
     n = len(u)
@@ -53,7 +53,7 @@ def solve(u: FloatArray, right: FloatArray, x: FloatArray) -> None:
         x[k] /= u[k, k]
 
 
-@compiled_part("void(f8[:,::1],f8[:,::1])")
+@compiled_part()
 def invert(u: FloatArray, v: FloatArray) -> None:
     """The inverse of an upper triangular matrix, with zeros below, takes the place of ``v``."""
     n = len(u)
@@ -70,7 +70,7 @@ def invert(u: FloatArray, v: FloatArray) -> None:
         v[i, i] = 1 / u[i, i]
 
 
-@compiled_part("void(f8[:,::1],f8[:,:,::1])")
+@compiled_part()
 def diagonal_blocks(v: FloatArray, blocks: FloatArray) -> None:
     """The joints' (3, 3) blocks of ``V V^T`` on its diagonal."""
     n = len(v)
@@ -83,7 +83,7 @@ def diagonal_blocks(v: FloatArray, blocks: FloatArray) -> None:
                 blocks[joint, a, b] = blocks[joint, b, a] = total
 
 
-@compiled_part("b1(f8[:,::1],f8[:,::1])")
+@compiled_part()
 def precision(covariance: FloatArray, inverse: FloatArray) -> bool:
     """The inverse of a covariance (3, 3), zeros where it is none; returns whether it is one."""
     for a in range(3):
@@ -109,14 +109,14 @@ def precision(covariance: FloatArray, inverse: FloatArray) -> bool:
     return True
 
 
-@compiled_part("f8(f8[:,::1],f8,f8,f8)")
+@compiled_part()
 def squared_distance(p: FloatArray, x: float, y: float, z: float) -> float:
     """``r^T P r`` of a symmetric matrix."""
     mixed = p[0, 1] * x * y + p[0, 2] * x * z + p[1, 2] * y * z
     return float(p[0, 0] * x * x + p[1, 1] * y * y + p[2, 2] * z * z + 2 * mixed)
 
 
-@compiled_part("b1(f8[::1])")
+@compiled_part()
 def known(values: FloatArray) -> bool:
     """Whether all are finite."""
     count = 0
@@ -128,7 +128,7 @@ def known(values: FloatArray) -> bool:
 # Bones: ``|x_a - x_b| = length exp(size)``, to first order; the size is the last unknown.
 
 
-@compiled_part("void(f8[::1],i8[:,::1],f8[::1],f8[::1],f8,f8[:,::1])")
+@compiled_part()
 def bone_rows(
     x: FloatArray, bones: Indices, lengths: FloatArray, stds: FloatArray, follows: float, rows: FloatArray
 ) -> None:
@@ -146,7 +146,7 @@ def bone_rows(
         rows[bone, 3], rows[bone, 4] = -grown, scale * length - grown * size
 
 
-@compiled_part("void(f8[:,::1],f8[::1],f8[:,::1],i8[:,::1])")
+@compiled_part()
 def add_bones(hessian: FloatArray, right: FloatArray, rows: FloatArray, bones: Indices) -> None:
     """Add the bones' equations to the normal equations."""
     size = len(right) - 1

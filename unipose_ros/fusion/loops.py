@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.compiled import compiled_part
+from unipose_ros.compiled import compiled, compiled_part
 from unipose_ros.fusion import equations
 
 FloatArray = NDArray[np.float64]
@@ -24,7 +24,7 @@ Arrays = tuple[FloatArray, ...]
 _NETWORK, _LIFTER, _RAY, _STRENGTH, _PULL, _FROM_NETWORK, _FROM_LIFTER, _FROM_RAY, _OWNED, _DENSITY = range(10)
 
 
-@compiled_part("void(f8[:,::1],f8[:,::1],b1[::1],f8[::1])")
+@compiled_part()
 def _first_place(start: FloatArray, pose: FloatArray, has_pose: NDArray[np.bool_], x: FloatArray) -> None:
     """Where the lifter's pose is at first: the median of where its joints would have it, else the middle."""
     n = len(start)
@@ -43,7 +43,7 @@ def _first_place(start: FloatArray, pose: FloatArray, has_pose: NDArray[np.bool_
         x[3 * n + a] = apart[(count - 1) // 2] if count else total / n
 
 
-@compiled_part("void(f8,f8,f8[::1],f8[::1],f8[::1],f8,UniTuple(f8,8),f8[::1])")
+@compiled_part()
 def _weigh_surfaces(
     z: float,
     width: float,
@@ -72,7 +72,7 @@ def _weigh_surfaces(
     weights[_OWNED], weights[_DENSITY] = own / total, total
 
 
-@compiled_part("void(f8[::1],i8,f8[::1],f8[:,::1],f8[:,::1],f8,f8,f8,f8[::1])")
+@compiled_part()
 def _weigh(
     x: FloatArray,
     joint: int,
@@ -104,7 +104,7 @@ def _weigh(
     weights[_RAY] = narrow * (freedom + 2) / (freedom + weights[_FROM_RAY] * narrow) * scale * scale
 
 
-@compiled_part("void(f8[:,::1],f8[::1],i8,f8[::1],f8[:,::1],f8[:,::1],f8[::1],f8[::1])")
+@compiled_part()
 def _add_joint(
     hessian: FloatArray,
     right: FloatArray,
@@ -144,7 +144,7 @@ def _add_joint(
     right[at + 2] += weights[_PULL]
 
 
-@compiled_part("void(f8[:,::1],f8[:,::1],i8[:,::1],f8[::1],f8,f8[::1],f8[::1])")
+@compiled_part()
 def _measure_bones(
     v: FloatArray,
     rows: FloatArray,
@@ -179,7 +179,7 @@ def _measure_bones(
         stds[bone] = math.sqrt(max(variance, 0.0) * (freedom + 2) / freedom)
 
 
-@compiled_part("f8(f8[::1],f8[:,::1],i8[:,::1],f8[:,::1],f8,f8,f8)")
+@compiled_part()
 def _cost_of_body(
     x: FloatArray,
     rows: FloatArray,
@@ -207,7 +207,7 @@ def _cost_of_body(
     return float(0.5 * total)
 
 
-@compiled_part("f8(f8[:,::1],b1[:,::1],f8,f8[:,::1])")
+@compiled_part()
 def _weights_of_joints(weights: FloatArray, there: NDArray[np.bool_], freedom: float, heard: FloatArray) -> float:
     """Negative log likelihood of all joints; weights of network and ray, and who owns the surface, to ``heard``."""
     cost = 0.0
@@ -223,7 +223,7 @@ def _weights_of_joints(weights: FloatArray, there: NDArray[np.bool_], freedom: f
     return cost
 
 
-@compiled_part("void(f8[:,::1],f8[:,:,::1],f8[:,::1],f8[:,:,::1],f8[:,::1],f8[::1],f8[:,::1],f8[:,:,:,::1],b1[:,::1])")
+@compiled_part()
 def _read_sources(
     joints: FloatArray,
     covariances: FloatArray,
@@ -262,17 +262,7 @@ def _read_sources(
         about[joint, 8] = 1 / slope_stds[joint] if there[2, joint] else 0.0
 
 
-_VECTORS, _MATRICES, _STACKS = "f8[:,::1]", "f8[:,:,::1]", "f8[:,:,:,::1]"
-
-
-@compiled_part(
-    f"Tuple(({_MATRICES},{_STACKS},f8[::1],f8[::1],{_VECTORS},{_VECTORS},{_MATRICES}))"
-    f"(Tuple(({_MATRICES},{_STACKS})),Tuple(({_MATRICES},{_STACKS})),Tuple(({_MATRICES},{_VECTORS})),"
-    f"Tuple(({_MATRICES},{_MATRICES},{_MATRICES},{_VECTORS})),"
-    f"Tuple(({_VECTORS},{_VECTORS},f8[::1],f8[::1],f8[::1])),{_MATRICES},"
-    "i8[:,::1],f8[:,::1],f8[:,::1],f8[::1],UniTuple(f8,8))"
-)
-def fuse(
+def _fuse(
     network: Arrays,
     lifter: Arrays,
     rays: Arrays,
@@ -352,3 +342,14 @@ def fuse(
                 found[person, joint, a] = x[3 * joint + a]
         sizes[person] = math.exp(x[unknowns - 1])
     return found, blocks, costs, sizes, lengths, length_stds, heard
+
+
+_VECTORS, _MATRICES, _STACKS = "f8[:,::1]", "f8[:,:,::1]", "f8[:,:,:,::1]"
+fuse = compiled(
+    _fuse,
+    f"Tuple(({_MATRICES},{_STACKS},f8[::1],f8[::1],{_VECTORS},{_VECTORS},{_MATRICES}))"
+    f"(Tuple(({_MATRICES},{_STACKS})),Tuple(({_MATRICES},{_STACKS})),Tuple(({_MATRICES},{_VECTORS})),"
+    f"Tuple(({_MATRICES},{_MATRICES},{_MATRICES},{_VECTORS})),"
+    f"Tuple(({_VECTORS},{_VECTORS},f8[::1],f8[::1],f8[::1])),{_MATRICES},"
+    "i8[:,::1],f8[:,::1],f8[:,::1],f8[::1],UniTuple(f8,8))",
+)(_fuse)
