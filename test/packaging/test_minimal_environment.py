@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: The estimator does without these; importing one fails in the processes below.
 UNWANTED = (
     "torch", "onnx", "safetensors", "h5py", "tqdm", "matplotlib", "motmetrics", "imageio_ffmpeg", "tensorboard",
-    "lightning_fabric", "open3d", "anny", "unipose_training", "isal",
+    "lightning_fabric", "open3d", "anny", "unipose_training", "isal", "numba",
 )  # fmt: skip
 RECORDINGS = ("rosbags",)
 GUARD = """

@@ -127,6 +127,7 @@ PURPOSES = (
     ),
     Purpose("", "networks", {"onnxruntime": "onnxruntime"}),
     Purpose("", "recordings", {"rosbags": "rosbags"}),
+    Purpose("fast", "frames in less time", {"numba": "numba"}),
     Purpose("run", "demo and videos", {"imageio_ffmpeg": "imageio-ffmpeg", "tqdm": "tqdm"}),
     Purpose("eval", "unipose evaluate", {"matplotlib": "matplotlib", "motmetrics": "motmetrics"}),
     Purpose("viz", "unipose view", {"rerun": "rerun-sdk"}),

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-_PACKAGES = ("numpy", "scipy", "opencv-python-headless", "onnxruntime", "openvino", "torch")
+_PACKAGES = ("numpy", "scipy", "opencv-python-headless", "numba", "onnxruntime", "openvino", "torch")
 #: Side of the matrices that are multiplied, and bytes that are copied: more than any cache holds.
 _MATRIX, _COPIED = 1536, 2**27
 _REPETITIONS = 5
