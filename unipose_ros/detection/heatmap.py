@@ -72,7 +72,7 @@ def _resized(
     return result
 
 
-@compiled_part("Tuple((i8[::1],f4[:,::1]))(i8,i8)")
+@compiled_part()
 def _area_weights(size: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Which of ``size`` pixels in a line each of ``count`` larger ones covers, as OpenCV's INTER_AREA counts them.
 
@@ -336,7 +336,7 @@ def _spans(low: FloatArray, high: FloatArray, size: int) -> list[slice]:
     return [slice(start, end + 1) for start, end in zip(first.tolist(), last.tolist(), strict=True)]
 
 
-@compiled_part("UniTuple(i8,2)(f4,f4,i8)")
+@compiled_part()
 def _span(low: float, high: float, size: int) -> tuple[int, int]:
     """As one of :func:`_spans`: the first pixel, and the one after the last."""
     first = 0 if np.isnan(low) else int(min(max(np.rint(low), 0.0), size - 1.0))

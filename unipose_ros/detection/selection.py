@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from unipose_ros.compiled import compiled_part
 
 
-@compiled_part("f4(f4[::1],i8)", "f8(f8[::1],i8)")
+@compiled_part()
 def select(values: NDArray[np.floating], rank: int) -> float:
     """The value that would be at a place in order; (K,) values without NaN, which change their places.
 
@@ -37,7 +37,7 @@ def select(values: NDArray[np.floating], rank: int) -> float:
     return values[rank]  # type: ignore[no-any-return]
 
 
-@compiled_part("f4(f4[::1])", "f8(f8[::1])")
+@compiled_part()
 def select_median(values: NDArray[np.floating]) -> float:
     """The same number as ``np.median`` gives for at least one value without NaN; they change their places."""
     low = (len(values) - 1) // 2
