@@ -26,20 +26,21 @@ ENABLED = numba is not None and os.environ.get("UNIPOSE_COMPILED", "1") != "0"
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 
-def compiled(reference: Function, *signatures: str) -> Callable[[Function], Function]:
+def compiled(reference: Callable[..., Any] | None, *signatures: str) -> Callable[[Function], Function]:
     """Decorate a function of loops: it is compiled when its module is imported, for these types and no others.
 
     What is compiled is kept beside the source or, where that cannot be written, in the user's cache, and only loaded
     by the next process. Since the types are fixed, no frame ever waits for the compiler.
 
     Args:
-        reference: does the same in NumPy, and takes its place without Numba.
+        reference: does the same in NumPy, and takes its place without Numba; ``None`` for what is done in another way
+            then, by who looks at :data:`ENABLED`.
         signatures: as Numba writes types, with that of the result: ``f8(f4[:,::1],i8)`` takes an (N, M) float32 array
             without gaps and an int, and returns a float. Other arrays raise ``TypeError``.
     """
 
     def build(function: Function) -> Function:
-        return cast(Function, _machine_code(function, signatures)) if ENABLED else reference
+        return cast(Function, _machine_code(function, signatures) if ENABLED else reference or function)
 
     return build
 

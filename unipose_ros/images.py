@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from unipose_ros.camera import MOST_PIXELS
 from unipose_ros.files import write_atomic
-from unipose_ros.image_formats import ImageHeader, RvlError, decode_rvl, read_header, rvl_size, with_stored_pixels
+from unipose_ros.image_formats import ImageHeader, RvlError, decode_rvl, png16_pixels, read_header, rvl_size
 
 _DEPTH_TYPES = {"16UC1": np.uint16, "mono16": np.uint16, "32FC1": np.float32}
 #: Color encodings: channels as they lie in the buffer, their type, and OpenCV's conversion to RGB. OpenCV names a
@@ -263,8 +263,8 @@ def decode_png16(data: bytes | NDArray[np.uint8]) -> NDArray[np.uint16]:
             f"depth is stored as {header.kind} with {header.channels} channels of {header.bits} bits; use PNG of "
             "one channel with 16 bits"
         )
-    stored = with_stored_pixels(payload)
-    return np.asarray(_imdecode(payload if stored is None else stored, cv2.IMREAD_UNCHANGED), np.uint16)
+    pixels = png16_pixels(payload)
+    return np.asarray(_imdecode(payload, cv2.IMREAD_UNCHANGED), np.uint16) if pixels is None else pixels
 
 
 def _from_inverse_depth(stored: NDArray[Any], quantizer_a: float, quantizer_b: float) -> NDArray[np.float32]:

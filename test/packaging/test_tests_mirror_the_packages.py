@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MIRRORED = {"test/unipose_ros": "unipose_ros", "test/training": "training/unipose_training"}
 #: What several modules do together, or the folder's package as a whole.
 TOGETHER = {
-    "test/unipose_ros": {"public_api", "stored_png"},
+    "test/unipose_ros": {"public_api", "png16"},
     "test/unipose_ros/cli": {"processes"},
     "test/unipose_ros/codecs": {"codecs_real_people"},
     "test/unipose_ros/detection": {"columns"},
