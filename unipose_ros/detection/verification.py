@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.camera import Camera, project
+from unipose_ros.camera import project
 from unipose_ros.codecs.instances import to_segments
-from unipose_ros.frame import RgbdFrame, Skeletons, in_image
-from unipose_ros.geometry.nms import greedy_nms
+from unipose_ros.compiled import compiled, compiled_part
+from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.geometry.nms import SamePerson, greedy_nms
 from unipose_ros.geometry.surfaces import depth_at, nearest_surface
-from unipose_ros.joint_sets import JointSet
+from unipose_ros.joint_sets import Bone, JointSet
 from unipose_ros.networks.weights import ModelCard, WeightsError
 
 # Evidence that a pose belongs to a person, without color: the detector's score, the network's confidence, depth.
@@ -33,6 +36,12 @@ _DEEP, _BEFORE = 0.3, 0.05
 #: The surface around a joint is sampled at this distance in so many directions, and is the joint's own when it is
 #: as deep, in meters.
 _AROUND, _DIRECTIONS, _LEVEL = 0.25, 8, 0.1
+_ANGLES = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)
+#: (9, 3) from a joint to itself and to the places around it.
+_RING = np.zeros((1 + _DIRECTIONS, 3))
+_RING[1:, 0], _RING[1:, 1] = _AROUND * np.cos(_ANGLES), _AROUND * np.sin(_ANGLES)
+#: Pixels on each side in which a joint's surface is looked for, as in :mod:`unipose_ros.geometry.surfaces`.
+_WINDOW = 2
 #: Standard deviations of a bone beyond which it is just wrong.
 _WRONG = 8.0
 
@@ -57,15 +66,15 @@ class PoseFeatures:
 def pose_features(frame: RgbdFrame, people: Skeletons) -> PoseFeatures:
     """All of it, of poses in a frame that has depth; their scores are the person detector's."""
     assert frame.depth is not None
-    inside = in_image(frame.camera, people.positions)
-    surface = _surface(frame.camera, frame.depth, people.positions, inside)
-    behind = people.positions[..., 2] - surface
-    held = inside & (behind > -_BEFORE) & (behind < _DEEP)  # False for NaN
+    pixels = project(frame.camera, people.positions[:, :, None] + _RING)
+    held, on_surface, free = _depth_evidence(
+        np.ascontiguousarray(frame.depth), np.ascontiguousarray(people.positions[..., 2]), pixels
+    )
     columns = {
         "detector_logit": _logit(people.scores, _LEAST_SCORE),
         "confidence_logit": _logit(_surest(people.confidences), _LEAST_CONFIDENCE),
-        "on_surface": held.sum(axis=1) / np.maximum(inside.sum(axis=1), 1),
-        "free_boundary": _free(frame.camera, frame.depth, people.positions, surface, held),
+        "on_surface": on_surface,
+        "free_boundary": free,
         "bone_deviation": _bones(people.positions, people.joint_set),
     }
     return PoseFeatures(np.stack([columns[name] for name in POSE_FEATURES], axis=1), held)
@@ -88,42 +97,107 @@ def _logit(values: NDArray[np.floating], least: float) -> FloatArray:
     return np.asarray(np.log(within / (1 - within)))
 
 
-def _surface(
-    camera: Camera, depth: NDArray[np.float32], positions: NDArray[np.floating], inside: NDArray[np.bool_]
-) -> FloatArray:
-    """(...) meters of the nearest reading around each place (..., 3); NaN outside of the image and without any."""
-    result = np.full(inside.shape, np.nan)
-    result[inside] = nearest_surface(depth, np.rint(project(camera, positions[inside])).astype(np.intp))
-    return result
+def depth_evidence_by_numpy(
+    depth: NDArray[np.float32], z: NDArray[np.float32], pixels: FloatArray
+) -> tuple[NDArray[np.bool_], FloatArray, FloatArray]:
+    """What depth says of N poses.
 
+    Args:
+        z: (N, J) meters of the joints.
+        pixels: (N, J, 9, 2) of each joint, and of the points around it; NaN where there is none.
 
-def _free(
-    camera: Camera,
-    depth: NDArray[np.float32],
-    positions: NDArray[np.float32],
-    surface: FloatArray,
-    held: NDArray[np.bool_],
-) -> FloatArray:
-    angles = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)
-    ring = _AROUND * np.stack([np.cos(angles), np.sin(angles), np.zeros(_DIRECTIONS)], axis=1)
-    samples = positions[:, :, None] + ring
-    tested = held[..., None] & in_image(camera, samples)
+    Returns:
+        (N, J) joints that lie just behind a surface, and (N,) ``on_surface`` and ``free_boundary``.
+    """
+    size = np.array([depth.shape[1], depth.shape[0]]) - 0.5
+    within = np.asarray(((pixels >= -0.5) & (pixels < size)).all(axis=-1))  # False for NaN
+    inside = within[..., 0]
+    surface = np.full(inside.shape, np.nan)
+    surface[inside] = nearest_surface(depth, np.rint(pixels[..., 0, :][inside]).astype(np.intp))
+    behind = z - surface
+    held = inside & (behind > -_BEFORE) & (behind < _DEEP)
+    tested = held[..., None] & within[..., 1:]
     # Not the nearest one around each place: that would be the person's own.
-    beside = depth_at(depth, np.where(tested[..., None], project(camera, samples), 0))
+    beside = depth_at(depth, np.where(tested[..., None], pixels[..., 1:, :], 0))
     free = tested & ~(np.abs(beside - surface[..., None]) < _LEVEL)  # NaN is no surface
-    return np.asarray(free.sum(axis=(1, 2)) / np.maximum(tested.sum(axis=(1, 2)), 1))
+    on_surface = held.sum(axis=1) / np.maximum(inside.sum(axis=1), 1)
+    return held, on_surface, free.sum(axis=(1, 2)) / np.maximum(tested.sum(axis=(1, 2)), 1)
+
+
+@compiled_part()
+def _reading(depth: NDArray[np.float32], u: int, v: int) -> float:
+    """A reading; NaN where there is none."""
+    value = depth[v, u]
+    return float(value) if 0 < value < math.inf else math.nan
+
+
+@compiled_part()
+def _nearest_reading(depth: NDArray[np.float32], u: int, v: int) -> float:
+    """The least reading around a pixel of the image, as :func:`~unipose_ros.geometry.surfaces.nearest_surface`."""
+    least = math.inf
+    for row in range(max(v - _WINDOW, 0), min(v + _WINDOW + 1, depth.shape[0])):
+        for column in range(max(u - _WINDOW, 0), min(u + _WINDOW + 1, depth.shape[1])):
+            value = _reading(depth, column, row)
+            if value < least:
+                least = value
+    return least if least < math.inf else math.nan
+
+
+# Depth that came in a message may be read only.
+@compiled(
+    depth_evidence_by_numpy,
+    "Tuple((b1[:,::1],f8[::1],f8[::1]))(Array(f4,2,'C',True),Array(f4,2,'C',True),Array(f8,4,'C',True))",
+)
+def _depth_evidence(
+    depth: NDArray[np.float32], z: NDArray[np.float32], pixels: FloatArray
+) -> tuple[NDArray[np.bool_], FloatArray, FloatArray]:
+    people, joints, places = pixels.shape[0], pixels.shape[1], pixels.shape[2]
+    height, width = depth.shape
+    held, on_surface, free = np.zeros((people, joints), np.bool_), np.zeros(people), np.zeros(people)
+    for person in range(people):
+        inside, behind, tested, ends = 0, 0, 0, 0
+        for joint in range(joints):
+            surface = math.nan
+            for place in range(places):
+                u, v = pixels[person, joint, place]
+                if not (-0.5 <= u < width - 0.5 and -0.5 <= v < height - 0.5):
+                    if place == 0:
+                        break
+                    continue
+                column, row = int(np.rint(u)), int(np.rint(v))
+                if place == 0:
+                    inside += 1
+                    surface = _nearest_reading(depth, column, row)
+                    if not -_BEFORE < z[person, joint] - surface < _DEEP:
+                        break
+                    held[person, joint] = True
+                    behind += 1
+                else:
+                    tested += 1
+                    ends += not abs(_reading(depth, column, row) - surface) < _LEVEL
+        on_surface[person] = behind / max(inside, 1)
+        free[person] = ends / max(tested, 1)
+    return held, on_surface, free
 
 
 def _bones(positions: NDArray[np.float32], joint_set: JointSet) -> FloatArray:
     """Bones without both ends do not count, nor do those of which no length is known; 0 where none counts."""
-    known = [bone for bone in joint_set.bones if bone.std > 0]
-    if not known:
+    children, parents, means, stds = _known_bones(joint_set.bones)
+    if not len(children):
         return np.zeros(len(positions))
-    ends = positions[:, [bone.child for bone in known]] - positions[:, [bone.parent for bone in known]]
-    means, stds = (np.array([getattr(bone, name) for bone in known]) for name in ("length", "std"))
+    ends = positions[:, children] - positions[:, parents]
     off = np.minimum(np.abs(np.linalg.norm(ends, axis=-1) - means) / stds, _WRONG)
     there = np.isfinite(off)
     return np.asarray(np.where(there, off, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1))
+
+
+@cache
+def _known_bones(bones: tuple[Bone, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray, FloatArray]:
+    """Children, parents, and means and standard deviations of the lengths that are known."""
+    known = [bone for bone in bones if bone.std > 0]
+    children, parents = (np.array([getattr(bone, name) for bone in known], np.intp) for name in ("child", "parent"))
+    means, stds = (np.array([getattr(bone, name) for bone in known]) for name in ("length", "std"))
+    return children, parents, means, stds
 
 
 #: Of the names in a record's metrics.
@@ -189,11 +263,7 @@ class PoseVerifier:
         """
         known = pose_features(frame, people)
         likely = self.probabilities(known.columns)
-
-        def same(person: int, likelier: NDArray[np.intp]) -> NDArray[np.bool_]:
-            return np.array([_is_same(people, person, int(other), known.held[person]) for other in likelier])
-
-        kept = greedy_nms(likely, same, likely >= least)
+        kept = greedy_nms(likely, same_people(people, known.held), likely >= least)
         return kept, likely[kept].astype(np.float32)
 
     def metrics(self) -> dict[str, float]:
@@ -229,53 +299,126 @@ def card_verifier(record: ModelCard) -> PoseVerifier:
         ) from error
 
 
-def is_same(people: Skeletons, person: int, likelier: int) -> bool:
-    """Is a pose that of a likelier person, by the mean distance of their joints?"""
-    if _stands_apart(people, person, likelier):
-        return False
-    apart = np.linalg.norm(people.positions[person] - people.positions[likelier], axis=1)
-    return bool(np.isfinite(apart).any() and np.nanmean(apart) < _SAME)
+def same_people(people: Skeletons, held: NDArray[np.bool_] | None = None) -> SamePerson:
+    """Which poses are that of a likelier person, as :func:`~unipose_ros.geometry.nms.greedy_nms` asks.
 
-
-def _stands_apart(people: Skeletons, person: int, other: int) -> bool:
-    """Are the hips of a pose 30 cm from another person's, and not within that person's trunk or legs?
-
-    Such a pose is never suppressed in favor of the other: people who touch are two people.
-    """
-    landmarks = people.joint_set.landmarks
-    hips = [joint for joint, place in enumerate(landmarks) if place in ("left_hip", "right_hip")]
-    if not hips:
-        return False
-    own, theirs = (people.positions[each][hips].mean(axis=0) for each in (person, other))
-    if not np.linalg.norm(own - theirs) >= _APART:  # NaN compares false
-        return False
-    limbs = [
-        (bone.parent, bone.child)
-        for bone in people.joint_set.bones
-        if not landmarks[bone.child].endswith(("elbow", "wrist", "hand"))
-    ]
-    ends = people.positions[other][
-        np.array(limbs, int).reshape(-1, 2)
-    ]  # not a list: NumPy before 1.23 takes one of tuples for a tuple
-    ends = ends[np.isfinite(ends).all(axis=(1, 2))]
-    return not len(ends) or bool(distances_to_bones(own[None], ends)[0] > _WITHIN)
-
-
-def _is_same(people: Skeletons, person: int, likelier: int, held: NDArray[np.bool_]) -> bool:
-    """Is a pose that of a likelier person?
+    Hips farther apart than 30 cm, that are not within the other's trunk or legs, are two people's: people who touch
+    are never suppressed. Else poses are one person whose joints are near to each other on average, or when a surface
+    holds the joints of one, and that is the other's.
 
     Args:
-        held: (J,) the pose's joints that a surface holds.
+        held: (N, J) the poses' joints that a surface holds; without, they are not asked about.
     """
-    if _stands_apart(people, person, likelier):
-        return False
-    pose, other = people.positions[person], people.positions[likelier]
-    apart = np.linalg.norm(pose - other, axis=1)
-    if np.mean(apart[np.isfinite(apart)] if np.isfinite(apart).any() else np.inf) < _SAME:
-        return True
-    ends = other[np.array([(bone.parent, bone.child) for bone in people.joint_set.bones])]
-    ends = ends[np.isfinite(ends).all(axis=(1, 2))]
-    return bool(held.any() and len(ends) and np.mean(distances_to_bones(pose[held], ends) < _ON_BONES) > _MOST)
+    positions = np.ascontiguousarray(people.positions)
+    known = held if held is not None else np.zeros(positions.shape[:2], np.bool_)
+    hips, limbs, bones = _parts(people.joint_set)
+
+    def same(person: int, likelier: NDArray[np.intp]) -> NDArray[np.bool_]:
+        return _same(positions, known[person], person, likelier, hips, limbs, bones)
+
+    return same
+
+
+@cache
+def _parts(joint_set: JointSet) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Indices of the hips, and ends of the bones (B, 2) of trunk and legs, and of all."""
+    landmarks = joint_set.landmarks
+    hips = [joint for joint, place in enumerate(landmarks) if place in ("left_hip", "right_hip")]
+    bones = [(bone.parent, bone.child) for bone in joint_set.bones]
+    limbs = [ends for ends in bones if not landmarks[ends[1]].endswith(("elbow", "wrist", "hand"))]
+    return np.array(hips, np.intp), np.array(limbs, np.intp).reshape(-1, 2), np.array(bones, np.intp).reshape(-1, 2)
+
+
+def same_by_numpy(
+    positions: NDArray[np.float32],
+    held: NDArray[np.bool_],
+    person: int,
+    likelier: NDArray[np.intp],
+    hips: NDArray[np.intp],
+    limbs: NDArray[np.intp],
+    bones: NDArray[np.intp],
+) -> NDArray[np.bool_]:
+    """Whether a person's pose is that of likelier ones.
+
+    Args:
+        positions: (N, J, 3) meters of all people.
+        held: (J,) the pose's joints that a surface holds.
+        likelier: (K,) indices.
+        hips, limbs, bones: of :func:`_parts`.
+    """
+
+    def is_same(other: NDArray[np.float32]) -> bool:
+        if len(hips) and np.linalg.norm(pose[hips].mean(axis=0) - other[hips].mean(axis=0)) >= _APART:  # not of NaN
+            ends = other[limbs][np.isfinite(other[limbs]).all(axis=(1, 2))]
+            if not len(ends) or distances_to_bones(pose[hips].mean(axis=0)[None], ends)[0] > _WITHIN:
+                return False
+        apart = np.linalg.norm(pose - other, axis=1)
+        if np.isfinite(apart).any() and apart[np.isfinite(apart)].mean() < _SAME:
+            return True
+        ends = other[bones][np.isfinite(other[bones]).all(axis=(1, 2))]
+        return bool(held.any() and len(ends) and (distances_to_bones(pose[held], ends) < _ON_BONES).mean() > _MOST)
+
+    pose = positions[person]
+    return np.array([is_same(positions[other]) for other in likelier], np.bool_)
+
+
+@compiled_part()
+def _to_nearest_bone(x: float, y: float, z: float, joints: NDArray[np.float32], bones: NDArray[np.intp]) -> float:
+    """Meters from a point to the nearest of a person's bones (B, 2); inf without any."""
+    least = math.inf
+    for bone in range(len(bones)):
+        start, end = joints[bones[bone, 0]], joints[bones[bone, 1]]
+        across, up, along = float(end[0]) - start[0], float(end[1]) - start[1], float(end[2]) - start[2]
+        dx, dy, dz = x - start[0], y - start[1], z - start[2]
+        part = (dx * across + dy * up + dz * along) / max(across * across + up * up + along * along, 1e-9)
+        part = min(max(part, 0.0), 1.0)
+        distance = math.sqrt((dx - part * across) ** 2 + (dy - part * up) ** 2 + (dz - part * along) ** 2)
+        if distance < least:  # not of NaN
+            least = distance
+    return least
+
+
+@compiled(
+    same_by_numpy,
+    "b1[::1](Array(f4,3,'C',True),Array(b1,1,'C',True),i8,Array(i8,1,'C',True),i8[::1],i8[:,::1],i8[:,::1])",
+)
+def _same(
+    positions: NDArray[np.float32],
+    held: NDArray[np.bool_],
+    person: int,
+    likelier: NDArray[np.intp],
+    hips: NDArray[np.intp],
+    limbs: NDArray[np.intp],
+    bones: NDArray[np.intp],
+) -> NDArray[np.bool_]:
+    same = np.zeros(len(likelier), np.bool_)
+    pose, middle = positions[person], np.zeros((2, 3))
+    for place in range(len(likelier)):
+        other = positions[likelier[place]]
+        for a in range(3):
+            middle[0, a] = middle[1, a] = 0.0
+            for hip in hips:
+                middle[0, a] += pose[hip, a] / len(hips)
+                middle[1, a] += other[hip, a] / len(hips)
+        x, y, z = middle[0]
+        apart = math.sqrt((x - middle[1, 0]) ** 2 + (y - middle[1, 1]) ** 2 + (z - middle[1, 2]) ** 2)
+        if apart >= _APART and _to_nearest_bone(x, y, z, other, limbs) > _WITHIN:
+            continue
+        total, common, holding, on_bones = 0.0, 0, 0, 0
+        for joint in range(len(pose)):
+            x, y, z = float(pose[joint, 0]), float(pose[joint, 1]), float(pose[joint, 2])
+            apart = math.sqrt((x - other[joint, 0]) ** 2 + (y - other[joint, 1]) ** 2 + (z - other[joint, 2]) ** 2)
+            if math.isfinite(apart):
+                total += apart
+                common += 1
+            if held[joint]:
+                holding += 1
+                on_bones += _to_nearest_bone(x, y, z, other, bones) < _ON_BONES
+        if common and total / common < _SAME:
+            same[place] = True
+        else:
+            same[place] = holding > 0 and on_bones > _MOST * holding
+    return same
 
 
 def distances_to_bones(points: NDArray[np.floating], ends: NDArray[np.floating]) -> FloatArray:

@@ -21,9 +21,10 @@ from unipose_ros.detection import PersonDetector, Proposals
 from unipose_ros.detection.color_support import color_support
 from unipose_ros.detection.proposals import stand_in
 from unipose_ros.detection.temporal import boxes_around_joints, is_usable, squares_around
-from unipose_ros.detection.verification import PoseVerifier, is_same
+from unipose_ros.detection.verification import PoseVerifier, same_people
 from unipose_ros.errors import Closable
 from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.geometry.nms import greedy_nms
 from unipose_ros.joint_sets import COCO17, ITOP15
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
 from unipose_ros.modalities.base import RequiredInputs, StageClock
@@ -235,15 +236,9 @@ class Rgbd:
             self._count("rejected_low_probability", int((~good).sum()))
         scores = np.where(seen, 1 - (1 - found.scores) * (1 - likely), likely).astype(np.float32)
         found = replace(found, scores=scores)
-        order = np.flatnonzero(kept)
-        order = order[np.argsort(-scores[order], kind="stable")]
-        chosen = [int(person) for person in order]
-        distinct: list[int] = []
-        for person in chosen:
-            if not any(is_same(found, person, other) for other in distinct):
-                distinct.append(person)
-        self._count("people twice", len(chosen) - len(distinct))
-        return found.select(np.array(distinct, np.intp))
+        distinct = greedy_nms(scores, same_people(found), kept)
+        self._count("people twice", int(kept.sum()) - len(distinct))
+        return found.select(distinct)
 
     def _likely(self, frame: RgbdFrame, predictions: PointPredictions) -> NDArray[np.float32]:
         """(N,) how likely each is a person by depth and the network; 0 for whom the network could not look at."""

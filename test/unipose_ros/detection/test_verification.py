@@ -6,17 +6,23 @@ import numpy as np
 import pytest
 from tiny_networks import CAMERA, record, standing
 
+from unipose_ros.compiled import ENABLED
 from unipose_ros.detection.verification import (
     DEFAULT_VERIFIER,
     POSE_FEATURES,
     PoseVerifier,
+    _depth_evidence,
+    _parts,
+    _same,
     _surest,
     card_verifier,
+    depth_evidence_by_numpy,
     distances_to_bones,
     pose_features,
+    same_by_numpy,
 )
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
-from unipose_ros.joint_sets import ITOP15
+from unipose_ros.joint_sets import COCO17, ITOP15, JointSet
 from unipose_ros.networks.weights import WeightsError
 
 DETECTOR, SURE, HELD, FREE, BONES = range(5)
@@ -224,3 +230,53 @@ def test_a_judge_that_is_no_number_is_refused() -> None:
         card_verifier(record("points", metrics={**DEFAULT_VERIFIER.metrics(), "verifier.bias": float("nan")}))
     with pytest.raises(WeightsError, match="fit the verifier again"):
         card_verifier(record("points", metrics={**DEFAULT_VERIFIER.metrics(), "verifier.bias": 10**400}))
+
+
+@pytest.mark.skipif(not ENABLED, reason="nothing is compiled")
+@pytest.mark.parametrize("seed", range(4))
+def test_loops_read_depth_as_numpy_does(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    depth = rng.uniform(2.9, 3.1, (30, 40)).astype(np.float32)
+    for nothing in (0.0, np.nan, np.inf, -1.0):
+        depth[rng.uniform(size=depth.shape) < 0.2] = nothing
+    depth[:, :20] = 0.0 if seed == 3 else depth[:, :20]
+    depth.setflags(write=False)
+    z = rng.uniform(2.8, 3.4, (5, 15)).astype(np.float32)
+    pixels = rng.uniform(-8, 48, (5, 15, 9, 2))
+    pixels[:, :3] = [
+        [-0.5, 29.5],
+        [-0.5001, 3.0],
+        [39.49, 0.5],
+        [39.5, 1.5],
+        [2.5, 29.49],
+        [0, 0],
+        [1, 1],
+        [2, 2],
+        [3, 3],
+    ]
+    pixels[rng.uniform(size=pixels.shape[:3]) < 0.1] = np.nan
+    z[0, 3], pixels[1] = np.nan, np.nan
+    expected = depth_evidence_by_numpy(depth, z, pixels)
+    assert expected[0].any()
+    for found, wanted in zip(_depth_evidence(depth, z, pixels), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+@pytest.mark.skipif(not ENABLED, reason="nothing is compiled")
+@pytest.mark.parametrize("joints", [ITOP15, COCO17])
+def test_loops_say_who_is_the_same_as_numpy_does(joints: JointSet) -> None:
+    rng = np.random.default_rng(1)
+    parts, answers = _parts(joints), []
+    for _ in range(60):
+        body = rng.normal(0, 0.4, (1, len(joints), 3))
+        people = (body + rng.normal(0, 0.1, (6, len(joints), 3)) + rng.normal(0, 0.1, (6, 1, 3))).astype(np.float32)
+        people[rng.uniform(size=people.shape[:2]) < 0.1] = np.nan
+        held = rng.uniform(size=len(joints)) < 0.5
+        held &= np.isfinite(people[0]).all(axis=-1)
+        likelier = np.arange(1, 6)
+        expected = same_by_numpy(people, held, 0, likelier, *parts)
+        np.testing.assert_array_equal(_same(people, held, 0, likelier, *parts), expected)
+        answers += expected.tolist()
+    assert 0.1 < np.mean(answers) < 0.9
+    nothing = np.full((2, len(joints), 3), np.nan, np.float32)
+    assert not _same(nothing, np.zeros(len(joints), np.bool_), 0, np.array([1]), *parts).any()
