@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from unipose_ros.compiled import compiled, compiled_part
 
 FloatArray = NDArray[np.float64]
 
@@ -25,6 +28,10 @@ def _disc(steps: int) -> FloatArray:
 _DISC = _disc(9)
 _DISC_WEIGHTS = np.exp(-2 * (_DISC**2).sum(axis=1))
 _DISC_WEIGHTS /= _DISC_WEIGHTS.sum()
+#: The same as whole numbers, whose sums are exact in single precision: equal crowds are equal, in whatever order.
+_DISC_COUNTS = np.rint(2**23 * _DISC_WEIGHTS).astype(np.int64)
+#: Part of the squared distance that is added to the thickness of a surface, in 1 / meters.
+_NOISE = 0.002
 _CROSS = np.array([[0, 0], [-1, 0], [1, 0], [0, -1], [0, 1]], np.float64)
 #: (64, 2) places within the quadrilateral of shoulders and hips, away from its rim.
 _TRUNK = np.stack(np.meshgrid(np.linspace(0.1, 0.9, 8), np.linspace(0.1, 0.9, 8)), axis=-1).reshape(-1, 2)
@@ -103,22 +110,31 @@ def find_surfaces(
         near, far: (N,) range of depths processed, in meters.
         gap: meters.
     """
+    pixels, radii, near, far = (np.ascontiguousarray(values, np.float64) for values in (pixels, radii, near, far))
+    depths, fractions, stds = _find(np.ascontiguousarray(depth), pixels, radii, near, far, gap)
+    return Surfaces(depths, fractions, stds)
+
+
+def find_by_numpy(
+    depth: NDArray[np.float32], pixels: FloatArray, radii: FloatArray, near: FloatArray, far: FloatArray, gap: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Depths, fractions and standard deviations of :func:`find_surfaces`."""
     samples = depth_at(depth, pixels[:, :, None] + radii[:, None, None] * _DISC)
     samples[(samples < near[:, None, None]) | (samples > far[:, None, None])] = np.nan
     # Depth noise grows with the square of the distance (Khoshelham and Elberink, Sensors 2012).
-    width = gap + 0.002 * ((near + far) / 2)[:, None, None] ** 2
+    width = gap + _NOISE * ((near + far) / 2)[:, None, None] ** 2
     # float32: this is the one large array here.
     together = (np.abs(samples[..., :, None] - samples[..., None, :]) <= width[..., None]).astype(np.float32)
     found = []
     for _ in range(SURFACES):
-        weights = np.where(np.isfinite(samples), _DISC_WEIGHTS, 0)
-        crowd = (together @ weights.astype(np.float32)[..., None])[..., 0]
-        best = np.where(weights > 0, crowd, 0).argmax(axis=-1)[..., None]
+        there = np.isfinite(samples)
+        crowd = (together @ np.where(there, _DISC_COUNTS, 0).astype(np.float32)[..., None])[..., 0]
+        best = np.where(there, crowd, 0).argmax(axis=-1)[..., None]
         apart = np.abs(samples - np.take_along_axis(samples, best, axis=-1))
         found.append(_moments(samples, np.where(apart <= width, _DISC_WEIGHTS, 0)))
         samples = np.where(apart <= 2 * width, np.nan, samples)
     depths, fractions, stds = (np.stack(part, axis=-1) for part in zip(*found, strict=True))
-    return Surfaces(depths, fractions, stds)
+    return depths, fractions, stds
 
 
 def _moments(samples: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -129,6 +145,70 @@ def _moments(samples: FloatArray, weights: FloatArray) -> tuple[FloatArray, Floa
         mean = (weights * values).sum(axis=-1) / fraction
         std = np.sqrt((weights * (values - mean[..., None]) ** 2).sum(axis=-1) / fraction)
     return mean, fraction, std
+
+
+@compiled_part()
+def _sample(
+    depth: NDArray[np.float32], pixel: FloatArray, radii: FloatArray, near: float, far: float, samples: FloatArray
+) -> None:
+    """Depth in the disc around a pixel; NaN where there is none in the range."""
+    height, width = depth.shape
+    for k in range(len(_DISC)):
+        samples[k] = math.nan
+        u, v = np.rint(pixel[0] + radii[0] * _DISC[k, 0]), np.rint(pixel[1] + radii[1] * _DISC[k, 1])
+        if 0 <= u < width and 0 <= v < height:  # not of NaN
+            value = depth[int(v), int(u)]
+            if 0 < value < math.inf and not (value < near or value > far):
+                samples[k] = value
+
+
+@compiled_part()
+def _fullest(samples: FloatArray, width: float) -> float:
+    """The depth around which most of the disc lies; NaN without any."""
+    most, best = 0, math.nan
+    for k in range(len(samples)):
+        if samples[k] == samples[k]:
+            crowd = 0
+            for other in range(len(samples)):
+                crowd += _DISC_COUNTS[other] if abs(samples[k] - samples[other]) <= width else 0
+            if crowd > most:
+                most, best = crowd, samples[k]
+    return best
+
+
+@compiled(
+    find_by_numpy,
+    "UniTuple(f8[:,:,::1],3)(Array(f4,2,'C',True),Array(f8,3,'C',True),Array(f8,2,'C',True),Array(f8,1,'C',True),"
+    "Array(f8,1,'C',True),f8)",
+)
+def _find(
+    depth: NDArray[np.float32], pixels: FloatArray, radii: FloatArray, near: FloatArray, far: FloatArray, gap: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    people, joints = pixels.shape[0], pixels.shape[1]
+    depths, stds = np.empty((people, joints, SURFACES)), np.empty((people, joints, SURFACES))
+    fractions, samples = np.empty((people, joints, SURFACES)), np.empty(len(_DISC))
+    for person in range(people):
+        middle = (near[person] + far[person]) / 2
+        width = gap + _NOISE * middle * middle
+        for joint in range(joints):
+            _sample(depth, pixels[person, joint], radii[person], near[person], far[person], samples)
+            for surface in range(SURFACES):
+                best = _fullest(samples, width)
+                fraction, total, squares = 0.0, 0.0, 0.0
+                for k in range(len(samples)):
+                    if abs(samples[k] - best) <= width:
+                        fraction += _DISC_WEIGHTS[k]
+                        total += _DISC_WEIGHTS[k] * samples[k]
+                mean = total / fraction
+                for k in range(len(samples)):
+                    apart = abs(samples[k] - best)
+                    if apart <= width:
+                        squares += _DISC_WEIGHTS[k] * (samples[k] - mean) ** 2
+                    if apart <= 2 * width:
+                        samples[k] = math.nan
+                depths[person, joint, surface], fractions[person, joint, surface] = mean, fraction
+                stds[person, joint, surface] = math.sqrt(squares / fraction)
+    return depths, fractions, stds
 
 
 # Reading a depth image near a pixel: 0, NaN, infinity and what lies outside are no reading.

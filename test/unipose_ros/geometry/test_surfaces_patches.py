@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unipose_ros.geometry.surfaces import Surfaces, depth_at, find_surfaces, reference_depths
+from unipose_ros.compiled import ENABLED
+from unipose_ros.geometry.surfaces import Surfaces, depth_at, find_by_numpy, find_surfaces, reference_depths
 
 NOTHING = (0.0, np.nan, np.inf, -np.inf, -1.0)
 ONE_PIXEL = np.array([[[20.0, 20.0]]])
@@ -111,3 +112,23 @@ def test_joints_that_hit_the_wall_are_outvoted() -> None:
 
 def test_without_any_depth_there_is_no_reference() -> None:
     assert np.isnan(reference_depths(flat(0.0), TRUNK, TRUNK)).all()
+
+
+@pytest.mark.skipif(not ENABLED, reason="nothing is compiled")
+@pytest.mark.parametrize("seed", range(4))
+def test_loops_find_what_numpy_finds(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    # Few different depths: many places have crowds of one size.
+    depth = rng.choice([1.0, 1.5, 2.0, 2.02, 2.06, 2.1, 2.2, 3.0, 0.0, np.nan, np.inf, -1.0], (60, 80)).astype(
+        np.float32
+    )
+    depth[:30] = 2.0 + rng.normal(0, 0.05, (30, 80))
+    depth.setflags(write=False)
+    pixels = rng.uniform(-10, 90, (3, 13, 2))
+    pixels[rng.uniform(size=(3, 13)) < 0.1] = np.nan
+    radii, near = rng.uniform(2, 9, (3, 2)), np.array([0.5, 1.2, np.nan])
+    found = find_surfaces(depth, pixels, radii, near, near + 1.8, 0.03)
+    expected = find_by_numpy(depth, pixels, radii, near, near + 1.8, 0.03)
+    assert np.isfinite(expected[0][:2, :, 1]).any()
+    for values, wanted in zip((found.depths, found.fractions, found.stds), expected, strict=True):
+        np.testing.assert_allclose(values, wanted, rtol=1e-9, atol=1e-9)
