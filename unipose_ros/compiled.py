@@ -3,6 +3,9 @@
 For what takes NumPy many calls on few numbers, or many passes over the same ones. Every such loop has a reference in
 NumPy beside it, which does the same, is what runs without Numba, and what tests compare it with. Compiled functions
 release Python's lock: searches in threads of their own do not hold up the frames.
+
+Numba compiles anew when the file of a function has changed, and looks at no other: a loop calls functions and uses
+constants of its own file alone.
 """
 
 from __future__ import annotations
