@@ -115,21 +115,18 @@ def _jpeg(raw: bytes) -> ImageHeader | None:
 _HARDLY_PACKED = 0.25
 
 
-def png16_pixels(data: NDArray[np.uint8]) -> NDArray[np.uint16] | None:
+def png16_pixels(data: NDArray[np.uint8], header: ImageHeader) -> NDArray[np.uint16] | None:
     """(H, W) pixels of a PNG of gray with 16 bits.
 
     ``None`` where isal or Numba is not installed, where it would gain nothing, and for whatever is not wholly in
     order: OpenCV is given that, and says what is wrong.
+
+    Args:
+        header: as :func:`read_header` has read it.
     """
-    if isal_zlib is None or not ENABLED:
+    if isal_zlib is None or not ENABLED or header.packed < _HARDLY_PACKED * header.pixel_bytes:
         return None
-    raw = data.tobytes()
-    header = _png(raw) if raw.startswith(_PNG) else None
-    if header is None or (header.channels, header.bits) != (1, 16):
-        return None
-    if header.packed < _HARDLY_PACKED * header.pixel_bytes:
-        return None
-    parts = _pixel_chunks(raw)
+    parts = _pixel_chunks(memoryview(data))
     if parts is None:
         return None
     # One byte before each row names its filter.
@@ -194,13 +191,13 @@ def _without_filters(rows: NDArray[np.uint8]) -> NDArray[np.uint16]:
     return pixels
 
 
-def _pixel_chunks(raw: bytes) -> list[memoryview] | None:
+def _pixel_chunks(view: memoryview) -> list[memoryview] | None:
     """What the IDAT chunks hold; ``None`` where a checksum is wrong, or a chunk changes what the pixels mean."""
-    view, at, parts = memoryview(raw), len(_PNG), []
+    at, parts = len(_PNG), []
     while True:
-        length, kind = struct.unpack_from(">I4s", raw, at)
+        length, kind = struct.unpack_from(">I4s", view, at)
         content = view[at + 8 : at + 8 + length]
-        if struct.unpack_from(">I", raw, at + 8 + length)[0] != isal_zlib.crc32(content, isal_zlib.crc32(kind)):
+        if struct.unpack_from(">I", view, at + 8 + length)[0] != isal_zlib.crc32(content, isal_zlib.crc32(kind)):
             return None
         # The last byte of IHDR: rows that come interlaced. Other chunks than these, and small letters first, matter.
         if (kind == b"IHDR" and content[12]) or (kind not in (b"IHDR", b"IDAT", b"IEND") and not kind[0] & 0x20):

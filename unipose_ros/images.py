@@ -263,7 +263,7 @@ def decode_png16(data: bytes | NDArray[np.uint8]) -> NDArray[np.uint16]:
             f"depth is stored as {header.kind} with {header.channels} channels of {header.bits} bits; use PNG of "
             "one channel with 16 bits"
         )
-    pixels = png16_pixels(payload)
+    pixels = png16_pixels(payload, header)
     return np.asarray(_imdecode(payload, cv2.IMREAD_UNCHANGED), np.uint16) if pixels is None else pixels
 
 
