@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unipose_ros.detection.clusters import _SAME_DIRECTION, _agreement, _normals, _tolerance, find_planes
+from unipose_ros.detection.planes import _SAME_DIRECTION, _agreement, _normals, _tolerance, find_planes
 
 
 def room() -> tuple[np.ndarray, np.ndarray]:
