@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from unipose_ros.compiled import compiled
 from unipose_ros.geometry.medians import nan_median
 from unipose_ros.geometry.nms import greedy_nms
+from unipose_ros.tracking import loops
 
+_JOINTS = "Array(f8,3,'C',True)"
 #: Fewer joints in common than this say too little about the distance of two bodies.
 MIN_COMMON_JOINTS = 3
 #: Meters: two skeletons whose hips are farther apart are two people, however close the rest of them is.
@@ -38,13 +41,21 @@ def skeleton_distances(first: NDArray[np.float64], second: NDArray[np.float64]) 
     Returns:
         (A, B) meters; infinite where one has no joint at all.
     """
+    return _distances(np.ascontiguousarray(first), np.ascontiguousarray(second), MIN_COMMON_JOINTS)
+
+
+def distances_by_numpy(first: NDArray[np.float64], second: NDArray[np.float64], fewest: int) -> NDArray[np.float64]:
+    """:func:`skeleton_distances` with ``fewest`` joints in common."""
     per_joint = np.linalg.norm(first[:, None] - second[None], axis=-1)
     distances = nan_median(per_joint)
-    few = np.isfinite(per_joint).sum(axis=-1) < MIN_COMMON_JOINTS
+    few = np.isfinite(per_joint).sum(axis=-1) < fewest
     if few.any():
         middles = np.linalg.norm(_middle(first)[:, None] - _middle(second)[None], axis=-1)
         distances = np.where(few, middles, distances)
     return np.where(np.isnan(distances), np.inf, distances)
+
+
+_distances = compiled(distances_by_numpy, f"f8[:,::1]({_JOINTS},{_JOINTS},i8)")(loops.distances)
 
 
 def mean_distances(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -159,6 +170,8 @@ def without_duplicates(
     Returns:
         Indices to keep, ascending. A detection without any joint is not among them.
     """
+    if len(positions) < 2:
+        return np.flatnonzero(np.isfinite(positions.sum(axis=2)).any(axis=1))
     # The middles too: a detection with wrong limbs can be far off joint by joint, yet two trunks
     # cannot share one place.
     middles = _middle(positions)

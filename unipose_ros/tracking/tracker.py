@@ -13,10 +13,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.compiled import compiled
 from unipose_ros.config import TrackerConfig
 from unipose_ros.frame import PEOPLE_COLOR_COUNT, JointStatus, Skeletons, TrackState, color_index
 from unipose_ros.geometry.covariance import pack
 from unipose_ros.joint_sets import JointSet
+from unipose_ros.tracking import loops
 from unipose_ros.tracking.assignment import match_likeliest, skeleton_distances, without_duplicates
 from unipose_ros.tracking.tracks import NANOSECONDS, Tracks, as_camera_moved, correct, predict
 
@@ -214,9 +216,11 @@ class NearestTracker:
         known, seen, exchanged = keep_sides(tracks.select(rows), people.select(columns), mirror, dt_ns, config)
         self._counters["sides_exchanged"] += exchanged
         seen = correct(known, seen, dt_ns, config)
+        kept = _coasting(tracks.updated(rows, seen), now_ns, dt_ns, config)
+        if len(columns) == len(people):
+            return kept
         strangers = np.ones(len(people), np.bool_)
         strangers[columns] = False
-        kept = _coasting(tracks.updated(rows, seen), now_ns, dt_ns, config)
         return kept.joined(self._named(people.select(strangers), kept.ids.tolist()))
 
     def _named(self, people: Tracks, present: Sequence[str] = ()) -> Tracks:
@@ -311,7 +315,9 @@ def keep_sides(
         return predicted, seen, 0
     dt = dt_ns / NANOSECONDS
     recent = seen.seen_ns - predicted.seen_ns <= _TURNS * NANOSECONDS
-    contradicts = recent & _fits_exchanged(predicted.positions, seen.positions, mirror)
+    before, now = (np.ascontiguousarray(people.positions) for people in (predicted, seen))
+    fits = _exchanged_fits(before, now, np.array(mirror), _LEAST_JOINTS, _NEARER, _FRACTION)
+    contradicts = recent & fits
     age = np.where(contradicts, predicted.side_age - dt, np.minimum(predicted.side_age + dt, config.side_hold))
     # Half of the time until the sides may change again.
     believed = contradicts & (age < 0)
@@ -326,16 +332,22 @@ def keep_sides(
     return predicted, _less_certain(_exchanged(seen, mirror, exchanged), mirror, exchanged), int(exchanged.sum())
 
 
-def _fits_exchanged(predicted: FloatArray, seen: FloatArray, mirror: Sequence[int]) -> NDArray[np.bool_]:
+def exchanged_fits_by_numpy(
+    predicted: FloatArray, seen: FloatArray, mirror: NDArray[np.intp], fewest: int, nearer: float, fraction: float
+) -> NDArray[np.bool_]:
     """(T,) whether measured joints (T, J, 3) are clearly nearer to the predicted ones with left and right exchanged."""
-    order = np.array(mirror)
-    sided = order != np.arange(len(order))
+    sided = mirror != np.arange(len(mirror))
     straight = np.linalg.norm(seen - predicted, axis=-1)
-    crossed = np.linalg.norm(seen[:, order] - predicted, axis=-1)
+    crossed = np.linalg.norm(seen[:, mirror] - predicted, axis=-1)
     both = sided & np.isfinite(straight) & np.isfinite(crossed)
     count = np.maximum(both.sum(axis=1), 1)
     near, far = (np.where(both, each, 0.0).sum(axis=1) / count for each in (crossed, straight))
-    return np.asarray((both.sum(axis=1) >= _LEAST_JOINTS) & (far - near > _NEARER) & (near < _FRACTION * far))
+    return np.asarray((both.sum(axis=1) >= fewest) & (far - near > nearer) & (near < fraction * far))
+
+
+_exchanged_fits = compiled(
+    exchanged_fits_by_numpy, "b1[::1](Array(f8,3,'C',True),Array(f8,3,'C',True),i8[::1],i8,f8,f8)"
+)(loops.exchanged_fits)
 
 
 def _exchanged(people: Tracks, mirror: Sequence[int], chosen: NDArray[np.bool_]) -> Tracks:

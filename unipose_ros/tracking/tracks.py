@@ -11,10 +11,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.compiled import ENABLED, compiled
 from unipose_ros.config import TrackerConfig
 from unipose_ros.frame import JointStatus, Skeletons
 from unipose_ros.geometry.covariance import VARIANCES, transformed
 from unipose_ros.geometry.medians import nan_median
+from unipose_ros.joint_sets import Bone
+from unipose_ros.tracking import loops
 from unipose_ros.tracking.assignment import MIN_COMMON_JOINTS
 
 # How bodies move: a Kalman filter of each person's place and velocity, and how joints follow it.
@@ -196,6 +199,8 @@ class Tracks:
 
     def updated(self, rows: NDArray[np.intp], people: Tracks) -> Tracks:
         """The same people with new values in some rows."""
+        if _is_all(rows, len(self)):
+            return people
 
         def put(mine: NDArray[Any], theirs: NDArray[Any]) -> NDArray[Any]:
             values = mine.copy()
@@ -262,15 +267,34 @@ def _each(change: Callable[..., NDArray[Any]], *people: Rows) -> Rows:
 
 def body_sizes(people: Skeletons) -> NDArray[np.float64]:
     """(N,) median ratio of a person's bones to the population's; NaN with too few of both ends measured."""
-    bones = [bone for bone in people.joint_set.bones if bone.length > 0]
-    if not bones:
+    bones, lengths = _known_bones(people.joint_set.bones)
+    if not len(bones):
         return np.full(len(people), np.nan)
-    parents, children = ([getattr(bone, end) for bone in bones] for end in ("parent", "child"))
-    lengths = np.linalg.norm(people.positions[:, parents] - people.positions[:, children], axis=-1)
     measured = people.status == JointStatus.MEASURED
-    known = measured[:, parents] & measured[:, children] & np.isfinite(lengths)
-    ratios = np.where(known, lengths / np.array([bone.length for bone in bones]), np.nan)
-    return np.where(known.sum(axis=1) >= _LEAST_BONES, nan_median(ratios), np.nan)
+    return _sizes(np.ascontiguousarray(people.positions), np.ascontiguousarray(measured), bones, lengths, _LEAST_BONES)
+
+
+def sizes_by_numpy(
+    positions: NDArray[np.float32],
+    measured: NDArray[np.bool_],
+    bones: NDArray[np.intp],
+    lengths: FloatArray,
+    fewest: int,
+) -> FloatArray:
+    """:func:`body_sizes` of (N, J, 3) joints by ``fewest`` bones or more, of ends (B, 2) and usual lengths (B,)."""
+    parents, children = bones.T
+    found = np.linalg.norm(positions[:, parents] - positions[:, children], axis=-1)
+    known = measured[:, parents] & measured[:, children] & np.isfinite(found)
+    ratios = np.where(known, found / lengths, np.nan)
+    return np.where(known.sum(axis=1) >= fewest, nan_median(ratios), np.nan)
+
+
+@cache
+def _known_bones(bones: tuple[Bone, ...]) -> tuple[NDArray[np.intp], FloatArray]:
+    """Ends (B, 2) and lengths (B,) of those whose length in the population is known."""
+    known = [bone for bone in bones if bone.length > 0]
+    ends = np.array([(bone.parent, bone.child) for bone in known], np.intp).reshape(-1, 2)
+    return ends, np.array([bone.length for bone in known])
 
 
 def as_camera_moved(tracks: Tracks, motion: NDArray[np.float64]) -> Tracks:
@@ -317,14 +341,38 @@ def correct(predicted: Tracks, seen: Tracks, dt_ns: int, config: TrackerConfig) 
     A joint that was not seen keeps its prediction for ``joint_max_age``. A smoothed joint keeps the
     covariance of its measurement: errors of successive frames are alike, so the mean is hardly surer.
     """
+    if not ENABLED:
+        return correct_by_numpy(predicted, seen, dt_ns, config)
+    factor = blend_factor(dt_ns / NANOSECONDS, config.smoothing)
+    positions, confidences, status, covariances, missing_ns, *motion = _corrected(
+        _contiguous(predicted, ("positions", "confidences", "status", "covariances", "missing_ns")),
+        _contiguous(seen, ("positions", "confidences", "status", "covariances")),
+        _contiguous(predicted.motion, ("velocities", "offsets", "variances")),
+        (dt_ns, int(config.joint_max_age * NANOSECONDS)),
+        (factor, float(config.fast_motion_threshold)),
+        (float(config.max_speed), _BODY_STD, MIN_COMMON_JOINTS),
+    )
+    return replace(
+        _met(predicted, seen),
+        positions=positions,
+        confidences=confidences,
+        status=status,
+        covariances=covariances,
+        motion=Motion(*motion),
+        missing_ns=missing_ns,
+    )
+
+
+def correct_by_numpy(predicted: Tracks, seen: Tracks, dt_ns: int, config: TrackerConfig) -> Tracks:
+    """:func:`correct` where nothing is compiled."""
     dt = dt_ns / NANOSECONDS
     factor = blend_factor(dt, config.smoothing)
     given = seen.status != JointStatus.MISSING
     missing_ns = np.where(given, 0, predicted.missing_ns + dt_ns)
     lost = missing_ns > config.joint_max_age * NANOSECONDS
     positions = smooth(predicted.positions, seen.positions, factor, config.fast_motion_threshold)
-    return Tracks(
-        ids=predicted.ids,
+    return replace(
+        _met(predicted, seen),
         positions=np.where(lost[..., None], np.nan, positions),
         confidences=np.where(lost, 0, np.where(given, seen.confidences, predicted.confidences)),
         status=np.where(lost, JointStatus.MISSING, np.where(given, seen.status, predicted.status)).astype(np.uint8),
@@ -332,14 +380,19 @@ def correct(predicted: Tracks, seen: Tracks, dt_ns: int, config: TrackerConfig) 
         motion=predicted.motion.corrected(
             seen.positions - predicted.positions, positions - predicted.positions, config.max_speed
         ),
+        missing_ns=missing_ns,
+    )
+
+
+def _met(predicted: Tracks, seen: Tracks) -> Tracks:
+    """Those who are seen again, but for joints and motion."""
+    return replace(
+        predicted,
         sizes=_mixed_sizes(predicted.sizes, seen.sizes, predicted.hits),
         scores=seen.scores,
         hits=predicted.hits + 1,
-        first_ns=predicted.first_ns,
         seen_ns=seen.seen_ns,
         unseen_ns=seen.unseen_ns,
-        missing_ns=missing_ns,
-        side_age=predicted.side_age,
     )
 
 
@@ -350,3 +403,25 @@ def _mixed_sizes(
     share = 1 / np.minimum(hits + 1, _SIZE_FRAMES)
     mixed = known + share * (measured - known)
     return np.where(np.isnan(known), measured, np.where(np.isnan(measured), known, mixed))
+
+
+# What is compiled.
+
+
+def _contiguous(people: Tracks | Motion, names: tuple[str, ...]) -> Any:
+    """Some of their arrays: of tracks that were turned with the camera, other orders of the axes are possible."""
+    return tuple(np.ascontiguousarray(getattr(people, name)) for name in names)
+
+
+_VALUES, _VECTORS = "Array(f8,2,'C',True)", "Array(f8,3,'C',True)"
+_MOTION = f"UniTuple({_VALUES},3)"
+_JOINTS = f"{_VECTORS},{_VALUES},Array(u1,2,'C',True),{_VECTORS}"
+_sizes = compiled(sizes_by_numpy, "f8[::1](Array(f4,3,'C',True),Array(b1,2,'C',True),i8[:,::1],f8[::1],i8)")(
+    loops.sizes
+)
+_corrected = compiled(
+    loops.corrected,
+    "Tuple((f8[:,:,::1],f8[:,::1],u1[:,::1],f8[:,:,::1],i8[:,::1],f8[:,::1],f8[:,::1],f8[:,::1]))"
+    f"(Tuple(({_JOINTS},Array(i8,2,'C',True))),Tuple(({_JOINTS})),{_MOTION},UniTuple(i8,2),UniTuple(f8,2),"
+    "Tuple((f8,f8,i8)))",
+)(loops.corrected)
