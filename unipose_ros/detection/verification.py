@@ -93,7 +93,7 @@ def _surest(confidences: NDArray[np.float32]) -> FloatArray:
 
 
 def _logit(values: NDArray[np.floating], least: float) -> FloatArray:
-    within = np.clip(values.astype(np.float64), least, 1 - least)
+    within = np.minimum(np.maximum(values.astype(np.float64), least), 1 - least)
     return np.asarray(np.log(within / (1 - within)))
 
 

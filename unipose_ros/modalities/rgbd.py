@@ -23,13 +23,13 @@ from unipose_ros.detection.proposals import stand_in
 from unipose_ros.detection.temporal import boxes_around_joints, is_usable, squares_around
 from unipose_ros.detection.verification import PoseVerifier, same_people
 from unipose_ros.errors import Closable
-from unipose_ros.frame import RgbdFrame, Skeletons
+from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.geometry.nms import greedy_nms
 from unipose_ros.joint_sets import COCO17, ITOP15
 from unipose_ros.keypoints import KeypointDetector, Keypoints2D
 from unipose_ros.modalities.base import RequiredInputs, StageClock
 from unipose_ros.modalities.bodies import Bodies
-from unipose_ros.modalities.convert import to_skeletons
+from unipose_ros.modalities.convert import probability_within
 from unipose_ros.modalities.rgbd_fusion import PointPredictions, fused_people
 from unipose_ros.modalities.rgbd_proposals import Watch, rough_joints, together
 from unipose_ros.modalities.sides import CheckedSides, contradicted, permuted, with_swapped_paint, without_paint
@@ -245,16 +245,17 @@ class Rgbd:
         there = np.asarray(np.isfinite(predictions.joints).all(axis=(1, 2)), np.bool_)
         likely = np.zeros(len(there), np.float32)
         if there.any():
-            people = predictions.people.select(there)
-            joints = JointPredictions(
-                *(
-                    part[there].astype(np.float32)
-                    for part in (predictions.joints, predictions.scales, predictions.covariances)
-                )
+            # Whether joints are seen does not matter to the verifier.
+            people = Skeletons(
+                stamp_ns=frame.stamp_ns,
+                frame_id=frame.frame_id,
+                modality=NAME,
+                positions=predictions.joints[there].astype(np.float32),
+                confidences=probability_within(predictions.scales[there].astype(np.float32)).astype(np.float32),
+                status=np.full((int(there.sum()), _J), JointStatus.INFERRED, np.uint8),
+                scores=predictions.people.scores[there],
             )
-            likely[there] = self._verifier.likely(
-                frame, to_skeletons(frame, people, joints, ITOP15, NAME, self._people)
-            )
+            likely[there] = self._verifier.likely(frame, people)
         return likely
 
     def follow(self, people: Skeletons) -> None:

@@ -146,7 +146,9 @@ def _middles(camera: Camera, predictions: PointPredictions) -> FloatArray:
     """(N, 3) meters: about the middle of each person, by the network, else by the box."""
     there = np.isfinite(predictions.joints).all(axis=-1, keepdims=True)
     count = there.sum(axis=1)
-    mean = np.where(there, predictions.joints, 0.0).sum(axis=1) / np.maximum(count, 1)
+    mean = np.asarray(np.where(there, predictions.joints, 0.0).sum(axis=1) / np.maximum(count, 1))
+    if (count > 0).all():
+        return mean
     boxes = predictions.people.boxes.astype(np.float64)
     return np.where(count > 0, mean, unproject(camera, (boxes[:, :2] + boxes[:, 2:]) / 2, predictions.people.distances))
 

@@ -10,6 +10,7 @@ their likelihoods (:func:`swaps`).
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -149,16 +150,20 @@ class Swap(NamedTuple):
 
 def swaps(evidence: Evidence) -> list[Swap]:
     """Those that are worth a try."""
-    found = []
-    for names, prior in zip(_LIMBS, _PRIORS, strict=True):
-        permutation, keypoints = np.array(_permutation(ITOP15, names)), _permutation(COCO17, names)
-        straight, crossed = _costs(evidence, np.arange(len(ITOP15))), _costs(evidence, permutation)
-        moved = permutation != np.arange(len(ITOP15))
-        # Nothing to tell apart costs the same both ways, and is left alone.
-        better = np.where(moved, straight - crossed, 0.0).sum(axis=1)
-        differs = np.abs(np.where(moved, straight - crossed, 0.0)).sum(axis=1) > _TRY
-        found += [Swap(int(person), keypoints, prior) for person in np.flatnonzero(differs & (better > -_TRY))]
-    return found
+    orders, keypoints = _orders()
+    costs = _costs(evidence, orders)
+    # Nothing to tell apart costs the same both ways, and is left alone.
+    cheaper = np.where(orders[1:] != orders[0], costs[:, :1] - costs[:, 1:], 0.0)
+    tried = (np.abs(cheaper).sum(axis=-1) > _TRY) & (cheaper.sum(axis=-1) > -_TRY)
+    return [Swap(int(person), keypoints[limbs], _PRIORS[limbs]) for limbs, person in np.argwhere(tried.T)]
+
+
+@cache
+def _orders() -> tuple[NDArray[np.intp], list[tuple[int, ...]]]:
+    """(1 + K, 15) ITOP's joints as they are named and with each of the limbs swapped, and K permutations of COCO's."""
+    unchanged = tuple(range(len(ITOP15)))
+    orders = np.array([unchanged, *(_permutation(ITOP15, names) for names in _LIMBS)], np.intp)
+    return orders, [_permutation(COCO17, names) for names in _LIMBS]
 
 
 def _permutation(joints: JointSet, names: tuple[str, ...]) -> tuple[int, ...]:
@@ -169,15 +174,15 @@ def _permutation(joints: JointSet, names: tuple[str, ...]) -> tuple[int, ...]:
     )
 
 
-def _costs(evidence: Evidence, permutation: NDArray[np.intp]) -> FloatArray:
-    """(N, 15) how far the network's joints are from the rays of the permuted keypoints; 0 where one is absent."""
-    slopes, stds = evidence.slopes[:, permutation], evidence.slope_stds[:, permutation]
-    joints, covariances = evidence.joints, evidence.covariances
+def _costs(evidence: Evidence, orders: NDArray[np.intp]) -> FloatArray:
+    """(N, K, 15) how far the network's joints are from the rays of the keypoints in K orders; 0 where one is absent."""
+    slopes, stds = evidence.slopes[:, orders], evidence.slope_stds[:, orders]
+    joints, covariances = evidence.joints[:, None], evidence.covariances[:, None]
     depth = np.maximum(joints[..., 2], 0.1)
     off = joints[..., :2] - slopes * depth[..., None]
-    size = np.trace(covariances[..., :2, :2], axis1=-2, axis2=-1) / 2 + (stds * depth) ** 2
+    size = (covariances[..., 0, 0] + covariances[..., 1, 1]) / 2 + (stds * depth) ** 2
     squares = (off**2).sum(axis=-1) / size
-    return np.where(np.isfinite(squares), student_cost(np.nan_to_num(squares), 2), 0.0)
+    return np.where(np.isfinite(squares), student_cost(squares, 2), 0.0)
 
 
 def swap_probability(straight: float, swapped: float) -> float:
