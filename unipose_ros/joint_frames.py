@@ -32,7 +32,8 @@ _BENT = (0.17, 0.5)
 #: Meters of body around the joints; the crown is farther from the head's joint.
 _FLESH = 0.1
 #: The axes that follow each axis.
-_NEXT, _AFTER = [1, 2, 0], [2, 0, 1]
+_NEXT, _AFTER = np.array([1, 2, 0]), np.array([2, 0, 1])
+_EYE = np.eye(3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,19 +55,61 @@ class PersonFrames:
     box_size: FloatArray
 
 
-def person_frames(skeletons: Skeletons, person: int) -> PersonFrames:
-    """Frames and box of one of the people."""
-    positions = skeletons.positions[person].astype(np.float64)
-    body = body_frame(positions, skeletons.joint_set)
-    rotation = np.eye(3) if body is None else body.rotation
-    quaternions = np.full((len(positions), 4), np.nan, np.float32)
-    upright = quaternions_of(rotation[None])[0]
-    if body is not None:
-        present = np.isfinite(positions).all(axis=1)
-        axes = body.rotation @ _in_body(positions @ body.rotation, skeletons.joint_set)
-        quaternions[present] = quaternions_of(axes[present])
-    center, size = _box(positions, rotation)
-    return PersonFrames(body, quaternions, center, upright, size)
+@dataclass(frozen=True, eq=False)
+class PeopleFrames:
+    """:class:`PersonFrames` of N people.
+
+    Attributes:
+        known: (N,) bool, who has a body frame.
+        origins, rotations: (N, 3) and (N, 3, 3) of the body frames; NaN and the identity for who has none.
+        joints, box_centers, box_rotations, box_sizes: (N, ...) of what one person has.
+    """
+
+    known: NDArray[np.bool_]
+    origins: FloatArray
+    rotations: FloatArray
+    joints: NDArray[np.float32]
+    box_centers: FloatArray
+    box_rotations: FloatArray
+    box_sizes: FloatArray
+
+    def person(self, index: int) -> PersonFrames:
+        """One of the people."""
+        return PersonFrames(
+            BodyFrame(self.origins[index], self.rotations[index]) if self.known[index] else None,
+            self.joints[index],
+            self.box_centers[index],
+            self.box_rotations[index],
+            self.box_sizes[index],
+        )
+
+
+def people_frames(skeletons: Skeletons) -> PeopleFrames:
+    """Frames and boxes of all people.
+
+    All people and all their limbs at once: of three numbers each, calls of NumPy take a hundred times as long as their
+    arithmetic.
+    """
+    plan = _plan(skeletons.joint_set)
+    there = _there(skeletons.positions)
+    known, origins, rotations = _body_frames(there, plan)
+    inside = there @ rotations
+    bones = rotations[:, None] @ _in_body(inside, plan)
+    axes = np.concatenate([bones, rotations[:, None]], axis=1)
+    turns = quaternions_of(axes.reshape(-1, 3, 3)).reshape(*axes.shape[:2], 4)
+    joints = turns[:, plan.turned_as].astype(np.float32)
+    joints[~known[:, None] | np.isnan(there[:, :-1, 0])] = np.nan
+    low, high = np.fmin.reduce(inside, axis=1) - _FLESH, np.fmax.reduce(inside, axis=1) + _FLESH
+    centers = (rotations @ ((low + high) / 2)[..., None])[..., 0]
+    return PeopleFrames(known, origins, rotations, joints, centers, turns[:, -1], high - low)
+
+
+def _there(positions: NDArray[np.floating]) -> FloatArray:
+    """(N, J, 3) joints -> (N, J + 1, 3): NaN where one is missing; the last row is for what a set does not have."""
+    there = np.empty((len(positions), positions.shape[1] + 1, 3))
+    there[:, :-1], there[:, -1] = positions, np.nan
+    there[~np.isfinite(there.sum(axis=2))] = np.nan
+    return there
 
 
 def quaternions_of(rotations: FloatArray) -> FloatArray:
@@ -75,142 +118,138 @@ def quaternions_of(rotations: FloatArray) -> FloatArray:
     SciPy looks first whether they are rotations, which takes many times as long for the few of a person. By the largest
     of the four numbers (Markley, Journal of Guidance, Control, and Dynamics, 2008).
     """
-    m = rotations
-    trace = m[:, 0, 0] + m[:, 1, 1] + m[:, 2, 2]
-    # Rows of 4 q q^T: each is a multiple of the quaternion, and that of its largest number is the exact one.
-    rows = np.empty((len(m), 4, 4))
+    entries = rotations.reshape(-1, 9)
+    # Each row of 4 q q^T is a multiple of the quaternion, and that of its largest number is the exact one.
+    rows = (entries @ _outer_product() + np.eye(4).ravel()).reshape(-1, 4, 4)
+    diagonal = entries[:, ::4]
+    largest = np.concatenate([diagonal, diagonal.sum(axis=1, keepdims=True)], axis=1).argmax(axis=1)
+    chosen = rows[np.arange(len(rows)), largest]
+    return np.asarray(chosen / _norm(chosen)[:, None])
+
+
+@cache
+def _outer_product() -> FloatArray:
+    """(9, 16) from the entries of a rotation to those of 4 q q^T - I, which are linear in them."""
+    m = np.eye(9).reshape(9, 3, 3)
+    trace = np.trace(m, axis1=1, axis2=2)
+    rows = np.empty((9, 4, 4))
     for axis in range(3):
         after, last = _NEXT[axis], _AFTER[axis]
-        rows[:, axis, axis] = 1 - trace + 2 * m[:, axis, axis]
+        rows[:, axis, axis] = 2 * m[:, axis, axis] - trace
         rows[:, axis, after] = rows[:, after, axis] = m[:, after, axis] + m[:, axis, after]
         rows[:, axis, 3] = rows[:, 3, axis] = m[:, last, after] - m[:, after, last]
-    rows[:, 3, 3] = 1 + trace
-    largest = np.concatenate([m[:, [0, 1, 2], [0, 1, 2]], trace[:, None]], axis=1).argmax(axis=1)
-    chosen = rows[np.arange(len(m)), largest]
-    return np.asarray(chosen / np.sqrt((chosen * chosen).sum(axis=1, keepdims=True)))
+    rows[:, 3, 3] = trace
+    return rows.reshape(9, 16)
 
 
-def turned_back(quaternion: FloatArray, others: NDArray[np.floating]) -> FloatArray:
-    """(K, 4) rotations x, y, z, w as they are after the inverse of another one (4,): its conjugate times each.
+#: Which number of a quaternion, and with which sign, its conjugate adds to a product; see :func:`turned_back`.
+_PARTS = np.array([[3, 2, 1, 0], [2, 3, 0, 1], [1, 0, 3, 2], [0, 1, 2, 3]])
+_SIGNS = np.array([[1, -1, 1, 1], [1, 1, -1, 1], [-1, 1, 1, 1], [-1, -1, -1, 1]])
+
+
+def turned_back(quaternions: FloatArray, others: NDArray[np.floating]) -> FloatArray:
+    """(N, K, 4) rotations x, y, z, w as they are after the inverses of (N, 4): the conjugate of each times its others.
 
     Args:
         others: of any length but 0.
     """
     exact = np.asarray(others, np.float64)
-    x, y, z, w = (exact / np.sqrt((exact * exact).sum(axis=1, keepdims=True))).T
-    a, b, c, d = (-quaternion[0], -quaternion[1], -quaternion[2], quaternion[3])
-    return np.stack(
-        [
-            d * x + a * w + b * z - c * y,
-            d * y - a * z + b * w + c * x,
-            d * z + a * y - b * x + c * w,
-            d * w - a * x - b * y - c * z,
-        ],
-        axis=1,
-    )
+    return np.asarray((exact / _norm(exact)[..., None]) @ (_SIGNS * quaternions[:, _PARTS]))
 
 
-def _box(positions: FloatArray, rotation: FloatArray) -> tuple[FloatArray, FloatArray]:
-    inside = positions[np.isfinite(positions).all(axis=1)] @ rotation
-    if not len(inside):
-        return np.full(3, np.nan), np.full(3, np.nan)
-    low, high = inside.min(axis=0) - _FLESH, inside.max(axis=0) + _FLESH
-    return rotation @ ((low + high) / 2), high - low
-
-
-def _in_body(positions: FloatArray, joint_set: JointSet) -> FloatArray:
-    """(J, 3) joints along the body's axes -> (J, 3, 3) rotations against the body; columns are the joints' axes.
-
-    All limbs at once: of three numbers each, calls of NumPy would take a hundred times as long as their arithmetic.
-    """
-    plan = _limbs(joint_set)
-    turned = np.broadcast_to(np.eye(3), (len(positions), 3, 3)).copy()
-    there = np.concatenate([positions, np.full((1, 3), np.nan)])  # the last row stands for a joint that is absent
-    first, middle, last = there[plan.joints[:, 0]], there[plan.joints[:, 1]], there[plan.joints[:, 2]]
-    near, far = first - middle, middle - last
-    hinge = plan.bends[:, None] * _cross(near, -far)
-    lengths = _norm(near) * _norm(far)
+def _in_body(positions: FloatArray, plan: _Plan) -> FloatArray:
+    """(N, J + 1, 3) joints along the bodies' axes -> (N, 2L, 3, 3) how their bones are turned; columns are axes."""
+    joints = positions[:, plan.limbs]
+    bones = joints[:, :, :2] - joints[:, :, 1:]
+    near, far = bones[:, :, 0], bones[:, :, 1]
+    np.copyto(far, near, where=np.isnan(far))  # without a far bone its joints are turned as the near one
+    hinges, lengths = plan.bends * _cross(far, near), _norm(bones)
     with np.errstate(invalid="ignore", divide="ignore"):
-        bent = np.where(lengths > 0, _norm(hinge) / lengths, 0.0)
-    share = np.nan_to_num(np.clip((bent - _BENT[0]) / (_BENT[1] - _BENT[0]), 0, 1))
-    known = np.isfinite(far).all(axis=1)
-    none = np.zeros(len(plan.spine))
-    up = np.concatenate([near, far, there[plan.spine[:, 0]] - there[plan.spine[:, 1]]])
-    left = np.concatenate([hinge, hinge, np.zeros((len(plan.spine), 3))])
-    axes = _frames(up, left, np.concatenate([share, share, none]))
-    upper, lower, spine = np.split(axes, [len(near), 2 * len(near)])
-    lower = np.where(known[:, None, None], lower, upper)
-    turned[plan.joints[:, 0]] = upper
-    turned[plan.joints[:, 1]] = lower
-    ends = plan.joints[:, 2] < len(positions)
-    turned[plan.joints[ends, 2]] = lower[ends]
-    for joint in range(2):
-        turned[plan.spine[:, joint]] = spine
-    return turned
+        bent = _norm(hinges) / lengths.prod(axis=2)
+        # Of a length of 0 the sine is NaN, which fmax leaves out.
+        shares = np.fmin(np.fmax((bent - _BENT[0]) / (_BENT[1] - _BENT[0]), 0), 1)
+        axes = _frames(bones, lengths, hinges[:, :, None], shares[:, :, None, None])
+    return axes.reshape(len(axes), 2 * len(plan.limbs), 3, 3)
 
 
 @dataclass(frozen=True, eq=False)
-class _Limbs:
-    """Which joints of a set are those of limbs and of the spine.
+class _Plan:
+    """Where the joints of a set are; what it does not have is at the number of all joints.
 
     Attributes:
-        joints: (L, 3) first, middle and last; the number of all joints where there is no last one.
-        bends: (L,) as in :data:`_LIMBS`.
-        spine: (S, 2) head and neck; S is 0 or 1.
+        body: (8, 2) as in :data:`_BODY`.
+        limbs: (L, 3) first, middle and last. The spine is one, of head and neck.
+        bends: (L, 1) as in :data:`_LIMBS`.
+        turned_as: (J,) which of the bones, two for each limb, a joint is turned as; the one after them is the body.
     """
 
-    joints: NDArray[np.intp]
+    body: NDArray[np.intp]
+    limbs: NDArray[np.intp]
     bends: FloatArray
-    spine: NDArray[np.intp]
+    turned_as: NDArray[np.intp]
 
 
 @cache
-def _limbs(joint_set: JointSet) -> _Limbs:
+def _plan(joint_set: JointSet) -> _Plan:
     at = {landmark: joint for joint, landmark in enumerate(joint_set.landmarks)}
-    rows, bends = [], []
-    for side in ("left", "right"):
-        for first, middle, last, bend in _LIMBS:
-            names = [f"{side}_{part}" for part in (first, middle, last)]
-            if all(name in at for name in names[:2]):
-                rows.append([at[names[0]], at[names[1]], at.get(names[2], len(joint_set))])
-                bends.append(bend)
-    spine = [[at["head"], at["neck"]]] if "head" in at and "neck" in at else []
-    return _Limbs(np.array(rows, np.intp).reshape(-1, 3), np.array(bends), np.array(spine, np.intp).reshape(-1, 2))
+    absent = len(joint_set)
+    wanted = [
+        (f"{side}_{first}", f"{side}_{middle}", f"{side}_{last}", bend)
+        for side in ("left", "right")
+        for first, middle, last, bend in _LIMBS
+    ]
+    limbs, bends = [], []
+    for first, middle, last, bend in [*wanted, ("head", "neck", "", 1.0)]:
+        if first in at and middle in at:
+            limbs.append((at[first], at[middle], at.get(last, absent)))
+            bends.append((bend,))
+    turned_as = np.full(absent + 1, 2 * len(limbs))
+    for limb, joints in enumerate(limbs):
+        turned_as[list(joints)] = 2 * limb, 2 * limb + 1, 2 * limb + 1
+    body = [[at.get(landmark, absent) for landmark in source[:2]] for source in _BODY]
+    return _Plan(
+        np.array(body), np.array(limbs, np.intp).reshape(-1, 3), np.array(bends).reshape(-1, 1), turned_as[:-1]
+    )
 
 
-def _frames(up: FloatArray, left: FloatArray, share: FloatArray) -> FloatArray:
-    """(K, 3, 3) axes with z along ``up``; y is mixed of ``left``, by ``share``, and of that of the shortest turn from
+def _frames(up: FloatArray, length: FloatArray, left: FloatArray, share: FloatArray) -> FloatArray:
+    """(..., 3, 3) axes with z along ``up``; y is mixed of ``left``, by ``share``, and of that of the shortest turn from
     upright. Upright where ``up`` is not known.
+
+    Args:
+        up, left: (..., 3).
+        length: (...) of ``up``.
+        share: (..., 1) in [0, 1].
     """
-    length = _norm(up)
-    known = length > 0  # False for NaN
-    top = np.where(known[:, None], up, [0.0, 0.0, 1.0]) / np.where(known, length, 1.0)[:, None]
-    x, y, z = top.T
-    # The second column of the shortest rotation of (0, 0, 1) to (x, y, z).
-    across = np.stack([-x * y, (1 + z) - y * y, -y * (1 + z)], axis=1)
+    axes = np.empty((*up.shape, 3))
+    top, side = axes[..., 2], axes[..., 1]
+    np.divide(up, length[..., None], out=top)
+    y, z = top[..., 1:2], top[..., 2]
+    # The second column of the shortest rotation of (0, 0, 1) to (x, y, z): x, y and 1 + z times -y, and 1 + z.
+    across = top * -y
+    across[..., 2:] -= y
+    across[..., 1] += 1 + z
     across[z <= -1 + 1e-6] = (0.0, 1.0, 0.0)
-    side = across / _norm(across)[:, None]
-    bent = share > 0
-    hinge = np.where(bent[:, None], left, side)
-    mixed = share[:, None] * hinge / _norm(hinge)[:, None] + (1 - share[:, None]) * side
+    across /= _norm(across)[..., None]
+    mixed = share * left / _norm(left)[..., None] + (1 - share) * across
     # The bent limb says the opposite of the shortest turn: there is no way between, so the limb is believed.
-    mixed = np.where((_norm(mixed) > 1e-3)[:, None], mixed, hinge)
-    side = np.where(bent[:, None], mixed, side)
-    side = side - (side * top).sum(axis=1, keepdims=True) * top
-    side /= _norm(side)[:, None]
-    axes = np.stack([_cross(side, top), side, top], axis=-1)
-    axes[~known] = np.eye(3)
+    mixed = np.where(_norm(mixed)[..., None] > 1e-3, mixed, left)
+    mixed = np.where(share > 0, mixed, across)
+    mixed -= (mixed * top).sum(axis=-1, keepdims=True) * top
+    np.divide(mixed, _norm(mixed)[..., None], out=side)
+    axes[..., 0] = _cross(side, top)
+    axes[~(length > 0)] = _EYE  # NaN is not
     return axes
 
 
 def _norm(vectors: FloatArray) -> FloatArray:
-    """(K, 3) -> (K,) lengths."""
+    """(..., D) -> (...) lengths."""
     return np.asarray(np.sqrt((vectors * vectors).sum(axis=-1)))
 
 
 def _cross(a: FloatArray, b: FloatArray) -> FloatArray:
-    """(K, 3) cross products; for few vectors ten times as fast as ``np.cross``."""
-    return np.asarray(a[:, _NEXT] * b[:, _AFTER] - a[:, _AFTER] * b[:, _NEXT])
+    """(..., 3) cross products; for few vectors ten times as fast as ``np.cross``."""
+    return np.asarray(a.take(_NEXT, -1) * b.take(_AFTER, -1) - a.take(_AFTER, -1) * b.take(_NEXT, -1))
 
 
 # REP-155's body frame from the joints of one person.
@@ -218,6 +257,15 @@ def _cross(a: FloatArray, b: FloatArray) -> FloatArray:
 #: Below these lengths in meters an axis is noise: the trunk's height, and its width across that.
 MIN_HEIGHT = 0.10
 MIN_WIDTH = 0.03
+#: Two landmarks and their weights: three ways to the origin, three to what is above it, and two from right to left.
+_BODY = (
+    ("left_hip", "right_hip", 0.5, 0.5), ("pelvis", "pelvis", 1.0, 0.0), ("torso", "neck", 2.0, -1.0),
+    ("left_shoulder", "right_shoulder", 0.5, 0.5), ("neck", "neck", 1.0, 0.0), ("torso", "torso", 1.0, 0.0),
+    ("left_hip", "right_hip", 1.0, -1.0), ("left_shoulder", "right_shoulder", 1.0, -1.0),
+)  # fmt: skip
+_WEIGHTS = np.array([source[2:] for source in _BODY])[:, :, None]
+#: Of origin, what is above it, and left, what to try one after the other; 8 is across hips and shoulders together.
+_WAYS, _PARTS_OF_BODY = np.array([[0, 1, 2], [3, 4, 5], [8, 6, 7]]), np.arange(3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,47 +300,32 @@ def body_frame(positions: NDArray[np.floating], joint_set: JointSet) -> BodyFram
     Returns:
         ``None`` when a part cannot be had or the axes are too short or too parallel to tell.
     """
-    points = _Points(positions, joint_set)
-    origin = _first(points.middle("hip"), points["pelvis"], 2 * points["torso"] - points["neck"])
-    up = _first(points.middle("shoulder") - origin, points["neck"] - origin, points["torso"] - origin)
-    hips, shoulders = points.across("hip"), points.across("shoulder")
-    left = _first(hips + shoulders, hips, shoulders)
-    height = np.linalg.norm(up)
-    if not height >= MIN_HEIGHT:
-        return None
-    z = up / height
-    sideways = left - (left @ z) * z
-    width = np.linalg.norm(sideways)
-    if not width >= MIN_WIDTH:
-        return None
-    y = sideways / width
-    return BodyFrame(origin, np.stack([_cross(y[None], z[None])[0], y, z], axis=1))
+    known, origins, rotations = _body_frames(_there(positions[None]), _plan(joint_set))
+    return BodyFrame(origins[0], rotations[0]) if known[0] else None
 
 
-class _Points:
-    """Joints by landmark; NaN for one that is missing, in this frame or in the whole set."""
-
-    def __init__(self, positions: NDArray[np.floating], joint_set: JointSet) -> None:
-        self._positions = np.asarray(positions, np.float64)
-        self._landmarks = joint_set.landmarks
-
-    def __getitem__(self, landmark: str) -> NDArray[np.float64]:
-        if landmark not in self._landmarks:
-            return np.full(3, np.nan)
-        return np.asarray(self._positions[self._landmarks.index(landmark)])
-
-    def middle(self, part: str) -> NDArray[np.float64]:
-        """Between left and right."""
-        return 0.5 * (self[f"left_{part}"] + self[f"right_{part}"])
-
-    def across(self, part: str) -> NDArray[np.float64]:
-        """From right to left."""
-        return self[f"left_{part}"] - self[f"right_{part}"]
-
-
-def _first(*candidates: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The first vector without NaN; the last one if all have some."""
-    return next((vector for vector in candidates if np.isfinite(vector).all()), candidates[-1])
+def _body_frames(there: FloatArray, plan: _Plan) -> tuple[NDArray[np.bool_], FloatArray, FloatArray]:
+    """(N, J + 1, 3) joints -> those of :class:`PeopleFrames`; see :func:`body_frame`."""
+    ways = np.empty((len(there), 9, 3))
+    ways[:, :8] = (_WEIGHTS * there[:, plan.body]).sum(axis=2)
+    ways[:, 8] = ways[:, 6] + ways[:, 7]
+    # Where no way is known, any is as good.
+    first = np.isfinite(ways.sum(axis=2)).take(_WAYS, 1).argmax(axis=2)
+    chosen = ways[np.arange(len(ways))[:, None], _WAYS[_PARTS_OF_BODY, first]]
+    origins, left = chosen[:, 0], chosen[:, 2]
+    up = chosen[:, 1] - origins
+    heights = _norm(up)
+    rotations = np.empty((len(there), 3, 3))
+    y, z = rotations[:, :, 1], rotations[:, :, 2]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        np.divide(up, heights[:, None], out=z)
+        sideways = left - (left * z).sum(axis=1, keepdims=True) * z
+        widths = _norm(sideways)
+        np.divide(sideways, widths[:, None], out=y)
+    rotations[:, :, 0] = _cross(y, z)
+    known = (heights >= MIN_HEIGHT) & (widths >= MIN_WIDTH)
+    rotations[~known], origins[~known] = _EYE, np.nan
+    return known, origins, rotations
 
 
 # ``Skeletons`` <-> the fields of a ``SkeletonArray``, whatever makes the messages: rclpy on a robot, rosbags offline.
@@ -336,7 +369,7 @@ class PersonFields:
     box_size: Sequence[float]
 
 
-def people_fields(skeletons: Skeletons, frames: Sequence[PersonFrames] | None = None) -> list[PersonFields]:
+def people_fields(skeletons: Skeletons, frames: PeopleFrames | None = None) -> list[PersonFields]:
     """What the message of each person holds.
 
     Args:
@@ -344,7 +377,7 @@ def people_fields(skeletons: Skeletons, frames: Sequence[PersonFrames] | None = 
     """
     covariances, velocities = skeletons.covariances, skeletons.velocities
     if frames is None:
-        frames = [person_frames(skeletons, person) for person in skeletons]
+        frames = people_frames(skeletons)
     return [
         PersonFields(
             id=skeletons.ids[person],
@@ -357,10 +390,10 @@ def people_fields(skeletons: Skeletons, frames: Sequence[PersonFrames] | None = 
             covariances=np.zeros(0, np.float32)
             if covariances is None
             else np.ascontiguousarray(covariances[person], np.float32).ravel(),
-            orientations=frames[person].joints.ravel(),
+            orientations=frames.joints[person].ravel(),
             velocity=_UNKNOWN if velocities is None else velocities[person].tolist(),
-            box_pose=(frames[person].box_center.tolist(), frames[person].box_rotation.tolist()),
-            box_size=frames[person].box_size.tolist(),
+            box_pose=(frames.box_centers[person].tolist(), frames.box_rotations[person].tolist()),
+            box_size=frames.box_sizes[person].tolist(),
         )
         for person in skeletons
     ]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from unipose_ros.frame import JointStatus, Skeletons
-from unipose_ros.joint_frames import PersonFrames, _in_body, person_frames, quaternions_of, turned_back
+from unipose_ros.joint_frames import PersonFrames, _in_body, _plan, _there, people_frames, quaternions_of, turned_back
 from unipose_ros.joint_sets import COCO17, ITOP15, JOINT_SETS, JointSet
 
 # Standing, arms hanging, in body coordinates: x forward, y to the left, z to the head; origin mid-hips.
@@ -40,9 +40,9 @@ def frames(
     given = np.isfinite(positions).all(axis=-1)
     status = np.where(given, JointStatus.MEASURED, JointStatus.MISSING).astype(np.uint8)
     ones = given.astype(np.float32)
-    return person_frames(
-        Skeletons(0, "camera", "points", positions, ones, status, np.ones(1, np.float32), joint_set=joint_set), 0
-    )
+    return people_frames(
+        Skeletons(0, "camera", "points", positions, ones, status, np.ones(1, np.float32), joint_set=joint_set)
+    ).person(0)
 
 
 def axes(found: PersonFrames, joint: str, rotation: np.ndarray = FACING) -> np.ndarray:
@@ -135,7 +135,8 @@ def test_no_people_has_a_box_of_nan() -> None:
         states=np.zeros(1, np.uint8),
         ages_ns=np.zeros(1, np.int64),
     )
-    assert np.isnan(person_frames(one, 0).box_size).all()
+    assert np.isnan(people_frames(one).box_sizes).all()
+    assert len(people_frames(empty).joints) == 0
 
 
 def _plain_frame(up: np.ndarray, left: np.ndarray, share: float) -> np.ndarray:
@@ -157,7 +158,8 @@ def test_all_limbs_at_once_are_turned_as_one_by_one() -> None:
     names = ITOP15.landmarks
     for _ in range(50):
         joints = rng.normal(0, 0.3, (15, 3))
-        turned = _in_body(joints, ITOP15)
+        plan = _plan(ITOP15)
+        turned = np.array([*_in_body(_there(joints[None]), plan)[0], np.eye(3)])[plan.turned_as]
         for side in ("left", "right"):
             for first, middle, last, bends in (("shoulder", "elbow", "wrist", 1.0), ("hip", "knee", "ankle", -1.0)):
                 at = [names.index(f"{side}_{part}") for part in (first, middle, last)]
@@ -177,4 +179,19 @@ def test_quaternions_are_those_of_scipy() -> None:
     assert quaternions_of(np.zeros((0, 3, 3))).shape == (0, 4)
     one, others = Rotation.random(random_state=1), 2 * Rotation.random(50, 2).as_quat().astype(np.float32)
     expected = (one.inv() * Rotation.from_quat(others)).as_quat()
-    np.testing.assert_allclose(turned_back(one.as_quat(), others), expected, atol=1e-15)
+    np.testing.assert_allclose(turned_back(one.as_quat()[None], others[None])[0], expected, atol=1e-15)
+
+
+def test_people_beside_each_other_have_the_frames_that_each_has_alone() -> None:
+    rng = np.random.default_rng(1)
+    positions = rng.normal(0, 0.3, (40, 15, 3)).astype(np.float32)
+    positions[rng.random((40, 15)) < 0.2] = np.nan
+    ones = np.ones((40, 15), np.float32)
+    people = Skeletons(0, "camera", "points", positions, ones, ones.astype(np.uint8), ones[:, 0])
+    together = people_frames(people)
+    assert 0 < together.known.sum() < 40
+    for index in people:
+        alone, one = people_frames(people.select(np.array([index]))).person(0), together.person(index)
+        assert (alone.body is None) == (one.body is None)
+        for name in ("joints", "box_center", "box_rotation", "box_size"):
+            np.testing.assert_allclose(getattr(one, name), getattr(alone, name), atol=1e-6)

@@ -19,7 +19,7 @@ from scipy.spatial.transform import Rotation
 
 from unipose_ros.camera import Camera, project
 from unipose_ros.frame import JointStatus, Skeletons, TrackState
-from unipose_ros.joint_frames import PersonFrames, person_frames
+from unipose_ros.joint_frames import PersonFrames, people_frames
 from unipose_ros.joint_sets import ITOP15, REP155, JointSet, convert_joints
 
 FloatArray = NDArray[np.float64]
@@ -312,12 +312,13 @@ def bodies(skeletons: Skeletons, camera: Camera | None) -> list[Body]:
     Args:
         camera: of the image that the skeletons' frame is the optical frame of; ``None`` where it is not known.
     """
-    return [_body(skeletons, k, camera) for k in skeletons if skeletons.states[k] != TrackState.NEW]
+    frames = people_frames(skeletons)
+    confirmed = [k for k in skeletons if skeletons.states[k] != TrackState.NEW]
+    return [_body(skeletons, k, frames.person(k), camera) for k in confirmed]
 
 
-def _body(skeletons: Skeletons, index: int, camera: Camera | None) -> Body:
+def _body(skeletons: Skeletons, index: int, frames: PersonFrames, camera: Camera | None) -> Body:
     positions = skeletons.positions[index].astype(np.float64)
-    frames = person_frames(skeletons, index)
     places: dict[str, NDArray[np.float64]] = {}
     if frames.body is not None:
         joints, _ = convert_joints(positions, skeletons.joint_set, ITOP15)

@@ -6,33 +6,55 @@ when it is not: RViz then neither flickers nor shows ghosts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
-from typing import NamedTuple
+from itertools import compress
+from typing import NamedTuple, cast
 
 import numpy as np
-from builtin_interfaces.msg import Duration as DurationMessage
-from geometry_msgs.msg import Point, Quaternion
+from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from numpy.typing import NDArray
 from rclpy.duration import Duration
-from std_msgs.msg import ColorRGBA, Header
-from tf_transformations import quaternion_from_matrix
+from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from unipose_ros.frame import JointStatus, Skeletons
+from unipose_ros.frame import JointStatus, Skeletons, color_index
 from unipose_ros.geometry.covariance import expand
+from unipose_ros.joint_frames import quaternions_of
 from unipose_ros.joint_sets import JointSet
-from unipose_ros.ros.messages import MessagePool, header, point, quaternion
 from unipose_ros.ros.parameters import MarkersConfig
+from unipose_ros.ros.prepared import BLANK, BLANK_FLOAT32, Element, ListOf, blank_header
 from unipose_ros.visualization.labels import raise_labels
-from unipose_ros.visualization.overlay import by_id, person_color
+from unipose_ros.visualization.overlay import PEOPLE_COLORS, by_id
+
+FloatArray = NDArray[np.float64]
 
 JOINTS, BONES, LABELS = "joints", "bones", "labels"
+BODY, COVARIANCE, VELOCITY = "body", "covariance", "velocity"
+#: Namespaces in which a person has more than one marker, up to so many.
+_NUMBERED, PARTS = (BODY, COVARIANCE, VELOCITY), 32
+_LISTS = (Marker.SPHERE_LIST, Marker.LINE_LIST)
 
 #: How much of its color a joint keeps that was inferred rather than seen, and its opacity.
 _PALE, _PALE_ALPHA = 0.45, 0.6
 #: m above the highest joint, height of the letters, and width of five of them.
 _LABEL_GAP, _LABEL_HEIGHT, _LABEL_WIDTH = 0.25, 0.14, 0.45
+#: Meters; the trunk is thicker than limbs.
+_LIMB_RADIUS, _TRUNK_RADIUS = 0.045, 0.08
+_TRUNK = {"torso", "neck", "left_hip", "right_hip", "left_shoulder", "right_shoulder"}
+#: Opacity of what is hardly believed, and of what is sure.
+_FAINT, _SOLID = 0.12, 0.85
+#: Half axes of the ellipsoid that holds 95 %, in standard deviations: the root of the chi-squared quantile for three.
+_WITHIN_95 = 2.795
+#: Longer half axes than this say nothing more, and hide the scene.
+_LONGEST = 1.0
+_ARROW = (0.03, 0.07, 0.1)
+#: Position and quaternion of a marker whose points are in the frame of the header.
+_NO_POSE = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+
+_PEOPLE_COLORS = np.array(PEOPLE_COLORS) / 255.0
+
+_MARKERS = ListOf(lambda markers: MarkerArray(markers=markers))
 
 
 def marker_id(person_id: str) -> int:
@@ -48,265 +70,324 @@ class MarkerBuilder:
 
     def __init__(self) -> None:
         self._shown: set[tuple[str, int]] = set()
-        self._capsules: MessagePool[Marker] = MessagePool(new_capsule)
-        self._points: MessagePool[Point] = MessagePool(Point)
 
     def build(
         self, skeletons: Skeletons, config: MarkersConfig, up: tuple[float, float, float] = (0.0, -1.0, 0.0)
-    ) -> MarkerArray:
-        """All people of the frame; good until the next frame's are built.
+    ) -> bytes | MarkerArray | None:
+        """All people of the frame, as :meth:`ListOf.serialize` makes them; ``None`` without any marker.
 
         Args:
             up: direction in the skeletons' frame, against y in an optical one.
         """
-        self._capsules.begin()
-        self._points.begin()
-        common = _Common(header(skeletons), Duration(seconds=config.lifetime).to_msg(), self._points)
-        shown = list(skeletons) if config.enabled else []
-        people = [m for i in shown for m in _person(skeletons, i, config, common, self._capsules)]
-        labels = _labels(skeletons, common, np.array(up)) if config.labels and shown else []
-        return self._with_deletions(common.header, people + labels)
+        people = _People.of(skeletons)
+        drawn = []
+        if config.enabled and people.present.any():
+            look = _Look(skeletons.frame_id, config.lifetime)
+            drawn.append(_drawn(people, config, look))
+            if config.labels:
+                drawn.append(_labels(people, look, np.array(up)))
+        return self._with_deletions(skeletons, drawn)
 
-    def clear(self, stamp: Header) -> MarkerArray:
-        """Delete all that is shown."""
-        return self._with_deletions(stamp, [])
+    def clear(self, empty: Skeletons) -> bytes | MarkerArray | None:
+        """Delete all that is shown.
 
-    def _with_deletions(self, stamp: Header, markers: list[Marker]) -> MarkerArray:
-        now = {(marker.ns, marker.id) for marker in markers}
+        Args:
+            empty: stamp and frame of the message.
+        """
+        return self._with_deletions(empty, [])
+
+    def _with_deletions(self, skeletons: Skeletons, drawn: Sequence[_Drawn]) -> bytes | MarkerArray | None:
+        elements = [element for part in drawn for element in part.elements]
+        now = {(element.message.ns, element.message.id) for element in elements}
         gone = sorted(self._shown - now)
         self._shown = now
-        deletions = [Marker(header=stamp, ns=ns, id=number, action=Marker.DELETE) for ns, number in gone]
-        return MarkerArray(markers=[*markers, *deletions])
+        elements += [_deletion(skeletons.frame_id, *name) for name in gone]
+        if not elements:
+            return None
+        none = np.zeros(0)
+        doubles = np.concatenate([none, *(part.doubles for part in drawn)])
+        colors = np.concatenate([none, *(part.colors for part in drawn)])
+        return cast("bytes | MarkerArray", _MARKERS.serialize(elements, skeletons.stamp_ns, doubles, colors))
 
 
-class _Common(NamedTuple):
-    """What the markers of a frame share.
+class _Look(NamedTuple):
+    """Frame of all markers, and seconds until RViz forgets them."""
+
+    frame_id: str
+    lifetime: float
+
+
+class _Drawn(NamedTuple):
+    """Markers, and the numbers of their blanks."""
+
+    elements: list[Element]
+    doubles: FloatArray
+    colors: FloatArray
+
+
+# What RViz shows, as arrays over all people: which markers there are, and their numbers.
+
+
+class _People(NamedTuple):
+    """N people and what several of their markers need.
 
     Attributes:
-        header, lifetime: of all.
-        points: to fill.
+        positions: (N, J, 3) meters.
+        present: (N, J) bool, which joints have a position.
+        colors: (N,) rows of :data:`PEOPLE_COLORS`.
+        ends: (N, B, 2, 3) positions of the bones' parents and children.
+        plan: what the joint set says.
     """
 
-    header: Header
-    lifetime: DurationMessage
-    points: MessagePool[Point]
+    skeletons: Skeletons
+    positions: FloatArray
+    present: NDArray[np.bool_]
+    colors: list[int]
+    ends: FloatArray
+    plan: _Plan
+
+    @classmethod
+    def of(cls, skeletons: Skeletons) -> _People:
+        positions, plan = skeletons.positions.astype(np.float64), _plan(skeletons.joint_set)
+        present = _finite(positions)
+        colors = [color_index(name) for name in skeletons.ids]
+        return cls(skeletons, positions, present, colors, positions.take(plan.ends, axis=1), plan)
 
 
-def _person(
-    skeletons: Skeletons, index: int, config: MarkersConfig, common: _Common, pool: MessagePool[Marker]
-) -> list[Marker]:
-    present = np.isfinite(skeletons.positions[index]).all(axis=1)
-    if not present.any():
-        return []
-    # Each place is one message, in as many lists as it is needed for.
-    places: dict[int, Point] = {}
-    positions = skeletons.positions[index].tolist()
-    for joint in np.flatnonzero(present).tolist():
-        place = places[joint] = common.points.take()
-        place.x, place.y, place.z = positions[joint]
-    markers = [_joints(skeletons, index, places, config, common)]
-    if any(bone.parent in places and bone.child in places for bone in skeletons.joint_set.bones):
-        markers.append(_bones(skeletons, index, places, config, common))
-    template = _marker(skeletons, index, "", Marker.ARROW, common)
-    if config.bodies:
-        markers += capsules(skeletons, index, template, pool)
-    if config.covariances:
-        markers += ellipsoids(skeletons, index, template)
-    if config.velocities:
-        markers += arrow(skeletons, index, template)
-    return markers
+def _finite(vectors: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(..., D) -> (...)."""
+    return np.asarray(np.isfinite(vectors).all(axis=-1))
 
 
-def _joints(
-    skeletons: Skeletons, index: int, places: Mapping[int, Point], config: MarkersConfig, common: _Common
-) -> Marker:
-    """Spheres in the colors of left, right and middle."""
-    marker = _marker(skeletons, index, JOINTS, Marker.SPHERE_LIST, common)
-    marker.scale.x = marker.scale.y = marker.scale.z = config.joint_diameter
-    seen = (skeletons.status[index] == JointStatus.MEASURED).tolist()
-    colors = _joint_colors(skeletons.joint_set)
-    for joint, place in places.items():
-        marker.points.append(place)
-        marker.colors.append(_color(colors[joint], seen[joint]))
-    return marker
+class _Plan(NamedTuple):
+    """Of J joints and B bones.
+
+    Attributes:
+        joint_colors: (2, J, 4) in those of left, right and middle, where not seen at their own pixels and where seen.
+        bone_colors: (C, 2, B, 4) of people, darker on the right side of the body, so that left and right can be told.
+        ends: (B, 2) parent and child.
+        diameters: (B,) of capsules, meters.
+    """
+
+    joint_colors: FloatArray
+    bone_colors: FloatArray
+    ends: NDArray[np.intp]
+    diameters: FloatArray
 
 
 @cache
-def _joint_colors(joint_set: JointSet) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(color) for color in (joint_set.colors / 255.0).tolist())
+def _plan(joint_set: JointSet) -> _Plan:
+    ends = [(bone.parent, bone.child) for bone in joint_set.bones]
+    trunk = [{joint_set.joints[end] for end in both} <= _TRUNK for both in ends]
+    diameters = [2 * (_TRUNK_RADIUS if within else _LIMB_RADIUS) for within in trunk]
+    shades = [[0.7] if joint_set.sides[child] == "right" else [1.0] for _, child in ends]
+    return _Plan(
+        _by_status(joint_set.colors / 255.0),
+        _by_status(_PEOPLE_COLORS[:, None] * np.reshape(shades, (-1, 1))),
+        np.array(ends, np.intp).reshape(-1, 2),
+        np.array(diameters),
+    )
 
 
-def _bones(
-    skeletons: Skeletons, index: int, places: Mapping[int, Point], config: MarkersConfig, common: _Common
-) -> Marker:
-    """Lines in the person's color, darker on the right side of the body, so that left and right can be told."""
-    marker = _marker(skeletons, index, BONES, Marker.LINE_LIST, common)
-    marker.scale.x = config.bone_width
-    seen = (skeletons.status[index] == JointStatus.MEASURED).tolist()
-    light = tuple(channel / 255.0 for channel in person_color(skeletons.ids[index]))
-    dark = tuple(0.7 * channel for channel in light)
-    sides = skeletons.joint_set.sides
-    for bone in skeletons.joint_set.bones:
-        if not (bone.parent in places and bone.child in places):
-            continue
-        shade = dark if sides[bone.child] == "right" else light
-        color = _color(shade, seen[bone.parent] and seen[bone.child])
-        marker.points.extend((places[bone.parent], places[bone.child]))
-        marker.colors.extend((color, color))
-    return marker
+def _by_status(rgb: FloatArray) -> FloatArray:
+    """(..., K, 3) -> (..., 2, K, 4): what was not seen at its own pixel is paler and lets the background through."""
+    colors = np.ones((*rgb.shape[:-2], 2, rgb.shape[-2], 4))
+    colors[..., 0, :, :3], colors[..., 0, :, 3] = _PALE * rgb + (1 - _PALE), _PALE_ALPHA
+    colors[..., 1, :, :3] = rgb
+    return colors
 
 
-def _labels(skeletons: Skeletons, common: _Common, up: NDArray[np.float64]) -> list[Marker]:
-    """The id of each person above the highest joint, higher where another label is."""
-    known = [i for i in by_id(skeletons) if np.isfinite(skeletons.positions[i]).any()]
-    positions = [skeletons.positions[i].astype(np.float64) for i in known]
-    anchors = np.array([joints[np.nanargmax(joints @ up)] + _LABEL_GAP * up for joints in positions])
-    markers = []
-    for index, place in zip(known, raise_labels(anchors, up, _LABEL_WIDTH, _LABEL_HEIGHT), strict=True):
-        marker = _marker(skeletons, index, LABELS, Marker.TEXT_VIEW_FACING, common)
-        marker.pose.position = point(place)
-        marker.scale.z = _LABEL_HEIGHT
-        marker.color = _color((1.0, 1.0, 1.0), True)
-        marker.text = skeletons.ids[index]
-        markers.append(marker)
-    return markers
+class _Layer(NamedTuple):
+    """What a namespace shows of N people: M markers of each, or one marker of each that is a list of M - 1 points.
 
-
-def _marker(skeletons: Skeletons, index: int, namespace: str, kind: int, common: _Common) -> Marker:
-    marker = Marker(ns=namespace, id=marker_id(skeletons.ids[index]), type=kind, action=Marker.ADD)
-    marker.header, marker.lifetime = common.header, common.lifetime
-    marker.pose.orientation.w = 1.0
-    marker.color = _color((1.0, 1.0, 1.0), True)
-    return marker
-
-
-@lru_cache(maxsize=1024)
-def _color(rgb: tuple[float, ...], seen: bool) -> ColorRGBA:
-    """A joint that was not seen at its own pixel is paler and lets the background through.
-
-    Messages of one color are one.
+    Attributes:
+        namespace, kind: of the markers.
+        shown: (N, M) bool; of a list the marker, and its points.
+        doubles: (N, D) of each marker pose, scale and points that it always has; behind those of a list, its points.
+        colors: (N, M, 4) red, green, blue and alpha.
+        widths: how many of the D each of the M has.
     """
-    keep, alpha = (1.0, 1.0) if seen else (_PALE, _PALE_ALPHA)
-    r, g, b = (keep * channel + (1 - keep) for channel in rgb)
-    return ColorRGBA(r=r, g=g, b=b, a=alpha)
+
+    namespace: str
+    kind: int
+    shown: NDArray[np.bool_]
+    doubles: FloatArray
+    colors: FloatArray
+    widths: list[int]
 
 
-# Skeletons -> markers of bodies: capsules, ellipsoids of the covariances, and arrows of the velocities.
-
-BODY, COVARIANCE, VELOCITY = "body", "covariance", "velocity"
-#: Markers of one person in a namespace; joints and bones are numbered below it.
-PARTS = 32
-#: Meters; the trunk is thicker than limbs.
-_LIMB_RADIUS, _TRUNK_RADIUS = 0.045, 0.08
-_TRUNK = {"torso", "neck", "left_hip", "right_hip", "left_shoulder", "right_shoulder"}
-#: Opacity of what is hardly believed, and of what is sure.
-_FAINT, _SOLID = 0.12, 0.85
-#: Half axes of the ellipsoid that holds 95 %, in standard deviations: the root of the chi-squared quantile for three.
-_WITHIN_95 = 2.795
-#: Longer half axes than this say nothing more, and hide the scene.
-_LONGEST = 1.0
-_ARROW = (0.03, 0.07, 0.1)
-
-
-def new_capsule() -> Marker:
-    """What all capsules have in common."""
-    return Marker(ns=BODY, type=Marker.CYLINDER, action=Marker.ADD)
+def _drawn(people: _People, config: MarkersConfig, look: _Look) -> _Drawn:
+    """One person after the other, layer by layer."""
+    layers = [_joints(people, config), _bones(people, config)]
+    if config.bodies:
+        layers.append(_capsules(people))
+    if config.covariances and people.skeletons.covariances is not None:
+        layers.append(_ellipsoids(people, people.skeletons.covariances))
+    if config.velocities and people.skeletons.velocities is not None:
+        layers.append(_arrows(people, people.skeletons.velocities))
+    shown = np.concatenate([layer.shown for layer in layers], axis=1)
+    doubles = np.concatenate([layer.doubles for layer in layers], axis=1)
+    colors = np.concatenate([layer.colors for layer in layers], axis=1)
+    widths = [width for layer in layers for width in layer.widths]
+    elements = list(_shown(people.skeletons.ids, layers, look))
+    return _Drawn(elements, doubles[np.repeat(shown, widths, axis=1)], colors[shown].ravel())
 
 
-def capsules(skeletons: Skeletons, index: int, template: Marker, pool: MessagePool[Marker]) -> Iterator[Marker]:
-    """A cylinder for each bone whose ends are known, as opaque as its less certain end is confident.
+def _shown(ids: Sequence[str], layers: Sequence[_Layer], look: _Look) -> Iterator[Element]:
+    rows = [layer.shown.tolist() for layer in layers]
+    for index, person in enumerate(ids):
+        for layer, of_all in zip(layers, rows, strict=True):
+            row = of_all[index]
+            if layer.kind not in _LISTS:
+                yield from compress(_elements(look, layer.namespace, layer.kind, person, len(row)), row)
+            elif row[0]:
+                yield from _elements(look, layer.namespace, layer.kind, person, 1, sum(row) - 1)
+
+
+def _joints(people: _People, config: MarkersConfig) -> _Layer:
+    """Spheres in the colors of left, right and middle."""
+    seen = people.skeletons.status == JointStatus.MEASURED
+    colors = people.plan.joint_colors[seen.view(np.uint8), np.arange(seen.shape[1])]
+    scale = (config.joint_diameter,) * 3
+    return _list(JOINTS, Marker.SPHERE_LIST, scale, people.positions, colors, people.present)
+
+
+def _bones(people: _People, config: MarkersConfig) -> _Layer:
+    """Lines in the person's color."""
+    ends = people.plan.ends
+    seen = (people.skeletons.status == JointStatus.MEASURED).take(ends, axis=1).all(axis=2)
+    colors = people.plan.bone_colors[np.array(people.colors)[:, None], seen.view(np.uint8), np.arange(len(ends))]
+    shown = np.asarray(people.present.take(ends, axis=1).all(axis=2))
+    # Each end of a line is a point.
+    points, colors, shown = people.ends.reshape(len(shown), -1, 3), colors.repeat(2, axis=1), shown.repeat(2, axis=1)
+    return _list(BONES, Marker.LINE_LIST, (config.bone_width, 0.0, 0.0), points, colors, shown)
+
+
+def _list(
+    namespace: str,
+    kind: int,
+    scale: tuple[float, float, float],
+    points: FloatArray,
+    colors: FloatArray,
+    shown: NDArray[np.bool_],
+) -> _Layer:
+    """One marker for each of N people.
 
     Args:
-        template: header, lifetime and id (times :data:`PARTS`) of the markers.
-        pool: of :func:`new_capsule`.
+        points, colors, shown: (N, P, 3), (N, P, 4) and (N, P).
     """
-    positions, confidences = skeletons.positions[index].astype(np.float64), skeletons.confidences[index]
-    red, green, blue = (channel / 255.0 for channel in person_color(skeletons.ids[index]))
-    parents, children, diameters = _capsule_bones(skeletons.joint_set)
-    along = positions[children] - positions[parents]
-    lengths = np.sqrt((along * along).sum(axis=1))
-    known = np.flatnonzero(lengths > 0)  # NaN compares false
-    middles = ((positions[parents] + positions[children]) / 2)[known].tolist()
-    turns = _turns(along[known] / lengths[known, None]).tolist()
-    certain = np.minimum(confidences[parents], confidences[children])[known]
-    alphas = (_FAINT + (_SOLID - _FAINT) * certain).tolist()
-    for number, middle, turn, length, alpha in zip(
-        known.tolist(), middles, turns, lengths[known].tolist(), alphas, strict=True
-    ):
-        marker = pool.take()
-        marker.header, marker.lifetime, marker.id = template.header, template.lifetime, template.id * PARTS + number
-        place, rotation, scale, color = marker.pose.position, marker.pose.orientation, marker.scale, marker.color
-        place.x, place.y, place.z = middle
-        rotation.x, rotation.y, rotation.z, rotation.w = turn
-        scale.x = scale.y = diameters[number]
-        scale.z = length
-        color.r, color.g, color.b, color.a = red, green, blue, alpha
-        yield marker
+    people, count = shown.shape
+    doubles = np.empty((people, 10 + 3 * count))
+    doubles[:, :10], doubles[:, 10:] = (*_NO_POSE, *scale), points.reshape(people, -1)
+    slots = np.empty((people, 1 + count), np.bool_)
+    slots[:, 0], slots[:, 1:] = shown.any(axis=1), shown
+    own_and_points = np.empty((people, 1 + count, 4))
+    own_and_points[:, 0], own_and_points[:, 1:] = 1.0, colors
+    return _Layer(namespace, kind, slots, doubles, own_and_points, [10, *[3] * count])
 
 
-@cache
-def _capsule_bones(joint_set: JointSet) -> tuple[NDArray[np.intp], NDArray[np.intp], list[float]]:
-    """Parent and child of each bone, and the diameter of its capsule in meters."""
-    bones, names = joint_set.bones, joint_set.joints
-    trunk = [{names[bone.parent], names[bone.child]} <= _TRUNK for bone in bones]
-    diameters = [2 * (_TRUNK_RADIUS if within else _LIMB_RADIUS) for within in trunk]
-    return np.array([b.parent for b in bones], np.intp), np.array([b.child for b in bones], np.intp), diameters
+def _capsules(people: _People) -> _Layer:
+    """A cylinder for each bone whose ends are known, as opaque as its less certain end is confident."""
+    parents, children = people.ends[:, :, 0], people.ends[:, :, 1]
+    along = children - parents
+    lengths = np.sqrt((along * along).sum(axis=2))
+    shown = lengths > 0  # NaN compares false
+    doubles, colors = np.empty((*shown.shape, 10)), np.empty((*shown.shape, 4))
+    doubles[..., :3] = (parents + children) / 2
+    with np.errstate(invalid="ignore"):
+        along /= lengths[..., None]
+    doubles[..., 3:7] = _turns(along)
+    doubles[..., 7:9], doubles[..., 9] = people.plan.diameters[:, None], lengths
+    certain = people.skeletons.confidences.take(people.plan.ends, axis=1).min(axis=2)
+    colors[..., :3] = _PEOPLE_COLORS[people.colors, None]
+    colors[..., 3] = _FAINT + (_SOLID - _FAINT) * certain
+    return _Layer(BODY, Marker.CYLINDER, shown, doubles.reshape(len(shown), -1), colors, [10] * shown.shape[1])
 
 
-def _turns(directions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(K, 4) quaternions x, y, z, w of the shortest rotations that turn the z axis along unit vectors (K, 3)."""
-    x, y, z = directions.T
-    turns = np.stack([-y, x, np.zeros_like(z), 1 + z], axis=1)
+def _turns(directions: FloatArray) -> FloatArray:
+    """(..., 4) quaternions x, y, z, w of the shortest rotations that turn the z axis along unit vectors (..., 3)."""
+    x, y, z = directions[..., 0], directions[..., 1], directions[..., 2]
+    turns = np.zeros((*z.shape, 4))
+    turns[..., 0], turns[..., 1], turns[..., 3] = -y, x, 1 + z
     turns[z < -1 + 1e-9] = (1.0, 0.0, 0.0, 0.0)  # half a turn, about any axis across
-    return np.asarray(turns / np.sqrt((turns * turns).sum(axis=1, keepdims=True)))
+    turns /= np.sqrt((turns * turns).sum(axis=-1, keepdims=True))
+    return turns
 
 
-def ellipsoids(skeletons: Skeletons, index: int, template: Marker) -> Iterator[Marker]:
+def _ellipsoids(people: _People, covariances: NDArray[np.float32]) -> _Layer:
     """What holds each joint with a probability of 95 %, by its covariance."""
-    if skeletons.covariances is None:
-        return
-    matrices = expand(skeletons.covariances[index].astype(np.float64))
-    for joint, matrix in enumerate(matrices):
-        if not (np.isfinite(matrix).all() and np.isfinite(skeletons.positions[index, joint]).all()):
-            continue
-        values, axes = np.linalg.eigh(matrix)
-        half = np.minimum(_WITHIN_95 * np.sqrt(np.maximum(values, 0.0)), _LONGEST)
-        if np.linalg.det(axes) < 0:
-            axes[:, 0] *= -1
-        marker = _part(template, COVARIANCE, joint, Marker.SPHERE)
-        marker.pose.position = point(skeletons.positions[index, joint])
-        marker.pose.orientation = _turn(axes)
-        marker.scale.x, marker.scale.y, marker.scale.z = (max(2 * float(axis), 0.002) for axis in half)
-        marker.color = _body_color(np.array([1.0, 0.9, 0.3]), 0.25)
-        yield marker
+    shown = people.present & _finite(covariances)
+    doubles, colors = np.empty((*shown.shape, 10)), np.empty((*shown.shape, 4))
+    values, axes = np.linalg.eigh(expand(covariances[shown].astype(np.float64)))
+    axes[:, :, 0] *= np.sign(np.linalg.det(axes))[:, None]
+    half = np.minimum(_WITHIN_95 * np.sqrt(np.maximum(values, 0.0)), _LONGEST)
+    doubles[..., :3] = people.positions
+    doubles[shown, 3:7], doubles[shown, 7:] = quaternions_of(axes), np.maximum(2 * half, 0.002)
+    colors[:] = (1.0, 0.9, 0.3, 0.25)
+    return _Layer(COVARIANCE, Marker.SPHERE, shown, doubles.reshape(len(shown), -1), colors, [10] * shown.shape[1])
 
 
-def arrow(skeletons: Skeletons, index: int, template: Marker) -> Iterator[Marker]:
-    """Where the person will be in a second, from the middle of the joints that are known."""
-    velocities = skeletons.velocities
-    if velocities is None or not np.isfinite(velocities[index]).all():
-        return
-    start = np.nanmean(skeletons.positions[index].astype(np.float64), axis=0)
-    marker = _part(template, VELOCITY, 0, Marker.ARROW)
-    marker.points = [point(start), point(start + velocities[index])]
-    marker.scale.x, marker.scale.y, marker.scale.z = _ARROW
-    marker.color = _body_color(np.array([1.0, 1.0, 1.0]), 0.9)
-    yield marker
+def _arrows(people: _People, velocities: NDArray[np.float32]) -> _Layer:
+    """Where a person will be in a second, from the middle of the joints that are known."""
+    shown = _finite(velocities) & people.present.any(axis=1)
+    doubles, colors = np.empty((len(shown), 16)), np.empty((len(shown), 1, 4))
+    count = np.maximum(people.present.sum(axis=1), 1)
+    start = np.where(people.present[..., None], people.positions, 0.0).sum(axis=1) / count[:, None]
+    doubles[:, :10] = *_NO_POSE, *_ARROW
+    doubles[:, 10:13], doubles[:, 13:] = start, start + velocities
+    colors[:] = (1.0, 1.0, 1.0, 0.9)
+    return _Layer(VELOCITY, Marker.ARROW, shown[:, None], doubles, colors, [16])
 
 
-def _part(template: Marker, namespace: str, number: int, kind: int) -> Marker:
-    marker = Marker(header=template.header, ns=namespace, id=template.id * PARTS + number, type=kind, action=Marker.ADD)
-    marker.lifetime = template.lifetime
-    marker.pose.orientation.w = 1.0
-    return marker
+def _labels(people: _People, look: _Look, up: FloatArray) -> _Drawn:
+    """The id of each person above the highest joint, higher where another label is."""
+    known = [index for index in by_id(people.skeletons) if people.present[index].any()]
+    heights = np.where(people.present[known], people.positions[known] @ up, -np.inf)
+    anchors = people.positions[known, heights.argmax(axis=1)] + _LABEL_GAP * up
+    doubles = np.empty((len(known), 10))
+    doubles[:] = *_NO_POSE, 0.0, 0.0, _LABEL_HEIGHT
+    doubles[:, :3] = raise_labels(anchors, up, _LABEL_WIDTH, _LABEL_HEIGHT)
+    ids = [people.skeletons.ids[index] for index in known]
+    elements = [element for name in ids for element in _elements(look, LABELS, Marker.TEXT_VIEW_FACING, name, 1)]
+    return _Drawn(elements, doubles.ravel(), np.ones(4 * len(known)))
 
 
-def _turn(rotation: NDArray[np.float64]) -> Quaternion:
-    matrix = np.eye(4)
-    matrix[:3, :3] = rotation
-    return quaternion(quaternion_from_matrix(matrix))
+# The markers themselves, whose numbers are blanks.
 
 
-def _body_color(rgb: NDArray[np.floating], alpha: float) -> ColorRGBA:
-    r, g, b = (float(value) for value in rgb)
-    return ColorRGBA(r=r, g=g, b=b, a=alpha)
+@lru_cache(maxsize=2048)
+def _elements(
+    look: _Look, namespace: str, kind: int, person_id: str, count: int, points: int = 0
+) -> tuple[Element, ...]:
+    """The markers of a person in a namespace.
+
+    Args:
+        points: of each, if it is a list.
+    """
+    number = marker_id(person_id)
+    numbers = range(number * PARTS, number * PARTS + count) if namespace in _NUMBERED else [number]
+    return tuple(_element(look, namespace, kind, each, points, person_id) for each in numbers)
+
+
+def _element(look: _Look, namespace: str, kind: int, number: int, points: int, person_id: str) -> Element:
+    marker = Marker(header=blank_header(look.frame_id), ns=namespace, id=number, type=kind, action=Marker.ADD)
+    marker.pose = Pose(position=_blank_point(), orientation=Quaternion(x=BLANK, y=BLANK, z=BLANK, w=BLANK))
+    marker.scale = Vector3(x=BLANK, y=BLANK, z=BLANK)
+    marker.color = _blank_color()
+    marker.lifetime = Duration(seconds=look.lifetime).to_msg()
+    marker.points = [_blank_point() for _ in range(2 if kind == Marker.ARROW else points)]
+    marker.colors = [_blank_color() for _ in range(points)]
+    marker.text = person_id if kind == Marker.TEXT_VIEW_FACING else ""
+    return _MARKERS.prepare(marker)
+
+
+def _deletion(frame_id: str, namespace: str, number: int) -> Element:
+    return _MARKERS.prepare(Marker(header=blank_header(frame_id), ns=namespace, id=number, action=Marker.DELETE))
+
+
+def _blank_point() -> Point:
+    return Point(x=BLANK, y=BLANK, z=BLANK)
+
+
+def _blank_color() -> ColorRGBA:
+    return ColorRGBA(r=BLANK_FLOAT32, g=BLANK_FLOAT32, b=BLANK_FLOAT32, a=BLANK_FLOAT32)

@@ -7,16 +7,16 @@ check and convert every element.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from std_msgs.msg import Header
 
 from unipose_ros.frame import Skeletons
-from unipose_ros.joint_frames import SECOND, PersonFields, PersonFrames, people_fields, skeletons_of
+from unipose_ros.joint_frames import SECOND, PeopleFrames, PersonFields, people_fields, skeletons_of
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.msg import Skeleton, SkeletonArray, SkeletonInfo
 
@@ -42,7 +42,7 @@ def header(skeletons: Skeletons) -> Header:
     return Header(stamp=time_message(skeletons.stamp_ns), frame_id=skeletons.frame_id)
 
 
-def to_message(skeletons: Skeletons, frames: Sequence[PersonFrames] | None = None) -> SkeletonArray:
+def to_message(skeletons: Skeletons, frames: PeopleFrames | None = None) -> SkeletonArray:
     """All people of a frame as one message.
 
     Args:
@@ -107,35 +107,3 @@ def from_message(message: Any) -> Skeletons:
         FrameError: an array has another length than the joint set asks for.
     """
     return skeletons_of(message)
-
-
-# Messages that are filled anew for every frame: making one takes ten times as long as filling it.
-
-Message = TypeVar("Message")
-
-
-class MessagePool(Generic[Message]):
-    """Hands out the same messages frame after frame; publishing copies them, so they are free again then.
-
-    The caller fills every field that is not the same each time.
-
-    Args:
-        make: makes one with the fields that are.
-    """
-
-    def __init__(self, make: Callable[[], Message]) -> None:
-        self._make = make
-        self._messages: list[Message] = []
-        self._taken = 0
-
-    def begin(self) -> None:
-        """All that was taken is free again."""
-        self._taken = 0
-
-    def take(self) -> Message:
-        """One that was not taken since :meth:`begin`."""
-        if self._taken == len(self._messages):
-            self._messages.append(self._make())
-        message = self._messages[self._taken]
-        self._taken += 1
-        return message

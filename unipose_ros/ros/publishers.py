@@ -2,44 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
+from itertools import compress
 from typing import Any
 
 import numpy as np
-from builtin_interfaces.msg import Time
 from cv_bridge import CvBridge
-from geometry_msgs.msg import TransformStamped
+from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
+from tf2_msgs.msg import TFMessage
 from tf2_ros import TransformBroadcaster
 from visualization_msgs.msg import MarkerArray
 
 from unipose_ros.codecs.instances import body_index
 from unipose_ros.frame import RgbdFrame, Skeletons, TrackState
-from unipose_ros.joint_frames import PersonFrames, person_frames, turned_back
+from unipose_ros.joint_frames import PeopleFrames, people_frames, turned_back
 from unipose_ros.joint_sets import ITOP15, convert_joints
 from unipose_ros.keypoints import Keypoints2D
 from unipose_ros.msg import SkeletonArray, SkeletonInfo
 from unipose_ros.ros.markers import MarkerBuilder
-from unipose_ros.ros.messages import MessagePool, header, info_message, time_message, to_message
+from unipose_ros.ros.messages import header, info_message, to_message
 from unipose_ros.ros.parameters import NodeConfig
+from unipose_ros.ros.prepared import BLANK, Element, ListOf, blank_header
 from unipose_ros.ros.synchronizer import OVERRIDABLE_QOS
 from unipose_ros.ros.upright import tf_qos
 from unipose_ros.visualization.overlay import background, draw_keypoints, draw_skeletons
 
 # Skeletons -> TF: ``body_<id>`` in the camera frame and ``<joint>_<id>`` in the body (REP-155).
 
+_TRANSFORMS = ListOf(lambda transforms: TFMessage(transforms=transforms))
 
-def build_transforms(
-    skeletons: Skeletons,
-    mode: str,
-    prefix: str = "",
-    frames: Sequence[PersonFrames] | None = None,
-    pool: MessagePool[TransformStamped] | None = None,
-) -> list[TransformStamped]:
-    """All transforms of a frame, to be sent as one message.
+
+def transforms_message(
+    skeletons: Skeletons, mode: str, prefix: str = "", frames: PeopleFrames | None = None
+) -> bytes | TFMessage | None:
+    """All transforms of a frame as :meth:`ListOf.serialize` makes them; ``None`` without any.
 
     A person without a defined body frame has none, and so has one that is not seen now: a
     frame says where a person is, not where they might be.
@@ -48,51 +48,41 @@ def build_transforms(
         mode: ``off``, ``root`` or ``joints``.
         prefix: of all frames' names.
         frames: of all people, where they are known already.
-        pool: messages to fill; the transforms are good until the next frame's are built from it.
     """
-    if mode == "off":
-        return []
-    pool = MessagePool(TransformStamped) if pool is None else pool
-    pool.begin()
-    if frames is None:
-        frames = [person_frames(skeletons, index) for index in skeletons]
-    seen = [i for i in skeletons if skeletons.states[i] != TrackState.OCCLUDED]
-    return [t for i in seen for t in _person(skeletons, i, frames[i], mode == "joints", prefix, pool)]
-
-
-def _person(
-    skeletons: Skeletons,
-    index: int,
-    frames: PersonFrames,
-    with_joints: bool,
-    prefix: str,
-    pool: MessagePool[TransformStamped],
-) -> list[TransformStamped]:
-    body = frames.body
-    if body is None:
-        return []
-    name, upright = f"{prefix}body_{skeletons.ids[index]}", frames.box_rotation
-    stamp = time_message(skeletons.stamp_ns)
-    transforms = [_fill(pool.take(), stamp, skeletons.frame_id, name, body.origin.tolist(), upright.tolist())]
-    present = np.flatnonzero(np.isfinite(frames.joints).all(axis=1)) if with_joints else np.zeros(0, np.intp)
-    if len(present):
+    if mode == "off" or not len(skeletons):
+        return None
+    frames = people_frames(skeletons) if frames is None else frames
+    joints = frames.joints if mode == "joints" else frames.joints[:, :0]
+    shown = np.empty((len(skeletons), 1 + joints.shape[1]), np.bool_)
+    shown[:, 0] = frames.known & (skeletons.states != TrackState.OCCLUDED)
+    shown[:, 1:] = shown[:, :1] & np.isfinite(joints[:, :, 0])
+    poses = np.empty((*shown.shape, 7))
+    poses[:, 0, :3], poses[:, 0, 3:] = frames.origins, frames.box_rotations
+    if joints.size:
         # Row vectors: multiplying by R from the right is the inverse rotation.
-        inside = (skeletons.positions[index, present] - body.origin) @ body.rotation
-        turned = turned_back(upright, frames.joints[present])
-        for joint, place, turn in zip(present.tolist(), inside.tolist(), turned.tolist(), strict=True):
-            frame = f"{prefix}{skeletons.joint_set.joints[joint]}_{skeletons.ids[index]}"
-            transforms.append(_fill(pool.take(), stamp, name, frame, place, turn))
-    return transforms
+        poses[:, 1:, :3] = (skeletons.positions - frames.origins[:, None]) @ frames.rotations
+        poses[:, 1:, 3:] = turned_back(frames.box_rotations, joints)
+    elements: list[Element] = []
+    for name, row in zip(skeletons.ids, shown.tolist(), strict=True):
+        elements += compress(_frames_of(skeletons.frame_id, prefix, name, skeletons.joint_set.joints), row)
+    return _TRANSFORMS.serialize(elements, skeletons.stamp_ns, poses[shown], np.zeros(0)) if elements else None
 
 
-def _fill(
-    message: TransformStamped, stamp: Time, parent: str, child: str, origin: list[float], turn: list[float]
-) -> TransformStamped:
-    message.header.stamp, message.header.frame_id, message.child_frame_id = stamp, parent, child
-    place, rotation = message.transform.translation, message.transform.rotation
-    place.x, place.y, place.z = origin
-    rotation.x, rotation.y, rotation.z, rotation.w = turn
-    return message
+@lru_cache(maxsize=256)
+def _frames_of(frame_id: str, prefix: str, person_id: str, joints: tuple[str, ...]) -> tuple[Element, ...]:
+    """The transforms of one person: body and joints."""
+    body = f"{prefix}body_{person_id}"
+    children = [f"{prefix}{joint}_{person_id}" for joint in joints]
+    return tuple(_frame(*names) for names in [(frame_id, body), *((body, child) for child in children)])
+
+
+def _frame(parent: str, child: str) -> Element:
+    place, turn = Vector3(x=BLANK, y=BLANK, z=BLANK), Quaternion(x=BLANK, y=BLANK, z=BLANK, w=BLANK)
+    return _TRANSFORMS.prepare(
+        TransformStamped(
+            header=blank_header(parent), child_frame_id=child, transform=Transform(translation=place, rotation=turn)
+        )
+    )
 
 
 #: Fast DDS confirms only every few seconds, so this is mostly a pause.
@@ -120,7 +110,6 @@ class Publishers:
         self._index = advertise(Image, "body_index", 1)
         self._transforms = TransformBroadcaster(node, tf_qos(node, "/tf", "publisher"))
         self._builder = MarkerBuilder()
-        self._pool: MessagePool[TransformStamped] = MessagePool(TransformStamped)
         self._last = Skeletons.empty(0, "", "")
         self._described: str | None = None
 
@@ -149,15 +138,15 @@ class Publishers:
             skeletons: the same in the frame of the messages, and of the markers.
         """
         self._last = skeletons
-        frames = [person_frames(skeletons, index) for index in skeletons]
+        frames = people_frames(skeletons)
         if self._described != skeletons.joint_set.name:
             self._described = skeletons.joint_set.name
             self._info.publish(info_message(header(skeletons), skeletons.joint_set))
         self._skeletons.publish(to_message(skeletons, frames))
         own = frames if people is skeletons or config.tf.mode == "off" else None
-        transforms = build_transforms(people, config.tf.mode, config.tf.prefix, own, self._pool)
-        if transforms:
-            self._transforms.sendTransform(transforms)
+        transforms = transforms_message(people, config.tf.mode, config.tf.prefix, own)
+        if transforms is not None:
+            self._transforms.pub_tf.publish(transforms)
         if self._markers.get_subscription_count():
             self._publish_markers(skeletons, config, _OPTICAL_UP if people is skeletons else _LEVEL_UP)
         if self._image.get_subscription_count():
@@ -167,7 +156,7 @@ class Publishers:
 
     def _publish_markers(self, skeletons: Skeletons, config: NodeConfig, up: tuple[float, float, float]) -> None:
         markers = self._builder.build(skeletons, config.markers, up)
-        if markers.markers:
+        if markers is not None:
             self._markers.publish(markers)
 
     def clear(self, stamp_ns: int) -> None:
@@ -175,7 +164,9 @@ class Publishers:
         last = self._last
         empty = Skeletons.empty(stamp_ns, last.frame_id, last.modality, last.joint_set)
         self._skeletons.publish(to_message(empty))
-        self._markers.publish(self._builder.clear(header(empty)))
+        markers = self._builder.clear(empty)
+        if markers is not None:
+            self._markers.publish(markers)
 
     def flush(self) -> None:
         """Give listeners the time to fetch the last messages, for what is on its way when a process ends is lost."""

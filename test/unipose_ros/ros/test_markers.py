@@ -11,19 +11,24 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from rclpy.serialization import deserialize_message
 from ros_samples import FRAME, HEAD, LEFT_HAND, RIGHT_HAND, people
-from visualization_msgs.msg import Marker
+from visualization_msgs.msg import Marker, MarkerArray
 
 from unipose_ros.frame import Skeletons
 from unipose_ros.joint_sets import ITOP15
 from unipose_ros.msg import Skeleton, SkeletonArray
 from unipose_ros.ros.markers import MarkerBuilder, marker_id
-from unipose_ros.ros.messages import header
 from unipose_ros.ros.parameters import MarkersConfig
 
 pytestmark = pytest.mark.ros
 CONFIG = MarkersConfig(bodies=False)
 ROOT = Path(__file__).resolve().parents[3]
+
+
+def markers_of(message: Any) -> list[Marker]:
+    """Those of a message as it is published."""
+    return list(deserialize_message(message, MarkerArray).markers)
 
 
 def names(markers: list[Marker], action: int) -> set[tuple[str, int]]:
@@ -37,7 +42,7 @@ def test_ids_become_numbers_that_differ_and_fit() -> None:
 
 def test_three_elements_a_person_with_the_joints_that_are_there() -> None:
     skeletons = people("abcde", "fghij")
-    markers = MarkerBuilder().build(skeletons, CONFIG).markers
+    markers = markers_of(MarkerBuilder().build(skeletons, CONFIG))
     assert len(names(markers, Marker.ADD)) == len(markers) == 6
     (joints, bones), label = markers[:2], markers[4]
     assert (joints.type, bones.type, label.type) == (Marker.SPHERE_LIST, Marker.LINE_LIST, Marker.TEXT_VIEW_FACING)
@@ -57,16 +62,16 @@ def test_labels_of_people_beside_each_other_lie_apart_and_stay_where_they_are() 
     positions[1] = positions[0] + np.float32([0.1, 0, 0.2])
     heights = {}
     for ids in (("aaaaa", "bbbbb"), ("bbbbb", "aaaaa")):  # in whatever order they come
-        markers = MarkerBuilder().build(replace(close, positions=positions, ids=ids), CONFIG).markers
+        markers = markers_of(MarkerBuilder().build(replace(close, positions=positions, ids=ids), CONFIG))
         heights[ids] = {m.text: m.pose.position.y for m in markers if m.ns == "labels"}
     for found in heights.values():
         assert found["aaaaa"] - found["bbbbb"] > 0.14  # y points down: the second one is above
-    apart = {m.text: m.pose.position.y for m in MarkerBuilder().build(close, CONFIG).markers if m.ns == "labels"}
+    apart = {m.text: m.pose.position.y for m in markers_of(MarkerBuilder().build(close, CONFIG)) if m.ns == "labels"}
     assert apart["aaaaa"] == pytest.approx(apart["bbbbb"])
 
 
 def test_an_inferred_joint_is_paler_than_its_mirror() -> None:
-    joints = MarkerBuilder().build(people("abcde"), CONFIG).markers[0]
+    joints = markers_of(MarkerBuilder().build(people("abcde"), CONFIG))[0]
     inferred = joints.colors[RIGHT_HAND]
     elbow = joints.colors[ITOP15.index("right_elbow")]
     assert inferred.a < elbow.a == 1.0
@@ -75,31 +80,31 @@ def test_an_inferred_joint_is_paler_than_its_mirror() -> None:
 
 def test_who_leaves_is_deleted_once() -> None:
     builder = MarkerBuilder()
-    shown = names(builder.build(people("abcde", "fghij"), CONFIG).markers, Marker.ADD)
-    second = builder.build(people("abcde"), CONFIG).markers
+    shown = names(markers_of(builder.build(people("abcde", "fghij"), CONFIG)), Marker.ADD)
+    second = markers_of(builder.build(people("abcde"), CONFIG))
     stays = names(second, Marker.ADD)
     assert names(second, Marker.DELETE) == shown - stays
-    assert names(builder.build(people(), CONFIG).markers, Marker.DELETE) == stays
-    assert builder.build(people(), CONFIG).markers == []
+    assert names(markers_of(builder.build(people(), CONFIG)), Marker.DELETE) == stays
+    assert builder.build(people(), CONFIG) is None
 
 
 def test_clearing_and_switching_off_delete_what_is_shown() -> None:
     builder = MarkerBuilder()
-    shown = names(builder.build(people("abcde"), CONFIG).markers, Marker.ADD)
-    off = builder.build(people("abcde"), MarkersConfig(enabled=False)).markers
+    shown = names(markers_of(builder.build(people("abcde"), CONFIG)), Marker.ADD)
+    off = markers_of(builder.build(people("abcde"), MarkersConfig(enabled=False)))
     assert names(off, Marker.DELETE) == shown
     builder.build(people("abcde"), CONFIG)
-    assert names(builder.clear(header(people())).markers, Marker.DELETE) == shown
-    assert MarkerBuilder().clear(header(people())).markers == []
+    assert names(markers_of(builder.clear(people())), Marker.DELETE) == shown
+    assert MarkerBuilder().clear(people()) is None
 
 
 def test_a_person_without_any_position_has_no_markers() -> None:
     nowhere = people("abcde", positions=np.full((1, 15, 3), np.nan, np.float32))
-    assert MarkerBuilder().build(nowhere, CONFIG).markers == []
+    assert MarkerBuilder().build(nowhere, CONFIG) is None
 
 
 def of(namespace: str, config: MarkersConfig, skeletons: Skeletons) -> list[Marker]:
-    return [marker for marker in MarkerBuilder().build(skeletons, config).markers if marker.ns == namespace]
+    return [marker for marker in markers_of(MarkerBuilder().build(skeletons, config)) if marker.ns == namespace]
 
 
 def test_a_capsule_leads_from_joint_to_joint_and_is_as_opaque_as_it_is_certain() -> None:
@@ -144,7 +149,7 @@ def test_rviz_shows_every_namespace_and_opens_on_the_scene() -> None:
     assert [panel["Class"] for panel in layout["Panels"]] == ["rviz_common/Displays"]
     displays = {display["Name"]: display for display in layout["Visualization Manager"]["Displays"]}
     everything = MarkersConfig(covariances=True)
-    shown = {marker.ns for marker in MarkerBuilder().build(people("abcde"), everything).markers} | {"velocity"}
+    shown = {marker.ns for marker in markers_of(MarkerBuilder().build(people("abcde"), everything))} | {"velocity"}
     assert shown | {"covariance"} == set(displays["People"]["Namespaces"])
     assert displays["Depth image"]["Class"] == "rviz_default_plugins/DepthCloud"
 

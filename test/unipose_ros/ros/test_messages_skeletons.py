@@ -10,13 +10,14 @@ from rclpy.serialization import deserialize_message, serialize_message
 from ros_samples import FRAME, LEFT_HAND, STAMP, people
 from scipy.spatial.transform import Rotation
 from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
 
 from unipose_ros.frame import FrameError
 from unipose_ros.joint_sets import ITOP15, JointSetError
 from unipose_ros.msg import Skeleton, SkeletonArray
 from unipose_ros.recordings.messages import SKELETON_ARRAY, message_types, read_skeletons, skeleton_array
 from unipose_ros.ros.messages import from_message, info_message, to_message
-from unipose_ros.ros.publishers import build_transforms
+from unipose_ros.ros.publishers import transforms_message
 
 pytestmark = pytest.mark.ros
 
@@ -48,7 +49,7 @@ def test_velocities_and_boxes_go_over_the_wire() -> None:
 def test_orientations_are_those_of_tf() -> None:
     skeletons = people("abcde")
     quaternions = np.array(to_message(skeletons).skeletons[0].orientations).reshape(15, 4)
-    body, *joints = build_transforms(skeletons, "joints")
+    body, *joints = deserialize_message(transforms_message(skeletons, "joints"), TFMessage).transforms
     for each in joints:
         joint = ITOP15.index(each.child_frame_id.rpartition("_")[0])
         chained = rotation(body) * rotation(each)
