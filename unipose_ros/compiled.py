@@ -4,15 +4,25 @@ For what takes NumPy many calls on few numbers, or many passes over the same one
 NumPy beside it, which does the same, is what runs without Numba, and what tests compare it with. Compiled functions
 release Python's lock: searches in threads of their own do not hold up the frames.
 
-Numba compiles anew when the file of a function has changed, and looks at no other: a loop calls functions and uses
-constants of its own file alone.
+What is compiled is kept for the next process, in a folder of its own for each state of the files that import this
+module: Numba by itself looks at the file of a function alone, not at those of what it calls. Constants of a loop are
+those of such files, or arguments.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, TypeVar, cast
+
+from unipose_ros.files import describe_os_error
+from unipose_ros.resources import cache_dir
 
 try:
     import numba
@@ -24,7 +34,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 #: ``UNIPOSE_COMPILED=0`` in the environment does without, to measure or to look for faults.
 ENABLED = numba is not None and os.environ.get("UNIPOSE_COMPILED", "1") != "0"
 
-
+_IMPORT = b"from unipose_ros.compiled import"
+#: Folders of earlier states of the sources that are kept beside the present one, with it.
+_KEPT = 4
+_log = logging.getLogger(__name__)
 #: As in NumPy, numbers are divided by zero without an exception.
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 
@@ -32,8 +45,7 @@ _OPTIONS = {"nogil": True, "error_model": "numpy"}
 def compiled(reference: Callable[..., Any] | None, *signatures: str) -> Callable[[Function], Function]:
     """Decorate a function of loops: it is compiled when its module is imported, for these types and no others.
 
-    What is compiled is kept beside the source or, where that cannot be written, in the user's cache, and only loaded
-    by the next process. Since the types are fixed, no frame ever waits for the compiler.
+    Since the types are fixed, no frame ever waits for the compiler.
 
     Args:
         reference: does the same in NumPy, and takes its place without Numba; ``None`` for what is done in another way
@@ -49,7 +61,7 @@ def compiled(reference: Callable[..., Any] | None, *signatures: str) -> Callable
 
 
 def compiled_part() -> Callable[[Function], Function]:
-    """Decorate what only compiled functions of the same file call: it is compiled with them."""
+    """Decorate what only compiled functions call: it is compiled with them."""
 
     def build(function: Function) -> Function:
         return cast(Function, numba.njit(function, **_OPTIONS)) if ENABLED else function
@@ -58,7 +70,30 @@ def compiled_part() -> Callable[[Function], Function]:
 
 
 def _machine_code(function: Callable[..., Any], signatures: tuple[str, ...]) -> Any:
+    folder, usual = _kept_in(), numba.config.CACHE_DIR
+    if folder is None:
+        return numba.njit(list(signatures), **_OPTIONS)(function)
     try:
+        numba.config.CACHE_DIR = str(folder)
         return numba.njit(list(signatures), cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # no folder can be written: each process compiles anew
-        return numba.njit(list(signatures), cache=False, **_OPTIONS)(function)
+    finally:
+        numba.config.CACHE_DIR = usual
+
+
+@cache
+def _kept_in() -> Path | None:
+    """The folder for what is compiled from the sources as they are; ``None`` where none can be written."""
+    sources = (path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
+    state = sha256(b"".join(source for source in sources if _IMPORT in source)).hexdigest()[:16]
+    try:
+        folder = cache_dir() / "numba" / state
+        if not folder.is_dir():
+            _log.info("loops are compiled for this processor, which takes some ten seconds; the next start loads them")
+        folder.mkdir(parents=True, exist_ok=True)
+        for other in sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime_ns)[:-_KEPT]:
+            shutil.rmtree(other, ignore_errors=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        _log.warning("loops are compiled anew at each start, for they cannot be kept: %s", describe_os_error(error))
+        return None

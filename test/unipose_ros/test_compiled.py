@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unipose_ros import compiled as module
+import unipose_ros.compiled as module
 from unipose_ros.compiled import ENABLED, compiled
 
 numba_needed = pytest.mark.skipif(not ENABLED, reason="needs Numba")
@@ -43,8 +43,30 @@ def by_numpy(numbers: np.ndarray) -> float:
 def test_the_next_process_loads_what_one_has_compiled(tmp_path: Path) -> None:
     source = tmp_path / "loops.py"
     source.write_text(SOURCE)
-    assert run(source) == ["4.0", "0"]
-    assert run(source) == ["4.0", "1"]
+    assert run(source, UNIPOSE_CACHE=str(tmp_path)) == ["4.0", "0"]
+    assert run(source, UNIPOSE_CACHE=str(tmp_path)) == ["4.0", "1"]
+    assert [path.name for path in tmp_path.iterdir() if path.name == "__pycache__"] == []
+
+
+@numba_needed
+def test_other_sources_are_not_taken_for_those_that_were_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNIPOSE_CACHE", str(tmp_path))
+    package = tmp_path / "package"
+    package.mkdir()
+    monkeypatch.setattr(module, "__file__", str(package / "compiled.py"))
+    part, other = package / "part.py", package / "other.py"
+    part.write_text("from unipose_ros.compiled import compiled_part\nNUMBER = 1\n")
+    folders = []
+    for change in ("NUMBER = 2\n", "", "NUMBER = 3\n"):
+        module._kept_in.cache_clear()
+        folders.append(module._kept_in())
+        part.write_text(part.read_text() + change)
+        other.write_text(f"# compiles nothing {change}")
+    module._kept_in.cache_clear()
+    assert folders[0] != folders[1]
+    assert folders[1] == folders[2]
 
 
 @numba_needed
@@ -62,24 +84,12 @@ def test_other_types_are_refused_rather_than_compiled_in_the_middle_of_a_frame()
 
 
 @numba_needed
-def test_where_nothing_can_be_kept_it_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept: list[bool] = []
-    made = module.numba.njit
-
-    def refusing(*arguments: object, cache: bool = False, **options: object) -> object:
-        kept.append(cache)
-        if cache:
-            raise RuntimeError("cannot cache function 'total': no locator available")
-        return made(*arguments, **options)
-
-    monkeypatch.setattr(module.numba, "njit", refusing)
-
-    @compiled(by_numpy, "f8(f8)")
-    def half(number: float) -> float:
-        return number / 2
-
-    assert half(3.0) == 1.5
-    assert kept == [True, False]
+def test_where_nothing_can_be_kept_it_is_compiled_all_the_same(tmp_path: Path) -> None:
+    source, blocked = tmp_path / "loops.py", tmp_path / "file"
+    source.write_text(SOURCE)
+    blocked.write_text("no folder")
+    assert run(source, UNIPOSE_CACHE=str(blocked)) == ["4.0", "0"]
+    assert run(source, UNIPOSE_CACHE=str(blocked)) == ["4.0", "0"]
 
 
 def test_the_reference_takes_the_place_of_what_is_not_to_be_compiled(tmp_path: Path) -> None:
