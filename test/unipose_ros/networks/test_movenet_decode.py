@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unipose_ros import compiled
+from unipose_ros.networks.movenet import decode
 from unipose_ros.networks.movenet.decode import DecodeConfig, Heads, decode_heads
 
 ROWS, COLUMNS = 72, 96
@@ -175,3 +177,22 @@ def test_maps_of_unequal_size() -> None:
     maps["heat"] = maps["heat"][:, :-1]
     with pytest.raises(ValueError, match="head heat"):
         Heads(**maps)
+
+
+@pytest.mark.skipif(not compiled.ENABLED, reason="needs Numba")
+@pytest.mark.parametrize("radius", [0, 1, 2])
+def test_the_compiled_search_finds_what_numpy_finds(radius: int) -> None:
+    rng = np.random.default_rng(radius)
+    heat = np.maximum(rng.normal(0, 0.3, (17, 24, 32)), 0).astype(np.float32)
+    offset, guesses = rng.normal(0, 1, (34, 24, 32)).astype(np.float32), rng.normal(0, 1, (5, 17, 2))
+    heat[3], heat[4, 10] = 0, heat[4, 11]  # nothing, and equal ones
+    guesses += [12, 16]
+    windows = np.array([[0, 0, 24, 32], [3, 4, 20, 12], [5, 5, 5, 9], [23, 31, 24, 32], [0, 20, 9, 32]])
+    near = [rng.random((5, 17, size)) for size in (24, 32)]
+    near[1][0, :, 4:6] = near[1][0, :, :2]
+    inputs = heat, offset, windows, guesses, near[0], near[1], radius
+    places, confidences = decode._search(*inputs)
+    expected, expected_confidences = decode._search_by_numpy(*inputs)
+    np.testing.assert_array_equal(confidences, expected_confidences)
+    np.testing.assert_allclose(places, expected, rtol=1e-6)
+    assert (confidences > 0).sum() > 40

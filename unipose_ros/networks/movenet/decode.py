@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from unipose_ros.compiled import compiled, compiled_part
 from unipose_ros.files import file_sha256, write_atomic
 from unipose_ros.geometry.nms import greedy_nms
 from unipose_ros.keypoints import Keypoints2D, keypoint_similarity
@@ -24,6 +25,8 @@ from unipose_ros.networks.weights import WeightsError
 from unipose_ros.resources import cache_dir
 
 Array = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Windows = NDArray[np.int64]
 
 #: Cells around a peak that hold no second person, and how close to the maximum counts as equal.
 _PEAK_WINDOW = np.ones((5, 5), np.uint8)
@@ -32,6 +35,7 @@ _PEAK_TOLERANCE = 1e-6
 _NEARNESS = 0.300048828125
 #: Keypoints below this confidence do not count in a person's score (published graph).
 _COUNTED = 0.126953125
+_TINY = np.finfo(np.float32).tiny
 
 
 @dataclass(frozen=True)
@@ -111,11 +115,13 @@ def decode_heads(heads: Heads, config: DecodeConfig) -> Keypoints2D:
     if not len(rows):
         return Keypoints2D.empty()
     boxes = _boxes(heads, rows, columns)
-    guesses = heads.regress[:, rows, columns].T.reshape(-1, 17, 2) + np.stack([rows, columns], axis=1)[:, None]
-    found = [_search(heads, box, guess, config.refine_radius) for box, guess in zip(boxes, guesses, strict=True)]
-    confidences = np.stack([confidence for _, confidence in found])
+    moved = heads.regress[:, rows, columns].T.reshape(-1, 17, 2) + np.stack([rows, columns], axis=1)[:, None]
+    guesses = np.ascontiguousarray(moved, np.float64)
+    windows = np.ceil(boxes).astype(np.int64)
+    maps = np.ascontiguousarray(heads.heat, np.float32), np.ascontiguousarray(heads.offset, np.float32)
+    places, confidences = _search(*maps, windows, guesses, *_nearness(heads, guesses), config.refine_radius)
     people = Keypoints2D(
-        pixels=np.stack([place for place, _ in found])[..., ::-1].astype(np.float32),
+        pixels=np.ascontiguousarray(places[..., ::-1]),
         confidences=confidences,
         scores=heads.center[0, rows, columns] * _mean_of_counted(confidences),
         boxes=boxes[:, [1, 0, 3, 2]],
@@ -141,42 +147,141 @@ def _boxes(heads: Heads, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> A
     return np.asarray(np.clip(corners, 0, limits), np.float32)
 
 
-def _search(heads: Heads, box: Array, guess: Array, radius: int) -> tuple[Array, Array]:
-    """One person's keypoints: (17, 2) vertical, horizontal in cells, and (17,) confidences.
+def _nearness(heads: Heads, guesses: Doubles) -> tuple[Doubles, Doubles]:
+    """(N, 17, 2) regressed places -> (N, 17, H) and (N, 17, W) how near each row and column is to them, in [0, 1].
 
-    A keypoint without any heat in the box stays at its regressed place with confidence 0.
+    A Gaussian of both directions is the product of two of one direction each, which is far cheaper.
     """
-    top, left, bottom, right = np.ceil(box).astype(int)
-    if bottom <= top or right <= left:
-        return guess, np.zeros(len(guess), np.float32)
     # The published graph takes square images; here the long side is the side of that square.
     variance = _NEARNESS * max(heads.center.shape[1:])
-    # A Gaussian of both directions is the product of two of one direction each, which is far cheaper.
-    vertical = np.exp(-((np.arange(top, bottom, dtype=np.float32) - guess[:, :1]) ** 2) / variance)
-    horizontal = np.exp(-((np.arange(left, right, dtype=np.float32) - guess[:, 1:]) ** 2) / variance)
-    weighed = heads.heat[:, top:bottom, left:right] * vertical[:, :, None] * horizontal[:, None, :]
-    flat = weighed.reshape(len(guess), -1)
-    best = flat.argmax(axis=1)
-    confidences = flat[np.arange(len(guess)), best]
-    rows, columns = top + best // (right - left), left + best % (right - left)
-    refined = _refine(heads, rows, columns, radius)
-    return np.where(confidences[:, None] > 0, refined, guess).astype(np.float32), confidences.astype(np.float32)
+    steps = (np.arange(size, dtype=np.float32) for size in heads.center.shape[1:])
+    down, across = (np.exp(-((step - guesses[..., [axis]]) ** 2) / variance) for axis, step in enumerate(steps))
+    return down, across
 
 
-def _refine(heads: Heads, rows: NDArray[np.intp], columns: NDArray[np.intp], radius: int) -> Array:
+def _search_by_numpy(
+    heat: Array,
+    offset: Array,
+    windows: NDArray[np.int64],
+    guesses: Doubles,
+    down: Doubles,
+    across: Doubles,
+    radius: int,
+) -> tuple[Array, Array]:
+    places, confidences = guesses.astype(np.float32), np.zeros(guesses.shape[:2], np.float32)
+    for person, (top, left, bottom, right) in enumerate(windows.tolist()):
+        if bottom <= top or right <= left:
+            continue
+        weighed = heat[:, top:bottom, left:right] * down[person, :, top:bottom, None]
+        flat = (weighed * across[person, :, None, left:right]).reshape(len(heat), -1)
+        best = flat.argmax(axis=1)
+        found = flat[np.arange(len(heat)), best]
+        rows, columns = top + best // (right - left), left + best % (right - left)
+        refined = _refine(heat, offset, rows, columns, radius)
+        places[person] = np.where(found[:, None] > 0, refined, guesses[person])
+        confidences[person] = found
+    return places, confidences
+
+
+def _refine(heat: Array, offset: Array, rows: NDArray[np.intp], columns: NDArray[np.intp], radius: int) -> Array:
     """(17, 2) places from the best cells: the cells around vote with their own offsets, weighed by heat."""
     steps = np.arange(-radius, radius + 1)
     down, across = (each.ravel() for each in np.meshgrid(steps, steps, indexing="ij"))
-    height, width = heads.center.shape[1:]
+    height, width = heat.shape[1:]
     voters, besides = rows[:, None] + down, columns[:, None] + across
     inside = (voters >= 0) & (voters < height) & (besides >= 0) & (besides < width)
     voters, besides = np.clip(voters, 0, height - 1), np.clip(besides, 0, width - 1)
     joints = np.arange(len(rows))[:, None]
-    votes = np.maximum(heads.heat[joints, voters, besides] * inside, np.finfo(np.float32).tiny)
+    votes = np.maximum(heat[joints, voters, besides] * inside, _TINY)
     votes /= votes.sum(axis=1, keepdims=True)
-    vertical = (voters + heads.offset[2 * joints, voters, besides]) * votes
-    horizontal = (besides + heads.offset[2 * joints + 1, voters, besides]) * votes
+    vertical = (voters + offset[2 * joints, voters, besides]) * votes
+    horizontal = (besides + offset[2 * joints + 1, voters, besides]) * votes
     return np.asarray(np.stack([vertical.sum(axis=1), horizontal.sum(axis=1)], axis=1), np.float32)
+
+
+@compiled_part()
+def _sum(values: Array) -> float:
+    """(K,), less than 128 -> their sum, added up in the order in which NumPy does."""
+    if len(values) < 8:
+        total = values[0]
+        for number in range(1, len(values)):
+            total += values[number]
+        return total  # type: ignore[no-any-return]
+    lanes = values[:8].copy()
+    whole = len(values) - len(values) % 8
+    for first in range(8, whole, 8):
+        lanes += values[first : first + 8]
+    total = ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]))
+    for number in range(whole, len(values)):
+        total += values[number]
+    return total  # type: ignore[no-any-return]
+
+
+@compiled_part()
+def _voted(heat: Array, offset: Array, joint: int, row: int, column: int, radius: int) -> tuple[float, float]:
+    """As :func:`_refine`, of one joint."""
+    height, width = heat.shape[1:]
+    side = 2 * radius + 1
+    votes = np.empty(side * side, np.float32)
+    for number in range(side * side):
+        v, u = row + number // side - radius, column + number % side - radius
+        inside = 0 <= v < height and 0 <= u < width
+        votes[number] = max(heat[joint, v, u] if inside else np.float32(0), _TINY)
+    total = np.float32(_sum(votes))
+    vertical, horizontal = 0.0, 0.0
+    for number in range(side * side):
+        v = min(max(row + number // side - radius, 0), height - 1)
+        u = min(max(column + number % side - radius, 0), width - 1)
+        vote = votes[number] / total
+        vertical += (v + np.float64(offset[2 * joint, v, u])) * vote
+        horizontal += (u + np.float64(offset[2 * joint + 1, v, u])) * vote
+    return vertical, horizontal
+
+
+@compiled(
+    _search_by_numpy,
+    "Tuple((f4[:,:,::1],f4[:,::1]))(f4[:,:,::1],f4[:,:,::1],i8[:,::1],f8[:,:,::1],f8[:,:,::1],f8[:,:,::1],i8)",
+)
+def _search(
+    heat: Array,
+    offset: Array,
+    windows: NDArray[np.int64],
+    guesses: Doubles,
+    down: Doubles,
+    across: Doubles,
+    radius: int,
+) -> tuple[Array, Array]:
+    """All people's keypoints: the best places in their boxes by heat and nearness to where they are guessed.
+
+    Args:
+        heat, offset: of the heads.
+        windows: (N, 4) top, left, bottom, right of the boxes.
+        guesses: (N, 17, 2) vertical, horizontal.
+        down, across: of :func:`_nearness`.
+        radius: cells around the best one that vote for the place.
+
+    Returns:
+        (N, 17, 2) vertical, horizontal in cells, and (N, 17) confidences. A keypoint without any heat in the box stays
+        where it is guessed with confidence 0.
+    """
+    places, confidences = guesses.astype(np.float32), np.zeros(guesses.shape[:2], np.float32)
+    for person in range(len(windows)):
+        top, left, bottom, right = windows[person]
+        if bottom <= top or right <= left:
+            continue
+        for joint in range(len(heat)):
+            best, row, column = -1.0, top, left
+            for v in range(top, bottom):
+                near = down[person, joint, v]
+                for u in range(left, right):
+                    value = heat[joint, v, u] * near * across[person, joint, u]
+                    if value > best or np.isnan(value):
+                        best, row, column = value, v, u
+            confidences[person, joint] = best
+            if best > 0:
+                vertical, horizontal = _voted(heat, offset, joint, row, column, radius)
+                places[person, joint, 0], places[person, joint, 1] = vertical, horizontal
+    return places, confidences
 
 
 def _mean_of_counted(confidences: Array) -> Array:
