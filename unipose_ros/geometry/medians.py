@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = TypeVar("Floats", bound=np.floating[Any])
+Floats = TypeVar("Floats", bound="np.floating[Any]")  # a string: NumPy 1.21 has no parameters there
 
 
 def nan_median(values: NDArray[Floats]) -> NDArray[Floats]:
