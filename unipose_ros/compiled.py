@@ -88,7 +88,7 @@ def _kept_in() -> Path | None:
     try:
         folder = cache_dir() / "numba" / state
         if not folder.is_dir():
-            _log.warning("loops are compiled for this processor, which takes some ten seconds; the next start loads them")
+            _log.warning("loops are compiled for this processor, which takes a while; the next start loads them")
         folder.mkdir(parents=True, exist_ok=True)
         for other in sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime_ns)[:-_KEPT]:
             shutil.rmtree(other, ignore_errors=True)
