@@ -67,17 +67,16 @@ def pose_features(frame: RgbdFrame, people: Skeletons) -> PoseFeatures:
     """All of it, of poses in a frame that has depth; their scores are the person detector's."""
     assert frame.depth is not None
     pixels = project(frame.camera, people.positions[:, :, None] + _RING)
-    held, on_surface, free = _depth_evidence(
-        np.ascontiguousarray(frame.depth), np.ascontiguousarray(people.positions[..., 2]), pixels
+    columns = np.empty((len(people), len(POSE_FEATURES)))
+    columns[:, 0] = _logit(people.scores, _LEAST_SCORE)
+    columns[:, 1] = _logit(_surest(people.confidences), _LEAST_CONFIDENCE)
+    held, columns[:, 2:] = _shape_evidence(
+        np.ascontiguousarray(frame.depth),
+        np.ascontiguousarray(people.positions),
+        pixels,
+        *_known_bones(people.joint_set.bones),
     )
-    columns = {
-        "detector_logit": _logit(people.scores, _LEAST_SCORE),
-        "confidence_logit": _logit(_surest(people.confidences), _LEAST_CONFIDENCE),
-        "on_surface": on_surface,
-        "free_boundary": free,
-        "bone_deviation": _bones(people.positions, people.joint_set),
-    }
-    return PoseFeatures(np.stack([columns[name] for name in POSE_FEATURES], axis=1), held)
+    return PoseFeatures(columns, held)
 
 
 def _surest(confidences: NDArray[np.float32]) -> FloatArray:
@@ -97,31 +96,44 @@ def _logit(values: NDArray[np.floating], least: float) -> FloatArray:
     return np.asarray(np.log(within / (1 - within)))
 
 
-def depth_evidence_by_numpy(
-    depth: NDArray[np.float32], z: NDArray[np.float32], pixels: FloatArray
-) -> tuple[NDArray[np.bool_], FloatArray, FloatArray]:
-    """What depth says of N poses.
+def shape_evidence_by_numpy(
+    depth: NDArray[np.float32],
+    positions: NDArray[np.float32],
+    pixels: FloatArray,
+    bones: NDArray[np.intp],
+    lengths: FloatArray,
+) -> tuple[NDArray[np.bool_], FloatArray]:
+    """What depth and bones say of N poses.
 
     Args:
-        z: (N, J) meters of the joints.
+        positions: (N, J, 3) meters.
         pixels: (N, J, 9, 2) of each joint, and of the points around it; NaN where there is none.
+        bones, lengths: of :func:`_known_bones`.
 
     Returns:
-        (N, J) joints that lie just behind a surface, and (N,) ``on_surface`` and ``free_boundary``.
+        (N, J) joints that lie just behind a surface, and (N, 3) the last of :data:`POSE_FEATURES`.
     """
     size = np.array([depth.shape[1], depth.shape[0]]) - 0.5
     within = np.asarray(((pixels >= -0.5) & (pixels < size)).all(axis=-1))  # False for NaN
     inside = within[..., 0]
     surface = np.full(inside.shape, np.nan)
     surface[inside] = nearest_surface(depth, np.rint(pixels[..., 0, :][inside]).astype(np.intp))
-    behind = z - surface
+    behind = positions[..., 2] - surface
     held = inside & (behind > -_BEFORE) & (behind < _DEEP)
     tested = held[..., None] & within[..., 1:]
     # Not the nearest one around each place: that would be the person's own.
     beside = depth_at(depth, np.where(tested[..., None], pixels[..., 1:, :], 0))
     free = tested & ~(np.abs(beside - surface[..., None]) < _LEVEL)  # NaN is no surface
-    on_surface = held.sum(axis=1) / np.maximum(inside.sum(axis=1), 1)
-    return held, on_surface, free.sum(axis=(1, 2)) / np.maximum(tested.sum(axis=(1, 2)), 1)
+    # Bones without both ends do not count.
+    apart = np.linalg.norm(positions[:, bones[:, 1]] - positions[:, bones[:, 0]], axis=-1)
+    off = np.minimum(np.abs(apart - lengths[:, 0]) / lengths[:, 1], _WRONG)
+    there = np.isfinite(off)
+    columns = [
+        held.sum(axis=1) / np.maximum(inside.sum(axis=1), 1),
+        free.sum(axis=(1, 2)) / np.maximum(tested.sum(axis=(1, 2)), 1),
+        np.where(there, off, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1),
+    ]
+    return held, np.stack(columns, axis=1)
 
 
 @compiled_part()
@@ -143,17 +155,34 @@ def _nearest_reading(depth: NDArray[np.float32], u: int, v: int) -> float:
     return least if least < math.inf else math.nan
 
 
+@compiled_part()
+def _bone_deviation(joints: NDArray[np.float32], bones: NDArray[np.intp], lengths: FloatArray) -> float:
+    """Of one person; 0 where no bone counts."""
+    total, count = 0.0, 0
+    for bone in range(len(bones)):
+        start, end = joints[bones[bone, 0]], joints[bones[bone, 1]]
+        length = math.sqrt((end[0] - start[0]) ** 2 + (end[1] - start[1]) ** 2 + (end[2] - start[2]) ** 2)
+        if length == length:  # not of NaN
+            total += min(abs(length - lengths[bone, 0]) / lengths[bone, 1], _WRONG)
+            count += 1
+    return total / max(count, 1)
+
+
 # Depth that came in a message may be read only.
 @compiled(
-    depth_evidence_by_numpy,
-    "Tuple((b1[:,::1],f8[::1],f8[::1]))(Array(f4,2,'C',True),Array(f4,2,'C',True),Array(f8,4,'C',True))",
+    shape_evidence_by_numpy,
+    "Tuple((b1[:,::1],f8[:,::1]))(Array(f4,2,'C',True),Array(f4,3,'C',True),Array(f8,4,'C',True),i8[:,::1],f8[:,::1])",
 )
-def _depth_evidence(
-    depth: NDArray[np.float32], z: NDArray[np.float32], pixels: FloatArray
-) -> tuple[NDArray[np.bool_], FloatArray, FloatArray]:
+def _shape_evidence(
+    depth: NDArray[np.float32],
+    positions: NDArray[np.float32],
+    pixels: FloatArray,
+    bones: NDArray[np.intp],
+    lengths: FloatArray,
+) -> tuple[NDArray[np.bool_], FloatArray]:
     people, joints, places = pixels.shape[0], pixels.shape[1], pixels.shape[2]
     height, width = depth.shape
-    held, on_surface, free = np.zeros((people, joints), np.bool_), np.zeros(people), np.zeros(people)
+    held, columns = np.zeros((people, joints), np.bool_), np.zeros((people, 3))
     for person in range(people):
         inside, behind, tested, ends = 0, 0, 0, 0
         for joint in range(joints):
@@ -168,36 +197,24 @@ def _depth_evidence(
                 if place == 0:
                     inside += 1
                     surface = _nearest_reading(depth, column, row)
-                    if not -_BEFORE < z[person, joint] - surface < _DEEP:
+                    if not -_BEFORE < positions[person, joint, 2] - surface < _DEEP:
                         break
                     held[person, joint] = True
                     behind += 1
                 else:
                     tested += 1
                     ends += not abs(_reading(depth, column, row) - surface) < _LEVEL
-        on_surface[person] = behind / max(inside, 1)
-        free[person] = ends / max(tested, 1)
-    return held, on_surface, free
-
-
-def _bones(positions: NDArray[np.float32], joint_set: JointSet) -> FloatArray:
-    """Bones without both ends do not count, nor do those of which no length is known; 0 where none counts."""
-    children, parents, means, stds = _known_bones(joint_set.bones)
-    if not len(children):
-        return np.zeros(len(positions))
-    ends = positions[:, children] - positions[:, parents]
-    off = np.minimum(np.abs(np.linalg.norm(ends, axis=-1) - means) / stds, _WRONG)
-    there = np.isfinite(off)
-    return np.asarray(np.where(there, off, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1))
+        columns[person, 0], columns[person, 1] = behind / max(inside, 1), ends / max(tested, 1)
+        columns[person, 2] = _bone_deviation(positions[person], bones, lengths)
+    return held, columns
 
 
 @cache
-def _known_bones(bones: tuple[Bone, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray, FloatArray]:
-    """Children, parents, and means and standard deviations of the lengths that are known."""
+def _known_bones(bones: tuple[Bone, ...]) -> tuple[NDArray[np.intp], FloatArray]:
+    """Ends (B, 2), and (B, 2) means and standard deviations of the lengths that are known."""
     known = [bone for bone in bones if bone.std > 0]
-    children, parents = (np.array([getattr(bone, name) for bone in known], np.intp) for name in ("child", "parent"))
-    means, stds = (np.array([getattr(bone, name) for bone in known]) for name in ("length", "std"))
-    return children, parents, means, stds
+    ends = np.array([(bone.parent, bone.child) for bone in known], np.intp).reshape(-1, 2)
+    return ends, np.array([(bone.length, bone.std) for bone in known], np.float64).reshape(-1, 2)
 
 
 #: Of the names in a record's metrics.

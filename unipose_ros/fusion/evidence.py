@@ -22,14 +22,12 @@ class Surfaces:
     One of K surfaces is the joint's own skin, or all of them hide it.
 
     Attributes:
-        slopes: (N, J, 2) x / z and y / z of the pixel at which depth was read.
         depths: (N, J, K) meters along z of the joint behind each surface; anything where there is none.
         stds: (N, J, K) standard deviation in meters.
         costs: (N, J, K) negative log probability that it is the joint's own; inf where there is no surface.
         hidden: (N, J) negative log probability that the joint is behind something else.
     """
 
-    slopes: FloatArray
     depths: FloatArray
     stds: FloatArray
     costs: FloatArray

@@ -34,7 +34,7 @@ def probability_within(scales: NDArray[np.floating]) -> FloatArray:
     distances, probabilities = _table()
     with np.errstate(divide="ignore", invalid="ignore"):
         within = np.interp(CONFIDENCE_RADIUS / np.asarray(scales, np.float64), distances, probabilities)
-    return np.nan_to_num(within)
+    return np.where(np.isnan(within), 0.0, within)
 
 
 @cache

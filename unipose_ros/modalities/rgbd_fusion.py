@@ -253,15 +253,14 @@ def seen_surfaces(
     radii = np.maximum(_RADIUS * np.array([camera.fx, camera.fy]) / distances[:, None], _LEAST_PIXELS)
     found = find_surfaces(depth, pixels, radii, np.maximum(distances - _SCENERY, 0.05), distances + _SCENERY, _GAP)
     directions = rays(camera, np.where(np.isfinite(pixels), pixels, 0.0))
-    slopes = np.zeros((people, _J, 2))
+    there = np.isfinite(found.depths)
     depths, stds = np.zeros((people, _J, SURFACES)), np.ones((people, _J, SURFACES))
     costs, hidden = np.full((people, _J, SURFACES), np.inf), np.full((people, _J), _HIDDEN)
-    slopes[:, BODY_POSITIONS] = directions[..., :2]
-    depths[:, BODY_POSITIONS] = np.nan_to_num(joint_depths(directions, found.depths, body.SURFACE_OFFSETS))
-    stds[:, BODY_POSITIONS] = np.hypot(body.SURFACE_STDS[:, None], np.nan_to_num(found.stds))
+    depths[:, BODY_POSITIONS] = np.where(there, joint_depths(directions, found.depths, body.SURFACE_OFFSETS), 0.0)
+    stds[:, BODY_POSITIONS] = np.hypot(body.SURFACE_STDS[:, None], np.where(there, found.stds, 0.0))
     costs[:, BODY_POSITIONS] = surface_costs(found)
     hidden[:, BODY_POSITIONS] += _HIDDEN_BY_CONFIDENCE * confidences
-    return Surfaces(slopes, depths, stds, costs, hidden)
+    return Surfaces(depths, stds, costs, hidden)
 
 
 def sample_pixels(camera: Camera, pixels: FloatArray, joints: FloatArray) -> FloatArray:

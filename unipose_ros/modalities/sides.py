@@ -84,7 +84,7 @@ class CheckedSides:
         Args:
             joints: (N, 15, 3) meters, finite; the network's with the keypoints as they are named.
         """
-        entries, near = self._entries(joints)
+        entries, near = self._entries(_middles(joints))
         believed = near.copy()
         age = stamp_ns - self._checked_ns[entries[near]]
         believed[near] = (age >= 0) & (age < _BELIEVED_NS)
@@ -94,16 +94,17 @@ class CheckedSides:
 
     def remember(self, stamp_ns: int, joints: NDArray[np.floating]) -> None:
         """Take note of the people of a frame (N, 15, 3), as they were found in the end."""
-        entries, near = self._entries(joints)
+        middles = _middles(joints)
+        entries, near = self._entries(middles)
         checked = np.full(len(joints), stamp_ns, np.int64)
         checked[near] = self._checked_ns[entries[near]]
-        self._middles, self._facings, self._checked_ns = joints.mean(axis=1), _facing(joints), checked
+        self._middles, self._facings, self._checked_ns = middles, _facing(joints), checked
 
-    def _entries(self, joints: NDArray[np.floating]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-        """(N,) the nearest person of the last frame, and whether that is the same one."""
+    def _entries(self, middles: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """(N,) the person of the last frame who is nearest to (N, 3), and whether that is the same one."""
         if not len(self._middles):
-            return np.zeros(len(joints), np.intp), np.zeros(len(joints), np.bool_)
-        apart = np.linalg.norm(joints.mean(axis=1)[:, None] - self._middles[None], axis=-1)
+            return np.zeros(len(middles), np.intp), np.zeros(len(middles), np.bool_)
+        apart = np.linalg.norm(middles[:, None] - self._middles[None], axis=-1)
         entries = apart.argmin(axis=1)
         return entries, np.take_along_axis(apart, entries[:, None], axis=1)[:, 0] < _SAME
 
@@ -111,9 +112,15 @@ class CheckedSides:
 _LEFT, _RIGHT = ([ITOP15.index(f"{side}_{part}") for part in ("shoulder", "hip")] for side in ("left", "right"))
 
 
+def _middles(joints: NDArray[np.floating]) -> FloatArray:
+    """(N, J, 3) -> (N, 3) mean over the joints."""
+    return np.asarray(joints.sum(axis=1, dtype=np.float64) / joints.shape[1])
+
+
 def _facing(joints: NDArray[np.floating]) -> FloatArray:
     """(N, 3) from the right to the left of the trunks (N, 15, 3), meters."""
-    return np.asarray((joints[:, _LEFT] - joints[:, _RIGHT]).mean(axis=1), np.float64)
+    across = joints[:, _LEFT] - joints[:, _RIGHT]
+    return np.asarray((across[:, 0] + across[:, 1]) / 2, np.float64)
 
 
 # Two namings of some of the keypoints, by their likelihoods.

@@ -11,15 +11,16 @@ from unipose_ros.detection.verification import (
     DEFAULT_VERIFIER,
     POSE_FEATURES,
     PoseVerifier,
-    _depth_evidence,
+    _known_bones,
     _parts,
     _same,
+    _shape_evidence,
     _surest,
     card_verifier,
-    depth_evidence_by_numpy,
     distances_to_bones,
     pose_features,
     same_by_numpy,
+    shape_evidence_by_numpy,
 )
 from unipose_ros.frame import JointStatus, RgbdFrame, Skeletons
 from unipose_ros.joint_sets import COCO17, ITOP15, JointSet
@@ -241,7 +242,8 @@ def test_loops_read_depth_as_numpy_does(seed: int) -> None:
         depth[rng.uniform(size=depth.shape) < 0.2] = nothing
     depth[:, :20] = 0.0 if seed == 3 else depth[:, :20]
     depth.setflags(write=False)
-    z = rng.uniform(2.8, 3.4, (5, 15)).astype(np.float32)
+    positions = rng.normal(0, 0.4, (5, 15, 3)).astype(np.float32)
+    positions[..., 2] = rng.uniform(2.8, 3.4, (5, 15))
     pixels = rng.uniform(-8, 48, (5, 15, 9, 2))
     pixels[:, :3] = [
         [-0.5, 29.5],
@@ -255,11 +257,14 @@ def test_loops_read_depth_as_numpy_does(seed: int) -> None:
         [3, 3],
     ]
     pixels[rng.uniform(size=pixels.shape[:3]) < 0.1] = np.nan
-    z[0, 3], pixels[1] = np.nan, np.nan
-    expected = depth_evidence_by_numpy(depth, z, pixels)
-    assert expected[0].any()
-    for found, wanted in zip(_depth_evidence(depth, z, pixels), expected, strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    positions[0, 3], positions[0, 4], pixels[1], positions[2] = np.nan, np.inf, np.nan, np.nan
+    for bones in (ITOP15.bones, ITOP15.bones[:0]):
+        expected = shape_evidence_by_numpy(depth, positions, pixels, *_known_bones(bones))
+        assert expected[0].any()
+        for found, wanted in zip(
+            _shape_evidence(depth, positions, pixels, *_known_bones(bones)), expected, strict=True
+        ):
+            np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
 @pytest.mark.skipif(not ENABLED, reason="nothing is compiled")

@@ -61,7 +61,6 @@ def evidence(
         slopes=seen,
         slope_stds=np.broadcast_to((rays or 1.0) / joints[..., 2], (people, JOINTS)).copy(),
         surfaces=Surfaces(
-            slopes=slopes,
             depths=joints[..., 2:].copy(),
             stds=np.full((people, JOINTS, 1), surfaces or 1.0),
             costs=np.where(there, 0.0, np.inf) + np.zeros((people, JOINTS, 1)),
