@@ -12,16 +12,17 @@ the shortest way. In between the two are mixed by how far the limb is bent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unipose_ros.frame import FrameError, Skeletons
-from unipose_ros.joint_sets import JointSet, get_joint_set
+from unipose_ros import joint_frame_loops as loops
+from unipose_ros.compiled import compiled
+from unipose_ros.frame import Skeletons
+from unipose_ros.joint_sets import JointSet
 
 FloatArray = NDArray[np.float64]
 
@@ -85,23 +86,50 @@ class PeopleFrames:
 
 
 def people_frames(skeletons: Skeletons) -> PeopleFrames:
-    """Frames and boxes of all people.
+    """Frames and boxes of all people."""
+    positions, plan = np.ascontiguousarray(skeletons.positions), _plan(skeletons.joint_set)
+    return PeopleFrames(*_all_frames(positions, plan.body, plan.limbs, (MIN_HEIGHT, MIN_WIDTH, _FLESH), _BENT))
 
-    All people and all their limbs at once: of three numbers each, calls of NumPy take a hundred times as long as their
-    arithmetic.
+
+def frames_by_numpy(
+    positions: NDArray[np.float32],
+    body: _Body,
+    limbs: _Limbs,
+    lengths: tuple[float, float, float],
+    bent: tuple[float, float],
+) -> loops.Frames:
+    """All people and all their limbs at once: of three numbers each, calls of NumPy take a hundred times as long as
+    their arithmetic.
+
+    Args:
+        positions: (N, J, 3).
+        body, limbs: of the :class:`_Plan`.
+        lengths: :data:`MIN_HEIGHT`, :data:`MIN_WIDTH` and :data:`_FLESH`.
+        bent: :data:`_BENT`.
+
+    Returns:
+        What :class:`PeopleFrames` is made of.
     """
-    plan = _plan(skeletons.joint_set)
-    there = _there(skeletons.positions)
-    known, origins, rotations = _body_frames(there, plan)
+    there = _there(positions)
+    known, origins, rotations = _body_frames(there, body, lengths[:2])
     inside = there @ rotations
-    bones = rotations[:, None] @ _in_body(inside, plan)
+    bones = rotations[:, None] @ _in_body(inside, limbs, bent)
     axes = np.concatenate([bones, rotations[:, None]], axis=1)
     turns = quaternions_of(axes.reshape(-1, 3, 3)).reshape(*axes.shape[:2], 4)
-    joints = turns[:, plan.turned_as].astype(np.float32)
+    joints = turns[:, limbs[2]].astype(np.float32)
     joints[~known[:, None] | np.isnan(there[:, :-1, 0])] = np.nan
-    low, high = np.fmin.reduce(inside, axis=1) - _FLESH, np.fmax.reduce(inside, axis=1) + _FLESH
+    low, high = np.fmin.reduce(inside, axis=1) - lengths[2], np.fmax.reduce(inside, axis=1) + lengths[2]
     centers = (rotations @ ((low + high) / 2)[..., None])[..., 0]
-    return PeopleFrames(known, origins, rotations, joints, centers, turns[:, -1], high - low)
+    return known, origins, rotations, joints, centers, turns[:, -1], high - low
+
+
+_SMALL, _PLACES, _NUMBERS = "f8[:,::1]", "Array(i8,2,'C',True)", "Array(f8,2,'C',True)"
+_all_frames = compiled(
+    frames_by_numpy,
+    f"Tuple((b1[::1],{_SMALL},f8[:,:,::1],f4[:,:,::1],{_SMALL},{_SMALL},{_SMALL}))"
+    f"(Array(f4,3,'C',True),Tuple(({_PLACES},{_NUMBERS})),Tuple(({_PLACES},{_NUMBERS},Array(i8,1,'C',True))),"
+    "UniTuple(f8,3),UniTuple(f8,2))",
+)(loops.frames)
 
 
 def _there(positions: NDArray[np.floating]) -> FloatArray:
@@ -157,36 +185,34 @@ def turned_back(quaternions: FloatArray, others: NDArray[np.floating]) -> FloatA
     return np.asarray((exact / _norm(exact)[..., None]) @ (_SIGNS * quaternions[:, _PARTS]))
 
 
-def _in_body(positions: FloatArray, plan: _Plan) -> FloatArray:
+def _in_body(positions: FloatArray, limbs: _Limbs, bent: tuple[float, float]) -> FloatArray:
     """(N, J + 1, 3) joints along the bodies' axes -> (N, 2L, 3, 3) how their bones are turned; columns are axes."""
-    joints = positions[:, plan.limbs]
+    joints = positions[:, limbs[0]]
     bones = joints[:, :, :2] - joints[:, :, 1:]
     near, far = bones[:, :, 0], bones[:, :, 1]
     np.copyto(far, near, where=np.isnan(far))  # without a far bone its joints are turned as the near one
-    hinges, lengths = plan.bends * _cross(far, near), _norm(bones)
+    hinges, lengths = limbs[1] * _cross(far, near), _norm(bones)
     with np.errstate(invalid="ignore", divide="ignore"):
-        bent = _norm(hinges) / lengths.prod(axis=2)
+        sines = _norm(hinges) / lengths.prod(axis=2)
         # Of a length of 0 the sine is NaN, which fmax leaves out.
-        shares = np.fmin(np.fmax((bent - _BENT[0]) / (_BENT[1] - _BENT[0]), 0), 1)
+        shares = np.fmin(np.fmax((sines - bent[0]) / (bent[1] - bent[0]), 0), 1)
         axes = _frames(bones, lengths, hinges[:, :, None], shares[:, :, None, None])
-    return axes.reshape(len(axes), 2 * len(plan.limbs), 3, 3)
+    return axes.reshape(len(axes), 2 * len(limbs[0]), 3, 3)
 
 
-@dataclass(frozen=True, eq=False)
-class _Plan:
-    """Where the joints of a set are; what it does not have is at the number of all joints.
+#: Where the joints of a set are; what it does not have is at the number of all joints.
+#: Of the body (8, 2) landmarks as in :data:`_BODY`, and their (8, 2) weights.
+_Body = tuple[NDArray[np.intp], FloatArray]
+#: Of the limbs (L, 3) first, middle and last joint, (L, 1) bends as in :data:`_LIMBS`, and (J,) which of the bones, two
+#: for each limb, a joint is turned as; the one after them is the body. The spine is a limb, of head and neck.
+_Limbs = tuple[NDArray[np.intp], FloatArray, NDArray[np.intp]]
 
-    Attributes:
-        body: (8, 2) as in :data:`_BODY`.
-        limbs: (L, 3) first, middle and last. The spine is one, of head and neck.
-        bends: (L, 1) as in :data:`_LIMBS`.
-        turned_as: (J,) which of the bones, two for each limb, a joint is turned as; the one after them is the body.
-    """
 
-    body: NDArray[np.intp]
-    limbs: NDArray[np.intp]
-    bends: FloatArray
-    turned_as: NDArray[np.intp]
+class _Plan(NamedTuple):
+    """What of a joint set the frames are made of."""
+
+    body: _Body
+    limbs: _Limbs
 
 
 @cache
@@ -206,10 +232,9 @@ def _plan(joint_set: JointSet) -> _Plan:
     turned_as = np.full(absent + 1, 2 * len(limbs))
     for limb, joints in enumerate(limbs):
         turned_as[list(joints)] = 2 * limb, 2 * limb + 1, 2 * limb + 1
-    body = [[at.get(landmark, absent) for landmark in source[:2]] for source in _BODY]
-    return _Plan(
-        np.array(body), np.array(limbs, np.intp).reshape(-1, 3), np.array(bends).reshape(-1, 1), turned_as[:-1]
-    )
+    body = np.array([[at.get(landmark, absent) for landmark in source[:2]] for source in _BODY])
+    parts, factors = np.array(limbs, np.intp).reshape(-1, 3), np.array(bends).reshape(-1, 1)
+    return _Plan((body, np.array([source[2:] for source in _BODY])), (parts, factors, turned_as[:-1]))
 
 
 def _frames(up: FloatArray, length: FloatArray, left: FloatArray, share: FloatArray) -> FloatArray:
@@ -263,7 +288,6 @@ _BODY = (
     ("left_shoulder", "right_shoulder", 0.5, 0.5), ("neck", "neck", 1.0, 0.0), ("torso", "torso", 1.0, 0.0),
     ("left_hip", "right_hip", 1.0, -1.0), ("left_shoulder", "right_shoulder", 1.0, -1.0),
 )  # fmt: skip
-_WEIGHTS = np.array([source[2:] for source in _BODY])[:, :, None]
 #: Of origin, what is above it, and left, what to try one after the other; 8 is across hips and shoulders together.
 _WAYS, _PARTS_OF_BODY = np.array([[0, 1, 2], [3, 4, 5], [8, 6, 7]]), np.arange(3)
 
@@ -300,14 +324,17 @@ def body_frame(positions: NDArray[np.floating], joint_set: JointSet) -> BodyFram
     Returns:
         ``None`` when a part cannot be had or the axes are too short or too parallel to tell.
     """
-    known, origins, rotations = _body_frames(_there(positions[None]), _plan(joint_set))
+    there = _there(positions[None])
+    known, origins, rotations = _body_frames(there, _plan(joint_set).body, (MIN_HEIGHT, MIN_WIDTH))
     return BodyFrame(origins[0], rotations[0]) if known[0] else None
 
 
-def _body_frames(there: FloatArray, plan: _Plan) -> tuple[NDArray[np.bool_], FloatArray, FloatArray]:
+def _body_frames(
+    there: FloatArray, body: _Body, least: tuple[float, float]
+) -> tuple[NDArray[np.bool_], FloatArray, FloatArray]:
     """(N, J + 1, 3) joints -> those of :class:`PeopleFrames`; see :func:`body_frame`."""
     ways = np.empty((len(there), 9, 3))
-    ways[:, :8] = (_WEIGHTS * there[:, plan.body]).sum(axis=2)
+    ways[:, :8] = (body[1][:, :, None] * there[:, body[0]]).sum(axis=2)
     ways[:, 8] = ways[:, 6] + ways[:, 7]
     # Where no way is known, any is as good.
     first = np.isfinite(ways.sum(axis=2)).take(_WAYS, 1).argmax(axis=2)
@@ -323,136 +350,6 @@ def _body_frames(there: FloatArray, plan: _Plan) -> tuple[NDArray[np.bool_], Flo
         widths = _norm(sideways)
         np.divide(sideways, widths[:, None], out=y)
     rotations[:, :, 0] = _cross(y, z)
-    known = (heights >= MIN_HEIGHT) & (widths >= MIN_WIDTH)
+    known = (heights >= least[0]) & (widths >= least[1])
     rotations[~known], origins[~known] = _EYE, np.nan
     return known, origins, rotations
-
-
-# ``Skeletons`` <-> the fields of a ``SkeletonArray``, whatever makes the messages: rclpy on a robot, rosbags offline.
-#
-# Stamps and ages are split as ``builtin_interfaces`` has them; arrays are flat, as in ``msg/Skeleton.msg``.
-
-SECOND = 1_000_000_000
-_UNKNOWN = (float("nan"),) * 3
-#: Meters.
-_FARTHEST = 1e5
-
-
-@dataclass(frozen=True, eq=False)
-class PersonFields:
-    """The fields of one ``Skeleton`` message, by their names there.
-
-    Attributes:
-        id, state, score: of the track.
-        age: (seconds, nanoseconds) since the track was first seen.
-        positions: (3J,) float32 meters; NaN missing.
-        confidences: (J,) float32.
-        status: (J,) uint8.
-        covariances: (6J,) float32 square meters, or (0,).
-        orientations: (4J,) float32 quaternions; NaN missing.
-        velocity: (3,) meters a second; NaN where not known.
-        box_pose: (3,) meters and (4,) quaternion.
-        box_size: (3,) meters.
-    """
-
-    id: str
-    state: int
-    score: float
-    age: tuple[int, int]
-    positions: NDArray[np.float32]
-    confidences: NDArray[np.float32]
-    status: NDArray[np.uint8]
-    covariances: NDArray[np.float32]
-    orientations: NDArray[np.float32]
-    velocity: Sequence[float]
-    box_pose: tuple[Sequence[float], Sequence[float]]
-    box_size: Sequence[float]
-
-
-def people_fields(skeletons: Skeletons, frames: PeopleFrames | None = None) -> list[PersonFields]:
-    """What the message of each person holds.
-
-    Args:
-        frames: of all people, where they are known already.
-    """
-    covariances, velocities = skeletons.covariances, skeletons.velocities
-    if frames is None:
-        frames = people_frames(skeletons)
-    return [
-        PersonFields(
-            id=skeletons.ids[person],
-            state=int(skeletons.states[person]),
-            score=float(skeletons.scores[person]),
-            age=divmod(int(skeletons.ages_ns[person]), SECOND),
-            positions=np.ascontiguousarray(skeletons.positions[person], np.float32).ravel(),
-            confidences=np.ascontiguousarray(skeletons.confidences[person], np.float32),
-            status=np.ascontiguousarray(skeletons.status[person], np.uint8),
-            covariances=np.zeros(0, np.float32)
-            if covariances is None
-            else np.ascontiguousarray(covariances[person], np.float32).ravel(),
-            orientations=frames.joints[person].ravel(),
-            velocity=_UNKNOWN if velocities is None else velocities[person].tolist(),
-            box_pose=(frames.box_centers[person].tolist(), frames.box_rotations[person].tolist()),
-            box_size=frames.box_sizes[person].tolist(),
-        )
-        for person in skeletons
-    ]
-
-
-def skeletons_of(message: Any) -> Skeletons:
-    """The people of a ``SkeletonArray`` of either kind; one that was recorded before there were velocities has none.
-
-    Where only some people have covariances, those of the others are NaN.
-
-    Raises:
-        JointSetError: the message's joint set is unknown here.
-        FrameError: an array has another length than the joint set asks for.
-    """
-    joint_set = get_joint_set(message.joint_set)
-    people, joints, stamp = message.skeletons, len(joint_set), message.header.stamp
-    with_covariances = any(len(person.covariances) for person in people)
-    return Skeletons(
-        stamp_ns=stamp.sec * SECOND + stamp.nanosec,
-        frame_id=message.header.frame_id,
-        modality=message.modality,
-        positions=_near(_stacked(people, "positions", (joints, 3), np.float32)),
-        confidences=_stacked(people, "confidences", (joints,), np.float32),
-        status=_stacked(people, "status", (joints,), np.uint8),
-        scores=np.array([person.score for person in people], np.float32),
-        covariances=_stacked(people, "covariances", (joints, 6), np.float32, True) if with_covariances else None,
-        ids=tuple(person.id for person in people),
-        states=np.array([person.state for person in people], np.uint8),
-        ages_ns=np.array([person.age.sec * SECOND + person.age.nanosec for person in people], np.int64),
-        velocities=_velocities(people),
-        joint_set=joint_set,
-    )
-
-
-def _near(positions: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Without what is infinite or farther than any robot sees: such a joint is missing."""
-    return np.asarray(np.where(np.abs(positions) < _FARTHEST, positions, np.float32(np.nan)), np.float32)
-
-
-def _velocities(people: Sequence[Any]) -> NDArray[np.float32] | None:
-    given = [getattr(person, "velocity", None) for person in people]
-    rows = [_UNKNOWN if v is None else (v.x, v.y, v.z) for v in given]
-    with np.errstate(over="ignore"):  # no body is as fast as that: infinite then
-        velocities = np.array(rows, np.float32).reshape(len(people), 3)
-    return velocities if np.isfinite(velocities).any() else None
-
-
-def _stacked(
-    people: Sequence[Any], name: str, shape: tuple[int, ...], dtype: type, optional: bool = False
-) -> NDArray[Any]:
-    expected = int(np.prod(shape))
-    rows: list[NDArray[Any]] = []
-    for person in people:
-        values: NDArray[Any] = np.asarray(getattr(person, name), dtype)
-        if optional and not values.size:
-            values = np.full(expected, np.nan, dtype)
-        if values.size != expected:
-            raise FrameError(
-                f"skeleton '{person.id}': {name} has {values.size} values, {shape[0]} joints need {expected}"
-            )
-        rows.append(values.reshape(shape))
-    return np.stack(rows) if rows else np.zeros((0, *shape), dtype)

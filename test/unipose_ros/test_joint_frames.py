@@ -159,7 +159,7 @@ def test_all_limbs_at_once_are_turned_as_one_by_one() -> None:
     for _ in range(50):
         joints = rng.normal(0, 0.3, (15, 3))
         plan = _plan(ITOP15)
-        turned = np.array([*_in_body(_there(joints[None]), plan)[0], np.eye(3)])[plan.turned_as]
+        turned = np.array([*_in_body(_there(joints[None]), plan.limbs, (0.17, 0.5))[0], np.eye(3)])[plan.limbs[2]]
         for side in ("left", "right"):
             for first, middle, last, bends in (("shoulder", "elbow", "wrist", 1.0), ("hip", "knee", "ankle", -1.0)):
                 at = [names.index(f"{side}_{part}") for part in (first, middle, last)]

@@ -24,7 +24,7 @@ from unipose_ros.images import (
     encode_compressed_depth,
     to_millimeters,
 )
-from unipose_ros.joint_frames import people_fields, skeletons_of
+from unipose_ros.person_fields import people_fields, skeletons_of
 from unipose_ros.resources import resource_path
 
 # The header stamp inside a serialised message, read and moved without unpacking the rest.

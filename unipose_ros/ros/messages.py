@@ -16,9 +16,10 @@ from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from std_msgs.msg import Header
 
 from unipose_ros.frame import Skeletons
-from unipose_ros.joint_frames import SECOND, PeopleFrames, PersonFields, people_fields, skeletons_of
+from unipose_ros.joint_frames import PeopleFrames
 from unipose_ros.joint_sets import JointSet
 from unipose_ros.msg import Skeleton, SkeletonArray, SkeletonInfo
+from unipose_ros.person_fields import SECOND, PersonFields, people_fields, skeletons_of
 
 # ROS message classes by name.
 

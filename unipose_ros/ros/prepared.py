@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
-from unipose_ros.joint_frames import SECOND
+from unipose_ros.person_fields import SECOND
 
 #: What stands in the fields of type ``float64`` and ``float32`` that change.
 BLANK: float = struct.unpack("=d", b"\xfd" * 8)[0]
