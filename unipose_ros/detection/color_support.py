@@ -99,7 +99,13 @@ def _heat(detector: KeypointDetector, found: Keypoints2D, pixels: FloatArray, ra
 
 def is_dark(image: NDArray[np.uint8]) -> bool:
     """Is an RGB image too dark for any person to be seen in it?"""
-    return bool(np.percentile(image[::_STEP, ::_STEP].max(axis=-1), _PERCENTILE) < _DARK)
+    red, green, blue = np.moveaxis(image[::_STEP, ::_STEP], -1, 0)
+    brightest = np.maximum(np.maximum(red, green), blue).ravel()
+    # As np.percentile does, in a fifth of the time.
+    place = _PERCENTILE / 100 * (len(brightest) - 1)
+    low, high = int(place), min(int(place) + 1, len(brightest) - 1)
+    ordered = np.partition(brightest, (low, high))
+    return bool(np.interp(place, [low, low + 1], ordered[[low, high]]) < _DARK)
 
 
 # Keypoints between two runs of the 2D network: followed in the image by optical flow.

@@ -125,12 +125,11 @@ class MoveNet:
         spans = columns_around(boxes, letterbox)
         if sum(right - left for left, right in spans) > _MOST_COLUMNS * letterbox.padded[0]:
             return self(image)
-        padded = letterbox.apply(image)
         rows, columns = letterbox.padded[1] // STRIDE, letterbox.padded[0] // STRIDE
         # Where the network does not look there is no center of a person and no heat.
         maps = tuple(np.zeros((1, channels, rows, columns), np.float32) for channels in Heads.CHANNELS.values())
         for left, right in spans:
-            for whole, part in zip(maps, self.run(padded[None, :, left:right]), strict=True):
+            for whole, part in zip(maps, self.run(letterbox.apply_columns(image, left, right)[None]), strict=True):
                 whole[..., left // STRIDE : right // STRIDE] = part
         return self._remembered(letterbox, maps)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import gcd
 from typing import Any
 
 import cv2
@@ -76,6 +77,25 @@ class Letterbox:
         result = np.zeros((self.padded[1], self.padded[0], image.shape[2]), np.uint8)
         result[: self.content[1], : self.content[0]] = resized
         return result
+
+    def apply_columns(self, image: NDArray[np.uint8], left: int, right: int) -> NDArray[np.uint8]:
+        """(H, W, C) of size ``image`` -> (H', right - left, C): these columns of what :meth:`apply` gives.
+
+        Where the image shrinks the others are not resized, but for the few up to where pixels of both images begin at
+        one place.
+        """
+        if self.content[0] >= self.image[0]:
+            return self.apply(image)[:, left:right]
+        common = gcd(self.image[0], self.content[0])
+        step, image_step = self.content[0] // common, self.image[0] // common
+        begin, end = left // step, min(-(-right // step), common)
+        if begin >= end:
+            return np.zeros((self.padded[1], right - left, image.shape[2]), np.uint8)
+        image_width, width = (end - begin) * image_step, (end - begin) * step
+        padded = max(width, right - begin * step), self.padded[1]
+        part = Letterbox((image_width, self.image[1]), (width, self.content[1]), padded)
+        resized = part.apply(image[:, begin * image_step : end * image_step])
+        return resized[:, left - begin * step : right - begin * step]
 
     def to_image(self, points: NDArray[Any]) -> NDArray[np.float32]:
         """(..., 2) pixels of the padded image -> pixels of the image given."""

@@ -83,3 +83,15 @@ def test_dark_images() -> None:
     assert is_dark(black)
     assert not is_dark(lamp)
     assert not is_dark(black + np.uint8(30))
+
+
+def test_darkness_is_that_of_a_percentile() -> None:
+    rng = np.random.default_rng(0)
+    answers = set()
+    for most in range(12, 30):
+        image = rng.integers(0, most, (int(rng.integers(1, 99)), int(rng.integers(1, 99)), 3), dtype=np.uint8)
+        image[rng.random(image.shape) < 0.005] = 255
+        expected = bool(np.percentile(image[::8, ::8].max(axis=-1), 99) < 20)
+        assert is_dark(image) == expected
+        answers.add(expected)
+    assert len(answers) == 2

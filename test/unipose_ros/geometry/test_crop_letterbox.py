@@ -66,3 +66,14 @@ def test_padding_is_black() -> None:
 def test_empty_image() -> None:
     with pytest.raises(ValueError, match="positive"):
         Letterbox.fit(0, 480, 384, 32)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (848, 480), (641, 479), (300, 200), (384, 288), (100, 384), (480, 640)])
+def test_columns_are_those_of_the_whole(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(size[0])
+    image = rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    box = Letterbox.fit(*size, long_side=384, multiple=32)
+    whole = box.apply(image)
+    for _ in range(10):
+        left, right = sorted(rng.choice(box.padded[0] + 1, 2, replace=False).tolist())
+        np.testing.assert_array_equal(box.apply_columns(image, left, right), whole[:, left:right])
