@@ -188,7 +188,7 @@ def _shape_evidence(
         for joint in range(joints):
             surface = math.nan
             for place in range(places):
-                u, v = pixels[person, joint, place]
+                u, v = pixels[person, joint, place, 0], pixels[person, joint, place, 1]
                 if not (-0.5 <= u < width - 0.5 and -0.5 <= v < height - 0.5):
                     if place == 0:
                         break
@@ -417,7 +417,7 @@ def _same(
             for hip in hips:
                 middle[0, a] += pose[hip, a] / len(hips)
                 middle[1, a] += other[hip, a] / len(hips)
-        x, y, z = middle[0]
+        x, y, z = middle[0, 0], middle[0, 1], middle[0, 2]
         apart = math.sqrt((x - middle[1, 0]) ** 2 + (y - middle[1, 1]) ** 2 + (z - middle[1, 2]) ** 2)
         if apart >= _APART and _to_nearest_bone(x, y, z, other, limbs) > _WITHIN:
             continue

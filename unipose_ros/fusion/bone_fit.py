@@ -198,6 +198,7 @@ def _fit_by_loops(
     return found, blocks
 
 
+# Where nothing is compiled, NumPy is called instead.
 _fit_compiled = compiled(
     _fit_by_loops,
     "Tuple((f8[:,:,::1],f8[:,:,:,::1]))"

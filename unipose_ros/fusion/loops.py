@@ -344,6 +344,7 @@ def _fuse(
     return found, blocks, costs, sizes, lengths, length_stds, heard
 
 
+# Where nothing is compiled, NumPy is called instead.
 _VECTORS, _MATRICES, _STACKS = "f8[:,::1]", "f8[:,:,::1]", "f8[:,:,:,::1]"
 fuse = compiled(
     _fuse,

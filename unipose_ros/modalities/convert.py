@@ -20,6 +20,8 @@ FloatArray = NDArray[np.float64]
 
 #: Meters: a joint nearer than this to where it truly is counts as found.
 CONFIDENCE_RADIUS = 0.10
+#: Of joints that are not there, not seen, and seen.
+_STATUSES = np.array([JointStatus.MISSING, JointStatus.INFERRED, JointStatus.MEASURED], np.uint8)
 #: Of the table: beyond this many scales, all but one in 10^7 of the errors lie within.
 _LAST = 20.0
 
@@ -79,7 +81,6 @@ def to_skeletons(
     """
     there = np.isfinite(predictions.positions).all(axis=-1) & np.isfinite(predictions.scales)
     seen = _seen(frame, people, predictions.positions, joint_set, config)
-    status = np.where(seen, JointStatus.MEASURED, JointStatus.INFERRED)
     sound = there & np.isfinite(predictions.covariances).all(axis=-1)
     return Skeletons(
         stamp_ns=frame.stamp_ns,
@@ -87,7 +88,7 @@ def to_skeletons(
         modality=modality,
         positions=np.where(there[..., None], predictions.positions, np.nan).astype(np.float32),
         confidences=np.where(there, probability_within(predictions.scales), 0).astype(np.float32),
-        status=np.where(there, status, JointStatus.MISSING).astype(np.uint8),
+        status=_STATUSES[np.where(there, 1 + seen, 0)],
         scores=people.scores,
         covariances=np.where(sound[..., None], predictions.covariances, np.nan).astype(np.float32),
         joint_set=joint_set,

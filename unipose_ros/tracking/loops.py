@@ -80,7 +80,7 @@ def sizes(positions: NDArray[np.float32], measured: Mask, bones: Times, lengths:
     for person in range(len(positions)):
         count = 0
         for bone in range(len(bones)):
-            parent, child = bones[bone]
+            parent, child = bones[bone, 0], bones[bone, 1]
             if measured[person, parent] and measured[person, child]:
                 a, b = positions[person, parent], positions[person, child]
                 length = np.float32(_norm(a[0] - b[0], a[1] - b[1], a[2] - b[2]))
@@ -135,7 +135,7 @@ def _corrected_motion(
         for joint in range(len(residuals)):
             count = _insert(ordered, count, followed[joint, a])
         went[a] = _median(ordered, count)
-    place, mixed, speed = motion[2][person]
+    place, mixed, speed = motion[2][person, 0], motion[2][person, 1], motion[2][person, 2]
     scale = 1 / (place + body_std * body_std) if known else 0.0
     for a in range(3):
         innovation[a], went[a] = (innovation[a], went[a]) if known else (0.0, 0.0)

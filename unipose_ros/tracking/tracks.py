@@ -419,6 +419,7 @@ _JOINTS = f"{_VECTORS},{_VALUES},Array(u1,2,'C',True),{_VECTORS}"
 _sizes = compiled(sizes_by_numpy, "f8[::1](Array(f4,3,'C',True),Array(b1,2,'C',True),i8[:,::1],f8[::1],i8)")(
     loops.sizes
 )
+# Where nothing is compiled, NumPy is called instead.
 _corrected = compiled(
     loops.corrected,
     "Tuple((f8[:,:,::1],f8[:,::1],u1[:,::1],f8[:,:,::1],i8[:,::1],f8[:,::1],f8[:,::1],f8[:,::1]))"
