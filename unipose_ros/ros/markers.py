@@ -133,7 +133,7 @@ class _People(NamedTuple):
 
     Attributes:
         positions: (N, J, 3) meters.
-        present: (N, J) bool, which joints have a position.
+        present, seen: (N, J) bool, which joints have a position, and which were seen at their own pixels.
         colors: (N,) rows of :data:`PEOPLE_COLORS`.
         ends: (N, B, 2, 3) positions of the bones' parents and children.
         plan: what the joint set says.
@@ -142,7 +142,8 @@ class _People(NamedTuple):
     skeletons: Skeletons
     positions: FloatArray
     present: NDArray[np.bool_]
-    colors: list[int]
+    seen: NDArray[np.bool_]
+    colors: NDArray[np.intp]
     ends: FloatArray
     plan: _Plan
 
@@ -150,8 +151,10 @@ class _People(NamedTuple):
     def of(cls, skeletons: Skeletons) -> _People:
         positions, plan = skeletons.positions.astype(np.float64), _plan(skeletons.joint_set)
         present = _finite(positions)
-        colors = [color_index(name) for name in skeletons.ids]
-        return cls(skeletons, positions, present, colors, positions.take(plan.ends, axis=1), plan)
+        # An enumeration's member would take NumPy ten times as long as its number.
+        seen = skeletons.status == int(JointStatus.MEASURED)
+        colors = np.array([color_index(name) for name in skeletons.ids], np.intp)
+        return cls(skeletons, positions, present, seen, colors, positions.take(plan.ends, axis=1), plan)
 
 
 def _finite(vectors: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -246,8 +249,7 @@ def _shown(ids: Sequence[str], layers: Sequence[_Layer], look: _Look) -> Iterato
 
 def _joints(people: _People, config: MarkersConfig) -> _Layer:
     """Spheres in the colors of left, right and middle."""
-    seen = people.skeletons.status == JointStatus.MEASURED
-    colors = people.plan.joint_colors[seen.view(np.uint8), np.arange(seen.shape[1])]
+    colors = people.plan.joint_colors[people.seen.view(np.uint8), np.arange(people.seen.shape[1])]
     scale = (config.joint_diameter,) * 3
     return _list(JOINTS, Marker.SPHERE_LIST, scale, people.positions, colors, people.present)
 
@@ -255,8 +257,8 @@ def _joints(people: _People, config: MarkersConfig) -> _Layer:
 def _bones(people: _People, config: MarkersConfig) -> _Layer:
     """Lines in the person's color."""
     ends = people.plan.ends
-    seen = (people.skeletons.status == JointStatus.MEASURED).take(ends, axis=1).all(axis=2)
-    colors = people.plan.bone_colors[np.array(people.colors)[:, None], seen.view(np.uint8), np.arange(len(ends))]
+    seen = np.asarray(people.seen.take(ends, axis=1).all(axis=2))
+    colors = people.plan.bone_colors[people.colors[:, None], seen.view(np.uint8), np.arange(len(ends))]
     shown = np.asarray(people.present.take(ends, axis=1).all(axis=2))
     # Each end of a line is a point.
     points, colors, shown = people.ends.reshape(len(shown), -1, 3), colors.repeat(2, axis=1), shown.repeat(2, axis=1)
@@ -299,7 +301,7 @@ def _capsules(people: _People) -> _Layer:
     doubles[..., 3:7] = _turns(along)
     doubles[..., 7:9], doubles[..., 9] = people.plan.diameters[:, None], lengths
     certain = people.skeletons.confidences.take(people.plan.ends, axis=1).min(axis=2)
-    colors[..., :3] = _PEOPLE_COLORS[people.colors, None]
+    colors[..., :3] = _PEOPLE_COLORS[people.colors][:, None]
     colors[..., 3] = _FAINT + (_SOLID - _FAINT) * certain
     return _Layer(BODY, Marker.CYLINDER, shown, doubles.reshape(len(shown), -1), colors, [10] * shown.shape[1])
 
@@ -341,13 +343,14 @@ def _arrows(people: _People, velocities: NDArray[np.float32]) -> _Layer:
 
 def _labels(people: _People, look: _Look, up: FloatArray) -> _Drawn:
     """The id of each person above the highest joint, higher where another label is."""
-    known = [index for index in by_id(people.skeletons) if people.present[index].any()]
-    heights = np.where(people.present[known], people.positions[known] @ up, -np.inf)
-    anchors = people.positions[known, heights.argmax(axis=1)] + _LABEL_GAP * up
+    known = np.array([index for index in by_id(people.skeletons) if people.present[index].any()], np.intp)
+    joints = people.positions[known]
+    highest = np.where(people.present[known], joints @ up, -np.inf).argmax(axis=1)
+    anchors = joints[np.arange(len(known)), highest] + _LABEL_GAP * up
     doubles = np.empty((len(known), 10))
     doubles[:] = *_NO_POSE, 0.0, 0.0, _LABEL_HEIGHT
     doubles[:, :3] = raise_labels(anchors, up, _LABEL_WIDTH, _LABEL_HEIGHT)
-    ids = [people.skeletons.ids[index] for index in known]
+    ids = [people.skeletons.ids[index] for index in known.tolist()]
     elements = [element for name in ids for element in _elements(look, LABELS, Marker.TEXT_VIEW_FACING, name, 1)]
     return _Drawn(elements, doubles.ravel(), np.ones(4 * len(known)))
 

@@ -54,7 +54,7 @@ def transforms_message(
     frames = people_frames(skeletons) if frames is None else frames
     joints = frames.joints if mode == "joints" else frames.joints[:, :0]
     shown = np.empty((len(skeletons), 1 + joints.shape[1]), np.bool_)
-    shown[:, 0] = frames.known & (skeletons.states != TrackState.OCCLUDED)
+    shown[:, 0] = frames.known & (skeletons.states != int(TrackState.OCCLUDED))
     shown[:, 1:] = shown[:, :1] & np.isfinite(joints[:, :, 0])
     poses = np.empty((*shown.shape, 7))
     poses[:, 0, :3], poses[:, 0, 3:] = frames.origins, frames.box_rotations
