@@ -198,19 +198,15 @@ def select_people(keypoints: Keypoints2D, width: int, height: int, config: Detec
     seen = visible_keypoints(keypoints, width, height, config)
     good = (keypoints.scores >= config.min_score) & (seen.sum(axis=1) >= config.min_keypoints)
 
-    def is_duplicate(person: int, kept: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Do most of a person's visible keypoints lie on the same keypoints of a better person?"""
-        extents = [min(_extent(keypoints.pixels[i][seen[i]]) for i in (person, better)) for better in kept]
-        distances = np.linalg.norm(keypoints.pixels[person] - keypoints.pixels[kept], axis=-1)
-        same = seen[person] & seen[kept] & (distances < config.nms_radius * np.array(extents)[:, None])
-        return np.asarray(same.sum(axis=1) > config.nms_overlap * seen[person].sum())
-
-    return keypoints.select(greedy_nms(keypoints.scores, is_duplicate, good))
-
-
-def _extent(pixels: NDArray[np.float32]) -> float:
-    """The longer side of the box around some pixels."""
-    return float(np.ptp(pixels, axis=0).max())
+    low = np.where(seen[..., None], keypoints.pixels, np.inf).min(axis=1)
+    high = np.where(seen[..., None], keypoints.pixels, -np.inf).max(axis=1)
+    extents = (high - low).max(axis=1)
+    # Do most of a person's visible keypoints lie on the same keypoints of a better person?
+    distances = np.linalg.norm(keypoints.pixels[:, None] - keypoints.pixels, axis=-1)
+    on_others = distances < config.nms_radius * np.minimum(extents[:, None], extents)[..., None]
+    shared = (on_others & seen[:, None] & seen).sum(axis=-1)
+    duplicates = shared > config.nms_overlap * seen.sum(axis=1, keepdims=True)
+    return keypoints.select(greedy_nms(keypoints.scores, lambda person, kept: duplicates[person, kept], good))
 
 
 #: Width, height and distance in meters of :func:`stand_in`.
