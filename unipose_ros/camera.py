@@ -287,7 +287,8 @@ def unproject_pixels(
 @lru_cache(maxsize=2)
 def pinhole_rays(camera: Camera) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(W,) x of the columns' rays and (H,) y of the rows', without what a lens bends."""
-    return (np.arange(camera.width) - camera.cx) / camera.fx, (np.arange(camera.height) - camera.cy) / camera.fy
+    columns, rows = np.arange(camera.width, dtype=np.float64), np.arange(camera.height, dtype=np.float64)
+    return (columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy
 
 
 def prepare_rays(camera: Camera) -> None:

@@ -26,6 +26,7 @@ from unipose_ros.resources import cache_dir
 
 try:
     import numba
+    import numba.core.sigutils
 except ImportError:  # absent, or for another NumPy
     numba = None
 
@@ -51,7 +52,8 @@ def compiled(reference: Callable[..., Any] | None, *signatures: str) -> Callable
         reference: does the same in NumPy, and takes its place without Numba; ``None`` for what is done in another way
             then, by who looks at :data:`ENABLED`.
         signatures: as Numba writes types, with that of the result: ``f8(f4[:,::1],i8)`` takes an (N, M) float32 array
-            without gaps and an int, and returns a float. Other arrays raise ``TypeError``.
+            without gaps and an int, and returns a float. Other arrays raise ``TypeError``. Arrays may be read-only,
+            but for those of a function that returns nothing (``void``), which is there to write.
     """
 
     def build(function: Function) -> Function:
@@ -72,12 +74,26 @@ def compiled_part() -> Callable[[Function], Function]:
 def _machine_code(function: Callable[..., Any], signatures: tuple[str, ...]) -> Any:
     folder, usual = _kept_in(), numba.config.CACHE_DIR
     if folder is None:
-        return numba.njit(list(signatures), **_OPTIONS)(function)
+        return numba.njit([_reading(each) for each in signatures], **_OPTIONS)(function)
     try:
         numba.config.CACHE_DIR = str(folder)
-        return numba.njit(list(signatures), cache=True, **_OPTIONS)(function)
+        return numba.njit([_reading(each) for each in signatures], cache=True, **_OPTIONS)(function)
     finally:
         numba.config.CACHE_DIR = usual
+
+
+def _reading(signature: str) -> Any:
+    """The signature with arrays that are only read."""
+    arguments, result = numba.core.sigutils.normalize_signature(signature)
+    if result == numba.types.void:
+        return signature
+    return result(*(_read_only(each) for each in arguments))
+
+
+def _read_only(kind: Any) -> Any:
+    if isinstance(kind, numba.types.BaseTuple):
+        return numba.types.Tuple([_read_only(each) for each in kind])
+    return kind.copy(readonly=True) if isinstance(kind, numba.types.Array) else kind
 
 
 @cache

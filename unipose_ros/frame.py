@@ -87,6 +87,11 @@ class RgbdFrame:
             _require("depth", self.depth, size, np.float32)
         if self.color is not None:
             _require("color", self.color, (*size, 3), np.uint8)
+        for name in ("depth", "color"):
+            image = getattr(self, name)
+            if image is not None and not image.flags.c_contiguous:
+                # Every second pixel, a mirrored image: loops take what lies row by row without gaps.
+                object.__setattr__(self, name, np.ascontiguousarray(image))
 
 
 @dataclass(frozen=True, eq=False)

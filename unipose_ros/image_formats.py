@@ -151,7 +151,7 @@ def _nearest(left: np.int32, up: np.int32, corner: np.int32) -> np.int32:
     return left if (to_left <= to_up) & (to_left <= to_corner) else vertical
 
 
-@compiled(None, "u2[:,::1](Array(u1, 2, 'C', readonly=True))")
+@compiled(None, "u2[:,::1](u1[:,::1])")
 def _without_filters(rows: NDArray[np.uint8]) -> NDArray[np.uint16]:
     """(H, 1 + 2 W) bytes, of which the first names the row's filter -> (H, W) (PNG 3rd edition, section 9).
 

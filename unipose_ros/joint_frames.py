@@ -123,11 +123,11 @@ def frames_by_numpy(
     return known, origins, rotations, joints, centers, turns[:, -1], high - low
 
 
-_SMALL, _PLACES, _NUMBERS = "f8[:,::1]", "Array(i8,2,'C',True)", "Array(f8,2,'C',True)"
+_SMALL, _PLACES, _NUMBERS = "f8[:,::1]", "i8[:,::1]", "f8[:,::1]"
 _all_frames = compiled(
     frames_by_numpy,
     f"Tuple((b1[::1],{_SMALL},f8[:,:,::1],f4[:,:,::1],{_SMALL},{_SMALL},{_SMALL}))"
-    f"(Array(f4,3,'C',True),Tuple(({_PLACES},{_NUMBERS})),Tuple(({_PLACES},{_NUMBERS},Array(i8,1,'C',True))),"
+    f"(f4[:,:,::1],Tuple(({_PLACES},{_NUMBERS})),Tuple(({_PLACES},{_NUMBERS},i8[::1])),"
     "UniTuple(f8,3),UniTuple(f8,2))",
 )(loops.frames)
 

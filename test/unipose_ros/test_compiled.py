@@ -78,7 +78,10 @@ def test_other_types_are_refused_rather_than_compiled_in_the_middle_of_a_frame()
             result += number
         return result
 
-    assert total(np.ones(3, np.float32)) == 3
+    numbers = np.ones(3, np.float32)
+    assert total(numbers) == 3
+    numbers.setflags(write=False)
+    assert total(numbers) == 3
     with pytest.raises(TypeError):
         total(np.ones(3, np.float64))
 

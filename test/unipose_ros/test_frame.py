@@ -98,3 +98,16 @@ def test_numbers_are_those_of_the_message() -> None:
     for enumeration in (JointStatus, TrackState):
         for member in enumeration:
             assert getattr(message, member.name) == member.value
+
+
+def test_images_with_gaps_are_made_whole_and_read_only_ones_are_taken() -> None:
+    depth = np.arange(12 * 16, dtype=np.float32).reshape(12, 16)
+    color = np.zeros((6, 8, 3), np.uint8)
+    color.setflags(write=False)
+    frame = RgbdFrame(1, "camera", CAMERA, depth[::2, ::-2], color[:, ::-1])
+    assert frame.depth is not None
+    assert frame.color is not None
+    assert frame.depth.flags.c_contiguous
+    assert frame.color.flags.c_contiguous
+    assert np.array_equal(frame.depth, depth[::2, ::-2])
+    assert RgbdFrame(1, "camera", CAMERA, None, color).color is color

@@ -171,7 +171,7 @@ def _bone_deviation(joints: NDArray[np.float32], bones: NDArray[np.intp], length
 # Depth that came in a message may be read only.
 @compiled(
     shape_evidence_by_numpy,
-    "Tuple((b1[:,::1],f8[:,::1]))(Array(f4,2,'C',True),Array(f4,3,'C',True),Array(f8,4,'C',True),i8[:,::1],f8[:,::1])",
+    "Tuple((b1[:,::1],f8[:,::1]))(f4[:,::1],f4[:,:,::1],f8[:,:,:,::1],i8[:,::1],f8[:,::1])",
 )
 def _shape_evidence(
     depth: NDArray[np.float32],
@@ -397,7 +397,7 @@ def _to_nearest_bone(x: float, y: float, z: float, joints: NDArray[np.float32], 
 
 @compiled(
     same_by_numpy,
-    "b1[::1](Array(f4,3,'C',True),Array(b1,1,'C',True),i8,Array(i8,1,'C',True),i8[::1],i8[:,::1],i8[:,::1])",
+    "b1[::1](f4[:,:,::1],b1[::1],i8,i8[::1],i8[::1],i8[:,::1],i8[:,::1])",
 )
 def _same(
     positions: NDArray[np.float32],

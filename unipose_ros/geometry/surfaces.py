@@ -178,8 +178,7 @@ def _fullest(samples: FloatArray, width: float) -> float:
 
 @compiled(
     find_by_numpy,
-    "UniTuple(f8[:,:,::1],3)(Array(f4,2,'C',True),Array(f8,3,'C',True),Array(f8,2,'C',True),Array(f8,1,'C',True),"
-    "Array(f8,1,'C',True),f8)",
+    "UniTuple(f8[:,:,::1],3)(f4[:,::1],f8[:,:,::1],f8[:,::1],f8[::1],f8[::1],f8)",
 )
 def _find(
     depth: NDArray[np.float32], pixels: FloatArray, radii: FloatArray, near: FloatArray, far: FloatArray, gap: float

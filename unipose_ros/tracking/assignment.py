@@ -13,7 +13,7 @@ from unipose_ros.geometry.medians import nan_median
 from unipose_ros.geometry.nms import greedy_nms
 from unipose_ros.tracking import loops
 
-_JOINTS = "Array(f8,3,'C',True)"
+_JOINTS = "f8[:,:,::1]"
 #: Fewer joints in common than this say too little about the distance of two bodies.
 MIN_COMMON_JOINTS = 3
 #: Meters: two skeletons whose hips are farther apart are two people, however close the rest of them is.

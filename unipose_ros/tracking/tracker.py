@@ -345,9 +345,9 @@ def exchanged_fits_by_numpy(
     return np.asarray((both.sum(axis=1) >= fewest) & (far - near > nearer) & (near < fraction * far))
 
 
-_exchanged_fits = compiled(
-    exchanged_fits_by_numpy, "b1[::1](Array(f8,3,'C',True),Array(f8,3,'C',True),i8[::1],i8,f8,f8)"
-)(loops.exchanged_fits)
+_exchanged_fits = compiled(exchanged_fits_by_numpy, "b1[::1](f8[:,:,::1],f8[:,:,::1],i8[::1],i8,f8,f8)")(
+    loops.exchanged_fits
+)
 
 
 def _exchanged(people: Tracks, mirror: Sequence[int], chosen: NDArray[np.bool_]) -> Tracks:

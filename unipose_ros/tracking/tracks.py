@@ -413,16 +413,14 @@ def _contiguous(people: Tracks | Motion, names: tuple[str, ...]) -> Any:
     return tuple(np.ascontiguousarray(getattr(people, name)) for name in names)
 
 
-_VALUES, _VECTORS = "Array(f8,2,'C',True)", "Array(f8,3,'C',True)"
+_VALUES, _VECTORS = "f8[:,::1]", "f8[:,:,::1]"
 _MOTION = f"UniTuple({_VALUES},3)"
-_JOINTS = f"{_VECTORS},{_VALUES},Array(u1,2,'C',True),{_VECTORS}"
-_sizes = compiled(sizes_by_numpy, "f8[::1](Array(f4,3,'C',True),Array(b1,2,'C',True),i8[:,::1],f8[::1],i8)")(
-    loops.sizes
-)
+_JOINTS = f"{_VECTORS},{_VALUES},u1[:,::1],{_VECTORS}"
+_sizes = compiled(sizes_by_numpy, "f8[::1](f4[:,:,::1],b1[:,::1],i8[:,::1],f8[::1],i8)")(loops.sizes)
 # Where nothing is compiled, NumPy is called instead.
 _corrected = compiled(
     loops.corrected,
     "Tuple((f8[:,:,::1],f8[:,::1],u1[:,::1],f8[:,:,::1],i8[:,::1],f8[:,::1],f8[:,::1],f8[:,::1]))"
-    f"(Tuple(({_JOINTS},Array(i8,2,'C',True))),Tuple(({_JOINTS})),{_MOTION},UniTuple(i8,2),UniTuple(f8,2),"
+    f"(Tuple(({_JOINTS},i8[:,::1])),Tuple(({_JOINTS})),{_MOTION},UniTuple(i8,2),UniTuple(f8,2),"
     "Tuple((f8,f8,i8)))",
 )(loops.corrected)
