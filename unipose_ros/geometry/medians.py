@@ -31,5 +31,5 @@ def median(values: NDArray[Floats]) -> Floats:
     """The same number as ``np.median`` gives for (K,) values without NaN; K is at least 1."""
     low, high = (len(values) - 1) // 2, len(values) // 2
     parted = np.partition(values, (low, high))
-    middle: Floats = parted[low] if low == high else (parted[low] + parted[high]) / 2
+    middle: Floats = parted[low] if low == high else (parted[low] + parted[high]) * values.dtype.type(0.5)
     return middle

@@ -73,7 +73,7 @@ def test_a_joint_far_from_the_bodys_reach_does_not_drag_it_along() -> None:
 def test_loops_find_what_numpy_finds(seed: int) -> None:
     rng = np.random.default_rng(seed)
     joints = np.stack([person(k, 3.0, 0.8 + 0.1 * k) for k in range(4)]) + rng.normal(0, 0.1, (4, JOINTS, 3))
-    turned = np.linalg.qr(rng.normal(size=(4, JOINTS, 3, 3)))[0] * rng.uniform(0.001, 0.3, (4, JOINTS, 1, 3))
+    turned = np.linalg.svd(rng.normal(size=(4, JOINTS, 3, 3)))[0] * rng.uniform(0.001, 0.3, (4, JOINTS, 1, 3))
     covariances = turned @ turned.transpose(0, 1, 3, 2)
     joints[rng.uniform(size=(4, JOINTS)) < 0.1] = [np.nan, 0.0, np.inf]
     for broken in (np.nan, np.inf, -np.inf, 0.0, -1.0, 1e-30):

@@ -33,7 +33,7 @@ def test_a_network_alone_is_taken_at_its_word() -> None:
     ground_truth = person()[None]
     observed = evidence(ground_truth, rays=0, surfaces=0, lifter=0)
     # Covariances of any shape come back as they are, where nothing else observes the joint.
-    turned = np.linalg.qr(np.random.default_rng(0).normal(size=(JOINTS, 3, 3)))[0]
+    turned = np.linalg.svd(np.random.default_rng(0).normal(size=(JOINTS, 3, 3)))[0]
     observed.covariances[:] = 0.04**2 * (turned * [0.2, 1.0, 3.0]) @ turned.transpose(0, 2, 1)
     found = fuse(observed, ground_truth)
     np.testing.assert_allclose(found.joints, ground_truth, atol=1e-6)
@@ -284,7 +284,7 @@ def noisy(seed: int) -> tuple[Evidence, np.ndarray]:
     bodies.follows[1] = 0.0
     exact = evidence(ground_truth, bodies=bodies)
     shape = (4, JOINTS, 3, 3)
-    turned = np.linalg.qr(rng.normal(size=shape))[0] * rng.uniform(0.01, 0.2, (4, JOINTS, 1, 3))
+    turned = np.linalg.svd(rng.normal(size=shape))[0] * rng.uniform(0.01, 0.2, (4, JOINTS, 1, 3))
     depths = exact.surfaces.depths + rng.normal(0, 0.2, (4, JOINTS, 3))
     costs = np.where(rng.uniform(size=depths.shape) < 0.3, np.inf, rng.uniform(0, 3, depths.shape))
     joints = ground_truth + rng.normal(0, 0.1, ground_truth.shape)
