@@ -1,6 +1,6 @@
 """What :mod:`unipose_ros.joint_frames` computes of each person, as loops to be compiled; there it is said in NumPy.
 
-Constants of other modules are arguments: what is compiled is kept until this file changes.
+Constants of other modules are arguments.
 """
 
 from __future__ import annotations

@@ -168,7 +168,6 @@ def _bone_deviation(joints: NDArray[np.float32], bones: NDArray[np.intp], length
     return total / max(count, 1)
 
 
-# Depth that came in a message may be read only.
 @compiled(
     shape_evidence_by_numpy,
     "Tuple((b1[:,::1],f8[:,::1]))(f4[:,::1],f4[:,:,::1],f8[:,:,:,::1],i8[:,::1],f8[:,::1])",

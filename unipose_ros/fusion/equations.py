@@ -1,7 +1,6 @@
 """What the equations of one person are made of and solved by, in loops to be compiled.
 
-They are parts of what :mod:`unipose_ros.fusion.bone_fit` and :mod:`unipose_ros.fusion.loops` compile, which is kept
-until those files change: touch them after a change here.
+They are parts of what :mod:`unipose_ros.fusion.bone_fit` and :mod:`unipose_ros.fusion.loops` compile.
 """
 
 from __future__ import annotations

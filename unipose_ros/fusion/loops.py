@@ -1,8 +1,7 @@
 """The fusion's Gauss-Newton steps as loops to be compiled.
 
 The same as in :mod:`unipose_ros.fusion.solve`, where it is said in NumPy, but one person after the other, and only
-where equations are not 0. Constants of other modules are arguments: what
-is compiled is kept until this file changes.
+where equations are not 0. Constants of other modules are arguments.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the tracker computes joint by joint, as loops to be compiled; each says where the same is said in NumPy.
 
-Constants of other modules are arguments: what is compiled is kept until this file changes.
+Constants of other modules are arguments.
 """
 
 from __future__ import annotations
