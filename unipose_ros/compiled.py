@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -96,11 +97,22 @@ def _read_only(kind: Any) -> Any:
     return kind.copy(readonly=True) if isinstance(kind, numba.types.Array) else kind
 
 
+def _sources() -> list[Path]:
+    """The files of the package that have compiled loops, or parts of them, and this one."""
+    return [path for path in sorted(Path(__file__).parent.rglob("*.py")) if _IMPORT in path.read_bytes()]
+
+
+def compile_all() -> None:
+    """Compile all that is not in the cache: ``python -m unipose_ros.compiled``, so that no first start has to."""
+    package = Path(__file__).parent
+    for path in _sources():
+        import_module(".".join([package.name, *path.relative_to(package).with_suffix("").parts]))
+
+
 @cache
 def _kept_in() -> Path | None:
     """The folder for what is compiled from the sources as they are; ``None`` where none can be written."""
-    sources = (path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
-    state = sha256(b"".join(source for source in sources if _IMPORT in source)).hexdigest()[:16]
+    state = sha256(b"".join(path.read_bytes() for path in _sources())).hexdigest()[:16]
     try:
         folder = cache_dir() / "numba" / state
         if not folder.is_dir():
@@ -113,3 +125,7 @@ def _kept_in() -> Path | None:
     except OSError as error:
         _log.warning("loops are compiled anew at each start, for they cannot be kept: %s", describe_os_error(error))
         return None
+
+
+if __name__ == "__main__":
+    compile_all()

@@ -99,3 +99,10 @@ def test_the_reference_takes_the_place_of_what_is_not_to_be_compiled(tmp_path: P
     source = tmp_path / "loops.py"
     source.write_text(SOURCE)
     assert run(source, UNIPOSE_COMPILED="0") == ["-1.0", "0"]
+
+
+@numba_needed
+def test_everything_can_be_compiled_beforehand() -> None:
+    code = "import sys; from unipose_ros import compiled; compiled.compile_all(); print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
+    assert {"unipose_ros.fusion.loops", "unipose_ros.detection.planes"} <= set(done.stdout.split())

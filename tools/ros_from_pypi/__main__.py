@@ -17,7 +17,7 @@ from messages import build_hri_msgs, build_messages, build_tf2_msgs
 from place import TOOL, Place, SetupError
 from python_packages import REQUIREMENTS, install_packages, install_ros, make_venv, repair_cmake_paths
 from steps import Runner, Step
-from system_packages import download_movenet, install_libraries
+from system_packages import compile_loops, download_movenet, install_libraries
 
 CHECKOUT = TOOL.parents[1]
 CONSTRAINTS = REQUIREMENTS / "constraints.txt"
@@ -53,6 +53,7 @@ STEPS = (
     Step("standins", "", link_standins, needs=("ros",), always=True),
     Step("command", "", install_command, needs=("venv",), always=True),
     Step("libraries", "", install_libraries, needs=("packages",), always=True),
+    Step("loops", "compiled loops", compile_loops, (CHECKOUT / "unipose_ros",), needs=("packages", "checkout")),
     Step("movenet", "MoveNet's weights", download_movenet, needs=("packages",), always=True),
 )
 

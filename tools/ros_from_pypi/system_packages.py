@@ -65,6 +65,11 @@ def _apt_install(place: Place, packages: list[str]) -> None:
             return
 
 
+def compile_loops(place: Place, console: Console) -> None:
+    """Loops over numbers, for this processor and into the cache: otherwise a first start of the node would wait."""
+    place.run([place.venv / "bin" / "python", "-m", "unipose_ros.compiled"])
+
+
 def download_movenet(place: Place, console: Console) -> None:
     """Weights of the 2D network, converted into the cache; the command knows when they are there.
 
