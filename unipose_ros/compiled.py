@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from unipose_ros.files import describe_os_error
+from unipose_ros.files import describe_os_error, remove_made_folder
 from unipose_ros.resources import cache_dir
 
 try:
@@ -117,9 +117,11 @@ def _kept_in() -> Path | None:
         folder = cache_dir() / "numba" / state
         if not folder.is_dir():
             _log.warning("loops are compiled for this processor, which takes a while; the next start loads them")
-        folder.mkdir(parents=True, exist_ok=True)
-        for other in sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime_ns)[:-_KEPT]:
-            shutil.rmtree(other, ignore_errors=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            earlier = sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime_ns)[:-_KEPT]
+            for other in earlier:
+                with suppress(OSError):  # another process did
+                    remove_made_folder(other)
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError as error:

@@ -64,9 +64,16 @@ def test_other_sources_are_not_taken_for_those_that_were_compiled(
         folders.append(module._kept_in())
         part.write_text(part.read_text() + change)
         other.write_text(f"# compiles nothing {change}")
-    module._kept_in.cache_clear()
     assert folders[0] != folders[1]
     assert folders[1] == folders[2]
+    for number in range(4, 10):
+        part.write_text(f"from unipose_ros.compiled import compiled_part\nNUMBER = {number}\n")
+        module._kept_in.cache_clear()
+        newest = module._kept_in()
+    module._kept_in.cache_clear()
+    kept = list((tmp_path / "numba").iterdir())
+    assert newest in kept
+    assert len(kept) == 4
 
 
 @numba_needed
