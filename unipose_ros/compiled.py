@@ -67,12 +67,13 @@ def compiled_part() -> Callable[[Function], Function]:
     """Decorate what only compiled functions call: it is compiled with them."""
 
     def build(function: Function) -> Function:
-        return cast(Function, numba.njit(function, **_OPTIONS)) if ENABLED else function
+        return cast(Function, numba.njit(_by_real_path(function), **_OPTIONS)) if ENABLED else function
 
     return build
 
 
 def _machine_code(function: Callable[..., Any], signatures: tuple[str, ...]) -> Any:
+    function = _by_real_path(function)
     folder, usual = _kept_in(), numba.config.CACHE_DIR
     if folder is None:
         return numba.njit([_reading(each) for each in signatures], **_OPTIONS)(function)
@@ -81,6 +82,13 @@ def _machine_code(function: Callable[..., Any], signatures: tuple[str, ...]) -> 
         return numba.njit([_reading(each) for each in signatures], cache=True, **_OPTIONS)(function)
     finally:
         numba.config.CACHE_DIR = usual
+
+
+def _by_real_path(function: Function) -> Function:
+    """The same function: what is kept goes by the path of its file, which an installation may reach through a link."""
+    code = function.__code__
+    function.__code__ = code.replace(co_filename=str(Path(code.co_filename).resolve()))
+    return function
 
 
 def _reading(signature: str) -> Any:

@@ -44,7 +44,9 @@ def test_the_next_process_loads_what_one_has_compiled(tmp_path: Path) -> None:
     source = tmp_path / "loops.py"
     source.write_text(SOURCE)
     assert run(source, UNIPOSE_CACHE=str(tmp_path)) == ["4.0", "0"]
-    assert run(source, UNIPOSE_CACHE=str(tmp_path)) == ["4.0", "1"]
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    assert run(link / "loops.py", UNIPOSE_CACHE=str(tmp_path)) == ["4.0", "1"]
     assert [path.name for path in tmp_path.iterdir() if path.name == "__pycache__"] == []
 
 
