@@ -135,9 +135,13 @@ def test_parameters_describe_themselves_and_change_at_run_time(rig: Rig) -> None
         refused = set_parameter(rig, "track.gate", -1.0)
         assert "give a number, more than 0" in refused.reason
         # Whoever stood at 80 is still tracked, occluded.
-        before = next(each.id for each in shoot(rig, 60).skeletons if each.state != Skeleton.OCCLUDED)
+        stamp_ns = time.time_ns()
+        known = shoot(rig, 60, stamp_ns=stamp_ns).skeletons
+        before = next(each.id for each in known if each.state != Skeleton.OCCLUDED)
         assert set_parameter(rig, "track.gate", 0.05).successful
-        far = shoot(rig, 40).skeletons  # half a meter on; the old gate would have let it pass
+        # Half a meter on; the old gate would have let it pass. The gate grows with time: a thirtieth of a second later,
+        # however long the answer took.
+        far = shoot(rig, 40, stamp_ns=stamp_ns + 33_000_000).skeletons
         assert before not in {person.id for person in far if person.state != Skeleton.OCCLUDED}
         assert set_parameter(rig, "tf.mode", "root").successful
         shoot(rig, 80)
