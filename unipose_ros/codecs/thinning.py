@@ -136,9 +136,59 @@ def _slots(count: int) -> int:
 
 
 @compiled_part()
+def _room(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """What :func:`_sort` fills for so many points: its table, owners, first points and keys."""
+    table = np.empty((2, _slots(count)), np.int64)
+    return table, np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int64)
+
+
+@compiled_part()
 def _first_slot(key: int, mask: int) -> int:
     """Where a cell is looked for first (Fibonacci hashing, Knuth, The Art of Computer Programming, vol. 3, 6.4)."""
     return ((key * 0x9E3779B1) >> 15) & mask
+
+
+@compiled_part()
+def _sort(
+    points: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    cell: float,
+    table: NDArray[np.int64],
+    owner: NDArray[np.int64],
+    first: NDArray[np.int64],
+    keys: NDArray[np.int64],
+) -> int:
+    """Sort points into cells of ``cell`` meters, which are numbered in the order of their first points.
+
+    Args:
+        low, high: of :func:`_bounds`.
+        table: what is looked up: keys of cells, and their numbers.
+        owner: (N,) the number of each point's cell.
+        first, keys: (N,) of each cell its first point, and its place in the grid.
+
+    Returns:
+        The number of cells.
+    """
+    width = np.float32(cell)
+    rows = int((high[1] - low[1]) / width) + 1
+    layers = int((high[2] - low[2]) / width) + 1
+    places, numbers = table[0], table[1]
+    mask, cells = len(places) - 1, 0
+    places[:] = -1
+    for i in range(len(points)):
+        x = int((points[i, 0] - low[0]) / width)
+        y = int((points[i, 1] - low[1]) / width)
+        z = int((points[i, 2] - low[2]) / width)
+        key = (x * rows + y) * layers + z
+        at = _first_slot(key, mask)
+        while places[at] >= 0 and places[at] != key:
+            at = (at + 1) & mask
+        if places[at] < 0:
+            places[at], numbers[at], first[cells], keys[cells] = key, cells, i, key
+            cells += 1
+        owner[i] = numbers[at]
+    return cells
 
 
 def first_of_cells_by_numpy(points: FloatArray, width: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -156,26 +206,9 @@ def first_of_cells(points: FloatArray, width: float) -> tuple[NDArray[np.intp], 
     Raises:
         ValueError: a coordinate is not finite.
     """
-    total, side = len(points), np.float32(width)
     low, high = _bounds(points)
-    rows = int((high[1] - low[1]) / side) + 1
-    layers = int((high[2] - low[2]) / side) + 1
-    mask = _slots(total) - 1
-    places, owners = np.full(mask + 1, -1), np.empty(mask + 1, np.int64)
-    first, owner = np.empty(total, np.int64), np.empty(total, np.int64)
-    cells = 0
-    for i in range(total):
-        x = int((points[i, 0] - low[0]) / side)
-        y = int((points[i, 1] - low[1]) / side)
-        z = int((points[i, 2] - low[2]) / side)
-        key = (x * rows + y) * layers + z
-        at = _first_slot(key, mask)
-        while places[at] >= 0 and places[at] != key:
-            at = (at + 1) & mask
-        if places[at] < 0:
-            places[at], owners[at], first[cells] = key, cells, i
-            cells += 1
-        owner[i] = owners[at]
+    table, owner, first, keys = _room(len(points))
+    cells = _sort(points, low, high, width, table, owner, first, keys)
     return first[:cells].copy(), owner
 
 
@@ -183,7 +216,7 @@ def largest_component(points: FloatArray, cell: float) -> NDArray[np.bool_]:
     """Which of (N, 3) points belong to the largest cluster of touching cells of ``cell`` meters.
 
     Raises:
-        ValueError: a coordinate is not finite.
+        ValueError: a coordinate is not finite, or the points lie so far apart that there are millions of cells.
     """
     if len(points) == 0:
         return np.zeros(0, np.bool_)
@@ -310,27 +343,9 @@ def _voxel_means(points: FloatArray, count: int, cell: float) -> tuple[NDArray[n
     """Cells are found again in a table with open addressing: of a million cells a thousand are occupied."""
     total = len(points)
     low, high = _bounds(points)
-    mask = _slots(total) - 1
-    places, owners = np.empty(mask + 1, np.int64), np.empty(mask + 1, np.int32)
-    owner, keys = np.empty(total, np.int32), np.empty(total, np.int64)
+    table, owner, first, keys = _room(total)
     while True:
-        width = np.float32(cell)
-        rows = int((high[1] - low[1]) / width) + 1
-        layers = int((high[2] - low[2]) / width) + 1
-        places[:] = -1
-        cells = 0
-        for i in range(total):
-            x = int((points[i, 0] - low[0]) / width)
-            y = int((points[i, 1] - low[1]) / width)
-            z = int((points[i, 2] - low[2]) / width)
-            key = (x * rows + y) * layers + z
-            at = _first_slot(key, mask)
-            while places[at] >= 0 and places[at] != key:
-                at = (at + 1) & mask
-            if places[at] < 0:
-                places[at], owners[at], keys[cells] = key, cells, key
-                cells += 1
-            owner[i] = owners[at]
+        cells = _sort(points, low, high, cell, table, owner, first, keys)
         if cells <= count:
             break
         cell *= 1.02 * np.sqrt(cells / count)
